@@ -1,0 +1,86 @@
+# sim2arm: what a person does with a checkout. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+EXTRAS ?= train,dds,vision,dev
+# Address of another package index for torch alone (PyTorch's CPU wheels, for example).
+TORCH_INDEX ?=
+VENV ?= .venv
+PIP_FLAGS ?= --quiet --disable-pip-version-check
+PYTEST_ARGS ?=
+BENCH ?= env ros
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+comma := ,
+
+.PHONY: help setup demo test test-base check lint types imports changelog format learn faults bench constraints clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## create .venv and install everything (TORCH_INDEX=URL, PYTHON=python3.x, EXTRAS=...)
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@.ci/make_venv --min 3.11 --max 3.13 --python "$(PYTHON)" $(VENV)
+	@echo "sim2arm: installing .[$(EXTRAS)] into $(VENV) (a few minutes the first time)"
+	@if [ -n "$(TORCH_INDEX)" ]; then \
+	  $(PY) -m pip install $(PIP_FLAGS) --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch; fi
+	@$(PY) -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[$(EXTRAS)]"
+	@rm -f $(VENV)/.installed-*; touch $@
+
+demo: $(STAMP) ## train, evaluate, export, run through ROS 2 nodes, report
+	@$(VENV)/bin/sim2arm demo
+
+test: $(STAMP) ## the fast test suite
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+learn: $(STAMP) ## learning tests with three seeds (long)
+	@$(PY) -m pytest -m learn --timeout 7200 $(PYTEST_ARGS)
+
+faults: $(STAMP) ## long fault and fuzz tables
+	@$(PY) -m pytest -m faults --timeout 3600 $(PYTEST_ARGS)
+
+bench: $(STAMP) ## benchmarks, results in runs/bench (BENCH="env ros")
+	@mkdir -p runs/bench
+	@for name in $(BENCH); do $(VENV)/bin/sim2arm bench $$name --json runs/bench/$$name.json; done
+
+# The robot side alone: its own environment without simulator, torch and DDS.
+test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10 NUMPY=1.26.4)
+	@base=$$(.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" --print-version); \
+	venv=".venv-base-$$base$(if $(NUMPY),-numpy$(NUMPY))"; stamp="$$venv/.installed"; \
+	.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" "$$venv"; \
+	if [ ! "$$stamp" -nt pyproject.toml ] || [ ! "$$stamp" -nt constraints-robot.txt ]; then \
+	  echo "sim2arm: installing .[vision,dev] into $$venv"; \
+	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,dev]" \
+	    $(if $(NUMPY),numpy==$(NUMPY)); touch "$$stamp"; fi; \
+	SIM2ARM_BASE=1 "$$venv/bin/python" -m pytest $(PYTEST_ARGS)
+
+check: lint types imports changelog ## lint, types, import contracts, changelog
+
+lint: $(STAMP)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+format: $(STAMP) ## format and sort the code
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+types: $(STAMP)
+	@$(VENV)/bin/pyright --pythonpath $(PY)
+
+imports: $(STAMP)
+	@$(VENV)/bin/lint-imports
+
+changelog:
+	@awk '/^## \[Unreleased\]/ {on=1; next} /^## / {on=0} on && /^- / {n++} \
+	  END {if (!n) {print "CHANGELOG.md: expected at least one \"- \" line under [Unreleased]"; exit 1}}' CHANGELOG.md
+
+# Needs `uv` on the PATH: writes both constraint files for all supported versions of Python.
+constraints: ## renew constraints.txt and constraints-robot.txt
+	@.ci/renew_constraints
+
+clean: ## remove environments, builds and caches (results in runs/ stay)
+	@rm -rf .venv .venv-base-* build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

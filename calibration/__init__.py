@@ -1,0 +1,1 @@
+"""Calibration: measured numbers in; parameters, residuals and a report out."""

@@ -1,0 +1,31 @@
+"""Build of the ROS 2 package `sim2arm_ros` by colcon."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = "sim2arm_ros"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={"": ["*.yaml", "*.msg", "*.srv"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{PACKAGE}/config", sorted(glob(f"{PACKAGE}/config/*.yaml"))),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=False,
+    maintainer="The sim2arm authors",
+    maintainer_email="maintainers@sim2arm.dev",
+    description="ROS 2 nodes that run a sim2arm policy bundle on an arm, behind a safety gate.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            f"{name} = {PACKAGE}.{name}:main" for name in ("policy_node", "gate_node", "sim_arm_node")
+        ],
+    },
+)

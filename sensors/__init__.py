@@ -1,0 +1,1 @@
+"""Real sensors behind one protocol: numbers with a stamp, an age and a specification."""

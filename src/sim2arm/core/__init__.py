@@ -1,0 +1,1 @@
+"""The vocabulary that simulation, training and robot share: no torch, no ROS, no simulator."""
