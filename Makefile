@@ -11,9 +11,9 @@ PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 BENCH ?= env ros
 
+comma := ,
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
-comma := ,
 
 .PHONY: help setup demo test test-base check lint types imports changelog format learn faults bench constraints clean
 
@@ -22,7 +22,7 @@ help: ## list the targets
 
 setup: $(STAMP) ## create .venv and install everything (TORCH_INDEX=URL, PYTHON=python3.x, EXTRAS=...)
 
-$(STAMP): pyproject.toml constraints.txt Makefile
+$(STAMP): pyproject.toml constraints.txt
 	@.ci/make_venv --min 3.11 --max 3.13 --python "$(PYTHON)" $(VENV)
 	@echo "sim2arm: installing .[$(EXTRAS)] into $(VENV) (a few minutes the first time)"
 	@if [ -n "$(TORCH_INDEX)" ]; then \
