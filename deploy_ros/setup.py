@@ -5,6 +5,7 @@ from glob import glob
 from setuptools import find_packages, setup
 
 PACKAGE = "sim2arm_ros"
+NODES = ("policy_node", "gate_node", "sim_arm_node")
 
 setup(
     name=PACKAGE,
@@ -24,8 +25,6 @@ setup(
     description="ROS 2 nodes that run a sim2arm policy bundle on an arm, behind a safety gate.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [
-            f"{name} = {PACKAGE}.{name}:main" for name in ("policy_node", "gate_node", "sim_arm_node")
-        ],
+        "console_scripts": [f"{node} = {PACKAGE}.{node}:main" for node in NODES],
     },
 )

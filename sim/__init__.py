@@ -1,1 +1,1 @@
-"""Simulation: batched worlds, robot models, tasks, simulated sensors, the vectorised environment."""
+"""Simulation: batched worlds, robot models, tasks, simulated sensors, the environment."""

@@ -1,0 +1,142 @@
+"""What the test run leaves out or skips, each time with the reason."""
+
+import ast
+import importlib.util
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+SRC = TESTS.parent / "src"
+
+# `make test-base` sets this: an environment of the robot side, without these extras. A test file
+# that imports them, itself or through our modules, is not collected there and is named in the
+# header. Everywhere else a missing library is an error.
+BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
+EXTRA_OF = {
+    "cyclonedds": "dds",
+    "rosbags": "dds",
+    "gymnasium": "train",
+    "matplotlib": "train",
+    "mujoco": "train",
+    "mujoco_warp": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "tensorboard": "train",
+    "torch": "train",
+    "warp": "train",
+}
+HAS_ROS = importlib.util.find_spec("rclpy") is not None
+
+
+def _is_type_checking(node: ast.If) -> bool:
+    return "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that run when a module is imported and that may not fail."""
+    for node in body:
+        if isinstance(node, ast.If):
+            if not _is_type_checking(node):
+                yield from _statements(node.body)
+            yield from _statements(node.orelse)
+        elif isinstance(node, ast.Try):
+            yield from _statements([] if node.handlers else node.body)
+        elif isinstance(node, ast.With | ast.ClassDef):
+            yield from _statements(node.body)
+        else:
+            yield node
+
+
+def _file_of(module: str) -> Path | None:
+    """Return the source file of one of our modules."""
+    base = SRC.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports at import time, ours and others, with full names."""
+    package: tuple[str, ...] = ()
+    if path.is_relative_to(SRC):
+        package = path.relative_to(SRC).parent.parts
+    for node in _statements(ast.parse(path.read_text(encoding="utf-8")).body):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@cache
+def missing_extras(path: Path) -> frozenset[str]:
+    """Return the extras that a file needs and the base environment does not have."""
+    found: set[str] = set()
+    seen: set[Path] = set()
+    todo = [path]
+    while todo:
+        here = todo.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        for module in _imports(here):
+            extra = EXTRA_OF.get(module.partition(".")[0])
+            if extra is not None:
+                found.add(extra)
+            elif (file := _file_of(module)) is not None:
+                todo.append(file)
+    return frozenset(found)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave a file (or a folder, by its conftest.py) out of the base run if it needs an extra."""
+    if not BASE_ENVIRONMENT:
+        return None
+    path = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
+    if path.suffix != ".py" or not path.is_file() or not missing_extras(path):
+        return None
+    return True
+
+
+def pytest_report_header() -> list[str]:
+    """Name what the base run leaves out, and why."""
+    if not BASE_ENVIRONMENT:
+        return []
+    lines = ["base environment: no train, no dds; not collected, because they import these extras:"]
+    for path in sorted((*TESTS.rglob("test_*.py"), *TESTS.glob("*/**/conftest.py"))):
+        if extras := missing_extras(path):
+            lines.append(f"  {path.relative_to(TESTS)} ({', '.join(sorted(extras))})")
+    return lines
+
+
+def _reason_to_skip(item: pytest.Item) -> str | None:
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        return "needs a CUDA device"
+    if item.get_closest_marker("ros") and not HAS_ROS:
+        return "needs a real ROS 2: rclpy does not import here"
+    if item.get_closest_marker("hardware") and os.environ.get("SIM2ARM_HARDWARE") != "1":
+        return "needs real hardware: set SIM2ARM_HARDWARE=1 where it stands"
+    return None
+
+
+@cache
+def _has_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run."""
+    for item in items:
+        if reason := _reason_to_skip(item):
+            item.add_marker(pytest.mark.skip(reason=reason))
