@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim2arm.core.kinematics import forward, forward_and_jacobian, link_frames
-from sim2arm.core.robots import FR3, PANDA, ROBOTS, Chain
+from sim2arm.core.robots import FR3, PANDA, ROBOTS, Chain, Robot
 
 
 def make_planar_chain() -> Chain:
@@ -30,7 +30,7 @@ def random_angles(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return rng.uniform(PANDA.limits.q_min, PANDA.limits.q_max, (*shape, 7))
 
 
-def test_planar_arm_by_hand():
+def test_planar_arm_by_hand() -> None:
     # shoulder at 90 degrees: elbow at (0, 1); elbow at -90: the last link points along x again.
     T, J = forward_and_jacobian(make_planar_chain(), np.array([np.pi / 2, -np.pi / 2]))
     expected = np.eye(4)
@@ -40,7 +40,7 @@ def test_planar_arm_by_hand():
     np.testing.assert_allclose(J, [[-1, 0], [0.5, 0.5], [0, 0], [0, 0], [0, 0], [1, 1]], atol=1e-15)
 
 
-def test_panda_stretched_by_hand():
+def test_panda_stretched_by_hand() -> None:
     # At q = 0 all columns add up: x = 0.0825 - 0.0825 + 0.088, and the hand hangs from
     # z = 0.333 + 0.316 + 0.384 down by 0.107 + 0.1034.
     T = forward(PANDA.chain, np.zeros(7))
@@ -50,18 +50,20 @@ def test_panda_stretched_by_hand():
     np.testing.assert_allclose(T[:3, :3], [[h, h, 0], [h, -h, 0], [0, 0, -1]], atol=1e-15)
 
 
-def test_panda_home_by_hand():
-    # Shoulder at -45 degrees, forearm level enough that the hand points straight down:
-    # x = -0.316 s + 0.0825 s + 0.0825 s + 0.384 s + 0.088 with s = sqrt(1/2), the elbow's two
-    # offsets both leaning forward; z = 0.333 + 0.316 s + 0.0825 s - 0.0825 s + 0.384 s - 0.2104.
+def test_panda_home_by_hand() -> None:
+    # The upper arm leans back by 45 degrees, the forearm is level, the hand points down. With
+    # s = sqrt(1/2): x = -0.316 s (upper arm) + 0.0825 s (elbow) + 0.384 (forearm) + 0.088 and
+    # z = 0.333 + 0.316 s + 0.0825 s + 0.0825 (the forearm's own offset) - 0.2104.
     s = np.sqrt(0.5)
     T = forward(PANDA.chain, np.array(PANDA.home))
     np.testing.assert_allclose(T[:3, :3], np.diag([1.0, -1.0, -1.0]), atol=1e-15)
-    np.testing.assert_allclose(T[0, 3], 0.088 + s * (0.384 - 0.316 + 0.165), atol=1e-15)
+    x = 0.472 - 0.2335 * s
+    z = 0.2051 + 0.3985 * s
+    np.testing.assert_allclose(T[:3, 3], [x, 0.0, z], atol=1e-15)
 
 
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
-def test_jacobian_is_the_finite_difference(robot):
+def test_jacobian_is_the_finite_difference(robot: Robot) -> None:
     q = random_angles(0, (5,))
     T, J = forward_and_jacobian(robot.chain, q)
     h = 1e-6
@@ -74,7 +76,7 @@ def test_jacobian_is_the_finite_difference(robot):
         np.testing.assert_allclose(J[:, 3:, i], w, atol=1e-8)
 
 
-def test_skew_axes_obey_the_finite_difference_too():
+def test_skew_axes_obey_the_finite_difference_too() -> None:
     axes = np.array([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0]])
     chain = replace(make_planar_chain(), axes=axes)
     q, h = np.array([0.3, -0.7]), 1e-6
@@ -85,7 +87,7 @@ def test_skew_axes_obey_the_finite_difference_too():
         np.testing.assert_allclose(J[:3, i], dp, atol=1e-9)
 
 
-def test_leading_axes_are_free():
+def test_leading_axes_are_free() -> None:
     q = random_angles(1, (2, 3))
     frames = link_frames(PANDA.chain, q)
     assert frames.shape == (2, 3, 8, 4, 4)
@@ -98,13 +100,13 @@ def test_leading_axes_are_free():
     np.testing.assert_array_equal(frames[..., -1, :, :], T)
 
 
-def test_float32_stays_float32():
+def test_float32_stays_float32() -> None:
     q = random_angles(2, (4,))
     T, J = forward_and_jacobian(FR3.chain, q.astype(np.float32))
     assert T.dtype == J.dtype == np.float32
     np.testing.assert_allclose(T, forward(FR3.chain, q), atol=2e-6)
 
 
-def test_wrong_number_of_joints_is_an_error():
+def test_wrong_number_of_joints_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"7 angles on its last axis .* got shape \(3, 6\)"):
         forward(PANDA.chain, np.zeros((3, 6)))
