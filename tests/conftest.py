@@ -9,26 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from sim2arm.cli.extras import EXTRA_OF
+
 TESTS = Path(__file__).resolve().parent
 SRC = TESTS.parent / "src"
 
-# `make test-base` sets this: an environment of the robot side, without these extras. A test file
-# that imports them, itself or through our modules, is not collected there and is named in the
+# `make test-base` sets this: an environment of the robot side, without two extras. A test file
+# that imports their libraries, itself or through our modules, is not collected there and is named in the
 # header. Everywhere else a missing library is an error.
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
-EXTRA_OF = {
-    "cyclonedds": "dds",
-    "rosbags": "dds",
-    "gymnasium": "train",
-    "matplotlib": "train",
-    "mujoco": "train",
-    "mujoco_warp": "train",
-    "onnx": "train",
-    "onnxscript": "train",
-    "tensorboard": "train",
-    "torch": "train",
-    "warp": "train",
-}
+LEFT_OUT = ("train", "dds")
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 
 
@@ -88,7 +78,7 @@ def missing_extras(path: Path) -> frozenset[str]:
         seen.add(here)
         for module in _imports(here):
             extra = EXTRA_OF.get(module.partition(".")[0])
-            if extra is not None:
+            if extra in LEFT_OUT:
                 found.add(extra)
             elif (file := _file_of(module)) is not None:
                 todo.append(file)

@@ -1,0 +1,75 @@
+"""`sim2arm list [KIND]`: what can be named on the command line."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from tyro.conf import Positional, arg
+
+from .bench import benchmark_names
+from .checkout import find_checkout
+from .errors import UserError
+from .extras import missing_extra
+from .parse import parse, unknown
+
+# kind: (module, its literal dictionary). Imported when shown: some need an extra.
+DICTIONARIES: dict[str, tuple[str, str]] = {
+    "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
+    "robots": ("sim2arm.core.robots", "ROBOTS"),
+}
+KINDS = (*DICTIONARIES, "benchmarks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCfg:
+    """Show what can be named on the command line."""
+
+    kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
+    """experiments, robots, benchmarks, or all."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    return run(parse(ListCfg, argv, "sim2arm list"))
+
+
+def run(cfg: ListCfg) -> int:
+    """Print the names of one kind or of all.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    if cfg.kind not in (*KINDS, "all"):
+        raise UserError(unknown("kind", cfg.kind, KINDS))
+    for kind in KINDS if cfg.kind == "all" else (cfg.kind,):
+        print(f"{kind}:")
+        for line in lines_of(kind):
+            print(f"  {line}")
+    return 0
+
+
+def lines_of(kind: str) -> list[str]:
+    """Return one line per name, or the one line that says why there are none to see here."""
+    if kind == "benchmarks":
+        root = find_checkout()
+        if root is None:
+            return ["(only in a checkout)"]
+        return benchmark_names(root / "benchmarks")
+    module, attribute = DICTIONARIES[kind]
+    try:
+        entries = cast(Mapping[str, object], getattr(importlib.import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        advice = missing_extra(error.name)
+        if advice is None:
+            raise
+        return [f"({advice})"]
+    return [f"{name:<28} {_help_of(entry)}".rstrip() for name, entry in entries.items()]
+
+
+def _help_of(entry: object) -> str:
+    """Return the help line of an entry that is a pair (help line, value)."""
+    if isinstance(entry, tuple):
+        first = cast(tuple[object, ...], entry)[0]
+        return first if isinstance(first, str) else ""
+    return ""

@@ -1,0 +1,120 @@
+"""The command `sim2arm`: finds the verb, runs it, turns errors into lines and exit codes."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .errors import UserError, one_line
+from .extras import missing_extra
+
+# verb: (help line, module). The module has `main(argv) -> int` and is imported when it is used.
+# A verb may have two words.
+VERBS: dict[str, tuple[str, str]] = {
+    "bench": ("Measure: run benchmarks/NAME.py of a checkout.", "sim2arm.cli.bench"),
+    "list": ("Show what can be named: experiments, robots, benchmarks.", "sim2arm.cli.list"),
+}
+
+EXIT_USAGE = 2
+EXIT_FAULT = 1
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit code: 0, or 2 for bad input (one line on stderr), 130 after Ctrl-C. Anything
+        unexpected is raised, which is exit code 1 and a traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    show_traceback = os.environ.get("SIM2ARM_TRACEBACK", "") not in ("", "0")
+    if words[:1] == ["--traceback"]:
+        show_traceback, words = True, words[1:]
+    verb = ""
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(usage())
+            return 0
+        if words[0] == "--version":
+            from sim2arm import __version__
+
+            print(f"sim2arm {__version__}")
+            return 0
+        verb, rest = split_verb(words)
+        return run_verb(verb, rest)
+    except UserError as error:
+        if show_traceback:
+            raise
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        advice = missing_extra(error.name)
+        if advice is None or show_traceback:
+            raise
+        return _fail(f"'{verb}' {advice}")
+    except KeyboardInterrupt as error:
+        hint = f": {one_line(error)}" if str(error) else ""
+        print(f"\nsim2arm: interrupted{hint}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`sim2arm list | head -1`): no reason to complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAULT
+
+
+def run_verb(verb: str, argv: list[str]) -> int:
+    """Import the module of a verb and run it."""
+    try:
+        return importlib.import_module(VERBS[verb][1]).main(argv)
+    except SystemExit as error:  # `--help` of a verb
+        return error.code if isinstance(error.code, int) else 0
+
+
+def split_verb(words: list[str]) -> tuple[str, list[str]]:
+    """Return the verb, of two words or one, and the arguments after it.
+
+    Raises:
+        UserError: there is no such verb.
+    """
+    for length in (2, 1):
+        verb = " ".join(words[:length])
+        if len(words) >= length and verb in VERBS:
+            return verb, words[length:]
+    if words[0].startswith("-"):
+        raise UserError(f"unrecognised option {words[0]}; options of a verb come after the verb")
+    inner = [verb.split()[1] for verb in VERBS if verb.startswith(f"{words[0]} ")]
+    from .parse import unknown
+
+    if inner and len(words) == 1:
+        raise UserError(f"sim2arm {words[0]}: expected one of: {', '.join(inner)}")
+    if inner:
+        raise UserError(unknown(f"verb 'sim2arm {words[0]} ...'", words[1], inner))
+    raise UserError(unknown("verb", words[0], VERBS))
+
+
+def usage() -> str:
+    """Return the text of `sim2arm --help`."""
+    width = max(len(verb) for verb in VERBS) + 2
+    lines = [f"  {verb:<{width}}{help_line}" for verb, (help_line, _) in VERBS.items()]
+    return "\n".join(
+        (
+            "usage: sim2arm [--traceback] VERB ...",
+            "",
+            *lines,
+            "",
+            "`sim2arm VERB --help` shows the arguments of a verb. `--traceback` (or",
+            "SIM2ARM_TRACEBACK=1) shows where an error came from.",
+        )
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"sim2arm: error: {one_line(message)}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
