@@ -10,12 +10,13 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 BENCH ?= env ros
+ROBOT_EXTRAS ?= vision
 
 comma := ,
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup demo test test-base check lint types imports changelog format learn faults bench constraints clean
+.PHONY: help setup demo test test-base robot check lint types imports changelog format learn faults bench constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -56,6 +57,19 @@ test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10
 	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,dev]" \
 	    $(if $(NUMPY),numpy==$(NUMPY)); touch "$$stamp"; fi; \
 	SIM2ARM_BASE=1 "$$venv/bin/python" -m pytest $(PYTEST_ARGS)
+
+# On a computer with a sourced ROS 2: nodes that `ros2 run` and `ros2 launch` find, in an environment
+# that sees the packages of ROS. `python -m colcon` makes the nodes start with that environment.
+robot: ## ROS 2 workspace in install/ on a computer with ROS (ROBOT_EXTRAS=vision)
+	@if [ -z "$${ROS_DISTRO:-}" ]; then \
+	  echo "sim2arm: missing: a sourced ROS 2 (source /opt/ros/<distribution>/setup.bash)" >&2; exit 1; fi
+	@.ci/make_venv --min 3.10 --max 3.14 --python "$(or $(PYTHON),/usr/bin/python3)" \
+	  --system-site-packages .venv-robot
+	@.venv-robot/bin/python -c 'import colcon_core' 2>/dev/null || { \
+	  echo "sim2arm: missing: colcon (apt install python3-colcon-common-extensions)" >&2; exit 1; }
+	@.venv-robot/bin/python -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[$(ROBOT_EXTRAS)]"
+	@.venv-robot/bin/python -m colcon build --base-paths deploy_ros
+	@echo "sim2arm: now: source install/setup.bash"
 
 check: lint types imports changelog ## lint, types, import contracts, changelog
 

@@ -15,8 +15,8 @@ TESTS = Path(__file__).resolve().parent
 SRC = TESTS.parent / "src"
 
 # `make test-base` sets this: an environment of the robot side, without two extras. A test file
-# that imports their libraries, itself or through our modules, is not collected there and is named in the
-# header. Everywhere else a missing library is an error.
+# that imports their libraries, itself or through our modules, is not collected there and is named
+# in the header. Everywhere else a missing library is an error.
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
 LEFT_OUT = ("train", "dds")
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
