@@ -2,7 +2,7 @@
 
 from glob import glob
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 PACKAGE = "sim2arm_ros"
 NODES = ("policy_node", "gate_node", "sim_arm_node")
@@ -10,7 +10,7 @@ NODES = ("policy_node", "gate_node", "sim_arm_node")
 setup(
     name=PACKAGE,
     version="0.1.0",
-    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    packages=find_namespace_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={"": ["*.yaml", "*.msg", "*.srv"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
