@@ -44,5 +44,10 @@ def test_names_that_need_an_extra_say_so(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ModuleNotFoundError(f"No module named 'dm_control', for {module}", name="dm_control")
 
     monkeypatch.setattr(list_verb.importlib, "import_module", absent)
-    (line,) = list_verb.lines_of("experiments")
+    (line,) = list_verb.lines_of("robots")
     assert "needs the extra 'suite'" in line
+
+
+@pytest.mark.parametrize("kind", list(list_verb.DICTIONARIES))
+def test_every_dictionary_is_there_and_has_entries(kind: str) -> None:
+    assert list_verb.lines_of(kind)

@@ -1,9 +1,12 @@
+import ast
+import importlib.util
 import os
 import subprocess
 import sys
 import time
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +70,15 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     for name, (help_line, _) in cli.VERBS.items():
         assert f"  {name} " in out
         assert help_line in out
+
+
+@pytest.mark.parametrize("name", list(cli.VERBS))
+def test_every_verb_has_a_module_with_a_main(name: str) -> None:
+    spec = importlib.util.find_spec(cli.VERBS[name][1])
+    assert spec is not None
+    assert spec.origin is not None
+    functions = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    assert "main" in [node.name for node in functions if isinstance(node, ast.FunctionDef)]
 
 
 def test_an_unknown_verb_is_one_line_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

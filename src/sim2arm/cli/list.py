@@ -15,10 +15,8 @@ from .parse import parse, unknown
 
 # kind: (module, its literal dictionary). Imported when shown: some need an extra.
 DICTIONARIES: dict[str, tuple[str, str]] = {
-    "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
 }
-KINDS = (*DICTIONARIES, "benchmarks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """experiments, robots, benchmarks, or all."""
+    """Which kind of thing: robots, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,9 +38,10 @@ def run(cfg: ListCfg) -> int:
     Raises:
         UserError: there is no such kind.
     """
-    if cfg.kind not in (*KINDS, "all"):
-        raise UserError(unknown("kind", cfg.kind, KINDS))
-    for kind in KINDS if cfg.kind == "all" else (cfg.kind,):
+    kinds = (*DICTIONARIES, "benchmarks")
+    if cfg.kind not in (*kinds, "all"):
+        raise UserError(unknown("kind", cfg.kind, kinds))
+    for kind in kinds if cfg.kind == "all" else (cfg.kind,):
         print(f"{kind}:")
         for line in lines_of(kind):
             print(f"  {line}")

@@ -12,7 +12,7 @@ from .extras import missing_extra
 # A verb may have two words.
 VERBS: dict[str, tuple[str, str]] = {
     "bench": ("Measure: run benchmarks/NAME.py of a checkout.", "sim2arm.cli.bench"),
-    "list": ("Show what can be named: experiments, robots, benchmarks.", "sim2arm.cli.list"),
+    "list": ("Show what can be named: robots, benchmarks.", "sim2arm.cli.list"),
 }
 
 EXIT_USAGE = 2
