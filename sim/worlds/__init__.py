@@ -1,0 +1,1 @@
+"""Batched worlds: N parallel simulations of one model behind one protocol."""
