@@ -16,10 +16,17 @@ comma := ,
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup demo test test-base robot check lint types imports changelog format learn faults bench constraints clean
+.PHONY: help setup demo test test-base robot check lint types imports changelog format learn faults bench constraints clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# Another torch than the one that is installed was asked for.
+ifneq ($(TORCH_INDEX),)
+ifneq ($(TORCH_INDEX),$(shell cat $(VENV)/.torch-index 2>/dev/null))
+$(STAMP): FORCE
+endif
+endif
 
 setup: $(STAMP) ## create .venv and install everything (TORCH_INDEX=URL, PYTHON=python3.x, EXTRAS=...)
 
@@ -27,7 +34,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@.ci/make_venv --min 3.11 --max 3.13 --python "$(PYTHON)" $(VENV)
 	@echo "sim2arm: installing .[$(EXTRAS)] into $(VENV) (a few minutes the first time)"
 	@if [ -n "$(TORCH_INDEX)" ]; then \
-	  $(PY) -m pip install $(PIP_FLAGS) --no-deps --index-url "$(TORCH_INDEX)" -c constraints.txt torch; fi
+	  $(PY) -m pip install $(PIP_FLAGS) --force-reinstall --no-deps --index-url "$(TORCH_INDEX)" \
+	    -c constraints.txt torch; \
+	  echo "$(TORCH_INDEX)" > $(VENV)/.torch-index; fi
 	@$(PY) -m pip install $(PIP_FLAGS) -c constraints.txt -e ".[$(EXTRAS)]"
 	@rm -f $(VENV)/.installed-*; touch $@
 
