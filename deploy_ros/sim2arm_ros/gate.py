@@ -1,0 +1,220 @@
+"""The safety gate as pure code: which joint motion may be published.
+
+Every tick the gate gets the joint state that is wanted one control period ahead. It extends it to
+a trajectory that ends at rest and judges that whole trajectory, stop included, on a 1 kHz grid:
+position, velocity (with its dependence on position), acceleration, jerk and workspace. What breaks
+a limit a little is slowed: the motion is moved towards the stop that is already under way. What
+breaks it a lot, or is not finite, is not published: the arm follows the rest of the last approved
+trajectory, which ends at rest. So whatever is published lies inside the limits, always.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.kinematics import forward
+from sim2arm.core.limits import velocity_bounds
+from sim2arm.core.robots import Robot
+from sim2arm.core.trajectory import (
+    FloatArray,
+    Trajectory,
+    brake_time,
+    sample,
+    with_stop,
+)
+
+LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace")
+"""What a trajectory is judged by, in the order of `Judgement.worst`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateCfg:
+    """How strict the gate is."""
+
+    rate_hz: float = 1000.0
+    """Grid on which trajectories are judged."""
+    least_share: float = 0.25
+    """A request of which less than this share is possible is refused [0, 1]."""
+    stop_share: float = 0.9
+    """Share of the acceleration limit that a stop plans with."""
+    stop_ramp: float = 0.02
+    """Time in which a stop builds up and releases its braking [s]."""
+    longest_stop: float = 1.0
+    """Longest braking [s]; what needs longer is too fast for any limit."""
+    start_tolerance: float = 1e-6
+    """Slack on every limit, relative, for rounding."""
+    workspace_low: tuple[float, float, float] = (-1.0, -1.0, -0.2)
+    """Lowest tool position in the base frame [m]."""
+    workspace_high: tuple[float, float, float] = (1.0, 1.0, 1.3)
+    """Highest tool position in the base frame [m]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateDecision:
+    """What may be published for N arms."""
+
+    trajectory: Trajectory
+    """The approved trajectory; it ends at rest."""
+    elapsed: FloatArray
+    """(N,) how much of it lies in the past [s]; 0 for a new one."""
+    share: FloatArray
+    """(N,) share of the request: 1 as asked, between slowed, 0 refused (stopping)."""
+    limit: NDArray[np.int64]
+    """(N,) index into LIMITS of what the request broke, -1 if nothing, -2 if not finite."""
+
+    def reason(self, row: int = 0) -> str:
+        """Return why the request was changed, or an empty string."""
+        code = int(self.limit[row])
+        return "" if code == -1 else "not finite" if code == -2 else LIMITS[code]
+
+
+class Gate:
+    """Approve joint motions of N equal arms; state is what was approved last."""
+
+    def __init__(self, robot: Robot, period: float, cfg: GateCfg, q: FloatArray) -> None:
+        """Start at rest at q (N, n) [rad] with a control period [s].
+
+        Raises:
+            ValueError: q is not finite or outside of the position limits.
+        """
+        self.robot, self.period, self.cfg = robot, period, cfg
+        self._q_min, self._q_max = np.array(robot.limits.q_min), np.array(robot.limits.q_max)
+        self._ddq_max = np.array(robot.limits.ddq_max)
+        self._dddq_max = np.array(robot.limits.dddq_max)
+        self._trajectory = _standing(q)
+        self._elapsed = np.zeros(len(q))
+        self.reset(q, np.arange(len(q)))
+
+    def reset(self, q: FloatArray, rows: NDArray[np.int64]) -> None:
+        """Start again at rest at q (len(rows), n) in the given rows."""
+        if not np.all(np.isfinite(q)) or np.any(q < self._q_min) or np.any(q > self._q_max):
+            raise ValueError(
+                f"the gate starts from a position inside the limits of {self.robot.name}, "
+                f"got {np.round(q, 4).tolist()}; move the arm inside first"
+            )
+        standing = _standing(q)
+        for old, new in zip(_arrays(self._trajectory), _arrays(standing), strict=True):
+            old[rows] = new
+        self._elapsed[rows] = 0.0
+
+    def step(self, q1: FloatArray, dq1: FloatArray) -> GateDecision:
+        """Judge a request and advance by one control period.
+
+        Args:
+            q1: (N, n) wanted position at the end of this period [rad].
+            dq1: (N, n) wanted velocity there [rad/s].
+        """
+        now = self._state_at(self._elapsed)
+        finite = np.all(np.isfinite(q1) & np.isfinite(dq1), axis=-1)
+        brake = self._state_at(self._elapsed + self.period)
+        q1 = np.where(finite[:, None], q1, brake[0])
+        dq1 = np.where(finite[:, None], dq1, brake[1])
+        best, ok, worst = self._judge(now, q1, dq1)
+        share = np.where(ok, 1.0, 0.0)
+        bad = np.nonzero(~ok & finite)[0]
+        if len(bad):
+            self._slow(bad, now, (q1, dq1), brake, best, share)
+        approved = (share >= self.cfg.least_share) & finite
+        for old, new in zip(_arrays(self._trajectory), _arrays(best), strict=True):
+            old[approved] = new[approved]
+        elapsed = np.where(approved, 0.0, self._elapsed)
+        self._elapsed = elapsed + self.period
+        times, q, dq = (a.copy() for a in _arrays(self._trajectory))
+        return GateDecision(
+            trajectory=Trajectory(times=times, q=q, dq=dq),
+            elapsed=elapsed,
+            share=np.where(approved, share, 0.0),
+            limit=np.where(finite, np.where(ok, -1, worst), -2),
+        )
+
+    def stop(self) -> GateDecision:
+        """Publish the rest of the last approved trajectory: a controlled stop, then standing."""
+        nothing = np.full(self._trajectory.q[:, 0].shape, np.nan)
+        return self.step(nothing, nothing)
+
+    @property
+    def standing(self) -> NDArray[np.bool_]:
+        """(N,) whether the approved motion has come to rest."""
+        return self._elapsed >= self._trajectory.times[:, -1]
+
+    def _state_at(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        q, dq, ddq, _ = sample(self._trajectory, t[:, None])
+        return q[:, 0], dq[:, 0], ddq[:, 0]
+
+    def _judge(
+        self, now: tuple[FloatArray, FloatArray, FloatArray], q1: FloatArray, dq1: FloatArray
+    ) -> tuple[Trajectory, NDArray[np.bool_], NDArray[np.int64]]:
+        """Return the trajectory to (q1, dq1) with its stop, whether it is fine, what is worst."""
+        q0, dq0, ddq0 = now
+        cfg, dt = self.cfg, self.period
+        ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
+        ddq_max = self._ddq_max * cfg.stop_share
+        ramp = cfg.stop_ramp
+        brake = brake_time(dq1, ddq1, ddq_max=ddq_max, ramp=ramp, longest=cfg.longest_stop)
+        trajectory = with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=ramp)
+        step = 1.0 / cfg.rate_hz
+        ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
+        q, dq, ddq, _ = sample(trajectory, np.tile(ticks * step, (len(q0), 1)))
+        low, high = velocity_bounds(self.robot.limits, q)
+        jumps = np.diff(np.concatenate([ddq0[:, None], ddq], axis=1), axis=1) / step
+        low_p, high_p = np.array(cfg.workspace_low), np.array(cfg.workspace_high)
+        tool = forward(self.robot.chain, trajectory.q)[..., :3, 3]  # (N, K, 3)
+        # Each term is <= 1 inside its limit; the middle of the range is 0.
+        middle, half = 0.5 * (self._q_max + self._q_min), 0.5 * (self._q_max - self._q_min)
+        excess = np.stack(
+            [
+                np.max(np.abs(q - middle) / half, axis=(1, 2)),
+                np.max(np.maximum(_ratio(dq, high), _ratio(dq, low)), axis=(1, 2)),
+                np.max(np.abs(ddq) / self._ddq_max, axis=(1, 2)),
+                np.max(np.abs(jumps) / self._dddq_max, axis=(1, 2)),
+                np.max(np.abs(2.0 * tool - low_p - high_p) / (high_p - low_p), axis=(1, 2)),
+            ],
+            axis=-1,
+        )
+        ok = np.all(excess <= 1.0 + cfg.start_tolerance, axis=-1)
+        return trajectory, ok, np.argmax(excess, axis=-1)
+
+    def _slow(
+        self,
+        rows: NDArray[np.int64],
+        now: tuple[FloatArray, ...],
+        wanted: tuple[FloatArray, ...],
+        brake: tuple[FloatArray, ...],
+        best: Trajectory,
+        share: FloatArray,
+    ) -> None:
+        """Bisect the largest possible share between stop and request; write best and share."""
+        here = (now[0][rows], now[1][rows], now[2][rows])
+        q, dq = brake[0][rows], brake[1][rows]
+        wanted_q, wanted_dq = wanted[0][rows] - q, wanted[1][rows] - dq
+        lower, upper = np.zeros(len(rows)), np.ones(len(rows))
+        for _ in range(6):
+            middle = 0.5 * (lower + upper)
+            blend = middle[:, None]
+            trial, fine, _ = self._judge(here, q + blend * wanted_q, dq + blend * wanted_dq)
+            for old, new in zip(_arrays(best), _arrays(trial), strict=True):
+                old[rows[fine]] = new[fine]
+            share[rows[fine]] = middle[fine]
+            lower, upper = np.where(fine, middle, lower), np.where(fine, upper, middle)
+
+
+def _ratio(dq: FloatArray, bound: FloatArray) -> FloatArray:
+    """Return dq / bound where both have the same sign; standing on a bound of 0 is fine."""
+    toward = dq * np.sign(bound) > 0
+    same = np.where(np.abs(bound) > 1e-9, dq / np.where(bound == 0, 1.0, bound), 0.0)
+    blocked = (np.abs(bound) <= 1e-9) & (np.abs(dq) > 1e-9)
+    return np.where(blocked, np.inf, np.where(toward, same, 0.0))
+
+
+def _standing(q: FloatArray) -> Trajectory:
+    """Return a trajectory of five points that stands at q (N, n)."""
+    times = np.tile(np.arange(5) * 1e-3, (len(q), 1))
+    points = np.repeat(q[:, None].astype(np.float64), 5, axis=1)
+    return Trajectory(times=times, q=points, dq=np.zeros_like(points))
+
+
+def _arrays(trajectory: Trajectory) -> tuple[FloatArray, FloatArray, FloatArray]:
+    return trajectory.times, trajectory.q, trajectory.dq

@@ -1,0 +1,145 @@
+"""One or more simulated arms behind the interface of a real one: observations out, trajectories in.
+
+The simulated-arm node and the evaluation in process both run this class. It executes joint
+trajectories as a joint trajectory controller does and applies the low-level law in every physics
+substep, as the training environment does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sim2arm.core.robots import ROBOTS
+from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
+
+from .draws import SeededDraws
+from .tasks.base import Task
+from .tasks.table import TASKS
+from .worlds.mujoco import MujocoWorld
+
+SUBSTEPS = {60.0: 8, 100.0: 5}
+"""Physics steps per control period: 1/480 s at 60 Hz, 1/500 s at 100 Hz."""
+
+
+class SimulatedArm:
+    """N arms in N worlds of a task, each with its joint trajectory controller.
+
+    Attributes:
+        kp, kd: (n,) gains of the joint impedance law [N m/rad], [N m s/rad].
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        robot: str,
+        *,
+        num_arms: int = 1,
+        control_hz: float = 60.0,
+        threads: int = 1,
+    ) -> None:
+        """Build the worlds.
+
+        Raises:
+            ValueError: unknown task or robot, or a control rate without a physics step.
+        """
+        if robot not in ROBOTS:
+            raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
+        if control_hz not in SUBSTEPS:
+            raise ValueError(f"control_hz must be one of {sorted(SUBSTEPS)}, got {control_hz}")
+        self.robot = ROBOTS[robot]
+        self.task = make_task(task, robot) if isinstance(task, str) else task
+        self.period, self.substeps = 1.0 / control_hz, SUBSTEPS[control_hz]
+        self.world = MujocoWorld(
+            self.task.scene(),
+            num_arms,
+            timestep=self.period / self.substeps,
+            control_substeps=self.substeps,
+            num_threads=threads,
+        )
+        self.task.bind(self.world)
+        self.kp, self.kd = np.asarray(self.robot.kp), np.asarray(self.robot.kd)
+        self._lead = self.kd / self.kp
+        names = self.world.actuators
+        first = names.index(self.robot.chain.joint_names[0])
+        self._columns = slice(first, first + len(self.robot.chain.joint_names))
+        self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
+        self._ctrl[:, :, names.index(f"{robot}_gripper")] = self.task.grip_width
+        self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
+        self.reset([0] * num_arms)
+
+    @property
+    def num_arms(self) -> int:
+        """How many arms there are."""
+        return self.world.num_worlds
+
+    def reset(self, seeds: Sequence[int] | int) -> None:
+        """Start the episodes of the given seeds, one per arm; the same seed, the same episode."""
+        each = [seeds] * self.num_arms if isinstance(seeds, int) else list(seeds)
+        ids = torch.arange(self.num_arms)
+        self.world.reset(ids)
+        q = self.task.reset(self.world, ids, SeededDraws(each)).numpy().copy()
+        self.world.forward(ids)
+        points = np.repeat(q[:, None], 2, axis=1)
+        times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
+        self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
+        self._elapsed = np.zeros(self.num_arms)
+        self.ticks = 0
+        self.success = np.zeros(self.num_arms, dtype=bool)
+        self.done = np.zeros(self.num_arms, dtype=bool)
+        self.steps = np.zeros(self.num_arms, dtype=np.int64)
+
+    def observations(self) -> dict[str, NDArray[np.float32]]:
+        """Return the actor's arrays, each (N, ...) float32 as the contract lists them."""
+        seen = self.task.observe()
+        return {name: seen[name].numpy().astype(np.float32) for name in self.task.actor}
+
+    def joint_state(self) -> tuple[FloatArray, FloatArray]:
+        """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
+        view = self.world.joints(self.robot.chain.joint_names)
+        return view.q.numpy().copy(), view.dq.numpy().copy()
+
+    def desired(self) -> tuple[FloatArray, FloatArray]:
+        """Return the desired joint state of the controller now, (N, n) [rad] and [rad/s]."""
+        q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None])
+        return q[:, 0], dq[:, 0]
+
+    def command(self, trajectory: Trajectory, elapsed: FloatArray | float = 0.0) -> None:
+        """Replace the trajectory; `elapsed` seconds of the new one lie in the past (N,)."""
+        elapsed = np.broadcast_to(np.asarray(elapsed, dtype=np.float64), (self.num_arms,)).copy()
+        q, dq = self.desired()
+        self._trajectory = join(q, dq, trajectory, elapsed)
+        self._elapsed = elapsed
+
+    def step(self) -> None:
+        """Advance by one control period along the trajectory; past its end the arm stands."""
+        q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets)
+        self._ctrl.numpy()[:, :, self._columns] = q + self._lead * dq
+        self.world.step(self._ctrl)
+        self._elapsed = self._elapsed + self.period
+        self.ticks += 1
+        self.task.update(self.world)
+        terminated, truncated = (x.numpy() for x in self.task.done(self.world))
+        self.steps = np.where(self.done, self.steps, self.steps + 1)
+        self.success |= terminated & ~self.done
+        self.done |= terminated | truncated
+
+    @property
+    def time(self) -> float:
+        """Simulated time since the reset [s]."""
+        return self.ticks * self.period
+
+
+def make_task(name: str, robot: str) -> Task:
+    """Return a task with its default configuration.
+
+    Raises:
+        ValueError: the task or the robot is not known.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task {name!r} is not known. Known: {sorted(TASKS)}")
+    cfg, build = TASKS[name]
+    return build(cfg, ROBOTS[robot])

@@ -1,0 +1,133 @@
+"""The vectorised environment: world + robot + task + command path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim2arm.core.controllers import EeDelta, EeDeltaCfg
+from sim2arm.core.robots import Robot
+from sim2arm.core.trajectory import cubic
+
+from .arm import SUBSTEPS
+from .draws import Draws, SeededDraws, StreamDraws
+from .tasks.base import Task
+from .worlds.mujoco import MujocoWorld
+
+
+class Env:
+    """N parallel episodes of a task; same-step automatic reset.
+
+    `step` returns the observation after the reset where an episode ended; the last observation of
+    the episode that ended is `info["final_obs"]` (critic group). Actions beyond [-1, 1] are
+    clipped, as in the exported policy.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        robot: Robot,
+        *,
+        num_envs: int,
+        control_hz: float = 60.0,
+        controller: EeDeltaCfg | None = None,
+        seed: int = 0,
+        threads: int = 0,
+    ) -> None:
+        """Build the world.
+
+        Raises:
+            ValueError: control_hz is not one of SUBSTEPS.
+        """
+        if control_hz not in SUBSTEPS:
+            raise ValueError(f"control_hz must be one of {sorted(SUBSTEPS)}, got {control_hz}")
+        self.task, self.robot, self.num_envs = task, robot, num_envs
+        self.control_hz, self.period = control_hz, 1.0 / control_hz
+        substeps = SUBSTEPS[control_hz]
+        self.world = MujocoWorld(
+            task.scene(),
+            num_envs,
+            timestep=self.period / substeps,
+            control_substeps=substeps,
+            num_threads=threads,
+        )
+        self.device, self.action_dim = self.world.device, 6
+        self.groups = {"actor": list(task.actor), "critic": list(task.critic)}
+        self._generator = torch.Generator().manual_seed(seed)
+        task.bind(self.world)
+        self._tool = self.world.site(robot.chain.tool_frame)
+        names = self.world.actuators
+        first = names.index(robot.chain.joint_names[0])
+        self._columns = slice(first, first + len(robot.chain.joint_names))
+        self._times = (np.arange(1, substeps + 1) * (self.period / substeps))[None, :, None]
+        self._ctrl = torch.zeros((num_envs, substeps, len(names)), dtype=torch.float64)
+        self._ctrl[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
+        self._lead = np.asarray(robot.kd) / np.asarray(robot.kp)
+        home = np.tile(np.asarray(robot.home), (num_envs, 1))
+        self.controller = EeDelta(robot, self.period, controller or EeDeltaCfg(), home)
+        self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
+
+    def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
+        """Start all episodes; with one seed per world they are reproducible anywhere."""
+        ids = torch.arange(self.num_envs)
+        draws: Draws = (
+            StreamDraws(self._generator, self.num_envs) if seeds is None else SeededDraws(seeds)
+        )
+        self._start(ids, draws)
+        return self._observe()
+
+    def step(
+        self, action: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]:
+        """Apply actions (N, 6) for one control period.
+
+        Returns:
+            Observations after any reset, reward (N,), terminated (N,), truncated (N,), info.
+        """
+        act = action.detach().to(torch.float64).clamp(-1.0, 1.0)
+        self.move(act)
+        self.task.update(self.world)
+        terms = self.task.reward(self.world)
+        terms["action_change"] = -0.005 * torch.sum((act - self._previous) ** 2, dim=-1)
+        self._previous = act
+        reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
+        terminated, truncated = self.task.done(self.world)
+        obs = self._observe()
+        info = {
+            "final_obs": obs,
+            "success": self.task.success(self.world),
+            "reward_terms": terms,
+        }
+        done = terminated | truncated
+        ids = torch.nonzero(done)[:, 0]
+        if len(ids):
+            self._start(ids, StreamDraws(self._generator, len(ids)))
+            obs = self._observe()
+        return obs, reward, terminated, truncated, info
+
+    def move(self, action: Tensor) -> None:
+        """Run command path and physics for one control period, without rewards or resets."""
+        control = self.controller
+        control.step(action.numpy(), self._tool.pose.numpy())
+        start = (control.q_start, control.dq_start, control.ddq_start, control.jerk)
+        q, dq, _ = cubic(*(value[:, None] for value in start), self._times)  # (N, S, n)
+        self._ctrl.numpy()[:, :, self._columns] = q + self._lead * dq
+        self.world.step(self._ctrl)
+
+    def desynchronise(self) -> None:
+        """Spread the ages of the episodes, so that training worlds do not end together."""
+        self.task.desynchronise(self._generator)
+
+    def _start(self, ids: Tensor, draws: Draws) -> None:
+        self.world.reset(ids)
+        q = self.task.reset(self.world, ids, draws)
+        self.world.forward(ids)
+        self.controller.reset(q.numpy(), ids.numpy())
+        self._previous[ids] = 0.0
+
+    def _observe(self) -> dict[str, Tensor]:
+        return {name: value.to(torch.float32) for name, value in self.task.observe().items()}

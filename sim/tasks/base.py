@@ -1,0 +1,67 @@
+"""What a task is: a scene, its observations, rewards, ends and success, on N worlds at once."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import mujoco
+import torch
+from torch import Tensor
+
+from ..draws import Draws
+from ..worlds.base import World
+
+
+class Task(Protocol):
+    """One task of an arm; the conformance suite of `tests/sim/test_tasks.py` runs on each."""
+
+    @property
+    def actor(self) -> tuple[str, ...]:
+        """Names of the observations that the policy sees."""
+        ...
+
+    @property
+    def critic(self) -> tuple[str, ...]:
+        """Names of the observations that the critic sees."""
+        ...
+
+    @property
+    def grip_width(self) -> float:
+        """Distance between the finger pads that the gripper is told to keep [m]."""
+        ...
+
+    def scene(self) -> mujoco.MjSpec:
+        """Return the model of one world."""
+        ...
+
+    def bind(self, world: World) -> None:
+        """Take the views of the world that was built from the scene."""
+        ...
+
+    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
+        """Write start states into the given worlds; return the arm's joints (n, 7) [rad]."""
+        ...
+
+    def observe(self) -> dict[str, Tensor]:
+        """Return the named observations, (N, ...)."""
+        ...
+
+    def update(self, world: World) -> None:
+        """Advance counters and measures after a control step, before reward and ends are read."""
+        ...
+
+    def reward(self, world: World) -> dict[str, Tensor]:
+        """Return named terms, each (N,)."""
+        ...
+
+    def done(self, world: World) -> tuple[Tensor, Tensor]:
+        """Return terminated and truncated, (N,) bool, never both."""
+        ...
+
+    def success(self, world: World) -> Tensor:
+        """Return whether the task is solved, (N,) bool."""
+        ...
+
+    def desynchronise(self, generator: torch.Generator) -> None:
+        """Spread the ages of the episodes."""
+        ...

@@ -1,0 +1,269 @@
+"""Insert a round peg, held by the gripper, into a socket whose pose is known with an error.
+
+Geometry, action, observation split and success follow TacSL's insertion task (arXiv 2408.06506 and
+its task configuration); the peg is 16 mm in diameter, the socket a ring of boxes with a floor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import torch
+from torch import Tensor
+
+from sim2arm.core.inverse import solve_pose
+from sim2arm.core.robots import Robot
+from sim2arm.core.transforms import (
+    pose,
+    pose_compose,
+    pose_inverse,
+    quat_rotate,
+)
+
+from ..draws import Draws, uniform
+from ..robots.franka import add_robot
+from ..worlds.base import World
+from ..worlds.mujoco import add_pair_force_sensor
+from .start import quat_from_rpy
+
+
+@dataclass(frozen=True, kw_only=True)
+class PegInsertionCfg:
+    """Insert a round peg into a socket whose pose is known with an error."""
+
+    clearance: float = 0.0025
+    """Radial clearance between peg and socket [m], 0.0001 to 0.0025."""
+    socket_noise: float = 0.002
+    """Largest error of the observed socket position along each axis [m] (TacSL: 0.005)."""
+    peg_radius: float = 0.008
+    """Radius of the peg [m] (IndustReal round peg, 16 mm)."""
+    peg_length: float = 0.05
+    """Length of the peg [m]."""
+    socket_depth: float = 0.025
+    """Depth of the hole [m]."""
+    socket_wall: float = 0.006
+    """Thickness of the ring around the hole [m]."""
+    ring_boxes: int = 32
+    """Boxes that form the ring, at least 32 so that corners cost little clearance."""
+    success_distance: float = 0.0044958
+    """Largest mean distance of the keypoints for success [m] (TacSL)."""
+    hold_steps: int = 5
+    """Control steps that the peg must stay inserted; the episode then ends with success."""
+    max_steps: int = 256
+    """Length of an episode [control steps] (TacSL)."""
+    start_low: tuple[float, ...] = (0.42, -0.08, 0.12, math.pi - 0.1, -0.1, -0.5)
+    """Lowest start of the tool: x y z [m], roll pitch yaw [rad] (TacSL: yaw +-1)."""
+    start_high: tuple[float, ...] = (0.58, 0.08, 0.18, math.pi + 0.1, 0.1, 0.5)
+    """Highest start of the tool."""
+    socket_low: tuple[float, ...] = (0.42, -0.08, 0.0)
+    """Lowest position of the socket on the table [m]."""
+    socket_high: tuple[float, ...] = (0.58, 0.08, 0.02)
+    """Highest position of the socket [m]."""
+    grasp_depth: float = 0.015
+    """Length of the peg between the finger pads at the nominal grasp [m]."""
+    peg_mass: float = 0.05
+    """Mass of the peg [kg]."""
+
+
+class PegInsertion:
+    """The peg-insertion task on N worlds; see `PegInsertionCfg`."""
+
+    def __init__(self, cfg: PegInsertionCfg, robot: Robot) -> None:
+        """Describe the task for one robot.
+
+        Raises:
+            ValueError: clearance outside of 0.1 to 2.5 mm, or fewer than 32 ring boxes.
+        """
+        if not 0.0001 <= cfg.clearance <= 0.0025:
+            raise ValueError(
+                f"clearance must lie in 0.0001 to 0.0025 m (radial), got {cfg.clearance}"
+            )
+        if cfg.ring_boxes < 32:
+            raise ValueError(f"ring_boxes must be at least 32, got {cfg.ring_boxes}")
+        self.cfg, self.robot = cfg, robot
+        # The peg's centre in the tool frame: its upper end lies between the pads.
+        self._grip = torch.tensor(
+            [0.0, 0.0, 0.5 * cfg.peg_length - 0.5 * cfg.grasp_depth, 1.0, 0.0, 0.0, 0.0],
+            dtype=torch.float64,
+        )
+        # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
+        self._seat = torch.tensor(
+            [0.0, 0.0, 0.002 + 0.5 * cfg.peg_length], dtype=torch.float64
+        )
+        offsets = torch.linspace(-0.5, 0.5, 4, dtype=torch.float64) * cfg.peg_length
+        self._keypoints = offsets[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+
+    @property
+    def actor(self) -> tuple[str, ...]:
+        """Observations of the policy: TacSL's reduced set, with joint velocities."""
+        return ("joint_position", "joint_velocity", "ee_pose", "socket_pose")
+
+    @property
+    def critic(self) -> tuple[str, ...]:
+        """Observations of the critic: the policy's and the truth."""
+        return (*self.actor, "true_socket_pose", "peg_in_socket", "peg_force")
+
+    @property
+    def grip_width(self) -> float:
+        """Distance between the pads that is asked for [m]: 1 mm less than the peg, about 20 N."""
+        return 2.0 * self.cfg.peg_radius - 0.001
+
+    # -- scene ---------------------------------------------------------------------------------
+
+    def scene(self) -> mujoco.MjSpec:
+        """Return the model: robot, table, socket (mocap), peg (free)."""
+        spec = mujoco.MjSpec()
+        # Elliptic cones with stiff friction: the grasp creeps by 0.2 mm/s instead of 1 mm/s.
+        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+        spec.option.impratio = 20.0
+        add_robot(spec, self.robot)
+        cfg = self.cfg
+        spec.worldbody.add_geom(
+            name="table",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.4, 0.5, 0.02],
+            pos=[0.55, 0.0, -0.02],
+            rgba=[0.75, 0.72, 0.68, 1.0],
+        )
+        self._add_socket(spec)
+        peg = spec.worldbody.add_body(name="peg")
+        peg.add_freejoint(name="peg")
+        peg.add_geom(
+            name="peg",
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=[cfg.peg_radius, 0.5 * cfg.peg_length, 0.0],
+            mass=cfg.peg_mass,
+            rgba=[0.85, 0.55, 0.15, 1.0],
+            condim=4,
+            friction=[1.0, 0.005, 0.0001],
+        )
+        prefix = self.robot.name
+        add_pair_force_sensor(spec, "socket", "peg")
+        add_pair_force_sensor(spec, f"{prefix}_leftfinger", "peg")
+        add_pair_force_sensor(spec, f"{prefix}_rightfinger", "peg")
+        return spec
+
+    def _add_socket(self, spec: mujoco.MjSpec) -> None:
+        cfg = self.cfg
+        socket = spec.worldbody.add_body(name="socket", mocap=True, pos=[0.5, 0.0, 0.0])
+        inner = cfg.peg_radius + cfg.clearance
+        # The faces of the boxes touch the circle of radius `inner` from outside.
+        half_width = (inner + cfg.socket_wall) * math.tan(math.pi / cfg.ring_boxes)
+        middle = inner + 0.5 * cfg.socket_wall
+        for k in range(cfg.ring_boxes):
+            angle = 2.0 * math.pi * k / cfg.ring_boxes
+            socket.add_geom(
+                name=f"socket_{k}",
+                type=mujoco.mjtGeom.mjGEOM_BOX,
+                size=[0.5 * cfg.socket_wall, half_width, 0.5 * cfg.socket_depth],
+                pos=[
+                    middle * math.cos(angle),
+                    middle * math.sin(angle),
+                    0.002 + 0.5 * cfg.socket_depth,
+                ],
+                quat=[math.cos(0.5 * angle), 0.0, 0.0, math.sin(0.5 * angle)],
+                rgba=[0.25, 0.4, 0.6, 1.0],
+            )
+        outer = inner + cfg.socket_wall
+        socket.add_geom(
+            name="socket_floor",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[outer, outer, 0.001],
+            pos=[0.0, 0.0, 0.001],
+            rgba=[0.2, 0.3, 0.45, 1.0],
+        )
+
+    def bind(self, world: World) -> None:
+        """Take the views of a world that has this scene; buffers for N worlds."""
+        prefix = self.robot.name
+        self._world = world
+        self._arm = world.joints(self.robot.chain.joint_names)
+        self._tool = world.site(self.robot.chain.tool_frame)
+        self._peg = world.free_body("peg")
+        self._peg_now = world.body("peg")
+        self._socket = world.mocap("socket")
+        self._fingers = world.joints(self.robot.gripper.joint_names)
+        self._forces = [
+            (f"{prefix}_leftfinger", "peg"), (f"{prefix}_rightfinger", "peg"), ("socket", "peg")
+        ]
+        n = world.num_worlds
+        self._error = torch.zeros((n, 3), dtype=torch.float64)
+        self._held = torch.zeros(n, dtype=torch.int64)
+        self._steps = torch.zeros(n, dtype=torch.int64)
+
+    # -- episodes ------------------------------------------------------------------------------
+
+    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
+        """Start episodes in the given worlds; return the arm's joint positions (n, 7) [rad]."""
+        cfg = self.cfg
+        start = uniform(draws, cfg.start_low, cfg.start_high)
+        socket = uniform(draws, cfg.socket_low, cfg.socket_high)
+        noise = (cfg.socket_noise,) * 3
+        self._error[env_ids] = uniform(draws, [-v for v in noise], noise)
+        tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
+        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(env_ids), -1)
+        q = solve_pose(self.robot, tool, home, iterations=6)
+        self._arm.q[env_ids] = q
+        self._arm.dq[env_ids] = 0.0
+        self._fingers.q[env_ids] = cfg.peg_radius
+        self._fingers.dq[env_ids] = 0.0
+        self._peg.q[env_ids] = pose_compose(tool, self._grip)
+        self._peg.dq[env_ids] = 0.0
+        upright = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+        self._socket[env_ids] = pose(socket, upright)
+        self._held[env_ids] = 0
+        self._steps[env_ids] = 0
+        return q
+
+    def observe(self) -> dict[str, Tensor]:
+        """Return the arrays of the actor and of the critic, float64, as `spec` lists them."""
+        socket = self._socket
+        seen = pose(socket[:, :3] + self._error, socket[:, 3:])
+        peg = self._peg_now.pose
+        relative = pose_compose(pose_inverse(socket), peg)
+        forces = [self._world.pair_force(a, b) for a, b in self._forces]
+        return {
+            "joint_position": self._arm.q,
+            "joint_velocity": self._arm.dq,
+            "ee_pose": self._tool.pose,
+            "socket_pose": seen,
+            "true_socket_pose": socket,
+            "peg_in_socket": relative,
+            "peg_force": torch.cat(forces, dim=-1),
+        }
+
+    def update(self, world: World) -> None:
+        """Advance the episode counters after a control step; rewards and ends read them."""
+        peg = self._peg_now.pose
+        points = peg[:, None, :3] + quat_rotate(peg[:, None, 3:], self._keypoints)
+        # Seated: the peg's axis is the socket's, seen from above; its z axis points down.
+        seat = self._socket[:, None, :3] + self._seat - self._keypoints
+        self._distance = torch.linalg.norm(points - seat, dim=-1).mean(dim=-1)
+        inserted = self._distance < self.cfg.success_distance
+        self._held = torch.where(inserted, self._held + 1, 0)
+        self._steps += 1
+
+    def reward(self, world: World) -> dict[str, Tensor]:
+        """Return the named terms of the reward, each (N,)."""
+        d = self._distance
+        return {
+            "far": -0.4 * torch.tanh(6.0 * d),
+            "near": -0.4 * torch.tanh(80.0 * d),
+            "success": 10.0 * self.success(world).to(d.dtype),
+        }
+
+    def done(self, world: World) -> tuple[Tensor, Tensor]:
+        """Return terminated (N,) and truncated (N,)."""
+        terminated = self.success(world)
+        return terminated, (self._steps >= self.cfg.max_steps) & ~terminated
+
+    def success(self, world: World) -> Tensor:
+        """Return whether the peg has stayed inserted for `hold_steps` (N,)."""
+        return self._held >= self.cfg.hold_steps
+
+    def desynchronise(self, generator: torch.Generator) -> None:
+        """Spread the episode ages, so that training worlds do not end together."""
+        n = len(self._steps)
+        self._steps = torch.randint(0, self.cfg.max_steps, (n,), generator=generator)

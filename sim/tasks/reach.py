@@ -1,0 +1,141 @@
+"""Bring the tool to a goal pose in free space: the smallest task that uses the whole stack."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import mujoco
+import torch
+from torch import Tensor
+
+from sim2arm.core.inverse import solve_pose
+from sim2arm.core.robots import Robot
+from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
+
+from ..draws import Draws, uniform
+from ..robots.franka import add_robot
+from ..worlds.base import World
+from .start import quat_from_rpy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReachCfg:
+    """Bring the tool to a goal pose in free space."""
+
+    goal_low: tuple[float, ...] = (0.35, -0.25, 0.2, math.pi - 0.3, -0.3, -0.8)
+    """Lowest goal and start of the tool: x y z [m], roll pitch yaw [rad]."""
+    goal_high: tuple[float, ...] = (0.6, 0.25, 0.5, math.pi + 0.3, 0.3, 0.8)
+    """Highest goal and start of the tool."""
+    position_tolerance: float = 0.01
+    """Largest distance from the goal for success [m]."""
+    rotation_tolerance: float = 0.1
+    """Largest angle from the goal for success [rad]."""
+    hold_steps: int = 5
+    """Control steps at the goal; the episode then ends with success."""
+    max_steps: int = 150
+    """Length of an episode [control steps]."""
+
+
+class Reach:
+    """The reach task on N worlds; see `ReachCfg`."""
+
+    def __init__(self, cfg: ReachCfg, robot: Robot) -> None:
+        """Describe the task for one robot."""
+        self.cfg, self.robot = cfg, robot
+
+    @property
+    def actor(self) -> tuple[str, ...]:
+        """Observations of the policy."""
+        return ("joint_position", "joint_velocity", "ee_pose", "goal_pose")
+
+    @property
+    def critic(self) -> tuple[str, ...]:
+        """Observations of the critic: nothing is hidden in this task."""
+        return self.actor
+
+    @property
+    def grip_width(self) -> float:
+        """The gripper stays closed [m]."""
+        return 0.0
+
+    def scene(self) -> mujoco.MjSpec:
+        """Return the model: the robot and a marker of the goal (mocap, no contact)."""
+        spec = mujoco.MjSpec()
+        add_robot(spec, self.robot)
+        goal = spec.worldbody.add_body(name="goal", mocap=True)
+        goal.add_geom(
+            name="goal",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.02, 0.02, 0.02],
+            rgba=[0.2, 0.7, 0.3, 0.5],
+            contype=0,
+            conaffinity=0,
+            group=2,
+        )
+        return spec
+
+    def bind(self, world: World) -> None:
+        """Take the views of a world that has this scene."""
+        self._arm = world.joints(self.robot.chain.joint_names)
+        self._tool = world.site(self.robot.chain.tool_frame)
+        self._goal = world.mocap("goal")
+        self._held = torch.zeros(world.num_worlds, dtype=torch.int64)
+        self._steps = torch.zeros(world.num_worlds, dtype=torch.int64)
+
+    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
+        """Start episodes in the given worlds; return the arm's joint positions (n, 7) [rad]."""
+        cfg = self.cfg
+        start = uniform(draws, cfg.goal_low, cfg.goal_high)
+        goal = uniform(draws, cfg.goal_low, cfg.goal_high)
+        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(env_ids), -1)
+        tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
+        q = solve_pose(self.robot, tool, home, iterations=8)
+        self._arm.q[env_ids] = q
+        self._arm.dq[env_ids] = 0.0
+        self._goal[env_ids] = pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))
+        self._held[env_ids] = 0
+        self._steps[env_ids] = 0
+        return q
+
+    def observe(self) -> dict[str, Tensor]:
+        """Return the named observations."""
+        return {
+            "joint_position": self._arm.q,
+            "joint_velocity": self._arm.dq,
+            "ee_pose": self._tool.pose,
+            "goal_pose": self._goal,
+        }
+
+    def update(self, world: World) -> None:
+        """Advance the counters and measure the distance to the goal."""
+        tool = self._tool.pose
+        self._distance = torch.linalg.norm(tool[:, :3] - self._goal[:, :3], dim=-1)
+        turn = quat_to_rotvec(quat_mul(self._goal[:, 3:], quat_conjugate(tool[:, 3:])))
+        self._angle = torch.linalg.norm(turn, dim=-1)
+        cfg = self.cfg
+        near = (self._distance < cfg.position_tolerance) & (self._angle < cfg.rotation_tolerance)
+        self._held = torch.where(near, self._held + 1, 0)
+        self._steps += 1
+
+    def reward(self, world: World) -> dict[str, Tensor]:
+        """Return the named terms of the reward, each (N,)."""
+        return {
+            "position": -0.4 * torch.tanh(5.0 * self._distance),
+            "rotation": -0.4 * torch.tanh(2.0 * self._angle),
+            "success": 10.0 * self.success(world).to(torch.float64),
+        }
+
+    def done(self, world: World) -> tuple[Tensor, Tensor]:
+        """Return terminated (N,) and truncated (N,)."""
+        terminated = self.success(world)
+        return terminated, (self._steps >= self.cfg.max_steps) & ~terminated
+
+    def success(self, world: World) -> Tensor:
+        """Return whether the tool has stayed at the goal for `hold_steps` (N,)."""
+        return self._held >= self.cfg.hold_steps
+
+    def desynchronise(self, generator: torch.Generator) -> None:
+        """Spread the episode ages, so that training worlds do not end together."""
+        n = len(self._steps)
+        self._steps = torch.randint(0, self.cfg.max_steps, (n,), generator=generator)

@@ -1,0 +1,162 @@
+"""From policy actions to joint requests: the part of the command path that a policy owns.
+
+`EeDelta` turns end-effector steps into a smooth joint motion. It runs in the simulation (torch,
+N worlds) and in the policy node (numpy, N = 1) with the same code. What it asks for has
+continuous acceleration inside its limits by construction; the safety gate checks it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from .inverse import pose_step
+from .kinematics import forward
+from .limits import velocity_bounds
+from .robots import Robot
+from .transforms import (
+    Array,
+    pose,
+    pose_from_matrix,
+    quat_conjugate,
+    quat_from_rotvec,
+    quat_mul,
+    quat_to_rotvec,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EeDeltaCfg:
+    """Integrate end-effector steps into a commanded pose and follow it with the joints."""
+
+    position_scale: float = 0.01
+    """Step of an action of 1 along an axis of the base frame [m] (TacSL: 0.01)."""
+    rotation_scale: float = 0.05
+    """Rotation of an action of 1 about an axis of the base frame [rad] (TacSL: 0.05)."""
+    position_leash: float = 0.04
+    """Longest distance of the commanded from the measured position [m]."""
+    rotation_leash: float = 0.2
+    """Largest angle of the commanded from the measured orientation [rad]."""
+    damping: float = 0.02
+    """Damping of the inverse kinematics (least squares)."""
+    posture_rate: float = 0.02
+    """Share of the way to the home posture that the null space goes in one tick."""
+    bandwidth: float = 30.0
+    """Natural frequency of the critically damped joint following [rad/s]."""
+    limit_share: float = 0.8
+    """Share of the robot's velocity and acceleration limits that is used."""
+    joint_margin: float = 0.05
+    """Distance that goals keep from the joint limits [rad]."""
+
+
+class EeDelta:
+    """`ee_delta` actions: 3 translations and 3 rotations in the base frame, left-multiplied.
+
+    The commanded pose integrates the last *commanded* pose, not the measured one, so that an
+    action of zero holds still under load; a leash keeps it near the measured pose. The joint goal
+    follows by damped least squares with the home posture in the null space, and the commanded
+    joint state follows the goal as a critically damped second-order system whose acceleration is
+    linear in each control period (a cubic, what a joint trajectory controller executes).
+
+    Attributes:
+        pose: (N, 7) commanded tool pose in the base frame.
+        goal: (N, n) joint solution of the commanded pose [rad].
+        q, dq, ddq: (N, n) commanded joint state at the end of the last period.
+    """
+
+    def __init__(self, robot: Robot, period: float, cfg: EeDeltaCfg, q: Array) -> None:
+        """Start at rest at q (N, n); its array type and dtype are used from here on."""
+        xp = array_namespace(q)
+        self.robot, self.period, self.cfg = robot, period, cfg
+        limits = robot.limits
+
+        def constant(values: Any) -> Array:
+            return xp.asarray(np.asarray(values, dtype=np.float64), dtype=q.dtype)
+
+        self._low = constant(limits.q_min) + cfg.joint_margin
+        self._high = constant(limits.q_max) - cfg.joint_margin
+        self._ddq_max = constant(limits.ddq_max) * cfg.limit_share
+        self._ramp = constant(limits.dddq_max) * (cfg.limit_share * period)
+        self._home = constant(robot.home)
+        self.q, self.dq, self.ddq = q * 1.0, q * 0.0, q * 0.0
+        self.goal = q * 1.0
+        self.pose = pose_from_matrix(forward(robot.chain, q))
+
+    def reset(self, q: Array, rows: Array) -> None:
+        """Start again at rest at q (len(rows), n) in the given rows."""
+        self.q[rows], self.goal[rows] = q, q
+        self.dq[rows], self.ddq[rows] = 0.0, 0.0
+        self.pose[rows] = pose_from_matrix(forward(self.robot.chain, q))
+
+    def step(self, action: Array, measured: Array) -> tuple[Array, Array]:
+        """Advance by one control period.
+
+        Args:
+            action: (N, 6) in [-1, 1]: translation, then rotation, in the base frame.
+            measured: (N, 7) measured tool pose in the base frame.
+
+        Returns:
+            Joint position (N, n) [rad] and velocity (N, n) [rad/s] at the end of the period. The
+            motion before it is the cubic with acceleration `ddq_start` and `jerk`.
+        """
+        self.pose = self._integrate(action, measured)
+        goal_dq = self._follow_pose()
+        return self._follow_goal(goal_dq)
+
+    def _integrate(self, action: Array, measured: Array) -> Array:
+        cfg = self.cfg
+        p = self.pose[..., :3] + cfg.position_scale * action[..., :3]
+        turn = quat_from_rotvec(cfg.rotation_scale * action[..., 3:])
+        q = quat_mul(turn, self.pose[..., 3:])
+        p = measured[..., :3] + _leash(p - measured[..., :3], cfg.position_leash)
+        error = quat_to_rotvec(quat_mul(q, quat_conjugate(measured[..., 3:])))
+        held = quat_from_rotvec(_leash(error, cfg.rotation_leash))
+        return pose(p, quat_mul(held, measured[..., 3:]))
+
+    def _follow_pose(self) -> Array:
+        """Move the goal towards the commanded pose; return its velocity (N, n) [rad/s]."""
+        xp = array_namespace(self.goal)
+        posture = self.cfg.posture_rate * (self._home - self.goal)
+        step, _ = pose_step(self.robot, self.goal, self.pose, posture, self.cfg.damping)
+        low, high = velocity_bounds(self.robot.limits, self.goal)
+        share = self.cfg.limit_share * self.period
+        fastest = xp.max(xp.maximum(step / (share * high), step / (share * low)), axis=-1)
+        step = step / xp.clip(fastest, 1.0, None)[..., None]
+        goal = xp.minimum(xp.maximum(self.goal + step, self._low), self._high)
+        velocity = (goal - self.goal) / self.period
+        self.goal = goal
+        return velocity
+
+    def _follow_goal(self, goal_dq: Array) -> tuple[Array, Array]:
+        xp = array_namespace(self.q)
+        dt, w = self.period, self.cfg.bandwidth
+        q, dq, ddq = self.q, self.dq, self.ddq
+        # Implicit in the new acceleration a: a = w^2 (goal - q1) + 2 w (goal_dq - dq1) with
+        # q1 = q + dt dq + dt^2 (2 ddq + a) / 6 and dq1 = dq + dt (ddq + a) / 2.
+        pull = w * w * (self.goal - q - dt * dq - dt * dt / 3.0 * ddq)
+        pull = pull + 2.0 * w * (goal_dq - dq - 0.5 * dt * ddq)
+        a = pull / (1.0 + w * w * dt * dt / 6.0 + w * dt)
+        # One more period to bring the acceleration to zero must not break the velocity limit.
+        low, high = velocity_bounds(self.robot.limits, q)
+        share = self.cfg.limit_share
+        coast = dq + 0.5 * dt * ddq
+        a = xp.minimum(a, (share * high - coast) / dt)
+        a = xp.maximum(a, (share * low - coast) / dt)
+        a = xp.minimum(xp.maximum(a, ddq - self._ramp), ddq + self._ramp)
+        a = xp.minimum(xp.maximum(a, -self._ddq_max), self._ddq_max)
+        self.ddq_start, self.jerk = ddq, (a - ddq) / dt
+        self.q_start, self.dq_start = q, dq
+        self.q = q + dt * dq + dt * dt / 6.0 * (2.0 * ddq + a)
+        self.dq = dq + 0.5 * dt * (ddq + a)
+        self.ddq = a
+        return self.q, self.dq
+
+
+def _leash(offset: Array, length: float) -> Array:
+    """Shorten vectors (..., 3) to at most the given length."""
+    xp = array_namespace(offset)
+    distance = xp.sqrt(xp.sum(offset * offset, axis=-1, keepdims=True))
+    return offset * (length / xp.clip(distance, length, None))

@@ -1,0 +1,166 @@
+"""Joint trajectories as a joint trajectory controller reads them: cubic Hermite between points.
+
+A trajectory is a few points with positions and velocities. Between two points a joint moves on
+the cubic that meets both, so its acceleration is linear in time; after the last point the arm
+rests there. Numpy only: training samples the first cubic of it with `cubic`.
+Source: ros2_controllers, joint_trajectory_controller, "Trajectory Representation" (positions and
+velocities given: cubic splines).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .transforms import Array
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """K points of N arms with n joints; the first is the state at time 0."""
+
+    times: FloatArray
+    """(N, K) seconds from the start of the trajectory, increasing, the first 0."""
+    q: FloatArray
+    """(N, K, n) positions [rad]."""
+    dq: FloatArray
+    """(N, K, n) velocities [rad/s]."""
+
+
+def hermite(q0: Array, dq0: Array, q1: Array, dq1: Array, dt: Array) -> tuple[Array, Array]:
+    """Return the acceleration at the start and the jerk of the cubic that joins two states.
+
+    Args:
+        q0: (..., n) start position [rad].
+        dq0: (..., n) start velocity [rad/s].
+        q1: (..., n) end position [rad].
+        dq1: (..., n) end velocity [rad/s].
+        dt: duration [s], a number or an array that broadcasts.
+
+    Returns:
+        Acceleration at the start (..., n) [rad/s^2] and constant jerk (..., n) [rad/s^3].
+    """
+    mean = (q1 - q0) / dt
+    ddq0 = (6.0 * mean - 4.0 * dq0 - 2.0 * dq1) / dt
+    jerk = (6.0 * dq0 + 6.0 * dq1 - 12.0 * mean) / (dt * dt)
+    return ddq0, jerk
+
+
+def cubic(q0: Array, dq0: Array, ddq0: Array, jerk: Array, t: Array) -> tuple[Array, Array, Array]:
+    """Return position, velocity and acceleration after t seconds of constant jerk."""
+    q = q0 + t * (dq0 + t * (0.5 * ddq0 + t * jerk / 6.0))
+    return q, dq0 + t * (ddq0 + 0.5 * t * jerk), ddq0 + t * jerk
+
+
+def sample(
+    trajectory: Trajectory, t: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return position, velocity, acceleration and jerk at times t (N, M), each (N, M, n).
+
+    Outside of the trajectory the arm stands at the nearest end.
+    """
+    times = trajectory.times  # (N, K)
+    left = np.sum(t[:, :, None] >= times[:, None, 1:-1], axis=-1)  # (N, M)
+    start = np.take_along_axis(times, left, axis=-1)[..., None]  # (N, M, 1)
+    span = np.take_along_axis(times, left + 1, axis=-1)[..., None] - start
+    index = left[..., None]
+    q0 = np.take_along_axis(trajectory.q, index, axis=1)
+    q1 = np.take_along_axis(trajectory.q, index + 1, axis=1)
+    dq0 = np.take_along_axis(trajectory.dq, index, axis=1)
+    dq1 = np.take_along_axis(trajectory.dq, index + 1, axis=1)
+    ddq0, jerk = hermite(q0, dq0, q1, dq1, span)
+    u = np.clip(t[..., None] - start, 0.0, span)
+    q, dq, ddq = cubic(q0, dq0, ddq0, jerk, u)
+    inside = (t >= times[:, :1] - 1e-12) & (t <= times[:, -1:] + 1e-12)  # (N, M)
+    moving = inside[..., None].astype(np.float64)
+    return q, dq * moving, ddq * moving, jerk * moving
+
+
+def with_stop(
+    q0: FloatArray,
+    dq0: FloatArray,
+    q1: FloatArray,
+    dq1: FloatArray,
+    *,
+    dt: float,
+    brake: FloatArray,
+    ramp: float,
+) -> Trajectory:
+    """Return the motion from one state to the next, followed by a stop.
+
+    The stop has three cubics: within `ramp` the acceleration goes from its value a at the end of
+    the motion to a constant p, stays for `brake` seconds and returns to zero within `ramp`. So
+    acceleration is continuous and the arm ends at rest; from
+    `dq1 + ramp (a + p) / 2 + brake p + ramp p / 2 = 0` follows
+    `p = -(dq1 + ramp a / 2) / (ramp + brake)`.
+
+    Args:
+        q0: (N, n) position at time 0 [rad].
+        dq0: (N, n) velocity at time 0 [rad/s].
+        q1: (N, n) position at time dt [rad].
+        dq1: (N, n) velocity at time dt [rad/s].
+        dt: duration of the motion [s].
+        brake: (N,) time of constant braking [s], positive.
+        ramp: time in which the acceleration changes [s].
+    """
+    ddq0, jerk0 = hermite(q0, dq0, q1, dq1, dt)
+    a = ddq0 + jerk0 * dt
+    middle = brake[:, None]
+    p = -(dq1 + 0.5 * ramp * a) / (ramp + middle)
+    q2, dq2, _ = cubic(q1, dq1, a, (p - a) / ramp, ramp)
+    q3, dq3, _ = cubic(q2, dq2, p, 0.0 * p, middle)
+    q4, _, _ = cubic(q3, dq3, p, -p / ramp, ramp)
+    zero = np.zeros_like(brake)
+    steps = [zero, zero + dt, zero + ramp, brake, zero + ramp]
+    return Trajectory(
+        times=np.cumsum(np.stack(steps, axis=-1), axis=-1),
+        q=np.stack([q0, q1, q2, q3, q4], axis=1),
+        dq=np.stack([dq0, dq1, dq2, dq3, np.zeros_like(dq3)], axis=1),
+    )
+
+
+def brake_time(
+    dq: FloatArray, ddq: FloatArray, *, ddq_max: FloatArray, ramp: float, longest: float
+) -> FloatArray:
+    """Return the shortest time of constant braking (N,) [s] for `with_stop`.
+
+    Args:
+        dq: (N, n) velocity at the start of the stop [rad/s].
+        ddq: (N, n) acceleration there [rad/s^2].
+        ddq_max: (n,) acceleration to brake with [rad/s^2].
+        ramp: time in which the acceleration changes [s].
+        longest: upper bound [s]; a stop that needs more brakes harder than ddq_max.
+    """
+    needed = np.max(np.abs(dq + 0.5 * ramp * ddq) / ddq_max, axis=-1) - ramp
+    return np.clip(needed, ramp, longest)
+
+
+def join(q: FloatArray, dq: FloatArray, new: Trajectory, elapsed: FloatArray) -> Trajectory:
+    """Return what a joint trajectory controller executes after it got a new trajectory.
+
+    It leaves from its desired state and joins the first point of the new trajectory that lies in
+    the future; what lies in the past is dropped. A trajectory that is past as a whole is joined
+    at its last point within a millisecond.
+
+    Args:
+        q: (N, n) desired position at this moment [rad].
+        dq: (N, n) desired velocity [rad/s].
+        new: the trajectory that arrived.
+        elapsed: (N,) time since the start of the new trajectory [s].
+
+    Returns:
+        The new trajectory with the point before `elapsed` replaced by the desired state, to be
+        sampled from `elapsed` on.
+    """
+    times, new_q, new_dq = new.times.copy(), new.q.copy(), new.dq.copy()
+    late = elapsed >= times[:, -1] - 1e-9
+    times[:, -1] = np.where(late, elapsed + 1e-3, times[:, -1])
+    left = np.sum(elapsed[:, None] >= times[:, 1:-1] - 1e-9, axis=-1)
+    rows = np.arange(len(left))
+    times[rows, left] = elapsed
+    new_q[rows, left], new_dq[rows, left] = q, dq
+    return Trajectory(times=times, q=new_q, dq=new_dq)

@@ -1,0 +1,198 @@
+"""Rotations and poses on numpy or torch arrays; the only place where quaternion orders meet.
+
+Quaternions are Hamilton, unit, w x y z. A pose is (x y z qw qx qy qz) [m]. `T_a_b` maps
+coordinates in b to coordinates in a. Leading axes are free and broadcast.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from array_api_compat import array_namespace
+
+Array: TypeAlias = Any
+"""A numpy array or a torch tensor; every function returns what it was given."""
+
+
+def quat_mul(a: Array, b: Array) -> Array:
+    """Return the Hamilton product `a * b` of quaternions (..., 4)."""
+    xp = array_namespace(a, b)
+    aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
+    bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
+    return xp.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        axis=-1,
+    )
+
+
+def quat_conjugate(q: Array) -> Array:
+    """Return the inverse rotation of unit quaternions (..., 4)."""
+    xp = array_namespace(q)
+    return xp.concat([q[..., :1], -q[..., 1:]], axis=-1)
+
+
+def quat_rotate(q: Array, v: Array) -> Array:
+    """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
+    xp = array_namespace(q, v)
+    q, v = _broadcast_last(xp, q, v)
+    w, u = q[..., :1], q[..., 1:]
+    t = 2.0 * cross(u, v)
+    return v + w * t + cross(u, t)
+
+
+def quat_to_matrix(q: Array) -> Array:
+    """Return the rotation matrices (..., 3, 3) of unit quaternions (..., 4)."""
+    xp = array_namespace(q)
+    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    flat = xp.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - w * z),
+            2 * (x * z + w * y),
+            2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - w * x),
+            2 * (x * z - w * y),
+            2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ],
+        axis=-1,
+    )
+    return xp.reshape(flat, (*q.shape[:-1], 3, 3))
+
+
+def quat_from_matrix(R: Array) -> Array:
+    """Return unit quaternions (..., 4), w >= 0, of rotation matrices (..., 3, 3).
+
+    Each of the four components is recovered from the diagonal; the row that belongs to the
+    largest is used, so the result is accurate for every rotation.
+    Source: Shepperd, J. Guidance and Control 1(3), 1978.
+    """
+    xp = array_namespace(R)
+    m00, m11, m22 = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
+    squares = xp.stack(
+        [1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22],
+        axis=-1,
+    )  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
+    wx, wy, wz = (
+        R[..., 2, 1] - R[..., 1, 2],
+        R[..., 0, 2] - R[..., 2, 0],
+        R[..., 1, 0] - R[..., 0, 1],
+    )
+    xy, xz, yz = (
+        R[..., 0, 1] + R[..., 1, 0],
+        R[..., 0, 2] + R[..., 2, 0],
+        R[..., 1, 2] + R[..., 2, 1],
+    )
+    s = [squares[..., i] for i in range(4)]
+    rows = xp.stack(
+        [
+            xp.stack([s[0], wx, wy, wz], axis=-1),
+            xp.stack([wx, s[1], xy, xz], axis=-1),
+            xp.stack([wy, xy, s[2], yz], axis=-1),
+            xp.stack([wz, xz, yz, s[3]], axis=-1),
+        ],
+        axis=-2,
+    )
+    best = xp.argmax(squares, axis=-1)[..., None, None]
+    take = xp.broadcast_to(best, (*squares.shape[:-1], 1, 4))
+    q = xp.take_along_axis(rows, take, axis=-2)[..., 0, :]
+    return quat_normalize(q)
+
+
+def quat_normalize(q: Array) -> Array:
+    """Return unit quaternions with w >= 0."""
+    xp = array_namespace(q)
+    q = q / xp.sqrt(xp.sum(q * q, axis=-1, keepdims=True))
+    return xp.where(q[..., :1] < 0, -q, q)
+
+
+def quat_from_rotvec(r: Array) -> Array:
+    """Return the quaternions (..., 4) of rotation vectors (..., 3) [rad]."""
+    xp = array_namespace(r)
+    square = xp.sum(r * r, axis=-1, keepdims=True)
+    small = square < 1e-12
+    angle = xp.sqrt(xp.where(small, xp.ones_like(square), square))
+    scale = xp.where(small, 0.5 - square / 48.0, xp.sin(0.5 * angle) / angle)
+    w = xp.where(small, 1.0 - square / 8.0, xp.cos(0.5 * angle))
+    return xp.concat([w, scale * r], axis=-1)
+
+
+def quat_to_rotvec(q: Array) -> Array:
+    """Return the shortest rotation vectors (..., 3) [rad] of unit quaternions (..., 4)."""
+    xp = array_namespace(q)
+    q = xp.where(q[..., :1] < 0, -q, q)
+    u = q[..., 1:]
+    square = xp.sum(u * u, axis=-1, keepdims=True)
+    small = square < 1e-14
+    sine = xp.sqrt(xp.where(small, xp.ones_like(square), square))
+    scale = xp.where(small, 2.0 / q[..., :1], 2.0 * xp.atan2(sine, q[..., :1]) / sine)
+    return scale * u
+
+
+def cross(a: Array, b: Array) -> Array:
+    """Return the cross product of vectors (..., 3)."""
+    xp = array_namespace(a, b)
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
+def pose(p: Array, q: Array) -> Array:
+    """Return poses (..., 7) from positions (..., 3) [m] and quaternions (..., 4)."""
+    xp = array_namespace(p, q)
+    p, q = _broadcast_last(xp, p, q)
+    return xp.concat([p, q], axis=-1)
+
+
+def pose_compose(a: Array, b: Array) -> Array:
+    """Return the pose `a b`: with a = frame b in A and b = frame c in B, frame c in A."""
+    return pose(a[..., :3] + quat_rotate(a[..., 3:], b[..., :3]), quat_mul(a[..., 3:], b[..., 3:]))
+
+
+def pose_inverse(a: Array) -> Array:
+    """Return the inverse of poses (..., 7)."""
+    q = quat_conjugate(a[..., 3:])
+    return pose(-quat_rotate(q, a[..., :3]), q)
+
+
+def pose_to_matrix(a: Array) -> Array:
+    """Return homogeneous matrices (..., 4, 4) of poses (..., 7)."""
+    xp = array_namespace(a)
+    top = xp.concat([quat_to_matrix(a[..., 3:]), a[..., :3, None]], axis=-1)
+    bottom = xp.zeros_like(top[..., :1, :])
+    bottom[..., 0, 3] = 1.0
+    return xp.concat([top, bottom], axis=-2)
+
+
+def pose_from_matrix(T: Array) -> Array:
+    """Return poses (..., 7) of homogeneous matrices (..., 4, 4)."""
+    return pose(T[..., :3, 3], quat_from_matrix(T[..., :3, :3]))
+
+
+def wxyz_from_xyzw(q_xyzw: Array) -> Array:
+    """Return w x y z quaternions from the x y z w order of ROS, SciPy and Warp."""
+    xp = array_namespace(q_xyzw)
+    return xp.concat([q_xyzw[..., 3:], q_xyzw[..., :3]], axis=-1)
+
+
+def xyzw_from_wxyz(q: Array) -> Array:
+    """Return x y z w quaternions, the order of ROS, SciPy and Warp, from w x y z."""
+    xp = array_namespace(q)
+    return xp.concat([q[..., 1:], q[..., :1]], axis=-1)
+
+
+def _broadcast_last(xp: Any, a: Array, b: Array) -> tuple[Array, Array]:
+    """Broadcast the leading axes of two arrays and keep their last axes."""
+    if a.shape[:-1] == b.shape[:-1]:
+        return a, b
+    lead = xp.broadcast_shapes(a.shape[:-1], b.shape[:-1])
+    return (
+        xp.broadcast_to(a, (*lead, a.shape[-1])),
+        xp.broadcast_to(b, (*lead, b.shape[-1])),
+    )
