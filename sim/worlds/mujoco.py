@@ -89,7 +89,7 @@ class MujocoWorld:
         self._ctrl = torch.from_numpy(self.batch.bind("ctrl"))
         self._time = torch.from_numpy(self.batch.bind("time"))
         self._mocap: dict[str, tuple[int, Tensor]] = {}
-        self._renderer: Renderer | None = None
+        self._renderers: dict[tuple[int, int], Renderer] = {}
         self._warnings = self._count_warnings()
         self.version = 0
         """Rises whenever something derived may have changed."""
@@ -249,11 +249,10 @@ class MujocoWorld:
         self, camera: str, ids: Sequence[int], width: int, height: int
     ) -> npt.NDArray[np.uint8]:
         """See `World`; `rendering.renderer_name()` says which renderer draws."""
-        if self._renderer is None or self._renderer.size != (width, height):
-            if self._renderer is not None:
-                self._renderer.close()
-            self._renderer = Renderer(self.model, width, height)
-        return self._renderer.draw(self.batch, camera, ids)
+        size = (width, height)
+        if size not in self._renderers:
+            self._renderers[size] = Renderer(self.model, width, height)
+        return self._renderers[size].draw(self.batch, camera, ids)
 
     def read(self, name: str) -> Tensor:
         """Return a derived field of the engine (N, ...); the next call overwrites it."""
