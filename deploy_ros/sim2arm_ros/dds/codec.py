@@ -11,7 +11,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -211,7 +211,7 @@ _ENCODE_GLOBALS: dict[str, Any] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _encoder_body(name: str) -> Callable[[Any, bytearray], None]:
     src = _Source()
     _encode_members(src, message_spec(name), "m")
@@ -219,8 +219,8 @@ def _encoder_body(name: str) -> Callable[[Any, bytearray], None]:
     return _compile("encode(m, out)", src, _ENCODE_GLOBALS)
 
 
-@lru_cache(maxsize=None)
-def encoder(name: str) -> Callable[[Any], bytearray]:
+@cache
+def encoder(name: str) -> Callable[..., bytearray]:
     """Return the function that turns a message of this type into CDR bytes with header."""
     if sys.byteorder != "little":
         raise CodecError("the fallback ROS layer runs on little-endian machines only")
@@ -380,7 +380,7 @@ _DECODE_GLOBALS: dict[str, Any] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _decoder_body(name: str) -> Callable[[memoryview, int], tuple[Any, int]]:
     src = _Source()
     message = _decode_members(src, message_spec(name))
@@ -388,7 +388,7 @@ def _decoder_body(name: str) -> Callable[[memoryview, int], tuple[Any, int]]:
     return _compile("decode(data, pos)", src, _DECODE_GLOBALS)
 
 
-@lru_cache(maxsize=None)
+@cache
 def decoder(name: str) -> Callable[..., Any]:
     """Return the function that turns CDR bytes with header into a message of this type.
 

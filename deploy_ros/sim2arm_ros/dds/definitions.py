@@ -7,7 +7,7 @@ in `definitions/<package>/<msg|srv>/<Name>.<msg|srv>` as the public text.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def packages() -> dict[str, dict[str, tuple[str, ...]]]:
     return {p: {k: tuple(sorted(v)) for k, v in kinds.items()} for p, kinds in found.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def message_spec(name: str) -> MessageSpec:
     """Return the definition of a message, service request or service response.
 
@@ -126,7 +126,7 @@ def message_spec(name: str) -> MessageSpec:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def type_hash(name: str) -> str:
     """Return the `RIHS01_...` hash of a message, service request or service response."""
     return typestore().hash_rihs01(name)

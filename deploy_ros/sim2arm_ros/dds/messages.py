@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -93,7 +93,7 @@ class Service(metaclass=_ServiceMeta):
     _NAME: ClassVar[str]
 
 
-@lru_cache(maxsize=None)
+@cache
 def message_class(name: str) -> type[Message]:
     """Return the class of `package/msg/Name` or `package/srv/Name_Request`."""
     spec = message_spec(name)
@@ -113,7 +113,7 @@ def message_class(name: str) -> type[Message]:
     return cls
 
 
-@lru_cache(maxsize=None)
+@cache
 def service_class(name: str) -> type[Service]:
     """Return the class of `package/srv/Name`, with `Request` and `Response`."""
     package, kind, short = name.split("/")
@@ -126,7 +126,7 @@ def service_class(name: str) -> type[Service]:
     return _ServiceMeta(short, (Service,), namespace)  # type: ignore[return-value]
 
 
-@lru_cache(maxsize=None)
+@cache
 def raw_constructor(name: str) -> Callable[..., Message]:
     """Return a positional constructor without checks, for the decoder."""
     cls = message_class(name)
@@ -271,8 +271,7 @@ def _sequence_checker(field: FieldSpec, check: Checker) -> Checker:
         if isinstance(value, array):
             if value.typecode != code:
                 raise FieldError(
-                    f"field {field.name!r}: expected array({code!r}), got "
-                    f"array({value.typecode!r})"
+                    f"field {field.name!r}: expected array({code!r}), got array({value.typecode!r})"
                 )
             _check_size(field, value)
             return value
