@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .cyclone import Reader, StatusEvent, Writer
+from .endpoints import Endpoints, new_token
 from .qos import QoSPolicyKind
-from .ros_logging import RcutilsLogger
+from .ros_logging import get_logger
 
 # DDS policy ids (DDS specification, table of QosPolicyId) -> rmw kinds
 _POLICY_KINDS = {
@@ -97,12 +98,14 @@ class EventHandlers:
         endpoint: Reader | Writer,
         callbacks: dict[StatusEvent, Callable[[Any], Any]],
         callback_group: Any,
+        endpoints: Endpoints,
     ) -> None:
         self._endpoint = endpoint
+        self._endpoints = endpoints
         self._callbacks = callbacks
         self.callback_group = callback_group
-        self.active = bool(callbacks)
-        self.condition = endpoint.enable_events(list(callbacks)) if callbacks else None
+        self.condition = endpoint.enable_events(list(callbacks))
+        self.token = new_token()
 
     def take(self) -> Callable[[], Any] | None:
         """Return a function that runs the callbacks of what happened."""
@@ -116,6 +119,11 @@ class EventHandlers:
                 callback(information)
 
         return run if calls else None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the endpoint was destroyed."""
+        return self._endpoints.closed
 
 
 def _information(event: StatusEvent, values: dict[str, int]) -> Any:
@@ -148,13 +156,11 @@ class SubscriptionEventCallbacks:
         self.matched = matched
         self.use_default_callbacks = use_default_callbacks
 
-    def by_event(
-        self, topic: str, logger: RcutilsLogger
-    ) -> dict[StatusEvent, Callable[[Any], Any]]:
+    def by_event(self, topic: str) -> dict[StatusEvent, Callable[[Any], Any]]:
         """Return the callbacks, with the default warning for incompatible QoS."""
 
         def warn(info: QoSIncompatibleQoSInfo) -> None:
-            logger.warning(
+            get_logger("rclpy.qos").warning(
                 f"New publisher discovered on topic '{topic}', offering incompatible QoS. No "
                 "messages will be received from it. Last incompatible policy: "
                 f"{info.last_policy_kind.name}"
@@ -191,13 +197,11 @@ class PublisherEventCallbacks:
         self.matched = matched
         self.use_default_callbacks = use_default_callbacks
 
-    def by_event(
-        self, topic: str, logger: RcutilsLogger
-    ) -> dict[StatusEvent, Callable[[Any], Any]]:
+    def by_event(self, topic: str) -> dict[StatusEvent, Callable[[Any], Any]]:
         """Return the callbacks, with the default warning for incompatible QoS."""
 
         def warn(info: QoSIncompatibleQoSInfo) -> None:
-            logger.warning(
+            get_logger("rclpy.qos").warning(
                 f"New subscription discovered on topic '{topic}', requesting incompatible QoS. "
                 "No messages will be sent to it. Last incompatible policy: "
                 f"{info.last_policy_kind.name}"

@@ -83,6 +83,8 @@ class Executor:
             del self._nodes[node]
         for entity in node._waited():
             self._detach(entity)
+        gone = {id(item) for item in (*node._timers, *node._guards)}
+        self._round = deque(item for item in self._round if id(item) not in gone)
         if node.executor is self:
             node.executor = None
         self.wake()
@@ -95,7 +97,7 @@ class Executor:
     def _attach(self, entity: Any) -> None:
         with self._lock:
             self._entities[entity.token] = entity
-            self._waitset.attach(entity.reader.condition, entity.token)
+            self._waitset.attach(entity.condition, entity.token)
 
     def _detach(self, entity: Any) -> None:
         with self._lock:
@@ -263,7 +265,7 @@ class Executor:
     def _unblock(self) -> None:
         with self._lock:
             for token in self._blocked:
-                self._waitset.attach(self._entities[token].reader.condition, token)
+                self._waitset.attach(self._entities[token].condition, token)
             self._blocked.clear()
         self.wake()
 

@@ -11,6 +11,7 @@ from .callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup, Reen
 from .clock import Clock, ROSClock
 from .context import Context, get_default_context
 from .endpoints import Endpoints
+from .event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from .exceptions import NotInitializedException
 from .guard_condition import GuardCondition
 from .messages import Message, message_class
@@ -167,7 +168,8 @@ class Node(NodeParameters, NodeGraph):
 
     def _waited(self) -> list[Any]:
         """Return what an executor waits for in its wait set."""
-        return [*self._subscriptions, *self._services, *self._clients]
+        owned = (self._subscriptions, self._services, self._clients, self._publishers)
+        return [part for entities in owned for entity in entities for part in _parts(entity)]
 
     # --- what it owns ---
 
@@ -229,8 +231,9 @@ class Node(NodeParameters, NodeGraph):
         """Put a new entity into its group and the executor."""
         entity.callback_group.add_entity(entity)
         executor = self.executor
-        if executor is not None and hasattr(entity, "token"):
-            executor._attach(entity)
+        if executor is not None:
+            for part in _parts(entity):
+                executor._attach(part)
         self._wake_executor()
 
     # --- create ---
@@ -242,13 +245,13 @@ class Node(NodeParameters, NodeGraph):
         qos_profile: QoSProfile | int,
         *,
         callback_group: CallbackGroup | None = None,
-        event_callbacks: Any = None,
-        qos_overriding_options: Any = None,
+        event_callbacks: PublisherEventCallbacks | None = None,
+        qos_overriding_options: None = None,
         publisher_class: type[Publisher] = Publisher,
     ) -> Publisher:
         """Create a publisher."""
         return self._plain_publisher(
-            msg_type, topic, qos_profile, self._group(callback_group), publisher_class
+            msg_type, topic, qos_profile, callback_group, publisher_class, event_callbacks
         )
 
     def _plain_publisher(
@@ -258,12 +261,16 @@ class Node(NodeParameters, NodeGraph):
         qos_profile: QoSProfile | int,
         group: CallbackGroup | None = None,
         publisher_class: type[Publisher] = Publisher,
+        event_callbacks: PublisherEventCallbacks | None = None,
     ) -> Publisher:
         _check_message_type(msg_type)
         qos = validate_depth(qos_profile)
         full = self._resolve(topic, service=False)
-        publisher = publisher_class(self._open(), msg_type, full, qos, self._group(group))
+        publisher = publisher_class(
+            self._open(), msg_type, full, qos, self._group(group), event_callbacks
+        )
         self._publishers.append(publisher)
+        self._waits_for(publisher)
         return publisher
 
     def create_subscription(
@@ -274,8 +281,8 @@ class Node(NodeParameters, NodeGraph):
         qos_profile: QoSProfile | int,
         *,
         callback_group: CallbackGroup | None = None,
-        event_callbacks: Any = None,
-        qos_overriding_options: Any = None,
+        event_callbacks: SubscriptionEventCallbacks | None = None,
+        qos_overriding_options: None = None,
         raw: bool = False,
         content_filter_options: Any = None,
     ) -> Subscription:
@@ -292,6 +299,7 @@ class Node(NodeParameters, NodeGraph):
             self._group(callback_group),
             qos,
             raw,
+            event_callbacks,
         )
         self._subscriptions.append(subscription)
         self._waits_for(subscription)
@@ -388,8 +396,9 @@ class Node(NodeParameters, NodeGraph):
             return False
         entities.remove(entity)
         executor = self.executor
-        if executor is not None and hasattr(entity, "token"):
-            executor._detach(entity)
+        if executor is not None:
+            for part in _parts(entity):
+                executor._detach(part)
         entity.destroy()
         self._wake_executor()
         return True
@@ -458,6 +467,12 @@ def _arguments(context: Context, cli_args: Sequence[str] | None, use_global: boo
     """Return the node's own arguments in front of those of the process."""
     own = parse_arguments(list(cli_args)) if cli_args else RosArguments()
     return own.before(context.arguments) if use_global else own
+
+
+def _parts(entity: Any) -> list[Any]:
+    """Return what of an entity an executor waits for: itself, its QoS events."""
+    events = getattr(entity, "event_handlers", [])
+    return [entity, *events] if hasattr(entity, "token") else events
 
 
 def _check_message_type(msg_type: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from .codec import encoder
 from .cyclone import INFINITE_NS, WriteTimeoutError
 from .endpoints import Endpoints
+from .event_handler import EventHandlers, PublisherEventCallbacks
 from .names import dds_topic
 from .qos import QoSProfile
 from .ros_logging import get_logger
@@ -18,7 +19,13 @@ class Publisher:
     """Sends messages on a topic."""
 
     def __init__(
-        self, endpoints: Endpoints, msg_type: type, topic: str, qos_profile: QoSProfile, group: Any
+        self,
+        endpoints: Endpoints,
+        msg_type: type,
+        topic: str,
+        qos_profile: QoSProfile,
+        group: Any,
+        event_callbacks: PublisherEventCallbacks | None = None,
     ) -> None:
         name: str = msg_type._NAME  # type: ignore[attr-defined]
         plain = qos_profile.avoid_ros_namespace_conventions
@@ -31,6 +38,10 @@ class Publisher:
         """Messages that were not sent because a reliable subscription did not keep up."""
         self._encode: Callable[..., bytearray] = encoder(name)
         self.writer = endpoints.writer(dds_topic(topic, plain), name, qos_profile)
+        events = (event_callbacks or PublisherEventCallbacks()).by_event(topic)
+        self.event_handlers = (
+            [EventHandlers(self.writer, events, group, endpoints)] if events else []
+        )
 
     @property
     def topic_name(self) -> str:

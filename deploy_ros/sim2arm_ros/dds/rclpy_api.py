@@ -102,12 +102,10 @@ def shutdown(*, context: Context | None = None, uninstall_handlers: bool | None 
 
 def try_shutdown(*, context: Context | None = None, uninstall_handlers: bool | None = None) -> None:
     """End the context if it is not ended yet."""
-    target = get_default_context() if context is None else context
-    if target.ok():
-        _end_executor()
-        target.try_shutdown()
-        if uninstall_handlers or (uninstall_handlers is None and context is None):
-            uninstall_signal_handlers()
+    _end_executor()
+    (get_default_context() if context is None else context).try_shutdown()
+    if uninstall_handlers or (uninstall_handlers is None and context is None):
+        uninstall_signal_handlers()
 
 
 def _end_executor() -> None:

@@ -51,6 +51,7 @@ class Service:
         requests, replies = dds_service(srv_name)
         self.writer = endpoints.writer(replies, response, qos_profile, extra)
         self.reader = endpoints.reader(requests, request, qos_profile, extra)
+        self.condition = self.reader.condition
         self.token = new_token()
 
     @property
@@ -161,6 +162,7 @@ class Client:
         requests, replies = dds_service(srv_name)
         self.reader = endpoints.reader(replies, response, qos_profile, extra)
         self.writer = endpoints.writer(requests, request, qos_profile, extra)
+        self.condition = self.reader.condition
         self.token = new_token()
 
     @property

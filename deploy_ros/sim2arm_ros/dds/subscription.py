@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from .codec import CodecError, decoder
 from .cyclone import Sample
 from .endpoints import Endpoints, new_token
+from .event_handler import EventHandlers, SubscriptionEventCallbacks
 from .names import dds_topic
 from .qos import QoSProfile
 from .ros_logging import get_logger
@@ -43,6 +44,7 @@ class Subscription:
         callback_group: Any,
         qos_profile: QoSProfile,
         raw: bool,
+        event_callbacks: SubscriptionEventCallbacks | None = None,
     ) -> None:
         name: str = msg_type._NAME  # type: ignore[attr-defined]
         plain = qos_profile.avoid_ros_namespace_conventions
@@ -57,7 +59,12 @@ class Subscription:
         self.callback = callback
         self._decode = decoder(name)
         self.reader = endpoints.reader(dds_topic(topic, plain), name, qos_profile)
+        self.condition = self.reader.condition
         self.token = new_token()
+        events = (event_callbacks or SubscriptionEventCallbacks()).by_event(topic)
+        self.event_handlers = (
+            [EventHandlers(self.reader, events, callback_group, endpoints)] if events else []
+        )
 
     @property
     def topic_name(self) -> str:
