@@ -61,6 +61,7 @@ class SimulatedArm:
             num_threads=threads,
         )
         self.task.bind(self.world)
+        self._tool = self.world.site(self.robot.chain.tool_frame)
         self.kp, self.kd = np.asarray(self.robot.kp), np.asarray(self.robot.kd)
         self._lead = self.kd / self.kp
         names = self.world.actuators
@@ -101,6 +102,10 @@ class SimulatedArm:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
         view = self.world.joints(self.robot.chain.joint_names)
         return view.q.numpy().copy(), view.dq.numpy().copy()
+
+    def tool_pose(self) -> FloatArray:
+        """Return the measured tool pose in the base frame, (N, 7)."""
+        return self._tool.pose.numpy()
 
     def desired(self) -> tuple[FloatArray, FloatArray]:
         """Return the desired joint state of the controller now, (N, n) [rad] and [rad/s]."""

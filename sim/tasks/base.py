@@ -8,6 +8,8 @@ import mujoco
 import torch
 from torch import Tensor
 
+from sim2arm.core.spec import ArraySpec
+
 from ..draws import Draws
 from ..worlds.base import World
 
@@ -23,6 +25,11 @@ class Task(Protocol):
     @property
     def critic(self) -> tuple[str, ...]:
         """Names of the observations that the critic sees."""
+        ...
+
+    @property
+    def goals(self) -> tuple[ArraySpec, ...]:
+        """Specs of the actor's inputs that the task gives; the arm's own are in `specs`."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
+from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import (
     pose,
     pose_compose,
@@ -24,6 +25,7 @@ from sim2arm.core.transforms import (
 
 from ..draws import Draws, uniform
 from ..robots.franka import add_robot
+from ..specs import goal_spec
 from ..worlds.base import World
 from ..worlds.mujoco import add_pair_force_sensor
 from .start import quat_from_rpy
@@ -104,6 +106,14 @@ class PegInsertion:
     def critic(self) -> tuple[str, ...]:
         """Observations of the critic: the policy's and the truth."""
         return (*self.actor, "true_socket_pose", "peg_in_socket", "peg_force")
+
+    @property
+    def goals(self) -> tuple[ArraySpec, ...]:
+        """The observed pose of the socket, wrong by up to `socket_noise` along each axis."""
+        cfg, slack = self.cfg, self.cfg.socket_noise
+        low = tuple(v - slack for v in cfg.socket_low)
+        high = tuple(v + slack for v in cfg.socket_high)
+        return (goal_spec("socket_pose", self.robot, low, high),)
 
     @property
     def grip_width(self) -> float:

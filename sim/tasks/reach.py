@@ -11,10 +11,12 @@ from torch import Tensor
 
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
+from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
 
 from ..draws import Draws, uniform
 from ..robots.franka import add_robot
+from ..specs import goal_spec
 from ..worlds.base import World
 from .start import quat_from_rpy
 
@@ -53,6 +55,11 @@ class Reach:
     def critic(self) -> tuple[str, ...]:
         """Observations of the critic: nothing is hidden in this task."""
         return self.actor
+
+    @property
+    def goals(self) -> tuple[ArraySpec, ...]:
+        """The goal pose."""
+        return (goal_spec("goal_pose", self.robot, self.cfg.goal_low[:3], self.cfg.goal_high[:3]),)
 
     @property
     def grip_width(self) -> float:

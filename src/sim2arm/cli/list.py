@@ -15,6 +15,7 @@ from .parse import parse, unknown
 
 # kind: (module, its literal dictionary). Imported when shown: some need an extra.
 DICTIONARIES: dict[str, tuple[str, str]] = {
+    "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
 }
 

@@ -12,6 +12,9 @@ from .extras import missing_extra
 # A verb may have two words.
 VERBS: dict[str, tuple[str, str]] = {
     "bench": ("Measure: run benchmarks/NAME.py of a checkout.", "sim2arm.cli.bench"),
+    "train": ("Learn a policy in simulation.", "sim2arm.cli.train"),
+    "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
+    "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "list": ("Show what can be named: robots, benchmarks.", "sim2arm.cli.list"),
 }
 

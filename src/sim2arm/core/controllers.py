@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from .contract import Contract
 from .inverse import pose_step
 from .kinematics import forward
 from .limits import velocity_bounds
@@ -160,3 +161,21 @@ def _leash(offset: Array, length: float) -> Array:
     xp = array_namespace(offset)
     distance = xp.sqrt(xp.sum(offset * offset, axis=-1, keepdims=True))
     return offset * (length / xp.clip(distance, length, None))
+
+
+def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:
+    """Return the controller that a contract asks for, at rest at q (N, n) [rad].
+
+    Raises:
+        ValueError: the kind of action has no controller here.
+    """
+    action = contract.action
+    if action.kind != "ee_delta" or action.rotation_side != "left" or action.frame != "base":
+        raise ValueError(
+            f"action kind {action.kind!r} in frame {action.frame!r} has no controller; "
+            "expected ee_delta in the base frame with left rotations"
+        )
+    cfg = EeDeltaCfg(
+        position_scale=action.scale[0], rotation_scale=action.scale[3], **action.parameters
+    )
+    return EeDelta(robot, contract.period, cfg, q)

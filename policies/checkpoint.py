@@ -1,0 +1,33 @@
+"""Checkpoints: tensors as safetensors, everything else as YAML; written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write a state dictionary; a crash leaves the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    data = save({name: value.detach().contiguous().clone() for name, value in state.items()})
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a state dictionary.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: train first")
+    return load_file(path)

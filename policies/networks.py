@@ -1,0 +1,88 @@
+"""Networks that algorithms share: perceptrons, the empirical normaliser, features of poses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sim2arm.core.transforms import pose_compose, pose_inverse, quat_to_matrix
+
+RelativePose = tuple[str, str]
+"""Names of two poses: the second is given in the frame of the first."""
+
+
+class EmpiricalNormalization(nn.Module):
+    """Shift and scale by the mean and deviation of all data seen: (x - mean) / (std + 0.01)."""
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+
+    def __init__(self, size: int) -> None:
+        """Start with mean 0 and variance 1 for vectors of the given size."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("var", torch.ones(size))
+        self.register_buffer("count", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Take vectors (B, size) into the statistics.
+
+        Source: Chan, Golub and LeVeque, "Updating formulae ... sample variances", 1979.
+        """
+        total = self.count + x.shape[0]
+        delta = x.mean(dim=0) - self.mean
+        share = x.shape[0] / total
+        spread = x.var(dim=0, unbiased=False)
+        self.var += share * (spread - self.var + delta * delta * (1.0 - share))
+        self.mean += share * delta
+        self.count.copy_(total)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised vectors."""
+        return (x - self.mean) / (self.var.sqrt() + 0.01)
+
+
+class PoseFeatures(nn.Module):
+    """One vector from named observations, extended by relative poses.
+
+    Each relative pose adds 9 numbers: position [m] and the first two columns of the rotation
+    matrix. It is part of the exported graph, so the robot repeats nothing of it.
+    """
+
+    def __init__(
+        self, shapes: Mapping[str, tuple[int, ...]], relative: Sequence[RelativePose]
+    ) -> None:
+        """Take the shapes of the observations, in order, and the pairs of poses."""
+        super().__init__()
+        for pair in relative:
+            for name in pair:
+                if shapes.get(name) != (7,):
+                    raise ValueError(
+                        f"relative pose {pair}: {name!r} must be an observation of shape (7,), "
+                        f"got {shapes.get(name)}"
+                    )
+        self.names, self.relative = tuple(shapes), tuple(relative)
+        self.size = sum(torch.Size(s).numel() for s in shapes.values()) + 9 * len(self.relative)
+
+    def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
+        """Return vectors (B, size)."""
+        parts = [obs[name].flatten(1) for name in self.names]
+        for frame, other in self.relative:
+            pose = pose_compose(pose_inverse(obs[frame]), obs[other])
+            columns = quat_to_matrix(pose[:, 3:])[:, :, :2]
+            parts += [pose[:, :3], columns.flatten(1)]
+        return torch.cat(parts, dim=-1)
+
+
+def mlp(sizes: Sequence[int]) -> nn.Sequential:
+    """Return a perceptron with ELU between its layers."""
+    layers: list[nn.Module] = []
+    for i in range(len(sizes) - 1):
+        layers.append(nn.Linear(sizes[i], sizes[i + 1]))
+        if i < len(sizes) - 2:
+            layers.append(nn.ELU())
+    return nn.Sequential(*layers)

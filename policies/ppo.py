@@ -1,0 +1,283 @@
+"""PPO with an asymmetric critic: the actor sees one group of observations, the critic another.
+
+Recipe as in rsl_rl (BSD-3) 5.4: adaptive learning rate from the KL divergence per minibatch,
+separate gradient clipping of actor and critic, clipped value loss without a factor, advantages
+normalised once per roll-out, empirical normalisation. Different here: a time limit is bootstrapped
+with the value of the true last observation, and every epoch draws its own permutation.
+Source: Schulman et al., arXiv 1707.06347.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .base import Env, Observations
+from .losses import (
+    clipped_surrogate,
+    clipped_value_loss,
+    gae,
+    gaussian_entropy,
+    gaussian_kl,
+    gaussian_log_prob,
+)
+from .networks import EmpiricalNormalization, PoseFeatures, RelativePose, mlp
+
+
+@dataclass(frozen=True, kw_only=True)
+class PpoCfg:
+    """Proximal policy optimisation with an asymmetric critic."""
+
+    hidden: tuple[int, ...] = (128, 128)
+    """Sizes of the hidden layers of actor and critic."""
+    relative: tuple[RelativePose, ...] = ()
+    """Pairs of pose observations whose relative pose both networks also see."""
+    rollout: int = 24
+    """Steps of each world between updates."""
+    epochs: int = 5
+    """Passes over a roll-out."""
+    minibatches: int = 4
+    """Parts of a pass."""
+    clip: float = 0.2
+    """Clipping range of the ratio and of the value."""
+    discount: float = 0.99
+    """gamma."""
+    decay: float = 0.95
+    """lambda of the advantages."""
+    entropy: float = 0.002
+    """Weight of the entropy."""
+    lr: float = 1e-3
+    """First learning rate."""
+    lr_low: float = 1e-5
+    """Least learning rate."""
+    lr_high: float = 1e-2
+    """Greatest learning rate."""
+    desired_kl: float = 0.01
+    """Above twice of it the learning rate falls by 1.5, below half it rises by 1.5."""
+    max_grad_norm: float = 1.0
+    """Of the actor and of the critic, each."""
+    initial_std: float = 0.7
+    """First deviation of the actions."""
+    least_std: float = 0.05
+    """Floor of the deviation."""
+
+
+class ActorCritic(nn.Module):
+    """Two perceptrons on raw observations; the normalisers are part of them."""
+
+    def __init__(
+        self,
+        cfg: PpoCfg,
+        shapes: Mapping[str, tuple[int, ...]],
+        groups: Mapping[str, list[str]],
+        action_dim: int,
+    ) -> None:
+        """Build networks for observations of the given shapes."""
+        super().__init__()
+        actor = {name: shapes[name] for name in groups["actor"]}
+        critic = {name: shapes[name] for name in groups["critic"]}
+        self.actor_features = PoseFeatures(actor, cfg.relative)
+        self.critic_features = PoseFeatures(critic, cfg.relative)
+        self.actor_norm = EmpiricalNormalization(self.actor_features.size)
+        self.critic_norm = EmpiricalNormalization(self.critic_features.size)
+        self.actor = mlp((self.actor_features.size, *cfg.hidden, action_dim))
+        self.critic = mlp((self.critic_features.size, *cfg.hidden, 1))
+        self.log_std = nn.Parameter(torch.full((action_dim,), cfg.initial_std).log())
+        self._least = cfg.least_std
+        with torch.no_grad():  # first actions near zero: the arm does not start by jumping
+            last = self.actor[-1]
+            assert isinstance(last, nn.Linear)
+            last.weight.mul_(0.1)
+            last.bias.zero_()
+
+    @property
+    def std(self) -> Tensor:
+        """Deviation of the actions (A,)."""
+        return self.log_std.exp().clamp(min=self._least)
+
+    def mean(self, features: Tensor) -> Tensor:
+        """Return mean actions (B, A) of raw actor features."""
+        return self.actor(self.actor_norm(features))
+
+    def value(self, features: Tensor) -> Tensor:
+        """Return values (B,) of raw critic features."""
+        return self.critic(self.critic_norm(features))[:, 0]
+
+
+class Ppo:
+    """The algorithm: roll-out storage, action, update."""
+
+    def __init__(self, cfg: PpoCfg, env: Env, *, seed: int = 0) -> None:
+        """Build networks and storage for an environment; draws come from an own generator."""
+        self.cfg, self.env = cfg, env
+        device = env.device
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        obs = env.reset()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            shapes = {name: tuple(value.shape[1:]) for name, value in obs.items()}
+            self.model = ActorCritic(cfg, shapes, env.groups, env.action_dim).to(device)
+        self.lr = torch.tensor(cfg.lr, device=device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, fused=True)
+        self.iteration = 0
+        self._obs = obs
+        env.desynchronise()
+        T, N, A = cfg.rollout, env.num_envs, env.action_dim
+        model = self.model
+        sizes = {
+            "actor": (model.actor_features.size,), "critic": (model.critic_features.size,),
+            "action": (A,), "mean": (A,), "log_prob": (), "value": (), "next_value": (),
+            "reward": (),
+        }  # fmt: skip
+        self._store = {k: torch.zeros((T, N, *size), device=device) for k, size in sizes.items()}
+        self._ends = torch.zeros((2, T, N), dtype=torch.bool, device=device)
+
+    @torch.no_grad()
+    def act(self, obs: Observations) -> Tensor:
+        """Return random actions (N, A)."""
+        mean = self.model.mean(self.model.actor_features(obs))
+        return mean + self.model.std * self._normal(mean)
+
+    @torch.no_grad()
+    def collect(self) -> dict[str, Tensor]:
+        """Fill the storage with one roll-out; return episode counts and mean reward terms."""
+        model, store, obs = self.model, self._store, self._obs
+        ended = torch.zeros((), device=self.env.device)
+        succeeded, terms = ended.clone(), {}
+        for t in range(self.cfg.rollout):
+            actor, critic = model.actor_features(obs), model.critic_features(obs)
+            model.actor_norm.update(actor)
+            model.critic_norm.update(critic)
+            mean = model.mean(actor)
+            action = mean + model.std * self._normal(mean)
+            obs, reward, terminated, truncated, info = self.env.step(action)
+            # Where an episode goes on, `final_obs` is the next observation, so this is V(s_{t+1}).
+            store["next_value"][t] = model.value(model.critic_features(info["final_obs"]))
+            store["value"][t] = model.value(critic)
+            store["actor"][t], store["critic"][t] = actor, critic
+            store["action"][t], store["mean"][t] = action, mean
+            store["log_prob"][t] = gaussian_log_prob(action, mean, model.std)
+            store["reward"][t] = reward
+            self._ends[0, t], self._ends[1, t] = terminated, terminated | truncated
+            ended += (terminated | truncated).sum()
+            succeeded += (info["success"] & (terminated | truncated)).sum()
+            for name, term in info["reward_terms"].items():
+                terms[name] = terms.get(name, 0.0) + term.mean() / self.cfg.rollout
+        self._obs = obs
+        return {"episodes": ended, "successes": succeeded} | {
+            f"reward/{name}": term for name, term in terms.items()
+        }
+
+    def update(self) -> dict[str, Tensor]:
+        """Learn from the storage; no value leaves the device."""
+        cfg, store = self.cfg, self._store
+        terminated, done = self._ends
+        advantage = gae(
+            store["reward"], store["value"], store["next_value"], terminated, done,
+            discount=cfg.discount, decay=cfg.decay,
+        )  # fmt: skip
+        target = advantage + store["value"]
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        flat = {name: value.flatten(0, 1) for name, value in store.items()}
+        flat |= {"advantage": advantage.flatten(), "target": target.flatten()}
+        with torch.no_grad():
+            std = self.model.std.detach().clone()
+        size = flat["reward"].shape[0]
+        part = size // cfg.minibatches
+        sums: dict[str, Tensor] = {}
+        for _ in range(cfg.epochs):
+            order = torch.randperm(size, generator=self.generator, device=self.env.device)
+            for k in range(cfg.minibatches):
+                rows = order[k * part : (k + 1) * part]
+                metrics = self._minibatch({n: v[rows] for n, v in flat.items()}, std)
+                for name, value in metrics.items():
+                    sums[name] = sums.get(name, torch.zeros_like(value)) + value
+        self.iteration += 1
+        count = cfg.epochs * cfg.minibatches
+        return {n: v / count for n, v in sums.items()} | {
+            "reward": store["reward"].mean(), "std": std.mean(), "lr": self.lr.clone(),
+        }  # fmt: skip
+
+    def _minibatch(self, batch: Mapping[str, Tensor], old_std: Tensor) -> dict[str, Tensor]:
+        cfg, model = self.cfg, self.model
+        mean, std = model.mean(batch["actor"]), model.std
+        with torch.no_grad():
+            kl = gaussian_kl(batch["mean"], old_std, mean, std).mean()
+            self._adapt_lr(kl)
+        policy = clipped_surrogate(
+            gaussian_log_prob(batch["action"], mean, std),
+            batch["log_prob"], batch["advantage"], cfg.clip,
+        )  # fmt: skip
+        value = clipped_value_loss(
+            model.value(batch["critic"]), batch["value"], batch["target"], cfg.clip
+        )
+        entropy = gaussian_entropy(std)
+        self.optimizer.zero_grad(set_to_none=True)
+        (policy + value - cfg.entropy * entropy).backward()
+        nn.utils.clip_grad_norm_([*model.actor.parameters(), model.log_std], cfg.max_grad_norm)
+        nn.utils.clip_grad_norm_(model.critic.parameters(), cfg.max_grad_norm)
+        self.optimizer.step()
+        return {"kl": kl, "policy_loss": policy.detach(), "value_loss": value.detach()}
+
+    def _adapt_lr(self, kl: Tensor) -> None:
+        """Change the learning rate tensor in place: lower if kl is large, higher if small."""
+        cfg = self.cfg
+        factor = torch.where(kl > 2.0 * cfg.desired_kl, 1.0 / 1.5, 1.0)
+        factor = torch.where((kl > 0.0) & (kl < 0.5 * cfg.desired_kl), 1.5, factor)
+        self.lr.mul_(factor).clamp_(cfg.lr_low, cfg.lr_high)
+
+    def train(self, iterations: int) -> Iterator[dict[str, Tensor]]:
+        """Yield the metrics of each iteration: roll-out, then update."""
+        for _ in range(iterations):
+            metrics = self.collect()
+            yield metrics | self.update()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return everything learning goes on from, as flat tensors; episodes start anew."""
+        state = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
+        return state | {
+            "lr": self.lr, "iteration": torch.tensor(self.iteration),
+            "generator": self.generator.get_state(),
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a `state_dict`."""
+        prefix = "model/"
+        self.model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        entries: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("optimizer/"):
+                _, index, name = key.split("/")
+                entries.setdefault(int(index), {})[name] = value.clone()
+        known = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": entries, "param_groups": known["param_groups"]})
+        self.lr.copy_(state["lr"])
+        self.optimizer.param_groups[0]["lr"] = self.lr
+        self.iteration = int(state["iteration"])
+        self.generator.set_state(state["generator"])
+
+    def _normal(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self.generator, device=like.device)
+
+
+class ExportedPpo(nn.Module):
+    """The deterministic actor in the form that is exported."""
+
+    def __init__(self, model: ActorCritic) -> None:
+        """Wrap trained networks."""
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return chunks (B, 1, A) in [-1, 1] and the state as it came."""
+        mean = self.model.mean(self.model.actor_features(obs))
+        return mean.clamp(-1.0, 1.0)[:, None], state

@@ -1,0 +1,66 @@
+"""The contract of an environment: what its policies expect of a robot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sim2arm.core.contract import (
+    ActionSpec,
+    Contract,
+    GripperSpec,
+    LowLevelSpec,
+    Provenance,
+)
+
+from .env import Env
+from .specs import arm_specs
+
+
+def make_contract(env: Env, provenance: Provenance) -> Contract:
+    """Return the contract of policies trained in an environment.
+
+    Args:
+        env: the environment; its robot, task, controller and rate are described.
+        provenance: where the policy comes from.
+    """
+    robot, cfg = env.robot, env.controller.cfg
+    known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
+    parameters = {name: float(value) for name, value in asdict(cfg).items()}
+    position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
+    gripper = robot.gripper
+    return Contract(
+        robot=robot.name,
+        joint_names=robot.chain.joint_names,
+        chain=robot.chain.to_dict(),
+        control_hz=env.control_hz,
+        inputs=tuple(known[name] for name in env.groups["actor"]),
+        action=ActionSpec(
+            kind="ee_delta",
+            dim=6,
+            low=(-1.0,) * 6,
+            high=(1.0,) * 6,
+            element_names=("x", "y", "z", "rx", "ry", "rz"),
+            scale=(position,) * 3 + (rotation,) * 3,
+            frame="base",
+            rotation_side="left",
+            relative_to="last_command",
+            dt_s=env.period,
+            parameters=parameters,
+        ),
+        low_level=LowLevelSpec(
+            kind="joint_impedance",
+            kp=robot.kp,
+            kd=robot.kd,
+            kp_range=tuple((k, k) for k in robot.kp),
+            kd_range=tuple((k, k) for k in robot.kd),
+        ),
+        limits=robot.limits,
+        gripper=GripperSpec(
+            kind="fixed",
+            open_width=gripper.open_width,
+            speed=gripper.speed,
+            force=gripper.force,
+            delay_s=gripper.delay_s,
+        ),
+        provenance=provenance,
+    )

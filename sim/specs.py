@@ -1,0 +1,66 @@
+"""The specs of the arrays that every arm provides and of the goals that tasks give."""
+
+from __future__ import annotations
+
+from sim2arm.core.robots import Robot
+from sim2arm.core.spec import ArraySpec
+
+POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
+POSE_UNITS = "m m m 1 1 1 1"
+MAX_AGE = 0.05
+"""Oldest joint state that is still used [s]: three periods at 60 Hz."""
+
+
+def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
+    """Return the inputs that every arm provides."""
+    limits, names = robot.limits, robot.chain.joint_names
+    return {
+        "joint_position": ArraySpec(
+            name="joint_position",
+            kind="sensor",
+            shape=(len(names),),
+            unit="rad",
+            element_names=names,
+            low=limits.q_min,
+            high=limits.q_max,
+            max_stamp_age_s=MAX_AGE,
+            max_receipt_age_s=MAX_AGE,
+            trained_age_s=(0.0, 0.0),
+        ),
+        "joint_velocity": ArraySpec(
+            name="joint_velocity",
+            kind="sensor",
+            shape=(len(names),),
+            unit="rad/s",
+            element_names=names,
+            low=tuple(-v for v in limits.dq_max),
+            high=limits.dq_max,
+            max_stamp_age_s=MAX_AGE,
+            max_receipt_age_s=MAX_AGE,
+            trained_age_s=(0.0, 0.0),
+        ),
+        "ee_pose": ArraySpec(
+            name="ee_pose",
+            kind="derived",
+            source="fk(joint_position)",
+            shape=(7,),
+            unit=POSE_UNITS,
+            frame=robot.chain.base_frame,
+            element_names=POSE_NAMES,
+        ),
+    }
+
+
+def goal_spec(name: str, robot: Robot, low: tuple[float, ...], high: tuple[float, ...]) -> ArraySpec:
+    """Return the spec of a pose that the task gives, in the base frame."""
+    return ArraySpec(
+        name=name,
+        kind="goal",
+        shape=(7,),
+        unit=POSE_UNITS,
+        frame=robot.chain.base_frame,
+        element_names=POSE_NAMES,
+        low=(*low, -1.0, -1.0, -1.0, -1.0),
+        high=(*high, 1.0, 1.0, 1.0, 1.0),
+        max_receipt_age_s=1.0,
+    )

@@ -1,0 +1,102 @@
+"""`sim2arm eval RUN|BUNDLE`: success of a deployed policy on seeded episodes, with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from sim2arm.policies.bundle import CONTRACT
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.tasks.base import Task
+
+from .errors import UserError, user_input
+from .evaluation import Episodes, blind, of_bundle, run_episodes
+from .experiments import EXPERIMENTS
+from .intervals import clopper_pearson
+from .parse import parse
+from .runs import CONFIG, build_task, read_config
+from .table import Row, format_results, write_results
+
+FIRST_SEED = 1_000_000
+"""Evaluation seeds start here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalCfg:
+    """Measure the success of a deployed policy."""
+
+    path: Annotated[Positional[Path], arg(metavar="RUN|BUNDLE")]
+    """Run folder with an exported bundle, or a bundle."""
+    episodes: int = 500
+    """Episodes, one seed each."""
+    num_arms: int = 50
+    """Episodes that run together."""
+    open_loop: bool = True
+    """Also drive blind to the noisy pose, for comparison (peg-insertion)."""
+    json: Path | None = None
+    """Write the rows there."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    cfg = parse(EvalCfg, argv, "sim2arm eval")
+    if cfg.episodes < 1 or cfg.num_arms < 1:
+        raise UserError("--episodes and --num-arms must be 1 or more")
+    rows = evaluate(cfg)
+    print(format_results(rows))
+    if cfg.json is not None:
+        write_results(cfg.json, "eval", rows)
+    return 0
+
+
+def find_bundle(path: Path) -> tuple[Path, Task]:
+    """Return the bundle that a path means and its task.
+
+    Raises:
+        UserError: neither a run with a bundle nor a bundle.
+    """
+    bundle = path if (path / CONTRACT).is_file() else path / "bundle"
+    if not (bundle / CONTRACT).is_file():
+        raise UserError(f"{path} is neither a bundle nor a run with one: run sim2arm export first")
+    run = bundle.parent
+    if (run / CONFIG).is_file():
+        return bundle, build_task(read_config(run)[1])
+    policy = OnnxPolicy(bundle)
+    experiment = policy.contract.provenance.experiment
+    if experiment not in EXPERIMENTS:
+        raise UserError(f"{bundle}: its experiment {experiment!r} is not known here")
+    return bundle, build_task(EXPERIMENTS[experiment][1])
+
+
+def evaluate(cfg: EvalCfg) -> list[Row]:
+    """Run the episodes; return one row per figure."""
+    bundle, task = find_bundle(cfg.path)
+    with user_input("bundle", bundle):
+        policy = OnnxPolicy(bundle, num_envs=cfg.num_arms)
+    seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
+    contract = policy.contract
+    result = run_episodes(
+        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset
+    )
+    rows = success_rows("in process", result)
+    if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
+        driven = run_episodes(task, contract, blind(contract), seeds, num_arms=cfg.num_arms)
+        rows += success_rows("blind", driven)
+    return rows
+
+
+def success_rows(case: str, result: Episodes) -> list[Row]:
+    """Return the figures of one evaluation."""
+    successes, episodes = int(result.success.sum()), len(result.success)
+    low, high = clopper_pearson(successes, episodes)
+    return [
+        Row(case=case, metric="success", value=result.rate),
+        Row(case=case, metric="success, 95 % low", value=low),
+        Row(case=case, metric="success, 95 % high", value=high),
+        Row(case=case, metric="episodes", value=episodes),
+        Row(case=case, metric="mean steps", value=float(result.steps.mean())),
+        Row(case=case, metric="ticks slowed by the gate", value=result.slowed / result.ticks),
+        Row(case=case, metric="ticks refused by the gate", value=result.refused / result.ticks),
+    ]

@@ -1,0 +1,132 @@
+"""Episodes of a bundle in process: onnxruntime, controller, gate, trajectory, low-level law.
+
+This is the command path of the robot without DDS, so its episodes pair with those through ROS.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.controllers import from_contract
+from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.tasks.base import Task
+from sim2arm_ros.gate import Gate, GateCfg
+
+Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
+"""Observations (N, ...) to actions (N, 6) in [-1, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episodes:
+    """Outcomes of seeded episodes, in the order of the seeds."""
+
+    seeds: tuple[int, ...]
+    success: NDArray[np.bool_]
+    steps: NDArray[np.int64]
+    slowed: int
+    """Ticks of running episodes in which the gate slowed the motion."""
+    refused: int
+    """Ticks of running episodes in which the gate refused the motion."""
+    ticks: int
+    """Ticks of running episodes."""
+
+    @property
+    def rate(self) -> float:
+        """Share of episodes that succeeded."""
+        return float(np.mean(self.success))
+
+
+def run_episodes(
+    task: Task,
+    contract: Contract,
+    act: Act,
+    seeds: Sequence[int],
+    *,
+    num_arms: int = 50,
+    begin: Callable[[], None] = lambda: None,
+    record: Callable[[SimulatedArm], None] | None = None,
+) -> Episodes:
+    """Run one episode per seed, `num_arms` at a time.
+
+    Args:
+        task: the task, on the contract's robot.
+        contract: says how actions become motion.
+        act: the policy, on `num_arms` rows.
+        seeds: of the episodes.
+        num_arms: episodes that run together; the outcome of each does not depend on it.
+        begin: called before each group of episodes, to reset the policy.
+        record: called with the arm after every step, to take pictures.
+    """
+    arm = SimulatedArm(task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz)
+    success: list[bool] = []
+    steps: list[int] = []
+    slowed = refused = ticks = 0
+    for start in range(0, len(seeds), num_arms):
+        group = list(seeds[start : start + num_arms])
+        arm.reset(group + [group[-1]] * (num_arms - len(group)))
+        begin()
+        q, _ = arm.joint_state()
+        controller = from_contract(arm.robot, contract, q)
+        gate = Gate(arm.robot, contract.period, GateCfg(), q)
+        counted = np.arange(num_arms) < len(group)
+        while not arm.done[counted].all():
+            obs = arm.observations()
+            tool = arm.tool_pose()
+            decision = gate.step(*controller.step(act(obs).astype(np.float64), tool))
+            running = counted & ~arm.done
+            slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
+            refused += int(np.sum(running & (decision.share == 0.0)))
+            ticks += int(np.sum(running))
+            arm.command(decision.trajectory, decision.elapsed)
+            arm.step()
+            if record is not None:
+                record(arm)
+        success += arm.success[: len(group)].tolist()
+        steps += arm.steps[: len(group)].tolist()
+    return Episodes(
+        seeds=tuple(seeds),
+        success=np.array(success),
+        steps=np.array(steps),
+        slowed=slowed,
+        refused=refused,
+        ticks=ticks,
+    )
+
+
+def of_bundle(policy: OnnxPolicy) -> Act:
+    """Return the first action of each chunk of a bundle."""
+
+    def act(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
+        return policy.act(obs)[:, 0]
+
+    return act
+
+
+def blind(contract: Contract) -> Act:
+    """Return the open-loop baseline: over the pose it was told, then straight down, no feeling.
+
+    It goes to 6 cm above the believed socket, aligns with it, and descends while it stays within
+    1 mm of the believed axis.
+    """
+    scale = np.asarray(contract.action.scale)
+    upside_down = np.array([0.0, 1.0, 0.0, 0.0])
+
+    def act(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
+        tool = obs["ee_pose"].astype(np.float64)
+        goal = obs["socket_pose"].astype(np.float64)
+        offset = goal[:, :3] - tool[:, :3]
+        turn = quat_to_rotvec(quat_mul(np.broadcast_to(upside_down, goal[:, 3:].shape),
+                                       quat_conjugate(tool[:, 3:])))  # fmt: skip
+        turn[:, 2] = 0.0  # the peg is round
+        aligned = np.linalg.norm(offset[:, :2], axis=-1) < 0.001
+        aligned &= np.linalg.norm(turn, axis=-1) < 0.02
+        offset[:, 2] = np.where(aligned | (offset[:, 2] > -0.07), -0.2, offset[:, 2] + 0.1)
+        twist = np.concatenate([offset, turn], axis=-1) * 0.15 / scale
+        return np.clip(twist, -1.0, 1.0)
+
+    return act

@@ -1,0 +1,51 @@
+"""The experiments: name -> (help line, configuration). Each is a task with an algorithm."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sim2arm.policies.ppo import PpoCfg
+from sim2arm.sim.tasks.peg_insertion import PegInsertionCfg
+from sim2arm.sim.tasks.reach import ReachCfg
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCfg:
+    """Train a policy with PPO."""
+
+    task: PegInsertionCfg | ReachCfg
+    """The task."""
+    algo: PpoCfg = field(default_factory=PpoCfg)
+    """The algorithm."""
+    robot: str = "fr3"
+    """Name of the arm."""
+    num_envs: int = 256
+    """Parallel worlds."""
+    iterations: int = 500
+    """Most iterations; each is `algo.rollout` steps of all worlds."""
+    target_success: float = 0.97
+    """Stop when this share of the last 1000 training episodes succeeded (noise included)."""
+    seed: int = 0
+    """Seed of everything drawn in training."""
+    threads: int = 1
+    """Threads of torch; physics always uses all cores."""
+    out: Path | None = None
+    """Run folder; runs/<experiment> by default."""
+    resume: bool = False
+    """Go on from the checkpoint in the run folder."""
+
+
+PEG = TrainCfg(
+    task=PegInsertionCfg(), algo=PpoCfg(relative=(("socket_pose", "ee_pose"),)), iterations=450
+)
+REACH = TrainCfg(
+    task=ReachCfg(), algo=PpoCfg(relative=(("goal_pose", "ee_pose"),)), iterations=150
+)
+
+EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
+    "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),
+    "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
+    "peg-insertion-ppo-tight": (
+        "The same at 0.5 mm clearance and +-5 mm noise; without touch it is expected to fail.",
+        replace(PEG, task=PegInsertionCfg(clearance=0.0005, socket_noise=0.005)),
+    ),
+}

@@ -1,0 +1,76 @@
+"""`sim2arm export RUN`: make a bundle of a run's policy: ONNX, contract, golden sequences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from tyro.conf import Positional, arg
+
+from sim2arm.policies.export import ExportReport, export_bundle
+from sim2arm.policies.ppo import ExportedPpo
+from sim2arm.sim.contract import make_contract
+
+from .errors import UserError
+from .parse import parse
+from .runs import provenance, restore
+
+RECORDED = 256
+"""Steps of each recorded sequence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportCfg:
+    """Make a bundle of a run's policy."""
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Run folder."""
+    out: Path | None = None
+    """Folder of the bundle; RUN/bundle by default."""
+    overwrite: bool = False
+    """Replace a bundle that is there."""
+    success: float | None = None
+    """Measured success, for the provenance."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    cfg = parse(ExportCfg, argv, "sim2arm export")
+    report = export(cfg)
+    print(
+        f"{report.path}: {report.onnx_bytes} bytes, parity {report.parity_max_abs:.1e} of the "
+        f"action range over {report.parity_steps} steps"
+    )
+    return 0
+
+
+def export(cfg: ExportCfg) -> ExportReport:
+    """Export the policy of a run.
+
+    Raises:
+        UserError: no run there, or a bundle that may not be replaced.
+    """
+    out = cfg.out or cfg.run / "bundle"
+    if out.exists() and not cfg.overwrite:
+        raise UserError(f"{out} exists: pass --overwrite, or another --out")
+    learner, train_cfg = restore(cfg.run, num_envs=4)
+    env = learner.env
+    steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
+    origin = replace(provenance(cfg.run, steps), success=cfg.success)
+    contract = make_contract(env, origin)
+    module = ExportedPpo(learner.model)
+    names = [spec.name for spec in contract.observations]
+    frames: list[dict[str, np.ndarray]] = []
+    obs = env.reset()
+    with torch.no_grad():
+        for _ in range(RECORDED):
+            frames.append({name: obs[name].numpy().copy() for name in names})
+            chunk, _ = module(obs, {}, {})
+            obs = env.step(chunk[:, 0])[0]
+    sequences = [
+        {name: np.stack([frame[name][row] for frame in frames]) for name in names}
+        for row in range(env.num_envs)
+    ]
+    return export_bundle(module, contract, sequences, out, overwrite=cfg.overwrite)

@@ -1,0 +1,135 @@
+"""Run folders: the configuration, versions and metrics that stand beside every checkpoint."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim2arm.core.contract import Provenance
+from sim2arm.core.plain import from_plain, to_plain
+from sim2arm.core.robots import ROBOTS
+from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.ppo import Ppo, PpoCfg
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.base import Task
+from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
+from sim2arm.sim.tasks.reach import Reach
+
+from .errors import UserError
+from .experiments import EXPERIMENTS, TrainCfg
+from .machine import describe_commit, describe_versions
+
+CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+
+
+def build_task(cfg: TrainCfg) -> Task:
+    """Return the task of an experiment.
+
+    Raises:
+        UserError: the robot is not known.
+    """
+    if cfg.robot not in ROBOTS:
+        raise UserError(f"robot {cfg.robot!r} is not known. Known: {sorted(ROBOTS)}")
+    robot = ROBOTS[cfg.robot]
+    if isinstance(cfg.task, PegInsertionCfg):
+        return PegInsertion(cfg.task, robot)
+    return Reach(cfg.task, robot)
+
+
+def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
+    """Return the algorithm with its environment."""
+    env = Env(
+        build_task(cfg),
+        ROBOTS[cfg.robot],
+        num_envs=num_envs or cfg.num_envs,
+        seed=cfg.seed,
+    )
+    return Ppo(cfg.algo, env, seed=cfg.seed)
+
+
+def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
+    """Write config.yaml: what was asked for, with which commit and versions."""
+    settings = to_plain(replace(cfg, out=None, resume=False))
+    data = {
+        "experiment": experiment,
+        "commit": describe_commit(),
+        "versions": describe_versions(),
+        "settings": settings,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
+    """Return experiment, configuration and the whole content of a run's config.yaml.
+
+    Raises:
+        UserError: there is no run, or its file is not what `train` writes.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run: expected {CONFIG} in it; train first")
+    try:
+        data = yaml.safe_load(path.read_text())
+        experiment = str(data["experiment"])
+        _, default = EXPERIMENTS[experiment]
+        values = dict(data["settings"])
+        task = from_plain(type(default.task), values.pop("task"), "task")
+        algo = from_plain(PpoCfg, values.pop("algo"), "algo")
+        settings = TrainCfg(task=task, algo=algo, **(values | {"out": None, "resume": False}))
+    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: {str(error).splitlines()[0]}; train again") from error
+    return experiment, settings, data
+
+
+def provenance(folder: Path, steps: int) -> Provenance:
+    """Return where a run's policy comes from."""
+    experiment, cfg, data = read_config(folder)
+    return Provenance(
+        experiment=experiment,
+        commit=str(data["commit"]),
+        versions={str(k): str(v) for k, v in data["versions"].items()},
+        steps=steps,
+        seed=cfg.seed,
+    )
+
+
+def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
+    """Return the learner of a run as its checkpoint left it."""
+    _, cfg, _ = read_config(folder)
+    learner = build_learner(cfg, num_envs)
+    learner.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+    return learner, cfg
+
+
+class MetricsFile:
+    """metrics.csv, one row per iteration; a resumed run drops rows past its checkpoint."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        """Open the file, keeping the rows of the first `keep` iterations."""
+        self.path = path
+        rows: list[dict[str, str]] = []
+        if keep and path.is_file():
+            with path.open(newline="") as file:
+                rows = [r for r in csv.DictReader(file) if int(r["iteration"]) <= keep]
+        self._columns = list(rows[0]) if rows else []
+        self._file = path.open("w", newline="")
+        for row in rows:
+            self.write(row)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one row and flush it."""
+        writer = csv.DictWriter(self._file, self._columns or list(row))
+        if not self._columns:
+            self._columns = list(row)
+        if self._file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
