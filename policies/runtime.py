@@ -245,31 +245,17 @@ def initial_state(state: StateSpec) -> NDArray[Any]:
 
 
 def _read_contract(path: Path, files: Mapping[str, bytes]) -> Contract:
-    """Return the contract after comparing its two copies and looking over the ONNX file."""
-    source = str(path / CONTRACT)
+    """Return the contract after looking over the ONNX file and comparing the two copies."""
+    model, source = str(path / MODEL), str(path / CONTRACT)
+    text = _check_model(files[MODEL], model)
     try:
         contract = Contract.from_dict(read_yaml(files[CONTRACT], source))
     except BundleError:
         raise
     except ValueError as error:
-        raise BundleError(f"{source}: {error}") from error
-    model = str(path / MODEL)
+        raise BundleError(f"{source}: {_line(error)}") from error
     try:
-        facts = onnx_facts(files[MODEL])
-    except ValueError as error:
-        raise BundleError(f"{model}: not a well-formed ONNX file: {_line(error)}") from error
-    if facts.external_tensors:
-        raise BundleError(
-            f"{model}: tensor {facts.external_tensors[0]!r} keeps its data in another file; "
-            "export a single file without external data"
-        )
-    random = sorted(RANDOM_OPERATORS & facts.operators)
-    if random:
-        raise BundleError(f"{model}: random operators {random}; noise must be a declared input")
-    if CONTRACT_KEY not in facts.metadata:
-        raise BundleError(f"{model}: has no metadata {CONTRACT_KEY!r}; export with sim2arm")
-    try:
-        embedded = Contract.from_dict(json.loads(facts.metadata[CONTRACT_KEY]))
+        embedded = Contract.from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{model}: metadata {CONTRACT_KEY!r}: {_line(error)}") from error
     lines = contract.differences(embedded)
@@ -277,6 +263,25 @@ def _read_contract(path: Path, files: Mapping[str, bytes]) -> Contract:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise BundleError(f"{source}: differs from the contract inside {MODEL}: {lines[0]}{more}")
     return contract
+
+
+def _check_model(data: bytes, source: str) -> str:
+    """Return the embedded contract of a model without external data and random operators."""
+    try:
+        facts = onnx_facts(data)
+    except ValueError as error:
+        raise BundleError(f"{source}: not a well-formed ONNX file: {_line(error)}") from error
+    if facts.external_tensors:
+        raise BundleError(
+            f"{source}: tensor {facts.external_tensors[0]!r} keeps its data in another file; "
+            "export a single file without external data"
+        )
+    random = sorted(RANDOM_OPERATORS & facts.operators)
+    if random:
+        raise BundleError(f"{source}: random operators {random}; noise must be a declared input")
+    if CONTRACT_KEY not in facts.metadata:
+        raise BundleError(f"{source}: has no metadata {CONTRACT_KEY!r}; export with sim2arm")
+    return facts.metadata[CONTRACT_KEY]
 
 
 def _replay(graph: PolicyGraph, contract: Contract, data: bytes, source: str) -> None:

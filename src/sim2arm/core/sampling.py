@@ -22,7 +22,7 @@ NEVER = -(2**62)
 """Stamp of a reading that never came [ns]."""
 FUTURE_TOLERANCE_NS = 5_000_000
 """How far ahead of our clock a stamp may be: the error of synchronised clocks [ns]."""
-_NS = 1e-9
+_NS_PER_S = 1e9
 
 
 def latest(stamps: Array, t: Array) -> Array:
@@ -167,7 +167,7 @@ class SampleBuffer:
         """
         if not self._stamps:
             raise StaleReading(f"input {self.spec.name!r}: nothing received yet")
-        return (now_ns - self._stamps[-1]) * _NS, (steady_ns - self._receipts[-1]) * _NS
+        return (now_ns - self._stamps[-1]) / _NS_PER_S, (steady_ns - self._receipts[-1]) / _NS_PER_S
 
     def sample(self, now_ns: int, steady_ns: int, anchor_ns: int | None = None) -> NDArray[Any]:
         """Return what the policy sees at this tick, *array_shape.
@@ -202,7 +202,7 @@ class SampleBuffer:
             # The newest received: a stamp a little ahead of our clock is still the newest.
             before = len(stamps) - 1 if spec.rule == "latest" else int(nearest(stamps, np.int64(t)))
             after, weight = before, 0.0
-        stamp_age = (now_ns - int(stamps[after])) * _NS
+        stamp_age = (now_ns - int(stamps[after])) / _NS_PER_S
         for label, age, most in (
             ("stamp", stamp_age, spec.max_stamp_age_s),
             ("receipt", receipt_age, spec.max_receipt_age_s),
