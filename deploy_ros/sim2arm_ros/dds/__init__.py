@@ -1,3 +1,4 @@
+# pyright: standard
 """The subset of rclpy over Eclipse Cyclone DDS, for machines without a ROS installation."""
 
 from .hook import RosImportError, backend, install, uninstall

@@ -1,3 +1,4 @@
+# pyright: standard
 """Command line after --ros-args: remaps, parameters, parameter files, log levels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Clocks: system, steady, and ROS time that /clock may override."""
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Clock:
         """Create the clock; ROS time makes a ROSClock."""
         if not isinstance(clock_type, ClockType):
             raise TypeError("Clock type must be a ClockType enum")
-        self = super().__new__(ROSClock if clock_type is ClockType.ROS_TIME else cls)
+        kind: Any = ROSClock if clock_type is ClockType.ROS_TIME else cls
+        self = super().__new__(kind)
         self._clock_type = clock_type
         self._jump_handles = []
         if isinstance(self, ROSClock):

@@ -1,3 +1,4 @@
+# pyright: standard
 """CDR codec (XCDR1, little endian) generated per message type.
 
 For each type Python source for one `encode` and one `decode` function is generated and

@@ -1,3 +1,4 @@
+# pyright: standard
 """Context: one DDS participant, its arguments, and the shutdown on signals."""
 
 from __future__ import annotations
@@ -95,10 +96,9 @@ class Context:
     def on_shutdown(self, callback: Callable[[], Any]) -> None:
         """Call back once at shutdown; methods are held weakly."""
         with self._lock:
-            bound = hasattr(callback, "__self__") and not isinstance(
-                callback.__self__, threading.Event
-            )
-            self._callbacks.append(weakref.WeakMethod(callback) if bound else lambda: callback)
+            owner = getattr(callback, "__self__", None)
+            weak = owner is not None and not isinstance(owner, threading.Event)
+            self._callbacks.append(weakref.WeakMethod(callback) if weak else lambda: callback)
 
     def _forget_on_shutdown(self, callback: Callable[[], Any]) -> None:
         with self._lock:

@@ -1,3 +1,4 @@
+# pyright: standard
 """Adapter to Eclipse Cyclone DDS: the only file that knows its Python binding.
 
 Samples go in and out as raw CDR. The fast path calls the C functions below the binding's public
@@ -50,6 +51,7 @@ try:
 
     RAW_TAKE = True
 except ImportError:
+    ddspy_take = None
     RAW_TAKE = False
 
 ANY = SampleState.Any | ViewState.Any | InstanceState.Any
@@ -315,7 +317,7 @@ class Reader:
 
     def take(self, count: int = 1) -> list[Sample]:
         """Take up to `count` samples; what carries no data (a writer left) is dropped."""
-        if RAW_TAKE:
+        if RAW_TAKE and ddspy_take is not None:
             taken = ddspy_take(self._ref, ANY, count)
             if isinstance(taken, int):
                 raise RuntimeError(f"Cyclone DDS cannot take: {DDSException(taken)}")
@@ -407,7 +409,7 @@ class WaitSet:
     """
 
     def __init__(self, participant: Participant) -> None:
-        self._set = CycloneWaitSet(participant.entity)
+        self._set: Any = CycloneWaitSet(participant.entity)
         self._guard = GuardCondition(participant.entity)
         self._lock = threading.Lock()
         self._attached: dict[int, tuple[Entity, Any]] = {}

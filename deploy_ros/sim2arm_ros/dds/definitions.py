@@ -1,3 +1,4 @@
+# pyright: standard
 """Message and service definitions: rosbags' Jazzy store, and the text files in `definitions/`.
 
 rosbags ships the messages of the common interface packages and no services. What it lacks lies
@@ -141,5 +142,5 @@ def _field(owner: str, name: str, desc: Any) -> FieldSpec:
         base, bound = desc[1], 0
     else:
         base, bound = desc[1]
-    base = {"octet": "byte", "char": "uint8"}.get(base, base)
+    base = {"octet": "byte", "char": "uint8"}.get(str(base), str(base))
     return FieldSpec(name, base, kind, size, bound, FIELD_DEFAULTS.get((owner, name)))

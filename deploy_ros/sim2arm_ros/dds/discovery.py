@@ -1,3 +1,4 @@
+# pyright: standard
 """Discovery configuration, built from the environment as rmw_cyclonedds does.
 
 Unset variables mean this machine only: a laptop running a test must not reach a robot.

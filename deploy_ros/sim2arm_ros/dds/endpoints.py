@@ -1,3 +1,4 @@
+# pyright: standard
 """What publishers, subscriptions, services and clients share: endpoints in the graph."""
 
 from __future__ import annotations

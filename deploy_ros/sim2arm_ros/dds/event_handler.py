@@ -1,3 +1,4 @@
+# pyright: standard
 """QoS events of publishers and subscriptions: what was missed, lost or does not match."""
 
 from __future__ import annotations

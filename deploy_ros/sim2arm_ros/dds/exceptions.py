@@ -1,3 +1,4 @@
+# pyright: standard
 """Exceptions of rclpy that node code may catch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Executors: wait for what nodes have to do, and do it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Which name of which rclpy module is made of which of our modules."""
 
 from __future__ import annotations
@@ -109,6 +110,14 @@ def rclpy_module(full_name: str) -> ModuleType:
     module = ModuleType(full_name, "The subset of rclpy that runs without a ROS installation.")
     if not name:
         module.__path__ = []
+
+        def submodule(wanted: str) -> ModuleType:
+            # `import rclpy` alone gives `rclpy.executors` and so on, as the real one does
+            if wanted not in _MODULES:
+                raise AttributeError(f"module 'rclpy' has no attribute {wanted!r}")
+            return import_module(f"rclpy.{wanted}")
+
+        module.__getattr__ = submodule  # type: ignore[method-assign]
     for source, names in _MODULES[name].items():
         ours = import_module(f".{source}", __package__)
         for entry in names.split():

@@ -1,3 +1,4 @@
+# pyright: standard
 """The ROS graph: announces our nodes, and knows the nodes and endpoints of the domain."""
 
 from __future__ import annotations
@@ -183,9 +184,10 @@ class Graph:
             if endpoint.alive:
                 known[endpoint.gid] = endpoint
                 continue
-            known.pop(endpoint.gid, None)
-            if writers and endpoint.topic == "ros_discovery_info":
-                self._nodes.pop(endpoint.participant, None)
+            # The sample of a departure carries the key alone.
+            gone = known.pop(endpoint.gid, None)
+            if writers and gone is not None and gone.topic == "ros_discovery_info":
+                self._nodes.pop(gone.participant, None)
 
     def nodes(self) -> list[NodeInfo]:
         """Return all nodes, ours included."""

@@ -1,3 +1,4 @@
+# pyright: standard
 """Guard conditions: let any thread run a callback in the executor."""
 
 from __future__ import annotations

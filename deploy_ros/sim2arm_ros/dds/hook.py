@@ -1,3 +1,4 @@
+# pyright: standard
 """Import hook: provides rclpy and the message packages where no ROS installation does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Lifecycle nodes: the state machine, its services, and managed publishers."""
 
 from __future__ import annotations

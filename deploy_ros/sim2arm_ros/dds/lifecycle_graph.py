@@ -1,3 +1,4 @@
+# pyright: standard
 """The lifecycle state machine as data: states and transitions of lifecycle_msgs.
 
 Source: design.ros2.org/articles/node_lifecycle.html, and the constants of

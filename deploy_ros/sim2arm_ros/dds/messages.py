@@ -1,3 +1,4 @@
+# pyright: standard
 """Message and service classes with the behaviour of the generated ROS Python classes."""
 
 from __future__ import annotations

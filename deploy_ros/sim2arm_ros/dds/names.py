@@ -1,3 +1,4 @@
+# pyright: standard
 """Names: validation, expansion, and the DDS names of topics, services and types."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Nodes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """What a node can ask about the ROS graph."""
 
 from __future__ import annotations

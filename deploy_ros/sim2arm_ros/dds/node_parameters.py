@@ -1,3 +1,4 @@
+# pyright: standard
 """The parameters of a node: declare, get, set, describe, and the callbacks around them."""
 
 from __future__ import annotations
@@ -321,7 +322,7 @@ class NodeParameters:
 
 def _default_of(name: str, item: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return default value and descriptor of one tuple of `declare_parameters`."""
-    descriptor = item[2] if len(item) > 2 else _message("ParameterDescriptor")
+    descriptor: Any = item[2] if len(item) > 2 else _message("ParameterDescriptor")
     if not isinstance(descriptor, message_class("rcl_interfaces/msg/ParameterDescriptor")):
         raise TypeError(f"Third element {descriptor!r} is not a ParameterDescriptor.")
     if len(item) == 1:

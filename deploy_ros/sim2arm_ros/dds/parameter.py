@@ -1,3 +1,4 @@
+# pyright: standard
 """Parameters: a name, a type and a value."""
 
 from __future__ import annotations

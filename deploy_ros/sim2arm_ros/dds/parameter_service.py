@@ -1,3 +1,4 @@
+# pyright: standard
 """The six parameter services of a node."""
 
 from __future__ import annotations

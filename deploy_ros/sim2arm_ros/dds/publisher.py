@@ -1,3 +1,4 @@
+# pyright: standard
 """Publishers."""
 
 from __future__ import annotations

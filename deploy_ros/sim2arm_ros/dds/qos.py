@@ -1,3 +1,4 @@
+# pyright: standard
 """QoS profiles of rclpy, and their translation to and from DDS."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """The functions of the module `rclpy`: init, spin, shutdown."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Loggers of rclpy: one line per message on standard error, in the format of ROS."""
 
 from __future__ import annotations

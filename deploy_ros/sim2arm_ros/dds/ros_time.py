@@ -1,3 +1,4 @@
+# pyright: standard
 """Time, Duration and ClockType: nanoseconds that know their clock."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Services and clients: request and reply topics with a header that joins them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Subscriptions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Futures and tasks of the executors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Simulated time: the parameter use_sim_time, and /clock."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """Timers on absolute deadlines, and rates."""
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class Timer:
 
     def is_ready(self) -> bool:
         """Return whether the period has passed."""
-        return not self._canceled and not self._destroyed and self.time_until_next_call() <= 0
+        left = self.time_until_next_call()
+        return left is not None and left <= 0 and not self._destroyed
 
     def is_canceled(self) -> bool:
         """Return whether the timer was cancelled."""

@@ -1,3 +1,4 @@
+# pyright: standard
 """Small helpers of rclpy: waiting for one message, and process-wide state."""
 
 from __future__ import annotations
