@@ -35,7 +35,7 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def message(*fields: tuple[int, int | str | bytes]) -> bytes:
+def proto(*fields: tuple[int, int | str | bytes]) -> bytes:
     """Return a protobuf message of (field number, value)."""
     out = b""
     for number, value in fields:
@@ -50,22 +50,22 @@ def message(*fields: tuple[int, int | str | bytes]) -> bytes:
 def tensor(name: str, array: NDArray[Any], *more: tuple[int, int | str | bytes]) -> bytes:
     kind = FLOAT if array.dtype == np.float32 else INT64
     dims = [(1, size) for size in array.shape]
-    return message(*dims, (2, kind), (8, name), (9, array.tobytes()), *more)
+    return proto(*dims, (2, kind), (8, name), (9, array.tobytes()), *more)
 
 
 def value_info(name: str, shape: Sequence[int | str], kind: int = FLOAT) -> bytes:
-    sizes = [(1, message((2 if isinstance(size, str) else 1, size))) for size in shape]
-    tensor_type = message((1, kind), (2, message(*sizes)))
-    return message((1, name), (2, message((1, tensor_type))))
+    sizes = [(1, proto((2 if isinstance(size, str) else 1, size))) for size in shape]
+    tensor_type = proto((1, kind), (2, proto(*sizes)))
+    return proto((1, name), (2, proto((1, tensor_type))))
 
 
 def node(kind: str, inputs: Sequence[str], output: str, *attributes: bytes) -> bytes:
     names = [(1, name) for name in inputs]
-    return message(*names, (2, output), (4, kind), *((5, a) for a in attributes))
+    return proto(*names, (2, output), (4, kind), *((5, a) for a in attributes))
 
 
 def int_attribute(name: str, value: int) -> bytes:
-    return message((1, name), (3, value), (20, 2))
+    return proto((1, name), (3, value), (20, 2))
 
 
 def make_onnx(
@@ -107,10 +107,10 @@ def make_onnx(
         ),
         (12, outputs or (value_info("action", (1, 1, 6)), value_info("last_next", (1, 6)))),
     ]
-    graph = message((2, "policy"), *((number, item) for number, items in parts for item in items))
-    entries = [(14, message((1, key), (2, text))) for key, text in metadata.items()]
-    opset = message((1, ""), (2, 17))
-    return message((1, 8), (2, "sim2arm tests"), (7, graph), (8, opset), *entries)
+    graph = proto((2, "policy"), *((number, item) for number, items in parts for item in items))
+    entries = [(14, proto((1, key), (2, text))) for key, text in metadata.items()]
+    opset = proto((1, ""), (2, 17))
+    return proto((1, 8), (2, "sim2arm tests"), (7, graph), (8, opset), *entries)
 
 
 def make_policy_contract(**overrides: Any) -> Contract:

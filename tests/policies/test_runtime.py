@@ -26,8 +26,8 @@ from tests.bundles import (
     make_obs,
     make_onnx,
     make_policy_contract,
-    message,
     node,
+    proto,
     step,
     tensor,
     value_info,
@@ -223,8 +223,8 @@ def test_a_signature_beside_the_manifest_is_allowed(path: Path) -> None:
 
 
 def test_links_and_large_files_are_refused(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"policy.onnx: \d+ bytes, at most 100 are read"):
-        OnnxPolicy(path, largest_model=100)
+    with pytest.raises(BundleError, match=r"policy.onnx: \d+ bytes, at most 3000 are read"):
+        OnnxPolicy(path, largest_model=3000)
     (path / "leapp.yaml").rename(tmp_path / "elsewhere.yaml")
     (path / "leapp.yaml").symlink_to(tmp_path / "elsewhere.yaml")
     refuse(path, "leapp.yaml: expected a plain file")
@@ -295,7 +295,7 @@ def test_a_contract_that_does_not_parse_is_refused(tmp_path: Path) -> None:
             (text.replace("robot:", "robots:").encode(), "robots: unknown key"),
             (b"\xff", "not UTF-8"),
             (b"a: [", "not valid YAML"),
-            (b"", "expected a mapping"),
+            (b"", "Contract: expected a mapping"),
         )
     ):
         refuse(make_files(contract=data).write(tmp_path / str(i)), f"contract.yaml: {message}")
@@ -334,7 +334,7 @@ WRONG_MODELS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "external data in an attribute": (
         lambda: _model(
-            nodes=[node("Constant", (), "c", message((1, "value"), (5, EXTERNAL), (20, 4)))]
+            nodes=[node("Constant", (), "c", proto((1, "value"), (5, EXTERNAL), (20, 4)))]
         ),
         "'W' keeps its data in another file",
     ),
@@ -411,9 +411,9 @@ def test_ten_thousand_mutations_never_get_past_the_walk_with_a_traceback() -> No
 def test_deep_nesting_is_refused() -> None:
     data = b""
     for _ in range(30):  # a graph in an attribute of a node of a graph
-        data = message((1, message((5, message((6, data))))))
+        data = proto((1, proto((5, proto((6, data))))))
     with pytest.raises(ValueError, match="nested deeper than 64"):
-        onnx_facts(message((7, data)))
+        onnx_facts(proto((7, data)))
 
 
 # Golden sequences
