@@ -129,7 +129,8 @@ class SimulatedArm:
         self.task.update(self.world)
         terminated, truncated = (x.numpy() for x in self.task.done(self.world))
         self.steps = np.where(self.done, self.steps, self.steps + 1)
-        self.success |= terminated & ~self.done
+        solved = self.task.success(self.world).numpy()
+        self.success |= solved & ~self.done
         self.done |= terminated | truncated
 
     @property

@@ -92,7 +92,7 @@ class Env:
         self.move(act)
         self.task.update(self.world)
         terms = self.task.reward(self.world)
-        terms["action_change"] = -0.005 * torch.sum((act - self._previous) ** 2, dim=-1)
+        terms["action_change"] = -0.0002 * torch.sum((act - self._previous) ** 2, dim=-1)
         self._previous = act
         reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
         terminated, truncated = self.task.done(self.world)

@@ -51,6 +51,8 @@ class PegInsertionCfg:
     """Boxes that form the ring, at least 32 so that corners cost little clearance."""
     success_distance: float = 0.0044958
     """Largest mean distance of the keypoints for success [m] (TacSL)."""
+    lost_distance: float = 0.045
+    """The peg is lost when its centre is farther than this from the tool point [m]."""
     hold_steps: int = 5
     """Control steps that the peg must stay inserted; the episode then ends with success."""
     max_steps: int = 256
@@ -117,8 +119,8 @@ class PegInsertion:
 
     @property
     def grip_width(self) -> float:
-        """Distance between the pads that is asked for [m]: 1 mm less than the peg, about 20 N."""
-        return 2.0 * self.cfg.peg_radius - 0.001
+        """Distance between the pads that is asked for [m]: 2 mm less than the peg, about 40 N."""
+        return 2.0 * self.cfg.peg_radius - 0.002
 
     # -- scene ---------------------------------------------------------------------------------
 
@@ -251,22 +253,26 @@ class PegInsertion:
         # Seated: the peg's axis is the socket's, seen from above; its z axis points down.
         seat = self._socket[:, None, :3] + self._seat - self._keypoints
         self._distance = torch.linalg.norm(points - seat, dim=-1).mean(dim=-1)
+        offset = peg[:, :3] - self._tool.pose[:, :3]
+        self._lost = torch.linalg.norm(offset, dim=-1) > self.cfg.lost_distance
         inserted = self._distance < self.cfg.success_distance
         self._held = torch.where(inserted, self._held + 1, 0)
         self._steps += 1
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
+        # Scaled so that returns are of order one: the clipped value loss moves slowly beyond it.
         d = self._distance
         return {
-            "far": -0.4 * torch.tanh(6.0 * d),
-            "near": -0.4 * torch.tanh(80.0 * d),
-            "success": 10.0 * self.success(world).to(d.dtype),
+            "far": -0.01 * torch.tanh(6.0 * d),
+            "near": -0.01 * torch.tanh(80.0 * d),
+            "success": self.success(world).to(d.dtype),
+            "lost": -2.0 * self._lost.to(d.dtype),
         }
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
-        """Return terminated (N,) and truncated (N,)."""
-        terminated = self.success(world)
+        """Return terminated (N,): solved, or the peg left the hand; and truncated (N,)."""
+        terminated = self.success(world) | self._lost
         return terminated, (self._steps >= self.cfg.max_steps) & ~terminated
 
     def success(self, world: World) -> Tensor:

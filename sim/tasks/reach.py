@@ -128,9 +128,9 @@ class Reach:
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
         return {
-            "position": -0.4 * torch.tanh(5.0 * self._distance),
-            "rotation": -0.4 * torch.tanh(2.0 * self._angle),
-            "success": 10.0 * self.success(world).to(torch.float64),
+            "position": -0.01 * torch.tanh(5.0 * self._distance),
+            "rotation": -0.01 * torch.tanh(2.0 * self._angle),
+            "success": self.success(world).to(torch.float64),
         }
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:

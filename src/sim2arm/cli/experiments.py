@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.ppo import PpoCfg
 from sim2arm.sim.tasks.peg_insertion import PegInsertionCfg
 from sim2arm.sim.tasks.reach import ReachCfg
@@ -16,6 +17,8 @@ class TrainCfg:
     """The task."""
     algo: PpoCfg = field(default_factory=PpoCfg)
     """The algorithm."""
+    controller: EeDeltaCfg = field(default_factory=EeDeltaCfg)
+    """How actions become joint motion."""
     robot: str = "fr3"
     """Name of the arm."""
     num_envs: int = 256
@@ -35,7 +38,11 @@ class TrainCfg:
 
 
 PEG = TrainCfg(
-    task=PegInsertionCfg(), algo=PpoCfg(relative=(("socket_pose", "ee_pose"),)), iterations=450
+    task=PegInsertionCfg(),
+    algo=PpoCfg(relative=(("socket_pose", "ee_pose"),)),
+    # Half of TacSL's steps and a short leash: exploration must not tear the peg from the hand.
+    controller=EeDeltaCfg(position_scale=0.005, rotation_scale=0.02, position_leash=0.015),
+    iterations=450,
 )
 REACH = TrainCfg(
     task=ReachCfg(), algo=PpoCfg(relative=(("goal_pose", "ee_pose"),)), iterations=150

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from sim2arm.core.contract import Provenance
+from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.plain import from_plain, to_plain
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.checkpoint import load_checkpoint
@@ -45,6 +46,7 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
         build_task(cfg),
         ROBOTS[cfg.robot],
         num_envs=num_envs or cfg.num_envs,
+        controller=cfg.controller,
         seed=cfg.seed,
     )
     return Ppo(cfg.algo, env, seed=cfg.seed)
@@ -79,7 +81,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         values = dict(data["settings"])
         task = from_plain(type(default.task), values.pop("task"), "task")
         algo = from_plain(PpoCfg, values.pop("algo"), "algo")
-        settings = TrainCfg(task=task, algo=algo, **(values | {"out": None, "resume": False}))
+        controller = from_plain(EeDeltaCfg, values.pop("controller"), "controller")
+        settings = TrainCfg(task=task, algo=algo, controller=controller, **(values | {"out": None, "resume": False}))
     except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}; train again") from error
     return experiment, settings, data
