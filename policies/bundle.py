@@ -47,6 +47,12 @@ class BundleError(ValueError):
     """A policy bundle is incomplete, was changed, or does not do what it says; one line."""
 
 
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line, at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
 def write_manifest(files: Mapping[str, bytes]) -> bytes:
     """Return the bytes of manifest.yaml for the other files of a bundle."""
     entries = {
@@ -99,9 +105,9 @@ def _manifest_entries(path: Path) -> dict[str, tuple[int, str]]:
             f"{data.get('version')!r} and keys {sorted(map(str, data))}"
         )
     listed: Any = data["files"]
-    if not isinstance(listed, Mapping) or set(cast(Mapping[Any, Any], listed)) != set(FILES):
-        names = sorted(map(str, cast(Any, listed))) if isinstance(listed, Mapping) else listed
-        raise BundleError(f"{source}: files: expected {sorted(FILES)}, got {names!r}")
+    names = set(cast(Mapping[Any, Any], listed)) if isinstance(listed, Mapping) else None
+    if names != set(FILES):
+        raise BundleError(f"{source}: files: expected {sorted(FILES)}, got {names}")
     entries: dict[str, tuple[int, str]] = {}
     for name, entry in cast(Mapping[str, Any], listed).items():
         good = isinstance(entry, Mapping) and set(cast(Any, entry)) == {"bytes", "sha256"}

@@ -5,6 +5,7 @@ the chunk (B, T, A) and the next state, dictionaries in and out, keyed by the na
 contract (states by `name_in`). Nothing is written unless the graph answers like the module and
 the finished bundle loads.
 """
+# pyright: standard
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,10 @@ from .bundle import (
     write_manifest,
 )
 from .golden import Golden, write_golden
+from .graph import ACTION, Arrays, PolicyGraph
 from .leapp import leapp_yaml
 from .noise import draw_all
-from .runtime import ACTION, Arrays, OnnxPolicy, PolicyGraph, initial_state
+from .runtime import OnnxPolicy, initial_state
 
 PARITY_STEPS = 256
 """Length of every roll-out in which torch and onnxruntime are compared."""
@@ -239,7 +241,7 @@ def _to_onnx(flat: _Flat, contract: Contract) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """Silence the notes of the exporter about itself; errors still come."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract, StateSpec
@@ -26,87 +25,16 @@ from .bundle import (
     MODEL,
     RANDOM_OPERATORS,
     BundleError,
+    one_line,
     onnx_facts,
     read_bundle,
     read_yaml,
 )
 from .golden import read_golden
+from .graph import ACTION, Arrays, PolicyGraph
 from .noise import draw_all
 
-Arrays = dict[str, NDArray[Any]]
-
-ACTION = "action"
-"""Name of the graph output that holds the chunk (B, T, A)."""
-_ORT_TYPES = {
-    "float32": "tensor(float)",
-    "float64": "tensor(double)",
-    "uint8": "tensor(uint8)",
-    "int32": "tensor(int32)",
-    "int64": "tensor(int64)",
-    "bool": "tensor(bool)",
-}
 _NOISE_TOLERANCE = 1e-6
-
-
-class PolicyGraph:
-    """The ONNX graph of one contract, one row at a time."""
-
-    def __init__(self, model: bytes, contract: Contract, source: str, threads: int = 1) -> None:
-        """Load the graph and compare its tensors with the contract.
-
-        Raises:
-            BundleError: onnxruntime refuses the file, or its tensors are not the contract's.
-        """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(
-                model, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the exceptions of onnxruntime share no other base class
-            raise BundleError(f"{source}: onnxruntime refuses it: {_line(error)}") from error
-        self._contract = contract
-        self._outputs = [ACTION, *(state.name_out for state in contract.states)]
-        self._compare(source)
-
-    def _compare(self, source: str) -> None:
-        contract = self._contract
-        inputs = {spec.name: (spec.array_shape, spec.dtype) for spec in contract.inputs}
-        inputs |= {state.name_in: (state.shape, state.dtype) for state in contract.states}
-        chunk = (contract.action.horizon, contract.action.dim)
-        outputs: dict[str, tuple[tuple[int, ...], str]] = {ACTION: (chunk, "float32")}
-        outputs |= {state.name_out: (state.shape, state.dtype) for state in contract.states}
-        for side, expected, nodes in (
-            ("input", inputs, self._session.get_inputs()),
-            ("output", outputs, self._session.get_outputs()),
-        ):
-            got = {str(node.name): node for node in nodes}
-            if set(got) != set(expected):
-                raise BundleError(
-                    f"{source}: graph {side}s: the contract has {sorted(expected)}, "
-                    f"the graph {sorted(got)}"
-                )
-            for name, (shape, dtype) in expected.items():
-                wanted, found = [1, *shape], list(got[name].shape)
-                if found != wanted:
-                    raise BundleError(
-                        f"{source}: graph {side} {name!r}: expected shape {wanted}, got {found}"
-                    )
-                if got[name].type != _ORT_TYPES[dtype]:
-                    raise BundleError(
-                        f"{source}: graph {side} {name!r}: expected {_ORT_TYPES[dtype]}, "
-                        f"got {got[name].type}"
-                    )
-
-    def run(self, feed: Arrays) -> Arrays:
-        """Return the outputs (1, ...) by name for inputs, states and noise (1, ...) by name."""
-        values = cast(list[NDArray[Any]], self._session.run(self._outputs, feed))
-        return dict(zip(self._outputs, values, strict=True))
 
 
 class OnnxPolicy:
@@ -253,11 +181,11 @@ def _read_contract(path: Path, files: Mapping[str, bytes]) -> Contract:
     except BundleError:
         raise
     except ValueError as error:
-        raise BundleError(f"{source}: {_line(error)}") from error
+        raise BundleError(f"{source}: {one_line(error)}") from error
     try:
         embedded = Contract.from_dict(json.loads(text))
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{model}: metadata {CONTRACT_KEY!r}: {_line(error)}") from error
+        raise BundleError(f"{model}: metadata {CONTRACT_KEY!r}: {one_line(error)}") from error
     lines = contract.differences(embedded)
     if lines:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -270,7 +198,7 @@ def _check_model(data: bytes, source: str) -> str:
     try:
         facts = onnx_facts(data)
     except ValueError as error:
-        raise BundleError(f"{source}: not a well-formed ONNX file: {_line(error)}") from error
+        raise BundleError(f"{source}: not a well-formed ONNX file: {one_line(error)}") from error
     if facts.external_tensors:
         raise BundleError(
             f"{source}: tensor {facts.external_tensors[0]!r} keeps its data in another file; "
@@ -313,7 +241,7 @@ def _replay(graph: PolicyGraph, contract: Contract, data: bytes, source: str) ->
         try:
             outputs = graph.run(feed)
         except Exception as error:  # the exceptions of onnxruntime share no other base class
-            raise BundleError(f"{source}: step {step}: {_line(error)}") from error
+            raise BundleError(f"{source}: step {step}: {one_line(error)}") from error
         difference = outputs[ACTION][0] - golden.actions[step]
         _bound(source, step, ACTION, difference, span, contract.golden_tolerance)
         for state in contract.states:
@@ -334,8 +262,3 @@ def _bound(
             f"{source}: step {step}: {name!r} differs by {worst:.3g} of its range, allowed "
             f"{tolerance:.3g}: the graph does not answer as it did at the export"
         )
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."

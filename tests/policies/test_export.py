@@ -1,4 +1,5 @@
 """Policies of every shape go through export -> load -> golden -> parity."""
+# pyright: standard
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from . import plain
 from .robots import Chain, JointLimits
@@ -248,7 +248,8 @@ class Contract:
         Raises:
             ValueError: one line with the key path.
         """
-        version = data.get("version", CONTRACT_VERSION) if isinstance(data, Mapping) else None
+        known = isinstance(data, Mapping)
+        version = cast(Mapping[Any, Any], data).get("version") if known else None
         if isinstance(version, int) and version != CONTRACT_VERSION:
             raise ValueError(
                 f"version: this program reads contracts of version {CONTRACT_VERSION}, "

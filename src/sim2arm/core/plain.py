@@ -13,6 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast
 
 import yaml
@@ -56,7 +57,7 @@ def from_plain(kind: type[Record], data: Any, path: str = "") -> Record:
     for key in given:
         if key not in fields:
             raise ValueError(f"{prefix}{key}: unknown key. Known keys: {sorted(fields)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in given:
@@ -67,6 +68,11 @@ def from_plain(kind: type[Record], data: Any, path: str = "") -> Record:
         return kind(**values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}" if path else str(error)) from error
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def canonical_json(data: Any) -> str:
@@ -93,14 +99,15 @@ def differences(a: Any, b: Any, path: str = "") -> list[str]:
             pairs = enumerate(zip(first, second, strict=True))
             return [line for i, (x, y) in pairs for line in differences(x, y, f"{path}[{i}]")]
         return [f"{path}: {len(first)} entries != {len(second)} entries"]
-    return [] if type(a) is type(b) and a == b else [f"{path}: {_short(a)} != {_short(b)}"]
+    same = type(a) is type(cast(Any, b)) and a == b
+    return [] if same else [f"{path}: {_short(a)} != {_short(b)}"]
 
 
 class _StrictLoader(yaml.SafeLoader):
     """Safe YAML without aliases (they can explode) and without repeated keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
+        if cast(Any, self).check_event(yaml.events.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed")
         return super().compose_node(parent, index)
 
@@ -140,12 +147,12 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    def represent_list(self, data: Any) -> yaml.Node:
+    def represent_flat(self, data: Any) -> yaml.Node:
         flat = not any(isinstance(item, list | dict) for item in data)
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flat)
 
 
-_Dumper.add_representer(list, _Dumper.represent_list)
+_Dumper.add_representer(list, _Dumper.represent_flat)
 
 
 def _short(value: Any) -> str:
@@ -156,7 +163,8 @@ def _short(value: Any) -> str:
 def _decode(hint: Any, data: Any, path: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return _check_finite(data, path)
+        _check_finite(data, path)
+        return data
     if origin in (Union, types.UnionType):
         if data is None and type(None) in arguments:
             return None
@@ -181,7 +189,7 @@ def _decode(hint: Any, data: Any, path: str) -> Any:
     return _decode_scalar(hint, data, path)
 
 
-def _check_finite(data: Any, path: str) -> Any:
+def _check_finite(data: Any, path: str) -> None:
     if isinstance(data, Mapping):
         for key, item in cast(Mapping[Any, Any], data).items():
             _check_finite(item, f"{path}.{key}")
@@ -190,7 +198,6 @@ def _check_finite(data: Any, path: str) -> Any:
             _check_finite(item, f"{path}[{i}]")
     elif isinstance(data, float):
         _decode_scalar(float, data, path)
-    return data
 
 
 def _decode_tuple(arguments: tuple[Any, ...], data: Any, path: str) -> tuple[Any, ...]:
