@@ -110,10 +110,13 @@ def _manifest_entries(path: Path) -> dict[str, tuple[int, str]]:
         raise BundleError(f"{source}: files: expected {sorted(FILES)}, got {names}")
     entries: dict[str, tuple[int, str]] = {}
     for name, entry in cast(Mapping[str, Any], listed).items():
-        good = isinstance(entry, Mapping) and set(cast(Any, entry)) == {"bytes", "sha256"}
-        if not good or type(entry["bytes"]) is not int or not isinstance(entry["sha256"], str):
+        values: Mapping[Any, Any] = {}
+        if isinstance(entry, Mapping):
+            values = cast(Mapping[Any, Any], entry)
+        size, digest = values.get("bytes"), values.get("sha256")
+        if len(values) != 2 or type(size) is not int or not isinstance(digest, str):
             raise BundleError(f"{source}: files.{name}: expected bytes (whole number) and sha256")
-        entries[name] = (entry["bytes"], entry["sha256"])
+        entries[name] = (size, digest)
     return entries
 
 

@@ -4,7 +4,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -43,7 +43,7 @@ def make_rich_contract() -> Contract:
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    items: Any = value.items() if isinstance(value, dict) else enumerate(value)
+    items = enumerate(cast(Any, value)) if isinstance(value, list) else value.items()
     for key, item in items:
         if isinstance(item, dict | list):
             yield from leaves(item, (*path, key))

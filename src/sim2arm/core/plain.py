@@ -82,6 +82,7 @@ def canonical_json(data: Any) -> str:
 
 def differences(a: Any, b: Any, path: str = "") -> list[str]:
     """Return one line `path: a != b` for every leaf in which two plain values differ."""
+    same = type(a) is type(b) and a == b
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         left, right = cast(Mapping[str, Any], a), cast(Mapping[str, Any], b)
         lines: list[str] = []
@@ -99,7 +100,6 @@ def differences(a: Any, b: Any, path: str = "") -> list[str]:
             pairs = enumerate(zip(first, second, strict=True))
             return [line for i, (x, y) in pairs for line in differences(x, y, f"{path}[{i}]")]
         return [f"{path}: {len(first)} entries != {len(second)} entries"]
-    same = type(a) is type(cast(Any, b)) and a == b
     return [] if same else [f"{path}: {_short(a)} != {_short(b)}"]
 
 
