@@ -323,7 +323,8 @@ class NodeParameters:
 def _default_of(name: str, item: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return default value and descriptor of one tuple of `declare_parameters`."""
     descriptor: Any = item[2] if len(item) > 2 else _message("ParameterDescriptor")
-    if not isinstance(descriptor, message_class("rcl_interfaces/msg/ParameterDescriptor")):
+    expected: Any = message_class("rcl_interfaces/msg/ParameterDescriptor")
+    if not isinstance(descriptor, expected):
         raise TypeError(f"Third element {descriptor!r} is not a ParameterDescriptor.")
     if len(item) == 1:
         warnings.warn(
