@@ -463,3 +463,27 @@ def test_golden_files_that_do_not_fit_the_contract_are_refused(tmp_path: Path) -
         )
     ):
         refuse(make_files(golden=data).write(tmp_path / str(i)), f"golden.safetensors: {message}")
+
+
+@pytest.mark.faults
+def test_mutated_models_with_a_fitting_manifest_load_unchanged_in_effect_or_are_refused(
+    tmp_path: Path,
+) -> None:
+    files, random = make_files(), np.random.default_rng(1)
+    good, obs = files.contents["policy.onnx"], make_obs(1)
+    reference = OnnxPolicy(files.write(tmp_path / "good")).act(obs)
+    refused = 0
+    for i in range(2000):
+        bad = bytearray(good)
+        bad[random.integers(0, len(good))] ^= 1 << random.integers(0, 8)
+        files.contents["policy.onnx"] = bytes(bad)
+        path = files.write(tmp_path / str(i))
+        try:
+            policy = OnnxPolicy(path)
+        except BundleError as error:
+            assert "\n" not in str(error)
+            refused += 1
+            continue
+        difference = np.abs(policy.act(obs) - reference).max()
+        assert difference < 0.01, f"mutation {i} went through"  # the golden tolerance in range
+    assert refused > 1000
