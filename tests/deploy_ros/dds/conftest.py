@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,8 +20,6 @@ install()
 import rclpy  # noqa: E402
 from rclpy.executors import Executor, SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
-
-SpinUntil = Callable[..., bool]
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Behaviour of nodes, the same on the fallback and on a real rclpy."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import rclpy
@@ -25,7 +29,7 @@ from rclpy.exceptions import (
     ParameterAlreadyDeclaredException,
     ParameterNotDeclaredException,
 )
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -45,8 +49,10 @@ STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 # --- publishers and subscriptions ---
 
 
-def test_messages_arrive_in_order_and_unchanged(executor, node, other):
-    received = []
+def test_messages_arrive_in_order_and_unchanged(
+    executor: Executor, node: Node, other: Node
+) -> None:
+    received: list[Any] = []
     other.create_subscription(JointState, "/joints", received.append, 50)
     publisher = node.create_publisher(JointState, "/joints", 50)
     assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
@@ -61,12 +67,13 @@ def test_messages_arrive_in_order_and_unchanged(executor, node, other):
 
 
 def test_a_late_subscription_gets_the_latched_message_and_a_volatile_one_does_not(
-    executor, node, other
-):
+    executor: Executor, node: Node, other: Node
+) -> None:
     publisher = node.create_publisher(String, "latched", LATCHED)
     publisher.publish(String(data="old"))
     publisher.publish(String(data="kept"))
-    latched, volatile = [], []
+    latched: list[Any] = []
+    volatile: list[Any] = []
     node.create_subscription(String, "latched", volatile.append, 1)
     other.create_subscription(String, "/latched", latched.append, LATCHED)
     assert spin_until(executor, lambda: latched)
@@ -75,8 +82,10 @@ def test_a_late_subscription_gets_the_latched_message_and_a_volatile_one_does_no
     assert volatile == []
 
 
-def test_best_effort_publisher_and_reliable_subscription_do_not_match(executor, node, other):
-    received = []
+def test_best_effort_publisher_and_reliable_subscription_do_not_match(
+    executor: Executor, node: Node, other: Node
+) -> None:
+    received: list[Any] = []
     publisher = node.create_publisher(String, "t", qos_profile_sensor_data)
     other.create_subscription(String, "/t", received.append, 10)
     spin_for(executor, 0.2)
@@ -86,8 +95,10 @@ def test_best_effort_publisher_and_reliable_subscription_do_not_match(executor, 
     assert received == []
 
 
-def test_callback_with_two_arguments_gets_the_message_info(executor, node, other):
-    received = []
+def test_callback_with_two_arguments_gets_the_message_info(
+    executor: Executor, node: Node, other: Node
+) -> Any:
+    received: list[Any] = []
     other.create_subscription(String, "/t", lambda m, info: received.append((m, info)), 10)
     publisher = node.create_publisher(String, "t", 10)
     assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
@@ -99,8 +110,8 @@ def test_callback_with_two_arguments_gets_the_message_info(executor, node, other
     assert before <= info["source_timestamp"] <= time.time_ns()
 
 
-def test_raw_subscription_gets_the_cdr_bytes(executor, node, other):
-    received = []
+def test_raw_subscription_gets_the_cdr_bytes(executor: Executor, node: Node, other: Node) -> None:
+    received: list[Any] = []
     other.create_subscription(String, "/t", received.append, 10, raw=True)
     publisher = node.create_publisher(String, "t", 10)
     assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
@@ -110,8 +121,10 @@ def test_raw_subscription_gets_the_cdr_bytes(executor, node, other):
     assert received[0][:11] == b"\x00\x01\x00\x00\x03\x00\x00\x00hi\x00"
 
 
-def test_a_destroyed_subscription_hears_nothing(executor, node, other):
-    received = []
+def test_a_destroyed_subscription_hears_nothing(
+    executor: Executor, node: Node, other: Node
+) -> None:
+    received: list[Any] = []
     subscription = other.create_subscription(String, "/t", received.append, 10)
     publisher = node.create_publisher(String, "t", 10)
     assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
@@ -122,8 +135,8 @@ def test_a_destroyed_subscription_hears_nothing(executor, node, other):
     assert received == []
 
 
-def test_an_image_goes_through_unchanged(executor, node, other):
-    received = []
+def test_an_image_goes_through_unchanged(executor: Executor, node: Node, other: Node) -> None:
+    received: list[Any] = []
     other.create_subscription(Image, "/image", received.append, 5)
     publisher = node.create_publisher(Image, "/image", 5)
     assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
@@ -135,19 +148,19 @@ def test_an_image_goes_through_unchanged(executor, node, other):
     assert received[0] == message
 
 
-def test_publishing_another_type_is_a_type_error(node):
+def test_publishing_another_type_is_a_type_error(node: Node) -> None:
     publisher = node.create_publisher(String, "t", 10)
     with pytest.raises(TypeError):
         publisher.publish(JointState())
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a//b", "a b", "a/"])
-def test_invalid_topic_names_are_refused(node, name):
+def test_invalid_topic_names_are_refused(node: Node, name: str) -> None:
     with pytest.raises((InvalidTopicNameException, ValueError)):
         node.create_publisher(String, name, 10)
 
 
-def test_private_and_relative_names_expand_with_namespace_and_node(other):
+def test_private_and_relative_names_expand_with_namespace_and_node(other: Node) -> None:
     assert other.create_publisher(String, "~/p", 1).topic_name == "/space/other_node/p"
     assert other.create_publisher(String, "r", 1).topic_name == "/space/r"
     assert other.resolve_topic_name("/a") == "/a"
@@ -156,7 +169,7 @@ def test_private_and_relative_names_expand_with_namespace_and_node(other):
 # --- messages ---
 
 
-def test_messages_have_defaults_equality_and_checks():
+def test_messages_have_defaults_equality_and_checks() -> None:
     assert Quaternion().w == 1.0
     assert JointState(name=["a"]) == JointState(name=["a"])
     assert JointState(name=["a"]) != JointState(name=["b"])
@@ -172,8 +185,8 @@ def test_messages_have_defaults_equality_and_checks():
 # --- timers, time ---
 
 
-def test_a_steady_timer_keeps_its_phase(executor, node):
-    calls = []
+def test_a_steady_timer_keeps_its_phase(executor: Executor, node: Node) -> None:
+    calls: list[Any] = []
     start = time.monotonic()
     node.create_timer(0.02, lambda: calls.append(time.monotonic() - start), clock=STEADY)
     spin_for(executor, 0.5)
@@ -182,8 +195,8 @@ def test_a_steady_timer_keeps_its_phase(executor, node):
     assert min((t % 0.02) for t in calls) < 0.01
 
 
-def test_cancel_and_reset_of_a_timer(executor, node):
-    calls = []
+def test_cancel_and_reset_of_a_timer(executor: Executor, node: Node) -> None:
+    calls: list[Any] = []
     timer = node.create_timer(0.02, lambda: calls.append(1))
     timer.cancel()
     assert timer.is_canceled()
@@ -194,10 +207,13 @@ def test_cancel_and_reset_of_a_timer(executor, node):
     node.destroy_timer(timer)
 
 
-def test_simulated_time_moves_clock_and_timers_and_freezes_them(executor, node, other):
+def test_simulated_time_moves_clock_and_timers_and_freezes_them(
+    executor: Executor, node: Node, other: Node
+) -> None:
     node.set_parameters([Parameter("use_sim_time", value=True)])
     assert node.get_clock().now() == Time(clock_type=ClockType.ROS_TIME)
-    sim_calls, steady_calls = [], []
+    sim_calls: list[int] = []
+    steady_calls: list[int] = []
     node.create_timer(0.1, lambda: sim_calls.append(node.get_clock().now().nanoseconds))
     node.create_timer(0.05, lambda: steady_calls.append(1), clock=STEADY)
     publisher = other.create_publisher(ClockMsg, "/clock", 10)
@@ -220,7 +236,7 @@ def test_simulated_time_moves_clock_and_timers_and_freezes_them(executor, node, 
     assert abs(node.get_clock().now().nanoseconds - time.time_ns()) < 1e9
 
 
-def test_time_arithmetic():
+def test_time_arithmetic() -> None:
     start = Time(seconds=1, nanoseconds=500)
     assert (start + Duration(seconds=2)).nanoseconds == 3_000_000_500
     assert start - Time(seconds=1) == Duration(nanoseconds=500)
@@ -234,8 +250,8 @@ def test_time_arithmetic():
 # --- services ---
 
 
-def test_a_service_answers_each_client_its_own(executor, node, other):
-    def answer(request, response):
+def test_a_service_answers_each_client_its_own(executor: Executor, node: Node, other: Node) -> None:
+    def answer(request: Any, response: Any) -> Any:
         response.success = not request.data
         response.message = str(request.data)
         return response
@@ -249,7 +265,7 @@ def test_a_service_answers_each_client_its_own(executor, node, other):
     assert [f.result().success for f in futures] == [not v for v in values]
 
 
-def test_a_service_that_is_not_there_is_not_waited_for_longer_than_asked(node):
+def test_a_service_that_is_not_there_is_not_waited_for_longer_than_asked(node: Node) -> None:
     client = node.create_client(Trigger, "nobody")
     start = time.monotonic()
     assert not client.wait_for_service(0.2)
@@ -257,7 +273,7 @@ def test_a_service_that_is_not_there_is_not_waited_for_longer_than_asked(node):
     assert not client.service_is_ready()
 
 
-def test_spin_until_future_complete_ends_with_the_response_or_the_time(ros):
+def test_spin_until_future_complete_ends_with_the_response_or_the_time(ros: None) -> None:
     node = Node("alone")
     node.create_service(Trigger, "~/go", lambda _, response: response)
     client = node.create_client(Trigger, "~/go")
@@ -273,14 +289,14 @@ def test_spin_until_future_complete_ends_with_the_response_or_the_time(ros):
     node.destroy_node()
 
 
-def test_a_coroutine_callback_awaits_a_service(executor, node, other):
+def test_a_coroutine_callback_awaits_a_service(executor: Executor, node: Node, other: Node) -> Any:
     group = ReentrantCallbackGroup()
     node.create_service(Trigger, "/go", lambda _, r: r, callback_group=group)
     client = other.create_client(Trigger, "/go", callback_group=group)
     assert client.wait_for_service(5.0)
-    done = []
+    done: list[Any] = []
 
-    async def tick():
+    async def tick() -> None:
         timer.cancel()
         done.append(await client.call_async(Trigger.Request()))
 
@@ -292,8 +308,8 @@ def test_a_coroutine_callback_awaits_a_service(executor, node, other):
 # --- executors ---
 
 
-def test_an_exception_in_a_callback_leaves_spin(executor, node):
-    def fail():
+def test_an_exception_in_a_callback_leaves_spin(executor: Executor, node: Node) -> Any:
+    def fail() -> None:
         raise LookupError("from the callback")
 
     node.create_timer(0.01, fail)
@@ -301,12 +317,13 @@ def test_an_exception_in_a_callback_leaves_spin(executor, node):
         executor.spin()
 
 
-def _overlap(group_of) -> int:
+def _overlap(group_of: Callable[[], Any]) -> int:
     """Return how many of two 50 ms callbacks ran at the same time, at most."""
     node = Node("overlap")
-    running, most = [], []
+    running: list[int] = []
+    most: list[int] = []
 
-    def work():
+    def work() -> None:
         running.append(1)
         most.append(len(running))
         time.sleep(0.05)
@@ -323,40 +340,40 @@ def _overlap(group_of) -> int:
     return max(most)
 
 
-def test_a_mutually_exclusive_group_runs_one_callback_at_a_time(ros):
+def test_a_mutually_exclusive_group_runs_one_callback_at_a_time(ros: None) -> Any:
     group = MutuallyExclusiveCallbackGroup()
     assert _overlap(lambda: group) == 1
 
 
-def test_two_groups_run_at_the_same_time(ros):
+def test_two_groups_run_at_the_same_time(ros: None) -> None:
     assert _overlap(MutuallyExclusiveCallbackGroup) == 2
 
 
-def test_spin_once_returns_after_its_timeout(executor, node):
+def test_spin_once_returns_after_its_timeout(executor: Executor, node: Node) -> None:
     spin_for(executor, 0.05)
     start = time.monotonic()
     executor.spin_once(0.1)
     assert 0.09 <= time.monotonic() - start < 0.5
 
 
-def test_shutdown_from_another_thread_ends_spin(ros):
+def test_shutdown_from_another_thread_ends_spin(ros: None) -> None:
     node = Node("spinning")
     threading.Timer(0.2, rclpy.shutdown).start()
-    try:
+    with contextlib.suppress(ExternalShutdownException):
         rclpy.spin(node)
-    except ExternalShutdownException:
-        pass
     assert not rclpy.ok()
 
 
-def test_a_task_of_the_executor_runs_and_returns_its_result(executor, node):
+def test_a_task_of_the_executor_runs_and_returns_its_result(executor: Executor, node: Node) -> None:
     task = executor.create_task(lambda a, b: a + b, 2, b=3)
     executor.spin_until_future_complete(task, 2.0)
     assert task.result() == 5
 
 
-def test_a_guard_condition_runs_its_callback_once_per_trigger(executor, node):
-    calls = []
+def test_a_guard_condition_runs_its_callback_once_per_trigger(
+    executor: Executor, node: Node
+) -> Any:
+    calls: list[Any] = []
     guard = node.create_guard_condition(lambda: calls.append(1))
     spin_for(executor, 0.05)
     assert calls == []
@@ -366,7 +383,7 @@ def test_a_guard_condition_runs_its_callback_once_per_trigger(executor, node):
     assert calls == [1]
 
 
-def test_nodes_need_init():
+def test_nodes_need_init() -> None:
     with pytest.raises(NotInitializedException):
         Node("too_early")
 
@@ -374,7 +391,7 @@ def test_nodes_need_init():
 # --- parameters ---
 
 
-def test_declare_get_set(node):
+def test_declare_get_set(node: Node) -> None:
     assert node.declare_parameter("gain", 1.5).value == 1.5
     assert node.get_parameter("gain").type_ is Parameter.Type.DOUBLE
     assert node.set_parameters([Parameter("gain", value=2.5)])[0].successful
@@ -390,10 +407,10 @@ def test_declare_get_set(node):
         node.set_parameters([Parameter("unknown", value=1)])
 
 
-def test_set_callbacks_refuse_and_atomic_sets_are_all_or_nothing(node):
+def test_set_callbacks_refuse_and_atomic_sets_are_all_or_nothing(node: Node) -> Any:
     node.declare_parameters("", [("a", 1), ("b", 1)])
 
-    def check(parameters):
+    def check(parameters: Any) -> Any:
         bad = [p.name for p in parameters if p.value < 0]
         return SetParametersResult(successful=not bad, reason=f"negative: {bad}")
 
@@ -405,7 +422,7 @@ def test_set_callbacks_refuse_and_atomic_sets_are_all_or_nothing(node):
         node.declare_parameter("c", -1)
 
 
-def test_read_only_and_ranges(node):
+def test_read_only_and_ranges(node: Node) -> None:
     node.declare_parameter("fixed", 1, ParameterDescriptor(read_only=True))
     assert not node.set_parameters([Parameter("fixed", value=2)])[0].successful
     from rcl_interfaces.msg import FloatingPointRange
@@ -419,7 +436,7 @@ def test_read_only_and_ranges(node):
     assert answers == [True, True, False, False]
 
 
-def test_overrides_come_from_arguments_and_constructor(ros):
+def test_overrides_come_from_arguments_and_constructor(ros: None) -> None:
     node = Node(
         "configured",
         cli_args=["--ros-args", "-p", "rate:=60", "-p", "names:=[a, b]", "-r", "__ns:=/robot"],
@@ -436,7 +453,7 @@ def test_overrides_come_from_arguments_and_constructor(ros):
     wrong.destroy_node()
 
 
-def test_parameter_file_and_remaps(ros, tmp_path):
+def test_parameter_file_and_remaps(ros: None, tmp_path: Path) -> None:
     file = tmp_path / "parameters.yaml"
     file.write_text(
         "/**:\n  ros__parameters:\n    gain: 1.0\n    arm: {joints: 7}\n"
@@ -451,7 +468,7 @@ def test_parameter_file_and_remaps(ros, tmp_path):
     node.destroy_node()
 
 
-def _call(executor, node, kind, name, request):
+def _call(executor: Executor, node: Node, kind: Any, name: str, request: Any) -> Any:
     client = node.create_client(kind, name)
     assert client.wait_for_service(5.0)
     future = client.call_async(request)
@@ -460,9 +477,9 @@ def _call(executor, node, kind, name, request):
     return future.result()
 
 
-def test_parameter_services_and_events(executor, node, other):
+def test_parameter_services_and_events(executor: Executor, node: Node, other: Node) -> None:
     node.declare_parameter("arm.gain", 1.0)
-    events = []
+    events: list[Any] = []
     other.create_subscription(ParameterEvent, "/parameter_events", events.append, 100)
     spin_for(executor, 0.1)
     new = Parameter("arm.gain", value=4.0).to_parameter_msg()
@@ -484,7 +501,9 @@ def test_parameter_services_and_events(executor, node, other):
 # --- graph ---
 
 
-def test_the_graph_shows_nodes_topics_and_endpoints(executor, node, other):
+def test_the_graph_shows_nodes_topics_and_endpoints(
+    executor: Executor, node: Node, other: Node
+) -> None:
     node.create_publisher(JointState, "/joints", QoSProfile(depth=3))
     other.create_subscription(JointState, "/joints", print, qos_profile_sensor_data)
     other.create_service(Trigger, "~/go", lambda _, r: r)
@@ -545,19 +564,21 @@ class Managed(LifecycleNode):
 
 
 @pytest.fixture
-def managed(executor) -> Managed:
+def managed(executor: Executor) -> Managed:
     made = Managed()
     executor.add_node(made)
     return made
 
 
-def _state(executor, node) -> str:
+def _state(executor: Executor, node: Node) -> str:
     answer = _call(executor, node, GetState, "/managed/get_state", GetState.Request())
     return answer.current_state.label
 
 
-def test_a_lifecycle_publisher_is_silent_until_active(executor, node, managed):
-    received = []
+def test_a_lifecycle_publisher_is_silent_until_active(
+    executor: Executor, node: Node, managed: Managed
+) -> None:
+    received: list[Any] = []
     node.create_subscription(String, "/words", lambda m: received.append(m.data), 10)
     assert spin_until(executor, lambda: managed.publisher.get_subscription_count() == 1)
     managed.publisher.publish(String(data="before"))
@@ -577,7 +598,7 @@ def test_a_lifecycle_publisher_is_silent_until_active(executor, node, managed):
     assert managed.calls == expected
 
 
-def test_transitions_through_the_services(executor, node, managed):
+def test_transitions_through_the_services(executor: Executor, node: Node, managed: Managed) -> None:
     def change(label: str = "", number: int = 0) -> bool:
         request = ChangeState.Request()
         request.transition.label = label
@@ -599,7 +620,9 @@ def test_transitions_through_the_services(executor, node, managed):
     assert _state(executor, node) == "finalized"
 
 
-def test_failure_goes_back_and_error_goes_through_on_error(executor, node, managed):
+def test_failure_goes_back_and_error_goes_through_on_error(
+    executor: Executor, node: Node, managed: Managed
+) -> None:
     managed.answers["configure"] = TransitionCallbackReturn.FAILURE
     assert managed.trigger_configure() is TransitionCallbackReturn.FAILURE
     assert _state(executor, node) == "unconfigured"
@@ -613,7 +636,7 @@ def test_failure_goes_back_and_error_goes_through_on_error(executor, node, manag
 
 
 @pytest.mark.ros
-def test_the_fallback_passes_this_suite_where_a_real_rclpy_ran_it():
+def test_the_fallback_passes_this_suite_where_a_real_rclpy_ran_it() -> None:
     """Where a ROS is sourced, the tests above ran on it; run them on the fallback too."""
     done = subprocess.run(
         [

@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.executors import Executor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMsg
@@ -19,6 +22,7 @@ from std_srvs.srv import Trigger
 
 from .spinning import spin_for, spin_until
 
+Start = Callable[..., "subprocess.Popen[str]"]
 CHILD = Path(__file__).with_name("child_node.py")
 SRC = Path(__file__).resolve().parents[3] / "src"
 DISCOVERY = 10.0  # a process starts in about a second; the machine may be busy [s]
@@ -26,7 +30,7 @@ LEASE = 10.0  # of a DDS participant: how long a killed process stays in the gra
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+def start() -> Iterator[Start]:
     """Start child nodes; kill what is left at the end."""
     processes: list[subprocess.Popen[str]] = []
 
@@ -52,7 +56,9 @@ def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             process.communicate()
 
 
-def _call(executor, node, kind, name, request, timeout=DISCOVERY):
+def _call(
+    executor: Executor, node: Node, kind: Any, name: str, request: Any, timeout: float = DISCOVERY
+) -> Any:
     client = node.create_client(kind, name)
     try:
         assert client.wait_for_service(timeout), f"no {name}"
@@ -63,18 +69,20 @@ def _call(executor, node, kind, name, request, timeout=DISCOVERY):
         node.destroy_client(client)
 
 
-def _transition(executor, node, label: str) -> bool:
+def _transition(executor: Executor, node: Node, label: str) -> bool:
     request = ChangeState.Request()
     request.transition.label = label
     return _call(executor, node, ChangeState, "/child/change_state", request).success
 
 
-def test_topics_services_parameters_and_lifecycle_between_processes(executor, node, start):
+def test_topics_services_parameters_and_lifecycle_between_processes(
+    executor: Executor, node: Node, start: Start
+) -> None:
     process = start("--ros-args", "-p", "gain:=2.0", "-r", "words:=/speech")
     answer = _call(executor, node, Trigger, "/child/pid", Trigger.Request())
     assert answer.message == str(process.pid)
 
-    heard = []
+    heard: list[Any] = []
     node.create_subscription(String, "/speech", lambda m: heard.append(m.data), 10)
     names = GetParameters.Request(names=["gain"])
     get = _call(executor, node, GetParameters, "/child/get_parameters", names)
@@ -104,9 +112,11 @@ def test_topics_services_parameters_and_lifecycle_between_processes(executor, no
     assert spin_until(executor, lambda: "child" not in node.get_node_names(), LEASE / 3)
 
 
-def test_a_thousand_messages_there_and_back_without_loss(executor, node, start):
+def test_a_thousand_messages_there_and_back_without_loss(
+    executor: Executor, node: Node, start: Start
+) -> None:
     start()
-    back = []
+    back: list[Any] = []
     node.create_subscription(String, "pong", lambda m: back.append(m.data), 100)
     publisher = node.create_publisher(String, "ping", 100)
     assert spin_until(
@@ -122,8 +132,10 @@ def test_a_thousand_messages_there_and_back_without_loss(executor, node, start):
     assert back == [str(i) for i in range(1000)]
 
 
-def test_a_killed_process_is_replaced_and_leaves_the_graph(executor, node, start):
-    heard = []
+def test_a_killed_process_is_replaced_and_leaves_the_graph(
+    executor: Executor, node: Node, start: Start
+) -> None:
+    heard: list[Any] = []
     node.create_subscription(String, "words", lambda m: heard.append(m.data), 10)
     first = start()
     assert _transition(executor, node, "configure")
@@ -150,7 +162,9 @@ def test_a_killed_process_is_replaced_and_leaves_the_graph(executor, node, start
     assert heard[-1].split()[0] == str(second.pid)
 
 
-def test_a_stopped_and_continued_process_answers_again(executor, node, start):
+def test_a_stopped_and_continued_process_answers_again(
+    executor: Executor, node: Node, start: Start
+) -> None:
     process = start()
     _call(executor, node, Trigger, "/child/pid", Trigger.Request())
     process.send_signal(signal.SIGSTOP)
@@ -163,9 +177,11 @@ def test_a_stopped_and_continued_process_answers_again(executor, node, start):
     assert future.result().message == str(process.pid)
 
 
-def test_simulated_time_of_one_process_drives_another(executor, node, start):
+def test_simulated_time_of_one_process_drives_another(
+    executor: Executor, node: Node, start: Start
+) -> None:
     start("--ros-args", "-p", "use_sim_time:=true")
-    heard = []
+    heard: list[Any] = []
     node.create_subscription(String, "words", lambda m: heard.append(int(m.data.split()[1])), 10)
     clock = node.create_publisher(ClockMsg, "/clock", 10)
     assert _transition(executor, node, "configure")
