@@ -1,3 +1,4 @@
+# pyright: standard
 """A lifecycle node in a process of its own, as on a robot."""
 
 import os

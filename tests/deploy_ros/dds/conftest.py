@@ -1,3 +1,4 @@
+# pyright: standard
 """A domain of its own for each run, on this machine only; rclpy of whatever provides it."""
 
 import os

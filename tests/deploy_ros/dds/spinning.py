@@ -1,3 +1,4 @@
+# pyright: standard
 """Spin until something is true."""
 
 import time

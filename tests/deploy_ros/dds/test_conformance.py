@@ -1,3 +1,4 @@
+# pyright: standard
 """Behaviour of nodes, the same on the fallback and on a real rclpy."""
 
 import contextlib
@@ -175,11 +176,11 @@ def test_messages_have_defaults_equality_and_checks() -> None:
     assert JointState(name=["a"]) != JointState(name=["b"])
     assert TimeMsg(sec=3).nanosec == 0
     with pytest.raises(AssertionError):
-        TimeMsg(sec="3")
+        TimeMsg(sec="3")  # pyright: ignore
     with pytest.raises(AssertionError):
         TimeMsg(nanosec=-1)
     with pytest.raises(AssertionError):
-        String(date="x")
+        String(date="x")  # pyright: ignore
 
 
 # --- timers, time ---

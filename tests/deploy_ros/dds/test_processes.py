@@ -1,3 +1,4 @@
+# pyright: standard
 """Nodes in processes of their own: topics, services, parameters, lifecycle, death, time."""
 
 import os

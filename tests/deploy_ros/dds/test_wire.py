@@ -1,3 +1,4 @@
+# pyright: standard
 """The wire format byte by byte: CDR, names, type hashes, user data, discovery."""
 
 import contextlib
@@ -71,7 +72,7 @@ def test_our_codec_writes_what_rosbags_writes() -> None:
     point.time_from_start.nanosec = 7
     name = "trajectory_msgs/msg/JointTrajectory"
     data = bytes(encoder(name)(make(name, joint_names=["a", "bcd"], points=[point, point])))
-    theirs = typestore().deserialize_cdr(data, name)
+    theirs: Any = typestore().deserialize_cdr(data, name)
     assert theirs.joint_names == ["a", "bcd"]
     assert theirs.points[1].positions.tolist() == [1.0, 2.0]
     assert bytes(typestore().serialize_cdr(theirs, name)).rstrip(b"\0") == data.rstrip(b"\0")
@@ -151,7 +152,8 @@ def test_user_data_and_representation_of_an_endpoint() -> None:
     assert len(identity.split(".")) == 16
     assert identity != new_service_id(bytes(range(16)))
     qos = to_dds(QoSProfile(depth=3), "typehash=RIHS01_00;", writer=True)
-    assert qos[Policy.Userdata].data == b"typehash=RIHS01_00;"
+    user_data: Any = qos[Policy.Userdata]
+    assert user_data.data == b"typehash=RIHS01_00;"
     assert qos[Policy.DataRepresentation] == Policy.DataRepresentation(True, False)  # XCDR1 only
     assert parse_user_data(b"clientid=1.2;typehash=x;junk") == {"clientid": "1.2", "typehash": "x"}
 

@@ -1,0 +1,2 @@
+# The part of rclpy that runs without a ROS installation, as real nodes see it.
+from sim2arm_ros.dds.names import validate_topic_name as validate_topic_name
