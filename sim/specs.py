@@ -51,7 +51,9 @@ def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
     }
 
 
-def goal_spec(name: str, robot: Robot, low: tuple[float, ...], high: tuple[float, ...]) -> ArraySpec:
+def goal_spec(
+    name: str, robot: Robot, low: tuple[float, ...], high: tuple[float, ...]
+) -> ArraySpec:
     """Return the spec of a pose that the task gives, in the base frame."""
     return ArraySpec(
         name=name,

@@ -22,6 +22,7 @@ from sim2arm.core.trajectory import (
     FloatArray,
     Trajectory,
     brake_time,
+    hermite,
     sample,
     with_stop,
 )
@@ -140,15 +141,15 @@ class Gate:
         """(N,) whether the approved motion has come to rest."""
         return self._elapsed >= self._trajectory.times[:, -1]
 
-    def _state_at(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        q, dq, ddq, _ = sample(self._trajectory, t[:, None])
-        return q[:, 0], dq[:, 0], ddq[:, 0]
+    def _state_at(self, t: FloatArray) -> tuple[FloatArray, ...]:
+        """Return position, velocity, acceleration and jerk, each (N, n)."""
+        return tuple(part[:, 0] for part in sample(self._trajectory, t[:, None]))
 
     def _judge(
-        self, now: tuple[FloatArray, FloatArray, FloatArray], q1: FloatArray, dq1: FloatArray
+        self, now: tuple[FloatArray, ...], q1: FloatArray, dq1: FloatArray
     ) -> tuple[Trajectory, NDArray[np.bool_], NDArray[np.int64]]:
         """Return the trajectory to (q1, dq1) with its stop, whether it is fine, what is worst."""
-        q0, dq0, ddq0 = now
+        q0, dq0, ddq0, jerk0 = now
         cfg, dt = self.cfg, self.period
         ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
         ddq_max = self._ddq_max * cfg.stop_share
@@ -157,9 +158,15 @@ class Gate:
         trajectory = with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=ramp)
         step = 1.0 / cfg.rate_hz
         ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
-        q, dq, ddq, _ = sample(trajectory, np.tile(ticks * step, (len(q0), 1)))
+        # The points as well: acceleration is linear between them, so it is greatest at one.
+        grid = np.tile(ticks * step, (len(q0), 1))
+        times = np.concatenate([trajectory.times, grid], axis=-1)
+        q, dq, ddq, jerk = sample(trajectory, times)
         low, high = velocity_bounds(self.robot.limits, q)
-        jumps = np.diff(np.concatenate([ddq0[:, None], ddq], axis=1), axis=1) / step
+        # Acceleration jumps only where the new motion leaves the old one. Over any millisecond
+        # around that point it changes by at most the jump and the larger of both jerks.
+        start, jerk1 = hermite(q0, dq0, q1, dq1, dt)
+        jump = np.abs(start - ddq0) / step + np.maximum(np.abs(jerk0), np.abs(jerk1))
         low_p, high_p = np.array(cfg.workspace_low), np.array(cfg.workspace_high)
         tool = forward(self.robot.chain, trajectory.q)[..., :3, 3]  # (N, K, 3)
         # Each term is <= 1 inside its limit; the middle of the range is 0.
@@ -169,7 +176,10 @@ class Gate:
                 np.max(np.abs(q - middle) / half, axis=(1, 2)),
                 np.max(np.maximum(_ratio(dq, high), _ratio(dq, low)), axis=(1, 2)),
                 np.max(np.abs(ddq) / self._ddq_max, axis=(1, 2)),
-                np.max(np.abs(jumps) / self._dddq_max, axis=(1, 2)),
+                np.maximum(
+                    np.max(np.abs(jerk) / self._dddq_max, axis=(1, 2)),
+                    np.max(jump / self._dddq_max, axis=-1),
+                ),
                 np.max(np.abs(2.0 * tool - low_p - high_p) / (high_p - low_p), axis=(1, 2)),
             ],
             axis=-1,
@@ -187,7 +197,7 @@ class Gate:
         share: FloatArray,
     ) -> None:
         """Bisect the largest possible share between stop and request; write best and share."""
-        here = (now[0][rows], now[1][rows], now[2][rows])
+        here = tuple(part[rows] for part in now)
         q, dq = brake[0][rows], brake[1][rows]
         wanted_q, wanted_dq = wanted[0][rows] - q, wanted[1][rows] - dq
         lower, upper = np.zeros(len(rows)), np.ones(len(rows))

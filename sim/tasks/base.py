@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from sim2arm.core.spec import ArraySpec
-
-from ..draws import Draws
-from ..worlds.base import World
+from sim2arm.sim.draws import Draws
+from sim2arm.sim.worlds.base import World
 
 
 class Task(Protocol):

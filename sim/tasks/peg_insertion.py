@@ -22,12 +22,12 @@ from sim2arm.core.transforms import (
     pose_inverse,
     quat_rotate,
 )
+from sim2arm.sim.draws import Draws, uniform
+from sim2arm.sim.robots.franka import add_robot
+from sim2arm.sim.specs import goal_spec
+from sim2arm.sim.worlds.base import World
+from sim2arm.sim.worlds.mujoco import add_pair_force_sensor
 
-from ..draws import Draws, uniform
-from ..robots.franka import add_robot
-from ..specs import goal_spec
-from ..worlds.base import World
-from ..worlds.mujoco import add_pair_force_sensor
 from .start import quat_from_rpy
 
 
@@ -93,9 +93,7 @@ class PegInsertion:
             dtype=torch.float64,
         )
         # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
-        self._seat = torch.tensor(
-            [0.0, 0.0, 0.002 + 0.5 * cfg.peg_length], dtype=torch.float64
-        )
+        self._seat = torch.tensor([0.0, 0.0, 0.002 + 0.5 * cfg.peg_length], dtype=torch.float64)
         offsets = torch.linspace(-0.5, 0.5, 4, dtype=torch.float64) * cfg.peg_length
         self._keypoints = offsets[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -198,7 +196,9 @@ class PegInsertion:
         self._socket = world.mocap("socket")
         self._fingers = world.joints(self.robot.gripper.joint_names)
         self._forces = [
-            (f"{prefix}_leftfinger", "peg"), (f"{prefix}_rightfinger", "peg"), ("socket", "peg")
+            (f"{prefix}_leftfinger", "peg"),
+            (f"{prefix}_rightfinger", "peg"),
+            ("socket", "peg"),
         ]
         n = world.num_worlds
         self._error = torch.zeros((n, 3), dtype=torch.float64)

@@ -13,11 +13,11 @@ from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
+from sim2arm.sim.draws import Draws, uniform
+from sim2arm.sim.robots.franka import add_robot
+from sim2arm.sim.specs import goal_spec
+from sim2arm.sim.worlds.base import World
 
-from ..draws import Draws, uniform
-from ..robots.franka import add_robot
-from ..specs import goal_spec
-from ..worlds.base import World
 from .start import quat_from_rpy
 
 

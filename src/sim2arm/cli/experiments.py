@@ -44,9 +44,7 @@ PEG = TrainCfg(
     controller=EeDeltaCfg(position_scale=0.005, rotation_scale=0.02, position_leash=0.015),
     iterations=450,
 )
-REACH = TrainCfg(
-    task=ReachCfg(), algo=PpoCfg(relative=(("goal_pose", "ee_pose"),)), iterations=150
-)
+REACH = TrainCfg(task=ReachCfg(), algo=PpoCfg(relative=(("goal_pose", "ee_pose"),)), iterations=150)
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),

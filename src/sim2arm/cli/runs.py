@@ -78,11 +78,11 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         data = yaml.safe_load(path.read_text())
         experiment = str(data["experiment"])
         _, default = EXPERIMENTS[experiment]
-        values = dict(data["settings"])
+        values = dict(data["settings"]) | {"out": None, "resume": False}
         task = from_plain(type(default.task), values.pop("task"), "task")
         algo = from_plain(PpoCfg, values.pop("algo"), "algo")
         controller = from_plain(EeDeltaCfg, values.pop("controller"), "controller")
-        settings = TrainCfg(task=task, algo=algo, controller=controller, **(values | {"out": None, "resume": False}))
+        settings = TrainCfg(task=task, algo=algo, controller=controller, **values)
     except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}; train again") from error
     return experiment, settings, data

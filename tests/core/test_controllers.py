@@ -1,0 +1,99 @@
+"""The ee_delta controller: exact steps, leash, limits, numpy equals torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim2arm.core.controllers import EeDelta, EeDeltaCfg, from_contract
+from sim2arm.core.inverse import solve_pose
+from sim2arm.core.kinematics import forward
+from sim2arm.core.robots import FR3, ROBOTS
+from sim2arm.core.transforms import pose_from_matrix, quat_conjugate, quat_mul, quat_to_rotvec
+from tests.builders import make_action, make_contract
+
+DT = 1.0 / 60.0
+
+
+def make_controller(rows: int = 1, **overrides: float) -> EeDelta:
+    """Return a controller of the FR3 at home."""
+    q = np.tile(np.asarray(FR3.home), (rows, 1))
+    return EeDelta(FR3, DT, EeDeltaCfg(**overrides), q)
+
+
+def test_one_action_moves_the_command_by_its_scale_in_the_base_frame() -> None:
+    control = make_controller()
+    before = control.pose.copy()
+    control.step(np.array([[0.5, 0.0, -1.0, 0.0, 0.0, 0.2]]), before)
+    np.testing.assert_allclose(control.pose[0, :3] - before[0, :3], [0.005, 0.0, -0.01], atol=1e-12)
+    turn = quat_to_rotvec(quat_mul(control.pose[:, 3:], quat_conjugate(before[:, 3:])))
+    np.testing.assert_allclose(turn[0], [0.0, 0.0, 0.01], atol=1e-12)  # 0.2 * 0.05 rad
+
+
+def test_zero_actions_hold_the_last_command_whatever_is_measured() -> None:
+    control = make_controller()
+    start = control.pose.copy()
+    sagged = start.copy()
+    sagged[0, 2] -= 0.01
+    for _ in range(120):
+        control.step(np.zeros((1, 6)), sagged)
+    np.testing.assert_allclose(control.pose, start, atol=1e-9)
+
+
+def test_leash_keeps_the_command_near_the_measured_pose() -> None:
+    control = make_controller(position_leash=0.03)
+    stuck = control.pose.copy()
+    for _ in range(20):
+        control.step(np.array([[1.0, 0, 0, 0, 0, 0]]), stuck)
+    assert np.linalg.norm(control.pose[0, :3] - stuck[0, :3]) == pytest.approx(0.03)
+
+
+def test_the_joints_reach_the_commanded_pose() -> None:
+    control = make_controller()
+    for k in range(180):
+        action = np.array([[0.3, -0.2, 0.1, 0.1, 0.1, -0.2]]) if k < 40 else np.zeros((1, 6))
+        control.step(action, pose_from_matrix(forward(FR3.chain, control.q)))
+    reached = pose_from_matrix(forward(FR3.chain, control.q))
+    np.testing.assert_allclose(reached[0, :3], control.pose[0, :3], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(ROBOTS))
+def test_random_actions_stay_inside_velocity_acceleration_and_jerk(name: str) -> None:
+    robot = ROBOTS[name]
+    rng = np.random.default_rng(0)
+    control = EeDelta(robot, DT, EeDeltaCfg(), np.tile(np.asarray(robot.home), (32, 1)))
+    for _ in range(200):
+        measured = pose_from_matrix(forward(robot.chain, control.q))
+        control.step(rng.choice([-1.0, 1.0], size=(32, 6)), measured)
+        assert (np.abs(control.dq) <= np.asarray(robot.limits.dq_max) + 1e-9).all()
+        assert (np.abs(control.ddq) <= np.asarray(robot.limits.ddq_max) + 1e-9).all()
+        assert (np.abs(control.jerk) <= np.asarray(robot.limits.dddq_max) + 1e-9).all()
+
+
+def test_rows_reset_alone() -> None:
+    control = make_controller(rows=3)
+    control.step(np.ones((3, 6)), control.pose)
+    moved = control.q.copy()
+    control.reset(np.asarray(FR3.home)[None], np.array([1]))
+    np.testing.assert_array_equal(control.q[1], FR3.home)
+    np.testing.assert_array_equal(control.q[[0, 2]], moved[[0, 2]])
+    assert not control.dq[1].any()
+
+
+def test_inverse_kinematics_reaches_the_pose() -> None:
+    home = np.asarray(FR3.home)
+    wanted = pose_from_matrix(forward(FR3.chain, home[None] + 0.15))
+    q = solve_pose(FR3, wanted, home[None])
+    np.testing.assert_allclose(pose_from_matrix(forward(FR3.chain, q)), wanted, atol=1e-9)
+
+
+def test_contract_gives_the_controller_it_describes() -> None:
+    action = make_action(parameters={"position_leash": 0.02, "bandwidth": 20.0})
+    contract = make_contract(action=action)
+    control = from_contract(ROBOTS["panda"], contract, np.asarray(FR3.home)[None])
+    assert control.cfg.position_leash == 0.02
+    assert control.cfg.bandwidth == 20.0
+    assert control.cfg.rotation_scale == 0.05
+    other = make_contract(action=make_action(kind="ee_delta", rotation_side="right"))
+    with pytest.raises(ValueError, match="no controller"):
+        from_contract(ROBOTS["panda"], other, np.asarray(FR3.home)[None])

@@ -1,0 +1,170 @@
+"""The gate passes what is fine, slows what is not quite, stops at the rest; limits always hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim2arm.core.controllers import EeDelta, EeDeltaCfg
+from sim2arm.core.kinematics import forward
+from sim2arm.core.limits import velocity_bounds
+from sim2arm.core.robots import FR3, ROBOTS
+from sim2arm.core.trajectory import sample
+from sim2arm.core.transforms import pose_from_matrix
+from sim2arm_ros.gate import Gate, GateCfg, GateDecision
+
+DT = 1.0 / 60.0
+
+
+def make_gate(rows: int = 1, robot: str = "fr3", **overrides: object) -> tuple[Gate, np.ndarray]:
+    """Return a gate at home and the home position (rows, 7)."""
+    q = np.tile(np.asarray(ROBOTS[robot].home), (rows, 1))
+    return Gate(ROBOTS[robot], DT, GateCfg(**overrides), q), q  # pyright: ignore[reportArgumentType]
+
+
+def published(decisions: list[GateDecision]) -> tuple[np.ndarray, ...]:
+    """Return q, dq, ddq (rows, ticks, 7) of what the arm executes, on the 1 kHz grid."""
+    parts = []
+    ticks = 0
+    for k, decision in enumerate(decisions):
+        count = int(np.ceil((k + 1) * DT * 1000 - 1e-9)) - ticks
+        t = (ticks + np.arange(count)) / 1000 - k * DT
+        parts.append(sample(decision.trajectory, decision.elapsed[:, None] + t)[:3])
+        ticks += count
+    return tuple(np.concatenate([p[i] for p in parts], axis=1) for i in range(3))
+
+
+def assert_inside(q: np.ndarray, dq: np.ndarray, ddq: np.ndarray, robot: str) -> None:
+    """Assert every limit on the published stream."""
+    limits = ROBOTS[robot].limits
+    slack = 1e-6
+    assert (q >= np.asarray(limits.q_min) - slack).all()
+    assert (q <= np.asarray(limits.q_max) + slack).all()
+    low, high = velocity_bounds(limits, q)
+    assert (dq <= high * (1 + 1e-4) + slack).all()
+    assert (dq >= low * (1 + 1e-4) - slack).all()
+    assert (np.abs(ddq) <= np.asarray(limits.ddq_max) * (1 + 1e-4)).all()
+    jerk = np.diff(ddq, axis=1) * 1000
+    assert (np.abs(jerk) <= np.asarray(limits.dddq_max) * (1 + 1e-2)).all()
+
+
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+def test_controller_motion_passes_unchanged(robot: str) -> None:
+    gate, q = make_gate(8, robot)
+    control = EeDelta(ROBOTS[robot], DT, EeDeltaCfg(), q.copy())
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        measured = pose_from_matrix(forward(ROBOTS[robot].chain, control.q))
+        wanted = control.step(rng.uniform(-1, 1, (8, 6)), measured)
+        decision = gate.step(*wanted)
+        assert (decision.share == 1.0).all(), decision.reason(int(np.argmin(decision.share)))
+        end, _, _, _ = sample(decision.trajectory, np.full((8, 1), DT))
+        np.testing.assert_allclose(end[:, 0], control.q, atol=1e-12)
+
+
+def test_first_command_leaves_from_where_the_arm_stands() -> None:
+    gate, q = make_gate()
+    decision = gate.step(q + 0.3, np.zeros_like(q))
+    first, dq, _, _ = sample(decision.trajectory, decision.elapsed[:, None])
+    np.testing.assert_allclose(first[:, 0], q, atol=1e-6)
+    assert np.abs(dq).max() < 1e-9
+
+
+def test_a_little_too_fast_is_slowed_along_the_same_way() -> None:
+    gate, q = make_gate()
+    # From rest 10 rad/s^2 allow 10 * DT^2 / 2 = 1.39 mrad in a period; ask for twice as much.
+    ask = np.zeros_like(q)
+    ask[0, 3] = 1.0
+    # Constant acceleration 15 rad/s^2: dq = 0.25 rad/s, q = 2.08 mrad; jerk needs a ramp.
+    decision = gate.step(q + ask * 15 * DT**2 / 6, ask * 15 * DT / 2)
+    assert 0.25 <= float(decision.share[0]) < 1.0
+    assert decision.reason() == "acceleration"
+    end, dq, _, _ = sample(decision.trajectory, np.array([[DT]]))
+    assert dq[0, 0, 3] > 0.0
+    np.testing.assert_allclose(np.delete(end[0, 0] - q[0], 3), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["q", "dq"])
+def test_not_finite_is_never_published_and_the_arm_stops(value: float, where: str) -> None:
+    gate, q = make_gate()
+    control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
+    decisions = []
+    for _ in range(30):
+        wanted = control.step(np.array([[1.0, 0, 0, 0, 0, 0]]), control.pose)
+        decisions.append(gate.step(*wanted))
+    for _ in range(40):
+        q1, dq1 = (x.copy() for x in control.step(np.zeros((1, 6)), control.pose))
+        (q1 if where == "q" else dq1)[0, 2] = value
+        decision = gate.step(q1, dq1)
+        assert decision.reason() == "not finite"
+        assert decision.share[0] == 0.0
+        decisions.append(decision)
+    stream = published(decisions)
+    assert all(np.isfinite(part).all() for part in stream)
+    assert gate.standing.all()
+    assert np.abs(stream[1][:, -1]).max() < 1e-9
+    assert_inside(*stream, "fr3")
+
+
+def test_a_step_is_refused_and_the_arm_stands_where_it_was() -> None:
+    gate, q = make_gate()
+    decisions = [gate.step(q + 0.5, np.zeros_like(q)) for _ in range(10)]
+    assert all(decision.share[0] == 0.0 for decision in decisions)
+    np.testing.assert_allclose(published(decisions)[0], np.repeat(q[:, None], 167, axis=1))
+
+
+def test_workspace_is_a_wall() -> None:
+    start = forward(FR3.chain, np.asarray(FR3.home))[:3, 3]
+    box = {"workspace_low": (-1, -1, float(start[2]) - 0.02), "workspace_high": (1, 1, 1.3)}
+    gate, q = make_gate(**box)
+    control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
+    decisions = []
+    for _ in range(90):
+        measured = pose_from_matrix(forward(FR3.chain, control.q))
+        wanted = control.step(np.array([[0.0, 0, -0.5, 0, 0, 0]]), measured)
+        decisions.append(gate.step(*wanted))
+    stream = published(decisions)
+    lowest = forward(FR3.chain, stream[0][0])[:, 2, 3].min()
+    assert lowest >= start[2] - 0.02 - 1e-4
+    assert next(d.reason() for d in decisions if d.reason()) == "workspace"
+
+
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+def test_adversarial_requests_never_break_a_limit(robot: str) -> None:
+    rows, ticks = 16, 60
+    gate, q = make_gate(rows, robot)
+    rng = np.random.default_rng(1)
+    decisions = []
+    state = q
+    for _ in range(ticks):
+        size = 10.0 ** rng.uniform(-5, -1, (rows, 1))
+        ask = state + rng.normal(size=q.shape) * size
+        decisions.append(gate.step(ask, rng.normal(size=q.shape) * size * 60))
+        state = sample(decisions[-1].trajectory, decisions[-1].elapsed[:, None] + DT)[0][:, 0]
+    assert_inside(*published(decisions), robot)
+    shares = np.stack([decision.share for decision in decisions])
+    assert (shares == 1.0).any()
+    assert (shares == 0.0).any()
+    assert ((shares > 0.0) & (shares < 1.0)).any()
+
+
+def test_bang_bang_stays_inside_with_stops() -> None:
+    """Full reversals every tick, then silence: the arm stops inside the limits."""
+    gate, q = make_gate(2)
+    control = EeDelta(FR3, DT, EeDeltaCfg(limit_share=1.3), q.copy())
+    decisions = []
+    for k in range(80):
+        action = np.full((2, 6), 1.0 if k % 2 else -1.0)
+        action[1] = 1.0
+        decisions.append(gate.step(*control.step(action, control.pose)))
+    decisions += [gate.stop() for _ in range(80)]
+    assert_inside(*published(decisions), "fr3")
+    assert gate.standing.all()
+
+
+def test_start_outside_the_limits_is_refused() -> None:
+    q = np.asarray(FR3.home)[None].copy()
+    q[0, 3] = 0.5
+    with pytest.raises(ValueError, match="inside the limits of fr3"):
+        Gate(FR3, DT, GateCfg(), q)

@@ -1,0 +1,130 @@
+"""Environment and simulated arm: the same motion, paired episodes, resets, contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sim2arm.core.contract import Contract, Provenance
+from sim2arm.core.controllers import EeDelta, EeDeltaCfg
+from sim2arm.core.robots import FR3, ROBOTS
+from sim2arm.sim.arm import SimulatedArm, make_task
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
+from sim2arm.sim.tasks.table import TASKS
+from sim2arm_ros.gate import Gate, GateCfg
+
+
+def make_env(task: str = "peg-insertion", num_envs: int = 3) -> Env:
+    """Return an environment of the FR3."""
+    return Env(make_task(task, "fr3"), FR3, num_envs=num_envs)
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_observations_match_the_contract(task: str) -> None:
+    env = make_env(task)
+    obs = env.reset()
+    contract = make_contract(env, Provenance(experiment=task))
+    assert not contract.differences(Contract.from_yaml(contract.to_yaml()))
+    for spec in contract.inputs:
+        spec.check(obs[spec.name].numpy())
+        assert spec.outside(obs[spec.name].numpy()) is None
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_step_ends_and_resets_in_the_same_step(task: str) -> None:
+    env = make_env(task, 2)
+    env.reset()
+    limit = TASKS[task][0].max_steps
+    for k in range(limit):
+        obs, reward, terminated, truncated, info = env.step(torch.zeros(2, 6))
+        assert reward.shape == (2,)
+        assert not (terminated & truncated).any()
+        assert bool(truncated.all()) == (k == limit - 1)
+    last, now = info["final_obs"]["joint_position"], obs["joint_position"]
+    assert (last - now).abs().max() > 1e-3  # the episode that ended, and the one that begins
+
+
+def test_seeded_episodes_are_the_same_in_any_company() -> None:
+    many, one = make_env(num_envs=3), make_env(num_envs=1)
+    first = many.reset([7, 8, 9])
+    alone = one.reset([8])
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name][1:2], value, rtol=0, atol=0)
+
+
+def test_arm_behind_gate_moves_as_the_training_environment() -> None:
+    env, arm, alone = make_env(), SimulatedArm("peg-insertion", "fr3", num_arms=3), None
+    alone = SimulatedArm("peg-insertion", "fr3")
+    env.reset([1, 2, 3])
+    arm.reset([1, 2, 3])
+    alone.reset(2)
+    paths = []
+    for each in (arm, alone):
+        q, _ = each.joint_state()
+        paths.append((each, EeDelta(FR3, 1 / 60, EeDeltaCfg(), q), Gate(FR3, 1 / 60, GateCfg(), q)))
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        action = rng.uniform(-0.6, 0.6, (3, 6))
+        for each, control, gate in paths:
+            rows = action if each is arm else action[1:2]
+            decision = gate.step(*control.step(rows, each.tool_pose()))
+            assert (decision.share == 1.0).all()
+            each.command(decision.trajectory, decision.elapsed)
+            each.step()
+        env.move(torch.from_numpy(action))
+    trained = env.world.joints(FR3.joint_names).q.numpy()
+    # The message path rounds differently than the training path; contacts may amplify it.
+    np.testing.assert_allclose(arm.joint_state()[0], trained, atol=1e-9)
+    np.testing.assert_array_equal(arm.joint_state()[0][1:2], alone.joint_state()[0])
+
+
+def test_arm_without_new_commands_stops() -> None:
+    arm = SimulatedArm("reach", "fr3")
+    arm.reset(0)
+    q, _ = arm.joint_state()
+    control, gate = EeDelta(FR3, 1 / 60, EeDeltaCfg(), q), Gate(FR3, 1 / 60, GateCfg(), q)
+    for _ in range(30):
+        decision = gate.step(*control.step(np.array([[1.0, 0, 0, 0, 0, 0]]), arm.tool_pose()))
+        arm.command(decision.trajectory, decision.elapsed)
+        arm.step()
+    assert np.abs(arm.joint_state()[1]).max() > 0.05
+    for _ in range(60):  # silence: the last trajectory ends at rest
+        arm.step()
+    assert np.abs(arm.desired()[1]).max() == 0.0
+    assert np.abs(arm.joint_state()[1]).max() < 0.01
+
+
+def test_peg_stays_in_the_hand_and_counts_as_inserted_only_in_the_socket() -> None:
+    env = make_env(num_envs=1)
+    env.reset([0])
+    for _ in range(60):
+        _, _, terminated, _, info = env.step(torch.zeros(1, 6))
+        assert not terminated.any()
+        assert not info["success"].any()
+    peg = env.world.free_body("peg")
+    socket = env.world.mocap("socket")
+    peg.q[0, :3] = socket[0, :3] + torch.tensor([0.0, 0.0, 0.002 + 0.025])
+    peg.q[0, 3:] = torch.tensor([0.0, 1.0, 0.0, 0.0])  # its z axis down
+    env.world.forward()
+    env.task.update(env.world)
+    assert float(env.task._distance[0]) < 1e-9  # pyright: ignore
+
+
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+def test_tasks_run_on_every_robot(robot: str) -> None:
+    env = Env(make_task("peg-insertion", robot), ROBOTS[robot], num_envs=2)
+    env.reset()
+    reward = env.step(torch.zeros(2, 6))[1]
+    assert torch.isfinite(reward).all()
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="clearance must lie"):
+        PegInsertion(PegInsertionCfg(clearance=0.01), FR3)
+    with pytest.raises(ValueError, match="task 'pour' is not known"):
+        make_task("pour", "fr3")
+    with pytest.raises(ValueError, match="control_hz must be one of"):
+        Env(make_task("reach", "fr3"), FR3, num_envs=1, control_hz=50.0)
