@@ -1,5 +1,7 @@
 """Checkpoints: tensors as safetensors, everything else as YAML; written whole or not at all."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 import os

@@ -7,6 +7,8 @@ with the value of the true last observation, and every epoch draws its own permu
 Source: Schulman et al., arXiv 1707.06347.
 """
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

@@ -5,6 +5,8 @@ trajectories as a joint trajectory controller does and applies the low-level law
 substep, as the training environment does.
 """
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """Random numbers of episodes: from one stream for training, from one seed each for evaluation."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """The vectorised environment: world + robot + task + command path."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -114,7 +116,8 @@ class Env:
         control = self.controller
         control.step(action.numpy(), self._tool.pose.numpy())
         start = (control.q_start, control.dq_start, control.ddq_start, control.jerk)
-        q, dq, _ = cubic(*(value[:, None] for value in start), self._times)  # (N, S, n)
+        q0, dq0, ddq0, jerk = (value[:, None] for value in start)
+        q, dq, _ = cubic(q0, dq0, ddq0, jerk, self._times)  # (N, S, n)
         self._ctrl.numpy()[:, :, self._columns] = q + self._lead * dq
         self.world.step(self._ctrl)
 

@@ -1,5 +1,8 @@
 """What surrounds a robot in a scene: floor, sky, light, a table. Collides only where it says so."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import mujoco

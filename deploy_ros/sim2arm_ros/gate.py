@@ -8,6 +8,8 @@ breaks it a lot, or is not finite, is not published: the arm follows the rest of
 trajectory, which ends at rest. So whatever is published lies inside the limits, always.
 """
 
+# pyright: standard
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -160,7 +162,7 @@ class Gate:
         ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
         # The points as well: acceleration is linear between them, so it is greatest at one.
         grid = np.tile(ticks * step, (len(q0), 1))
-        times = np.concatenate([trajectory.times, grid], axis=-1)
+        times: FloatArray = np.concatenate([trajectory.times, grid], axis=-1, dtype=np.float64)
         q, dq, ddq, jerk = sample(trajectory, times)
         low, high = velocity_bounds(self.robot.limits, q)
         # Acceleration jumps only where the new motion leaves the old one. Over any millisecond
@@ -221,7 +223,7 @@ def _ratio(dq: FloatArray, bound: FloatArray) -> FloatArray:
 
 def _standing(q: FloatArray) -> Trajectory:
     """Return a trajectory of five points that stands at q (N, n)."""
-    times = np.tile(np.arange(5) * 1e-3, (len(q), 1))
+    times: FloatArray = np.tile(np.arange(5, dtype=np.float64) * 1e-3, (len(q), 1))
     points = np.repeat(q[:, None].astype(np.float64), 5, axis=1)
     return Trajectory(times=times, q=points, dq=np.zeros_like(points))
 

@@ -9,6 +9,9 @@ The robot does not collide with itself: its geoms have contype 2 and conaffinity
 objects with MuJoCo's default 1 and 1 and not each other.
 """
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import Any

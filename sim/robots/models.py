@@ -1,5 +1,8 @@
 """The robot models by the name of their robot."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import Protocol

@@ -1,5 +1,8 @@
 """What a task is: a scene, its observations, rewards, ends and success, on N worlds at once."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import Protocol

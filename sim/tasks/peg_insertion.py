@@ -4,6 +4,9 @@ Geometry, action, observation split and success follow TacSL's insertion task (a
 its task configuration); the peg is 16 mm in diameter, the socket a ring of boxes with a floor.
 """
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

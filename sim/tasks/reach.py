@@ -1,5 +1,8 @@
 """Bring the tool to a goal pose in free space: the smallest task that uses the whole stack."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

@@ -6,7 +6,8 @@ what `mj_step` computes. One control step is S - 1 substeps of `Batch.rollout` a
 belong to the new state; contact forces (stage ACC) are those of the last substep.
 """
 
-# pyright: standard
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false, reportArgumentType=false
 
 from __future__ import annotations
 

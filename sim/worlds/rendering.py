@@ -7,7 +7,8 @@ process. The choice is made once per process, when the first picture is asked fo
 `MUJOCO_GL`, that one is used or nothing.
 """
 
-# pyright: standard
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false, reportArgumentType=false
 
 from __future__ import annotations
 

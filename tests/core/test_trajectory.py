@@ -1,5 +1,7 @@
 """Trajectories: hand-computed cubics, rest at the end, replacement."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,10 @@
 """The gate passes what is fine, slows what is not quite, stops at the rest; limits always hold."""
 
+# pyright: standard
+
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +20,13 @@ from sim2arm_ros.gate import Gate, GateCfg, GateDecision
 DT = 1.0 / 60.0
 
 
-def make_gate(rows: int = 1, robot: str = "fr3", **overrides: object) -> tuple[Gate, np.ndarray]:
+def make_gate(rows: int = 1, robot: str = "fr3", **overrides: Any) -> tuple[Gate, np.ndarray]:
     """Return a gate at home and the home position (rows, 7)."""
     q = np.tile(np.asarray(ROBOTS[robot].home), (rows, 1))
     return Gate(ROBOTS[robot], DT, GateCfg(**overrides), q), q  # pyright: ignore[reportArgumentType]
 
 
-def published(decisions: list[GateDecision]) -> tuple[np.ndarray, ...]:
+def published(decisions: list[GateDecision]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return q, dq, ddq (rows, ticks, 7) of what the arm executes, on the 1 kHz grid."""
     parts = []
     ticks = 0
@@ -31,7 +35,8 @@ def published(decisions: list[GateDecision]) -> tuple[np.ndarray, ...]:
         t = (ticks + np.arange(count)) / 1000 - k * DT
         parts.append(sample(decision.trajectory, decision.elapsed[:, None] + t)[:3])
         ticks += count
-    return tuple(np.concatenate([p[i] for p in parts], axis=1) for i in range(3))
+    q, dq, ddq = (np.concatenate([p[i] for p in parts], axis=1) for i in range(3))
+    return q, dq, ddq
 
 
 def assert_inside(q: np.ndarray, dq: np.ndarray, ddq: np.ndarray, robot: str) -> None:
@@ -116,7 +121,10 @@ def test_a_step_is_refused_and_the_arm_stands_where_it_was() -> None:
 
 def test_workspace_is_a_wall() -> None:
     start = forward(FR3.chain, np.asarray(FR3.home))[:3, 3]
-    box = {"workspace_low": (-1, -1, float(start[2]) - 0.02), "workspace_high": (1, 1, 1.3)}
+    box: dict[str, Any] = {
+        "workspace_low": (-1, -1, float(start[2]) - 0.02),
+        "workspace_high": (1, 1, 1.3),
+    }
     gate, q = make_gate(**box)
     control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
     decisions = []

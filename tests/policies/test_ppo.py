@@ -1,5 +1,7 @@
 """PPO on a point mass: it learns, resumes, and its actor never sees the critic's inputs."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Environment and simulated arm: the same motion, paired episodes, resets, contract."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 import numpy as np
@@ -38,6 +40,7 @@ def test_step_ends_and_resets_in_the_same_step(task: str) -> None:
     env = make_env(task, 2)
     env.reset()
     limit = TASKS[task][0].max_steps
+    obs, info = {}, {}
     for k in range(limit):
         obs, reward, terminated, truncated, info = env.step(torch.zeros(2, 6))
         assert reward.shape == (2,)

@@ -1,5 +1,8 @@
 """Pictures: what draws them, what is in them, how the choice is made."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false, reportArgumentType=false
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,8 @@
 """The robots' MuJoCo models: same kinematics as the chain, the law, the hand, no surprises."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 import mujoco
 import numpy as np
 import pytest

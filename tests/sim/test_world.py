@@ -1,5 +1,8 @@
 """What every world must do, whatever its engine."""
 
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
 from collections.abc import Callable
 from typing import Protocol
 

@@ -1,9 +1,11 @@
 """`sim2arm export RUN`: make a bundle of a run's policy: ONNX, contract, golden sequences."""
 
+# pyright: standard
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from tyro.conf import Positional, arg
 from sim2arm.policies.export import ExportReport, export_bundle
 from sim2arm.policies.ppo import ExportedPpo
 from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
 
 from .errors import UserError
 from .parse import parse
@@ -56,7 +59,7 @@ def export(cfg: ExportCfg) -> ExportReport:
     if out.exists() and not cfg.overwrite:
         raise UserError(f"{out} exists: pass --overwrite, or another --out")
     learner, train_cfg = restore(cfg.run, num_envs=4)
-    env = learner.env
+    env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
     origin = replace(provenance(cfg.run, steps), success=cfg.success)
     contract = make_contract(env, origin)

@@ -1,5 +1,7 @@
 """Run folders: the configuration, versions and metrics that stand beside every checkpoint."""
 
+# pyright: standard
+
 import csv
 from collections.abc import Mapping
 from dataclasses import replace

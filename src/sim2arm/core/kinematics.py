@@ -5,6 +5,8 @@ transforms of all worlds come from two multiplications; only the product along t
 loop, over the joints. Results have the type, device and precision of `q`.
 """
 
+# pyright: standard
+
 from __future__ import annotations
 
 from functools import lru_cache

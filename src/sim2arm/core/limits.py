@@ -1,5 +1,7 @@
 """Velocity limits of a joint where it stands, for numpy and torch."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from functools import lru_cache
