@@ -21,6 +21,10 @@ from .timer import Timer
 if TYPE_CHECKING:
     from .node import Node
 
+# Longest wait: our signal handlers end a wait at once. Where there are none (rclpy.init with
+# SignalHandlerOptions.NO, or not in the main thread), Python sees Ctrl-C after this time.
+MAX_WAIT_NS = 500_000_000
+
 
 class TimeoutException(Exception):  # noqa: N818 - rclpy's name
     """Nothing became ready in time."""
@@ -172,7 +176,7 @@ class Executor:
                     timeout_ns = min(timeout_ns, left)
             ready.extend(g for g in node._guards if g.triggered and g.callback_group.can_execute(g))
         self._waiter = threading.get_ident()
-        tokens = self._waitset.wait(0 if ready else timeout_ns)
+        tokens = self._waitset.wait(0 if ready else min(timeout_ns, MAX_WAIT_NS))
         self._round.extend(ready)
         with self._lock:
             self._round.extend(self._entities[t] for t in tokens if t in self._entities)
@@ -204,11 +208,7 @@ class Executor:
 
     def _take(self, item: Any) -> Callable[[], Any] | None:
         if isinstance(item, Timer):
-            info = item.claim()
-            callback = item.callback
-            if info is None or callback is None:
-                return None
-            return (lambda: callback(info)) if item.wants_info else callback
+            return item.callback if item.claim() else None
         if not hasattr(item, "token"):  # a guard condition
             item.triggered = False
             return item.callback or (lambda: None)

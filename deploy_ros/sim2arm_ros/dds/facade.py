@@ -13,7 +13,7 @@ from .messages import Message
 _MODULES: dict[str, dict[str, str]] = {
     "": {
         "rclpy_api": "init ok shutdown try_shutdown create_node spin spin_once "
-        "spin_until_future_complete get_global_executor InitContextManager",
+        "spin_until_future_complete get_global_executor",
         "utilities": "get_rmw_implementation_identifier",
         "context": "Context get_default_context",
         "task": "Future",
@@ -84,7 +84,7 @@ _MODULES: dict[str, dict[str, str]] = {
     "task": {"task": "Future Task"},
     "time": {"ros_time": "Time"},
     "time_source": {"time_source": "TimeSource"},
-    "timer": {"timer": "Timer TimerInfo Rate"},
+    "timer": {"timer": "Timer Rate"},
     "topic_endpoint_info": {"node_graph": "TopicEndpointInfo TopicEndpointTypeEnum TypeHash"},
     "utilities": {
         "utilities": "ok remove_ros_args timeout_sec_to_nsec get_rmw_implementation_identifier",

@@ -226,6 +226,8 @@ class LifecycleNodeMixin(ManagedEntity):
 
     # --- transitions ---
 
+    # They raise RCLError where the state does not allow the transition, as in rclpy.
+
     def trigger_configure(self) -> TransitionCallbackReturn:
         """Go from unconfigured to inactive."""
         return self._change_state(label="configure")
@@ -244,8 +246,6 @@ class LifecycleNodeMixin(ManagedEntity):
 
     def trigger_shutdown(self) -> TransitionCallbackReturn:
         """Go to finalized."""
-        if self._state_id not in (1, 2, 3):
-            raise RCLError(f"no shutdown from state {STATES[self._state_id]!r}")
         return self._change_state(label="shutdown")
 
     def _available(self) -> list[Transition]:
@@ -254,13 +254,11 @@ class LifecycleNodeMixin(ManagedEntity):
     def _change_state(self, number: int | None = None, label: str = "") -> TransitionCallbackReturn:
         chosen = [t for t in self._available() if t.id == number or (label and t.label == label)]
         if not chosen or chosen[0].id in RESULTS:
-            assert isinstance(self, Node)
-            known = [f"{t.label} ({t.id})" for t in self._available()]
-            self.get_logger().error(
+            known = [f"{t.label} ({t.id})" for t in self._available() if t.id not in RESULTS]
+            raise RCLError(
                 f"transition {label or number} is not possible in state "
                 f"{STATES[self._state_id]!r}. Possible: {known}"
             )
-            return TransitionCallbackReturn.ERROR
         start = self._state_id
         result = self._run_transition(chosen[0], LifecycleState(STATES[start], start))
         if result is TransitionCallbackReturn.ERROR:
@@ -311,7 +309,12 @@ class LifecycleNodeMixin(ManagedEntity):
 
     def _on_change_state(self, request: Any, response: Any) -> Any:
         label = request.transition.label  # it wins over the number
-        result = self._change_state(None if label else request.transition.id, label)
+        try:
+            result = self._change_state(None if label else request.transition.id, label)
+        except RCLError as error:  # what a peer asks for must not end the node
+            assert isinstance(self, Node)
+            self.get_logger().error(str(error))
+            result = TransitionCallbackReturn.FAILURE
         response.success = result is TransitionCallbackReturn.SUCCESS
         return response
 

@@ -285,11 +285,8 @@ class Node(NodeParameters, NodeGraph):
         event_callbacks: SubscriptionEventCallbacks | None = None,
         qos_overriding_options: None = None,
         raw: bool = False,
-        content_filter_options: Any = None,
     ) -> Subscription:
         """Create a subscription; the callback takes the message, or message and info."""
-        if content_filter_options is not None:
-            raise NotImplementedError("the fallback has no content filters: use a real ROS 2")
         _check_message_type(msg_type)
         qos = validate_depth(qos_profile)
         subscription = Subscription(

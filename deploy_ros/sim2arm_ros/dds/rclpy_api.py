@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .context import (
     Context,
@@ -21,32 +21,8 @@ from .executors import Executor, SingleThreadedExecutor
 from .node import Node
 from .task import Future
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 _executor: list[Executor] = []
 _executor_lock = threading.Lock()
-
-
-class InitContextManager:
-    """What `init` returns: shuts the context down at the end of a `with`."""
-
-    def __init__(self, context: Context, installed_signal_handlers: bool) -> None:
-        self.context = context
-        self.installed_signal_handlers = installed_signal_handlers
-
-    def __enter__(self) -> InitContextManager:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.installed_signal_handlers:
-            uninstall_signal_handlers()
-        self.context.try_shutdown()
 
 
 def init(
@@ -55,7 +31,7 @@ def init(
     context: Context | None = None,
     domain_id: int | None = None,
     signal_handler_options: SignalHandlerOptions | None = None,
-) -> InitContextManager:
+) -> None:
     """Join the ROS domain.
 
     Args:
@@ -75,7 +51,6 @@ def init(
         words = words[1:]
     target.init(words, domain_id=domain_id)
     install_signal_handlers(signal_handler_options)
-    return InitContextManager(target, signal_handler_options != SignalHandlerOptions.NO)
 
 
 def ok(*, context: Context | None = None) -> bool:

@@ -137,7 +137,10 @@ class Subscription:
 
 def _callback_type(callback: Callable[..., Any]) -> Subscription.CallbackType:
     """Return how to call it: the first arguments that fit, as rclpy decides."""
-    signature = inspect.signature(callback)
+    try:
+        signature = inspect.signature(callback)
+    except ValueError:  # a builtin without one, such as print in Python 3.10
+        return Subscription.CallbackType.MessageOnly
     for arguments, kind in (
         ((object(),), Subscription.CallbackType.MessageOnly),
         ((object(), object()), Subscription.CallbackType.WithMessageInfo),

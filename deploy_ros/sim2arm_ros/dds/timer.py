@@ -3,26 +3,15 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from .callback_groups import CallbackGroup
 from .clock import Clock, ClockChange, JumpThreshold, ROSClock, TimeJump
 from .context import Context
 from .exceptions import InvalidHandle, ROSInterruptException
-from .ros_time import ClockType, Duration, Time
-
-
-@dataclass(frozen=True)
-class TimerInfo:
-    """When a timer was due and when it was called."""
-
-    expected_call_time: Time
-    actual_call_time: Time
-    clock_type: ClockType
+from .ros_time import Duration
 
 
 class Timer:
@@ -50,10 +39,6 @@ class Timer:
         self._last_ns = clock.now_ns()
         self._next_ns = self._last_ns + self._period_ns
         self._wake: Callable[[], None] = lambda: None
-        self.wants_info = callback is not None and any(
-            p.annotation in (TimerInfo, "TimerInfo")
-            for p in inspect.signature(callback).parameters.values()
-        )
         tick = Duration(nanoseconds=1)
         back = Duration(nanoseconds=-1)
         self._jumps = clock.create_jump_callback(
@@ -121,23 +106,20 @@ class Timer:
             return None
         return left
 
-    def claim(self) -> TimerInfo | None:
+    def claim(self) -> bool:
         """Take the call that is due, if any, and set the next deadline."""
         with self._lock:
             now = self._clock.now_ns()
             if self._canceled or self._destroyed or now < self._next_ns:
-                return None
-            due, self._last_ns = self._next_ns, now
+                return False
+            self._last_ns = now
             self._next_ns += self._period_ns
             if self._next_ns < now:
                 if self._period_ns == 0:
                     self._next_ns = now
                 else:  # skip what was missed, keep the phase
                     self._next_ns += -(-(now - self._next_ns) // self._period_ns) * self._period_ns
-        kind = self._clock.clock_type
-        return TimerInfo(
-            Time(nanoseconds=due, clock_type=kind), Time(nanoseconds=now, clock_type=kind), kind
-        )
+        return True
 
     def destroy(self) -> None:
         """End the timer."""

@@ -2,7 +2,6 @@
 from sim2arm_ros.dds.context import Context as Context
 from sim2arm_ros.dds.context import get_default_context as get_default_context
 from sim2arm_ros.dds.parameter import Parameter as Parameter
-from sim2arm_ros.dds.rclpy_api import InitContextManager as InitContextManager
 from sim2arm_ros.dds.rclpy_api import create_node as create_node
 from sim2arm_ros.dds.rclpy_api import get_global_executor as get_global_executor
 from sim2arm_ros.dds.rclpy_api import init as init

@@ -21,3 +21,13 @@ def spin_for(executor: Any, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         executor.spin_once(max(0.0, end - time.monotonic()))
+
+
+def call(executor: Any, node: Any, kind: Any, name: str, request: Any) -> Any:
+    """Call a service once and return its response."""
+    client = node.create_client(kind, name)
+    assert client.wait_for_service(5.0)
+    future = client.call_async(request)
+    assert spin_until(executor, future.done)
+    node.destroy_client(client)
+    return future.result()

@@ -197,3 +197,32 @@ def test_simulated_time_of_one_process_drives_another(
     spin_for(executor, 0.3)  # a frozen clock freezes the time, not the timer
     assert len(heard) >= 5
     assert set(heard) == {5_020_000_000}
+
+
+def test_ctrl_c_ends_a_spin_without_signal_handlers() -> None:
+    code = (
+        "from sim2arm_ros.dds import install; install()\n"
+        "import rclpy\n"
+        "from rclpy.signals import SignalHandlerOptions\n"
+        "rclpy.init(signal_handler_options=SignalHandlerOptions.NO)\n"
+        "node = rclpy.create_node('waits')\n"
+        "print('up', flush=True)\n"
+        "try:\n    rclpy.spin(node)\n"
+        "except KeyboardInterrupt:\n    print('interrupted', rclpy.ok())\n"
+    )
+    path = os.pathsep.join([str(SRC), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    try:
+        output, _ = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert output == "interrupted True\n"

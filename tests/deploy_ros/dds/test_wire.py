@@ -3,6 +3,8 @@
 
 import contextlib
 import random
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import yaml
 from cyclonedds.qos import Policy
 
 from sim2arm_ros.dds.codec import CodecError, decoder, encoder
+from sim2arm_ros.dds.context import Context
 from sim2arm_ros.dds.cyclone import parse_user_data
 from sim2arm_ros.dds.definitions import packages, type_hash, typestore
 from sim2arm_ros.dds.discovery import cyclone_config, domain_id
 from sim2arm_ros.dds.endpoints import new_service_id
 from sim2arm_ros.dds.messages import message_class, service_class
 from sim2arm_ros.dds.names import dds_service, dds_topic, dds_type, ros_service, ros_type
+from sim2arm_ros.dds.node import Node
 from sim2arm_ros.dds.qos import QoSProfile, to_dds
 
 
@@ -24,31 +28,27 @@ def make(name: str, /, **fields: Any) -> Any:
     return message_class(name)(**fields)
 
 
-# Written by hand from the XCDR1 rules: little endian, each number aligned to its size counted
-# from the end of the 4-byte header, strings with length (final zero included) and final zero.
-GOLDEN = [
-    ("std_msgs/msg/String", {"data": "hi"}, "00010000 03000000 686900"),
-    ("std_msgs/msg/String", {}, "00010000 01000000 00"),
-    ("std_msgs/msg/Float64", {"data": 1.0}, "00010000 000000000000f03f"),
-    ("builtin_interfaces/msg/Time", {"sec": -1, "nanosec": 5}, "00010000 ffffffff 05000000"),
-    # bool, 3 bytes of padding, length 2, 'a', 0
-    (
-        "std_srvs/srv/Trigger_Response",
-        {"success": True, "message": "a"},
-        "00010000 01000000 02000000 6100",
-    ),
-    # an empty structure carries one byte
-    ("std_srvs/srv/Trigger_Request", {}, "00010000 00"),
-    ("std_srvs/srv/SetBool_Request", {"data": True}, "00010000 01"),
-]
+GOLDEN: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parent / "golden" / "wire.yaml").read_text(encoding="utf-8")
+)
 
 
-@pytest.mark.parametrize(("name", "fields", "golden"), GOLDEN)
-def test_golden_bytes(name: str, fields: dict[str, Any], golden: str) -> None:
-    message = make(name, **fields)
-    data = bytes.fromhex(golden)
+@pytest.mark.parametrize("case", GOLDEN["cdr"], ids=lambda c: f"{c['type']} {c['fields']}")
+def test_golden_bytes(case: dict[str, Any]) -> None:
+    name, data = case["type"], bytes.fromhex(case["bytes"])
+    message = make(name, **case["fields"])
     assert bytes(encoder(name)(message)) == data
     assert decoder(name)(data) == message
+
+
+@pytest.mark.parametrize("case", GOLDEN["service_samples"], ids=lambda c: c["type"])
+def test_golden_bytes_of_requests_and_replies(case: dict[str, Any]) -> None:
+    """The header (client, sequence number) stands in front of the body."""
+    name, data = case["type"], bytes.fromhex(case["bytes"])
+    header = struct.pack("<Qq", case["client"], case["sequence"])
+    message = make(name, **case["fields"])
+    assert bytes(encoder(name)(message, header)) == data
+    assert decoder(name)(data, 16) == message
 
 
 def test_golden_bytes_of_a_joint_state() -> None:
@@ -137,12 +137,42 @@ def test_every_defined_type_has_a_class_a_codec_and_a_hash() -> None:
 
 
 def test_names() -> None:
-    assert dds_topic("/arm/joint_states") == "rt/arm/joint_states"
-    assert dds_service("/arm/go") == ("rq/arm/goRequest", "rr/arm/goReply")
-    assert dds_type("sensor_msgs/msg/JointState") == "sensor_msgs::msg::dds_::JointState_"
-    assert dds_type("std_srvs/srv/Trigger_Request") == "std_srvs::srv::dds_::Trigger_Request_"
-    assert ros_type("std_srvs::srv::dds_::Trigger_Request_") == "std_srvs/srv/Trigger_Request"
-    assert ros_service("rr/arm/goReply") == "/arm/go"
+    names = GOLDEN["names"]
+    for ros, dds in names["topics"].items():
+        assert dds_topic(ros) == dds
+    for ros, dds in names["services"].items():
+        assert list(dds_service(ros)) == dds
+        assert [ros_service(d) for d in dds] == [ros, ros]
+    for ros, dds in names["types"].items():
+        assert dds_type(ros) == dds
+        assert ros_type(dds) == ros
+    assert ros_type("Plain::Type") is None
+    assert ros_service("rt/chatter") is None
+
+
+def test_user_data_on_the_wire() -> None:
+    """What discovery shows of a node, its publisher, its service and its client."""
+    context = Context()
+    context.init([])
+    node = Node("announced", context=context, start_parameter_services=False)
+    node.create_publisher(message_class("std_msgs/msg/String"), "words", 1)
+    trigger = service_class("std_srvs/srv/Trigger")
+    node.create_service(trigger, "go", lambda _, r: r)
+    node.create_client(trigger, "go")
+    patterns = GOLDEN["user_data"]
+
+    def seen(topic: str, writers: bool) -> list[str]:
+        found: list[Any] = [e for e in context.graph.endpoints(writers) if e.topic == topic]
+        return sorted(e.qos[Policy.Userdata].data.decode() for e in found)
+
+    for case in patterns["endpoints"]:
+        where = (case["topic"], case["writer"])
+        assert context.graph.wait_until(lambda w=where: len(seen(*w)) == 1, 5.0)
+        assert re.fullmatch(case["match"], seen(*where)[0]), where
+    participant: Any = context.participant.entity.get_qos()[Policy.Userdata]
+    assert participant.data.decode() == patterns["participant"]
+    node.destroy_node()
+    context.try_shutdown()
 
 
 def test_user_data_and_representation_of_an_endpoint() -> None:
