@@ -56,6 +56,9 @@ except ImportError:
 
 ANY = SampleState.Any | ViewState.Any | InstanceState.Any
 INFINITE_NS = (1 << 63) - 1
+HANDLE_MASK = (1 << 64) - 1  # the binding returns some handles signed
+# The binding converts QoS through buffers that all threads share (cyclonedds.qos._CQos, 11.0.1).
+_QOS_LOCK = threading.RLock()
 TIMEOUT = DDSException.DDS_RETCODE_TIMEOUT
 _IDL = {
     "bool": bool,
@@ -123,6 +126,8 @@ class Endpoint:
     """16 bytes, network order."""
     participant: bytes
     """Gid of its participant."""
+    handle: int
+    """Local handle, as in `Sample.publication_handle` and `matched_handles`."""
     topic: str
     type_name: str
     qos: Qos
@@ -234,11 +239,12 @@ class Writer:
     """A DataWriter that takes CDR bytes."""
 
     def __init__(self, participant: Participant, topic: Topic[Any], qos: Qos) -> None:
-        self.entity: DataWriter[Any] = DataWriter(participant.publisher, topic, qos)
+        with _QOS_LOCK:
+            self.entity: DataWriter[Any] = DataWriter(participant.publisher, topic, qos)
         self._type = topic.data_type
         self._ref = self.entity._ref
         self.gid = self.entity.guid.bytes
-        self.handle = self.entity.instance_handle & 0xFFFFFFFFFFFFFFFF
+        self.handle = self.entity.instance_handle & HANDLE_MASK
 
     def write(self, data: bytearray) -> None:
         """Send one sample.
@@ -249,8 +255,8 @@ class Writer:
         """
         data += b"\0" * (-len(data) & 3)
         if RAW_WRITE:
-            buffer = (ctypes.c_char * len(data)).from_buffer(data)
-            sample = CycloneSample(ctypes.addressof(buffer), len(data))
+            first = ctypes.c_char.from_buffer(data)
+            sample = CycloneSample(ctypes.addressof(first), len(data))
             code = _dds_write(self._ref, ctypes.byref(sample))
         else:
             code = self._public_write(bytes(data))
@@ -287,11 +293,9 @@ class Writer:
         """Delete the writer."""
         delete(self.entity)
 
-    def matched(self) -> list[Endpoint]:
-        """Return the readers that this writer reaches."""
-        handles = self.entity.get_matched_subscriptions()
-        found = (self.entity.get_matched_subscription_data(h) for h in handles)
-        return [_endpoint(e, True) for e in found if e is not None]
+    def matched_handles(self) -> list[int]:
+        """Return the handles of the readers that this writer reaches."""
+        return [h & HANDLE_MASK for h in self.entity.get_matched_subscriptions()]
 
     def matched_count(self) -> int:
         """Return the number of readers that this writer reaches."""
@@ -310,7 +314,8 @@ class Reader:
     """A DataReader that returns CDR bytes."""
 
     def __init__(self, participant: Participant, topic: Topic[Any], qos: Qos) -> None:
-        self.entity: DataReader[Any] = DataReader(participant.subscriber, topic, qos)
+        with _QOS_LOCK:
+            self.entity: DataReader[Any] = DataReader(participant.subscriber, topic, qos)
         self._ref = self.entity._ref
         self.gid = self.entity.guid.bytes
         self.condition = ReadCondition(self.entity, ANY)
@@ -326,7 +331,7 @@ class Reader:
             public = self.entity.take(count)
             pairs = [(getattr(s, "raw", b""), s.sample_info) for s in public]
         return [
-            Sample(data, info.source_timestamp, info.publication_handle & 0xFFFFFFFFFFFFFFFF)
+            Sample(data, info.source_timestamp, info.publication_handle & HANDLE_MASK)
             for data, info in pairs
             if info.valid_data
         ]
@@ -340,17 +345,9 @@ class Reader:
         delete(self.condition)
         delete(self.entity)
 
-    def matched(self) -> list[Endpoint]:
-        """Return the writers that this reader hears."""
-        handles = self.entity.get_matched_publications()
-        found = (self.entity.get_matched_publication_data(h) for h in handles)
-        return [_endpoint(e, True) for e in found if e is not None]
-
-    def matched_data(self, handle: int) -> Endpoint | None:
-        """Return the matched writer with this handle."""
-        signed = handle - (1 << 64) if handle >= 1 << 63 else handle
-        endpoint = self.entity.get_matched_publication_data(signed)
-        return None if endpoint is None else _endpoint(endpoint, True)
+    def matched_handles(self) -> list[int]:
+        """Return the handles of the writers that this reader hears."""
+        return [h & HANDLE_MASK for h in self.entity.get_matched_publications()]
 
     def matched_count(self) -> int:
         """Return the number of writers that this reader hears."""
@@ -379,7 +376,8 @@ class BuiltinReader:
 
     def take(self) -> list[Endpoint]:
         """Return what changed since the last call."""
-        changed = self.entity.take(1000)
+        with _QOS_LOCK:
+            changed = self.entity.take(1000)
         return [_endpoint(e, e.sample_info.instance_state == InstanceState.Alive) for e in changed]
 
 
@@ -388,6 +386,7 @@ def _endpoint(found: Any, alive: bool) -> Endpoint:
     return Endpoint(
         found.key.bytes,
         found.participant_key.bytes,
+        found.sample_info.instance_handle & HANDLE_MASK,
         found.topic_name,
         found.type_name,
         found.qos,

@@ -58,6 +58,7 @@ class Graph:
         self._listeners: list[Callable[[], None]] = []
         self._nodes: dict[bytes, list[NodeInfo]] = {}
         self._endpoints: dict[bool, dict[bytes, Endpoint]] = {True: {}, False: {}}
+        self._by_handle: dict[int, Endpoint] = {}
         self._waitset = WaitSet(participant)
         self._waitset.attach(self._reader.condition, _INFO)
         self._waitset.attach(self._publications.condition, _WRITERS)
@@ -182,10 +183,12 @@ class Graph:
         known = self._endpoints[writers]
         for endpoint in reader.take():
             if endpoint.alive:
-                known[endpoint.gid] = endpoint
+                known[endpoint.gid] = self._by_handle[endpoint.handle] = endpoint
                 continue
             # The sample of a departure carries the key alone.
             gone = known.pop(endpoint.gid, None)
+            if gone is not None:
+                self._by_handle.pop(gone.handle, None)
             if writers and gone is not None and gone.topic == "ros_discovery_info":
                 self._nodes.pop(gone.participant, None)
 
@@ -209,6 +212,12 @@ class Graph:
         """Return all writers or readers of the domain."""
         with self._changed:
             return list(self._endpoints[writers].values())
+
+    def user_data(self, handles: list[int]) -> list[dict[str, str]]:
+        """Return the user data of matched endpoints, as far as discovery has shown them."""
+        with self._changed:
+            found = (self._by_handle.get(handle) for handle in handles)
+            return [endpoint.user_data for endpoint in found if endpoint is not None]
 
     def wait_until(self, condition: Callable[[], bool], timeout_sec: float | None) -> bool:
         """Wait for a change of the graph that makes the condition true."""

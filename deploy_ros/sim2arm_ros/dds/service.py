@@ -106,17 +106,16 @@ class Service:
 
     def _client_listens(self, handle: int) -> bool:
         """Wait a moment until the reader of the client with this request writer is matched."""
-        client = self.reader.matched_data(handle)
-        if client is None:
-            return False  # it left
-        identity = client.user_data.get("clientid")
-        if identity is None:
-            return True
+        graph = self._endpoints.context.graph
 
         def matched() -> bool:
-            return any(r.user_data.get("clientid") == identity for r in self.writer.matched())
+            for client in graph.user_data([handle]):
+                identity = client.get("clientid")
+                readers = graph.user_data(self.writer.matched_handles())
+                return identity is None or any(r.get("clientid") == identity for r in readers)
+            return False  # not discovered yet, or gone
 
-        return self._endpoints.context.graph.wait_until(matched, _CLIENT_WAIT)
+        return graph.wait_until(matched, _CLIENT_WAIT)
 
     def destroy(self) -> None:
         """End the service."""
@@ -235,12 +234,15 @@ class Client:
     def service_is_ready(self) -> bool:
         """Return whether a service listens and answers; one of another vendor does not count."""
         self._endpoints.check(f"client of {self.srv_name}")
-        servers = {e.user_data.get("serviceid") for e in self.writer.matched()} - {None}
-        return any(e.user_data.get("serviceid") in servers for e in self.reader.matched())
+        graph = self._endpoints.context.graph
+        readers = graph.user_data(self.writer.matched_handles())
+        servers = {r.get("serviceid") for r in readers} - {None}
+        writers = graph.user_data(self.reader.matched_handles())
+        return any(w.get("serviceid") in servers for w in writers)
 
     def _refuse_foreign(self) -> None:
-        matched = self.writer.matched()
-        if matched and not any("serviceid" in e.user_data for e in matched):
+        matched = self._endpoints.context.graph.user_data(self.writer.matched_handles())
+        if matched and not any("serviceid" in server for server in matched):
             raise RCLError(
                 f"service {self.srv_name} is not served by Cyclone DDS: requests between DDS "
                 "vendors do not work. Start it with RMW_IMPLEMENTATION=rmw_cyclonedds_cpp"
