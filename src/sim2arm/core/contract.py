@@ -88,9 +88,9 @@ class ExecutorSpec:
     kind: Literal["step", "receding", "ensemble"] = "step"
     """step: T = 1; receding: `execute` entries, then a new chunk; ensemble: weighted overlap."""
     execute: int = 1
-    """Entries used of each chunk."""
+    """receding: entries used of each chunk, counted from its first."""
     decay: float = 0.0
-    """ensemble: weight exp(-decay * age in entries)."""
+    """ensemble: weight exp(-decay i) of a chunk observed i entries after the oldest, as in ACT."""
 
 
 @dataclass(frozen=True, kw_only=True)
