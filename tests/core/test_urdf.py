@@ -138,6 +138,7 @@ def test_a_chain_that_is_not_there_is_an_error(change: dict[str, Any], message: 
         ('<parent link="world"/>', '<parent link="tip"/>', "no joints lead from 'world'"),
         ('<axis xyz="0 0 2"/>', '<mimic joint="elbow"/>', "got a mimic joint"),
         ("</robot>", "", "not valid XML"),
+        ("a 2-joint arm", "\ud800", "not valid XML"),
         ("robot", "model", "expected the root element <robot>, got <model>"),
     ],
 )

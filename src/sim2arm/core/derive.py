@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from .contract import Contract
 from .kinematics import forward
 from .robots import Chain, FloatArray
 from .spec import ArraySpec
-from .transforms import quat_from_matrix, quat_from_rotvec, quat_mul
+from .transforms import quat_from_matrix, quat_mul
 
 _CALL = re.compile(r"\s*(\w+)\s*\(([^()]*)\)\s*")
 _POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
@@ -53,13 +54,33 @@ def tool_pose(chain: Chain, q: FloatArray) -> FloatArray:
         (..., 7) x y z qw qx qy qz [m].
     """
     p = forward(chain, q)[..., :3, 3]
+    at_cosine, at_sine, last = _quaternion_factors(chain)
+    half = 0.5 * q[..., None, None]
+    factors = np.cos(half) * at_cosine + np.sin(half) * at_sine  # (..., n, 4, 4)
+    product = np.broadcast_to(last, (*q.shape[:-1], 4, 1))
+    for i in reversed(range(len(chain.joint_names))):
+        product = factors[..., i, :, :] @ product
+    return np.concatenate([p, product[..., 0]], axis=-1)
+
+
+@lru_cache(maxsize=64)
+def _quaternion_factors(chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return what `tool_pose` needs of a chain.
+
+    Each joint multiplies from the left with its fixed quaternion f and its turn, the matrix
+    `L(f) cos(q/2) + L(f (0, axis)) sin(q/2)`, where L(a) b is the product a b. Returned are both
+    matrices, (n, 4, 4) each, and the quaternion of the tool in the last joint, (4, 1).
+    """
+    n = len(chain.joint_names)
     fixed = quat_from_matrix(chain.T_parent_joint[:, :3, :3])
-    turns = quat_mul(fixed, quat_from_rotvec(q[..., None] * chain.axes))  # (..., n, 4)
-    product = turns[..., 0, :]
-    for i in range(1, len(chain.joint_names)):
-        product = quat_mul(product, turns[..., i, :])
-    product = quat_mul(product, quat_from_matrix(chain.T_last_tool[:3, :3]))
-    return np.concatenate([p, product], axis=-1)
+    axes = np.concatenate([np.zeros((n, 1)), chain.axes], axis=-1)
+
+    def left(a: FloatArray) -> FloatArray:
+        columns = [quat_mul(a, np.broadcast_to(unit, a.shape)) for unit in np.eye(4)]
+        return np.stack(columns, axis=-1)
+
+    last = quat_from_matrix(chain.T_last_tool[:3, :3])[:, None]
+    return left(fixed), left(quat_mul(fixed, axes)), last
 
 
 class Derivation:

@@ -128,7 +128,7 @@ def _parse(text: str) -> ET.Element:
         raise ValueError("URDF: a DOCTYPE is not accepted, entities in it can explode: remove it")
     try:
         root = ET.fromstring(text)
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise ValueError(f"URDF: not valid XML: {error}") from error
     if root.tag != "robot":
         raise ValueError(f"URDF: expected the root element <robot>, got <{root.tag}>")
