@@ -1,5 +1,6 @@
 """Derived inputs: kinematics by hand, precision, agreement with the simulation, each error."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ from sim2arm.core.derive import Derivation, tool_pose
 from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import PANDA, ROBOTS, Robot
 from sim2arm.core.spec import ArraySpec, History
-from sim2arm.core.transforms import pose_to_matrix
+from sim2arm.core.transforms import (
+    pose_to_matrix,
+    quat_from_matrix,
+    quat_from_rotvec,
+    quat_mul,
+    quat_to_matrix,
+)
 from tests.builders import make_contract, make_spec
 
 POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
@@ -54,6 +61,39 @@ def test_the_pose_is_that_of_the_matrix(robot: Robot) -> None:
     q = random_q(robot, 500).reshape(5, 100, 7)
     T = pose_to_matrix(tool_pose(robot.chain, q))
     np.testing.assert_allclose(T, forward(robot.chain, q), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+def test_the_quaternion_is_the_product_along_the_chain(robot: Robot) -> None:
+    chain, q = robot.chain, random_q(robot, 100)
+    expected = quat_from_rotvec(np.zeros((100, 3)))
+    for i in range(7):
+        fixed = quat_from_matrix(chain.T_parent_joint[i, :3, :3])
+        expected = quat_mul(expected, np.tile(fixed, (100, 1)))
+        expected = quat_mul(expected, quat_from_rotvec(q[:, i : i + 1] * chain.axes[i]))
+    tool = quat_from_matrix(chain.T_last_tool[:3, :3])
+    expected = quat_mul(expected, np.tile(tool, (100, 1)))
+    np.testing.assert_allclose(tool_pose(chain, q)[:, 3:], expected, rtol=0, atol=1e-14)
+
+
+def test_axes_in_any_direction() -> None:
+    rng = np.random.default_rng(2)
+    axes = rng.normal(size=(7, 3))
+    axes /= np.linalg.norm(axes, axis=-1, keepdims=True)
+    turns = quat_to_matrix(quat_from_rotvec(rng.normal(size=(7, 3))))
+    T = PANDA.chain.T_parent_joint.copy()
+    T[:, :3, :3] = turns
+    chain = replace(PANDA.chain, T_parent_joint=T, axes=axes)
+    q = random_q(PANDA, 50)
+    np.testing.assert_allclose(
+        pose_to_matrix(tool_pose(chain, q)), forward(chain, q), rtol=0, atol=1e-14
+    )
+
+
+def test_a_row_does_not_depend_on_the_others() -> None:
+    q = random_q(PANDA, 257)
+    together = tool_pose(PANDA.chain, q)[:, 3:]
+    np.testing.assert_array_equal(together[100], tool_pose(PANDA.chain, q[100])[3:])
 
 
 def test_the_quaternion_does_not_jump_where_w_is_zero() -> None:

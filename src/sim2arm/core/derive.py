@@ -20,9 +20,12 @@ from .contract import Contract
 from .kinematics import forward
 from .robots import Chain, FloatArray
 from .spec import ArraySpec
-from .transforms import quat_from_matrix, quat_mul
+from .transforms import quat_from_matrix
 
 _CALL = re.compile(r"\s*(\w+)\s*\(([^()]*)\)\s*")
+# Left factors 1, i, j, k: which component of the right factor each result takes, and its sign.
+_ORDER = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
+_SIGNS = np.array([[1.0, 1, 1, 1], [-1.0, 1, -1, 1], [-1.0, 1, 1, -1], [-1.0, -1, 1, 1]])
 _POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
 
 
@@ -54,33 +57,31 @@ def tool_pose(chain: Chain, q: FloatArray) -> FloatArray:
         (..., 7) x y z qw qx qy qz [m].
     """
     p = forward(chain, q)[..., :3, 3]
-    at_cosine, at_sine, last = _quaternion_factors(chain)
-    half = 0.5 * q[..., None, None]
-    factors = np.cos(half) * at_cosine + np.sin(half) * at_sine  # (..., n, 4, 4)
-    product = np.broadcast_to(last, (*q.shape[:-1], 4, 1))
-    for i in reversed(range(len(chain.joint_names))):
-        product = factors[..., i, :, :] @ product
-    return np.concatenate([p, product[..., 0]], axis=-1)
+    half = 0.5 * np.moveaxis(q, -1, 0)  # (n, ...): the worlds are contiguous
+    sine, cosine = np.sin(half), np.cos(half)
+    fixed, axes, last = _quaternions(chain)
+    product = last.reshape((4,) + (1,) * (q.ndim - 1))
+    for i in reversed(range(len(axes))):
+        product = cosine[i] * product + sine[i] * _from_left(axes[i], product)
+        product = _from_left(fixed[i], product)
+    return np.concatenate([p, np.moveaxis(product, 0, -1)], axis=-1)
 
 
 @lru_cache(maxsize=64)
-def _quaternion_factors(chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return what `tool_pose` needs of a chain.
-
-    Each joint multiplies from the left with its fixed quaternion f and its turn, the matrix
-    `L(f) cos(q/2) + L(f (0, axis)) sin(q/2)`, where L(a) b is the product a b. Returned are both
-    matrices, (n, 4, 4) each, and the quaternion of the tool in the last joint, (4, 1).
-    """
-    n = len(chain.joint_names)
+def _quaternions(chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the fixed rotations and the axes (n, 4), and the tool in the last joint (4,)."""
     fixed = quat_from_matrix(chain.T_parent_joint[:, :3, :3])
-    axes = np.concatenate([np.zeros((n, 1)), chain.axes], axis=-1)
+    axes = np.concatenate([np.zeros((len(fixed), 1)), chain.axes], axis=-1)
+    return fixed, axes, quat_from_matrix(chain.T_last_tool[:3, :3])
 
-    def left(a: FloatArray) -> FloatArray:
-        columns = [quat_mul(a, np.broadcast_to(unit, a.shape)) for unit in np.eye(4)]
-        return np.stack(columns, axis=-1)
 
-    last = quat_from_matrix(chain.T_last_tool[:3, :3])[:, None]
-    return left(fixed), left(quat_mul(fixed, axes)), last
+def _from_left(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the product a b of one quaternion (4,) and many (4, ...); zeros of a cost nothing."""
+    total: Any = 0.0
+    for factor, order, signs in zip(a.tolist(), _ORDER, _SIGNS, strict=True):
+        if factor != 0.0:
+            total = total + (factor * signs).reshape((4,) + (1,) * (b.ndim - 1)) * b[order]
+    return total
 
 
 class Derivation:
