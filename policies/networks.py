@@ -50,13 +50,18 @@ class PoseFeatures(nn.Module):
     """One vector from named observations, extended by relative poses.
 
     Each relative pose adds 9 numbers: position [m] and the first two columns of the rotation
-    matrix. It is part of the exported graph, so the robot repeats nothing of it.
+    matrix, and for each length its position squashed at that length, `tanh(p / length)`: a
+    normaliser over decimetres of travel hides the millimetres that decide at the goal. It is part
+    of the exported graph, so the robot repeats nothing of it.
     """
 
     def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], relative: Sequence[RelativePose]
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        relative: Sequence[RelativePose],
+        lengths: Sequence[float] = (),
     ) -> None:
-        """Take the shapes of the observations, in order, and the pairs of poses."""
+        """Take the shapes of the observations, in order, the pairs of poses, the lengths [m]."""
         super().__init__()
         for pair in relative:
             for name in pair:
@@ -65,8 +70,9 @@ class PoseFeatures(nn.Module):
                         f"relative pose {pair}: {name!r} must be an observation of shape (7,), "
                         f"got {shapes.get(name)}"
                     )
-        self.names, self.relative = tuple(shapes), tuple(relative)
-        self.size = sum(torch.Size(s).numel() for s in shapes.values()) + 9 * len(self.relative)
+        self.names, self.relative, self.lengths = tuple(shapes), tuple(relative), tuple(lengths)
+        plain = sum(torch.Size(s).numel() for s in shapes.values())
+        self.size = plain + (9 + 3 * len(self.lengths)) * len(self.relative)
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
         """Return vectors (B, size)."""
@@ -75,6 +81,7 @@ class PoseFeatures(nn.Module):
             pose = pose_compose(pose_inverse(obs[frame]), obs[other])
             columns = quat_to_matrix(pose[:, 3:])[:, :, :2]
             parts += [pose[:, :3], columns.flatten(1)]
+            parts += [torch.tanh(pose[:, :3] / length) for length in self.lengths]
         return torch.cat(parts, dim=-1)
 
 

@@ -37,6 +37,8 @@ class PpoCfg:
     """Sizes of the hidden layers of actor and critic."""
     relative: tuple[RelativePose, ...] = ()
     """Pairs of pose observations whose relative pose both networks also see."""
+    lengths: tuple[float, ...] = (0.05, 0.01)
+    """Lengths at which the relative positions are also given squashed, tanh(p / length) [m]."""
     rollout: int = 24
     """Steps of each world between updates."""
     epochs: int = 5
@@ -81,8 +83,8 @@ class ActorCritic(nn.Module):
         super().__init__()
         actor = {name: shapes[name] for name in groups["actor"]}
         critic = {name: shapes[name] for name in groups["critic"]}
-        self.actor_features = PoseFeatures(actor, cfg.relative)
-        self.critic_features = PoseFeatures(critic, cfg.relative)
+        self.actor_features = PoseFeatures(actor, cfg.relative, cfg.lengths)
+        self.critic_features = PoseFeatures(critic, cfg.relative, cfg.lengths)
         self.actor_norm = EmpiricalNormalization(self.actor_features.size)
         self.critic_norm = EmpiricalNormalization(self.critic_features.size)
         self.actor = mlp((self.actor_features.size, *cfg.hidden, action_dim))

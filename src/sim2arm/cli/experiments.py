@@ -25,8 +25,14 @@ class TrainCfg:
     """Parallel worlds."""
     iterations: int = 500
     """Most iterations; each is `algo.rollout` steps of all worlds."""
-    target_success: float = 0.97
-    """Stop when this share of the last 1000 training episodes succeeded (noise included)."""
+    target_success: float = 0.96
+    """Stop when this share of the trial episodes succeeds: seeded, without random actions."""
+    trial_episodes: int = 200
+    """Episodes of a trial."""
+    trial_every: int = 20
+    """Iterations between trials; there is one at the last iteration too."""
+    trial_from: float = 0.6
+    """No trials until this share of the last 1000 training episodes succeeded."""
     seed: int = 0
     """Seed of everything drawn in training."""
     threads: int = 1
@@ -37,14 +43,19 @@ class TrainCfg:
     """Go on from the checkpoint in the run folder."""
 
 
+ALGO = PpoCfg(initial_std=0.4, entropy=0.001, desired_kl=0.016, lr_low=1e-4)
+# Random steps of 2 mm and updates larger than rsl_rl's: precise motion, learnt in minutes.
+
 PEG = TrainCfg(
     task=PegInsertionCfg(),
-    algo=PpoCfg(relative=(("socket_pose", "ee_pose"),)),
+    algo=replace(ALGO, relative=(("socket_pose", "ee_pose"),)),
     # Half of TacSL's steps and a short leash: exploration must not tear the peg from the hand.
     controller=EeDeltaCfg(position_scale=0.005, rotation_scale=0.02, position_leash=0.015),
     iterations=450,
 )
-REACH = TrainCfg(task=ReachCfg(), algo=PpoCfg(relative=(("goal_pose", "ee_pose"),)), iterations=150)
+REACH = TrainCfg(
+    task=ReachCfg(), algo=replace(ALGO, relative=(("goal_pose", "ee_pose"),)), iterations=150
+)
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),

@@ -42,16 +42,20 @@ def build_task(cfg: TrainCfg) -> Task:
     return Reach(cfg.task, robot)
 
 
-def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
-    """Return the algorithm with its environment."""
-    env = Env(
+def build_env(cfg: TrainCfg, num_envs: int) -> Env:
+    """Return the environment of an experiment."""
+    return Env(
         build_task(cfg),
         ROBOTS[cfg.robot],
-        num_envs=num_envs or cfg.num_envs,
+        num_envs=num_envs,
         controller=cfg.controller,
         seed=cfg.seed,
     )
-    return Ppo(cfg.algo, env, seed=cfg.seed)
+
+
+def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
+    """Return the algorithm with its environment."""
+    return Ppo(cfg.algo, build_env(cfg, num_envs or cfg.num_envs), seed=cfg.seed)
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
@@ -111,7 +115,10 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
 
 
 class MetricsFile:
-    """metrics.csv, one row per iteration; a resumed run drops rows past its checkpoint."""
+    """metrics.csv, one row per iteration; a resumed run drops rows past its checkpoint.
+
+    `last` is the newest row, empty before the first.
+    """
 
     def __init__(self, path: Path, keep: int) -> None:
         """Open the file, keeping the rows of the first `keep` iterations."""
@@ -120,6 +127,7 @@ class MetricsFile:
         if keep and path.is_file():
             with path.open(newline="") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["iteration"]) <= keep]
+        self.last: Mapping[str, Any] = {}
         self._columns = list(rows[0]) if rows else []
         self._file = path.open("w", newline="")
         for row in rows:
@@ -133,6 +141,7 @@ class MetricsFile:
         if self._file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)
+        self.last = row
         self._file.flush()
 
     def close(self) -> None:

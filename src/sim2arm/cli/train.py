@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,12 +15,24 @@ from .errors import UserError
 from .experiments import EXPERIMENTS, TrainCfg
 from .parse import parse_named
 from .progress import Progress
-from .runs import CHECKPOINT, CONFIG, METRICS, MetricsFile, build_learner, read_config, write_config
+from .runs import (
+    CHECKPOINT,
+    CONFIG,
+    METRICS,
+    MetricsFile,
+    build_env,
+    build_learner,
+    read_config,
+    write_config,
+)
+from .trial import Trial
 
 SAVE_EVERY = 10
 """Iterations between checkpoints."""
 WINDOW = 1000
 """Training episodes over which success is measured."""
+FREE = {"iterations": 0, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
+"""Settings that may change when a run goes on."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,6 +50,8 @@ def run_folder(name: str, cfg: TrainCfg) -> Path:
 def train(name: str, cfg: TrainCfg) -> Path:
     """Train until the target or the last iteration; return the run folder.
 
+    A resumed run that has reached either already is left as it is.
+
     Raises:
         UserError: the folder holds a run and `resume` is off, or the other way round.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
@@ -49,7 +64,8 @@ def train(name: str, cfg: TrainCfg) -> Path:
         learner.load_state_dict(load_checkpoint(folder / CHECKPOINT))
     metrics = MetricsFile(folder / METRICS, learner.iteration)
     try:
-        _learn(learner, cfg, metrics)
+        if not _reached(metrics.last, cfg):
+            _learn(learner, cfg, metrics)
     except KeyboardInterrupt:
         hint = f"sim2arm train {name} --resume" + (f" --out {folder}" if cfg.out else "")
         raise KeyboardInterrupt(f"resume with: {hint}") from None
@@ -70,33 +86,54 @@ def _prepare(folder: Path, name: str, cfg: TrainCfg) -> bool:
         if not exists:
             raise UserError(f"nothing to resume in {folder}: leave out --resume")
         before, old, _ = read_config(folder)
-        if before != name or old.task != cfg.task or old.algo != cfg.algo:
+        if before != name or replace(old, **FREE) != replace(cfg, **FREE):
             raise UserError(f"{folder} holds {before} with other settings: choose another --out")
         return (folder / CHECKPOINT).is_file()
     write_config(folder, name, cfg)
     return False
 
 
+def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:
+    """Return whether a row of the metrics says that the policy is good enough."""
+    measured = row.get("measured", "")
+    return measured != "" and float(measured) >= cfg.target_success
+
+
 def _learn(learner: Ppo, cfg: TrainCfg, metrics: MetricsFile) -> None:
     per_iteration = cfg.algo.rollout * cfg.num_envs
-    left = cfg.iterations - learner.iteration
-    recent: deque[tuple[float, float]] = deque()
-    started = time.monotonic()
-    done = learner.iteration * per_iteration
-    with Progress("train", cfg.iterations * per_iteration, "steps", done=done) as progress:
-        for values in learner.train(left):
+    trial = Trial(build_env(cfg, cfg.trial_episodes))
+    window = _Window()
+    started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
+    total, done = cfg.iterations * per_iteration, learner.iteration * per_iteration
+    with Progress("train", total, "steps", done=done) as progress:
+        for values in learner.train(cfg.iterations - learner.iteration):
             row = {key: round(float(value), 6) for key, value in values.items()}
-            recent.append((row["episodes"], row["successes"]))
-            while sum(episodes for episodes, _ in recent) - recent[0][0] >= WINDOW:
-                recent.popleft()
-            episodes = sum(pair[0] for pair in recent)
-            success = sum(pair[1] for pair in recent) / max(episodes, 1.0)
+            success = window.add(row["episodes"], row["successes"])
+            last = learner.iteration == cfg.iterations
+            due = learner.iteration % cfg.trial_every == 0 and success >= cfg.trial_from
+            measured = round(trial.success(learner.model), 4) if due or last else ""
             steps = learner.iteration * per_iteration
             wall = round(time.monotonic() - started, 2)
             head = {"iteration": learner.iteration, "steps": steps, "wall_s": wall}
-            metrics.write(head | {"success": round(success, 4)} | row)
-            progress.update(steps, success=f"{success:.3f}", reward=f"{row['reward']:.3f}")
+            metrics.write(head | {"success": round(success, 4), "measured": measured} | row)
+            figures = {"success": f"{success:.3f}", "reward": f"{row['reward']:.4f}"}
+            progress.update(steps, **figures | ({"measured": f"{measured}"} if measured else {}))
             if learner.iteration % SAVE_EVERY == 0:
                 save_checkpoint(metrics.path.parent / CHECKPOINT, learner.state_dict())
-            if success >= cfg.target_success and episodes >= WINDOW:
+            if _reached(metrics.last, cfg):
                 break
+
+
+class _Window:
+    """Success over the last `WINDOW` training episodes, random actions included."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float]] = deque()
+
+    def add(self, episodes: float, successes: float) -> float:
+        """Take the counts of an iteration; return the share."""
+        self._recent.append((episodes, successes))
+        while sum(pair[0] for pair in self._recent) - self._recent[0][0] >= WINDOW:
+            self._recent.popleft()
+        total = sum(pair[0] for pair in self._recent)
+        return sum(pair[1] for pair in self._recent) / max(total, 1.0)

@@ -1,0 +1,37 @@
+"""Success of the deterministic policy, measured in between while it trains.
+
+A quick look on the training environment; the figure that counts is that of `sim2arm eval`, on the
+exported bundle behind the gate, with other seeds.
+"""
+
+# pyright: standard
+
+import torch
+
+from sim2arm.policies.ppo import ActorCritic
+from sim2arm.sim.env import Env
+
+FIRST_SEED = 500_000
+"""Trial seeds start here; those of `sim2arm eval` are others."""
+
+
+class Trial:
+    """The same seeded episodes each time, one per world of its own environment."""
+
+    def __init__(self, env: Env) -> None:
+        """Take the environment."""
+        self._env = env
+
+    @torch.no_grad()
+    def success(self, model: ActorCritic) -> float:
+        """Return the share of episodes that the mean action solves."""
+        env = self._env
+        obs = env.reset(range(FIRST_SEED, FIRST_SEED + env.num_envs))
+        running = torch.ones(env.num_envs, dtype=torch.bool)
+        solved = ~running
+        while running.any():
+            action = model.mean(model.actor_features(obs))
+            obs, _, terminated, truncated, info = env.step(action)
+            solved |= running & info["success"]
+            running &= ~(terminated | truncated)
+        return float(solved.double().mean())

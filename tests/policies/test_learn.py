@@ -1,0 +1,39 @@
+"""Learning of the real tasks: three seeds each (`make learn`), and a smoke test of seconds."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.runs import METRICS
+from sim2arm.cli.train import train
+
+
+def curve(folder: Path) -> dict[str, list[float]]:
+    """Return the columns of a run's metrics; where nothing was measured, nan."""
+    with (folder / METRICS).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name] or "nan") for row in rows] for name in rows[0]}
+
+
+def test_the_arm_begins_to_reach(tmp_path: Path) -> None:
+    cfg = replace(EXPERIMENTS["reach-ppo"][1], num_envs=128, iterations=30, out=tmp_path / "run")
+    metrics = curve(train("reach-ppo", replace(cfg, trial_episodes=32)))
+    distance = np.array(metrics["reward/position"])
+    # -0.01 tanh(5 d): random motion ends episodes about as far off as it began them.
+    assert np.mean(distance[-5:]) > 0.6 * np.mean(distance[:5])
+
+
+@pytest.mark.learn
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("experiment", "least"), [("reach-ppo", 0.95), ("peg-insertion-ppo", 0.9)])
+def test_learns(experiment: str, least: float, seed: int, tmp_path: Path) -> None:
+    cfg = replace(EXPERIMENTS[experiment][1], seed=seed, out=tmp_path / "run")
+    assert curve(train(experiment, cfg))["measured"][-1] >= least
