@@ -7,7 +7,6 @@ golden sequences. Every failure is one line, `BundleError`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,11 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract, StateSpec
 
-from .bundle import (
-    CONTRACT,
-    CONTRACT_KEY,
-    GOLDEN,
-    LARGEST_MODEL,
-    MODEL,
-    RANDOM_OPERATORS,
-    BundleError,
-    one_line,
-    onnx_facts,
-    read_bundle,
-    read_yaml,
-)
+from .bundle import GOLDEN, LARGEST_MODEL, MODEL, BundleError, one_line, read_bundle
 from .golden import read_golden
 from .graph import ACTION, Arrays, PolicyGraph
 from .noise import draw_all
+from .verify import read_contract
 
 _NOISE_TOLERANCE = 1e-6
 
@@ -71,7 +59,7 @@ class OnnxPolicy:
             raise ValueError(f"num_envs: expected 1 or more, got {num_envs}")
         path = Path(path)
         files = read_bundle(path, largest_model)
-        self.contract = _read_contract(path, files)
+        self.contract = read_contract(path, files)
         self.num_envs = num_envs
         source = str(path / MODEL)
         self._graph = PolicyGraph(files[MODEL], self.contract, source, threads)
@@ -170,46 +158,6 @@ def initial_state(state: StateSpec) -> NDArray[Any]:
     if values.size == 1:
         return np.full(state.shape, values[0], dtype=state.dtype)
     return values.reshape(state.shape)
-
-
-def _read_contract(path: Path, files: Mapping[str, bytes]) -> Contract:
-    """Return the contract after looking over the ONNX file and comparing the two copies."""
-    model, source = str(path / MODEL), str(path / CONTRACT)
-    text = _check_model(files[MODEL], model)
-    try:
-        contract = Contract.from_dict(read_yaml(files[CONTRACT], source))
-    except BundleError:
-        raise
-    except ValueError as error:
-        raise BundleError(f"{source}: {one_line(error)}") from error
-    try:
-        embedded = Contract.from_dict(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{model}: metadata {CONTRACT_KEY!r}: {one_line(error)}") from error
-    lines = contract.differences(embedded)
-    if lines:
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        raise BundleError(f"{source}: differs from the contract inside {MODEL}: {lines[0]}{more}")
-    return contract
-
-
-def _check_model(data: bytes, source: str) -> str:
-    """Return the embedded contract of a model without external data and random operators."""
-    try:
-        facts = onnx_facts(data)
-    except ValueError as error:
-        raise BundleError(f"{source}: not a well-formed ONNX file: {one_line(error)}") from error
-    if facts.external_tensors:
-        raise BundleError(
-            f"{source}: tensor {facts.external_tensors[0]!r} keeps its data in another file; "
-            "export a single file without external data"
-        )
-    random = sorted(RANDOM_OPERATORS & facts.operators)
-    if random:
-        raise BundleError(f"{source}: random operators {random}; noise must be a declared input")
-    if CONTRACT_KEY not in facts.metadata:
-        raise BundleError(f"{source}: has no metadata {CONTRACT_KEY!r}; export with sim2arm")
-    return facts.metadata[CONTRACT_KEY]
 
 
 def _replay(graph: PolicyGraph, contract: Contract, data: bytes, source: str) -> None:

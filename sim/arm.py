@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sim2arm.core.robots import ROBOTS
 from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
@@ -72,6 +71,7 @@ class SimulatedArm:
         self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
         self._ctrl[:, :, names.index(f"{robot}_gripper")] = self.task.grip_width
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
+        self._goals = {spec.name for spec in self.task.goals}
         self.reset([0] * num_arms)
 
     @property
@@ -90,15 +90,29 @@ class SimulatedArm:
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
         self._elapsed = np.zeros(self.num_arms)
-        self.ticks = 0
+        self.ticks = self._substep = 0
         self.success = np.zeros(self.num_arms, dtype=bool)
         self.done = np.zeros(self.num_arms, dtype=bool)
         self.steps = np.zeros(self.num_arms, dtype=np.int64)
 
-    def observations(self) -> dict[str, NDArray[np.float32]]:
-        """Return the actor's arrays, each (N, ...) float32 as the contract lists them."""
+    def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
+        """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""
+        gain, bias = self.world.field("actuator_gainprm"), self.world.field("actuator_biasprm")
+        gain[:, self._columns, 0] = torch.from_numpy(np.asarray(kp, dtype=np.float64))
+        bias[:, self._columns, 1] = -torch.from_numpy(np.asarray(kp, dtype=np.float64))
+        bias[:, self._columns, 2] = -torch.from_numpy(np.asarray(kd, dtype=np.float64))
+        self.kp, self.kd = np.asarray(kp, dtype=np.float64), np.asarray(kd, dtype=np.float64)
+        self._lead = self.kd / self.kp
+
+    def measured(self) -> dict[str, FloatArray]:
+        """Return what the arm measures and the task's inputs, each (N, ...) float64.
+
+        The derived inputs of a contract are not among them: whoever runs a policy computes them.
+        """
         seen = self.task.observe()
-        return {name: seen[name].numpy().astype(np.float32) for name in self.task.actor}
+        q, dq = self.joint_state()
+        goals = {name: seen[name].numpy().copy() for name in self._goals}
+        return {"joint_position": q, "joint_velocity": dq} | goals
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
@@ -123,10 +137,27 @@ class SimulatedArm:
 
     def step(self) -> None:
         """Advance by one control period along the trajectory; past its end the arm stands."""
-        q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets)
-        self._ctrl.numpy()[:, :, self._columns] = q + self._lead * dq
-        self.world.step(self._ctrl)
-        self._elapsed = self._elapsed + self.period
+        self.advance(self.substeps)
+
+    def advance(self, substeps: int) -> None:
+        """Advance by physics substeps, at most to the end of the control period.
+
+        Raises:
+            ValueError: more substeps than the control period has left.
+        """
+        left = self.substeps - self._substep
+        if not 1 <= substeps <= left:
+            raise ValueError(f"substeps: expected 1 to {left} (rest of the period), got {substeps}")
+        q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets[:substeps])
+        control = self._ctrl[:, :substeps]
+        control.numpy()[:, :, self._columns] = q + self._lead * dq
+        self.world.step(control)
+        self._elapsed = self._elapsed + self._offsets[substeps - 1]
+        self._substep = (self._substep + substeps) % self.substeps
+        if self._substep == 0:
+            self._end_period()
+
+    def _end_period(self) -> None:
         self.ticks += 1
         self.task.update(self.world)
         terminated, truncated = (x.numpy() for x in self.task.done(self.world))

@@ -24,7 +24,9 @@ from sim2arm.core.trajectory import (
     FloatArray,
     Trajectory,
     brake_time,
+    coast,
     hermite,
+    on_wire_grid,
     sample,
     with_stop,
 )
@@ -138,6 +140,15 @@ class Gate:
         nothing = np.full(self._trajectory.q[:, 0].shape, np.nan)
         return self.step(nothing, nothing)
 
+    def skip(self, periods: int) -> None:
+        """Let control periods pass for which nothing was requested: the stop is under way."""
+        self._elapsed = self._elapsed + periods * self.period
+
+    def commanded(self) -> tuple[FloatArray, FloatArray]:
+        """Return the commanded state at the end of the period under way, (N, n) each."""
+        q, dq, _, _ = self._state_at(self._elapsed)
+        return q, dq
+
     @property
     def standing(self) -> NDArray[np.bool_]:
         """(N,) whether the approved motion has come to rest."""
@@ -156,8 +167,9 @@ class Gate:
         ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
         ddq_max = self._ddq_max * cfg.stop_share
         ramp = cfg.stop_ramp
-        brake = brake_time(dq1, ddq1, ddq_max=ddq_max, ramp=ramp, longest=cfg.longest_stop)
-        trajectory = with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=ramp)
+        _, dq2 = coast(q1, dq1, ddq1, dt)
+        brake = brake_time(dq2, ddq_max=ddq_max, ramp=ramp, longest=cfg.longest_stop)
+        trajectory = on_wire_grid(with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=ramp))
         step = 1.0 / cfg.rate_hz
         ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
         # The points as well: acceleration is linear between them, so it is greatest at one.
@@ -222,9 +234,9 @@ def _ratio(dq: FloatArray, bound: FloatArray) -> FloatArray:
 
 
 def _standing(q: FloatArray) -> Trajectory:
-    """Return a trajectory of five points that stands at q (N, n)."""
-    times: FloatArray = np.tile(np.arange(5, dtype=np.float64) * 1e-3, (len(q), 1))
-    points = np.repeat(q[:, None].astype(np.float64), 5, axis=1)
+    """Return a trajectory of as many points as `with_stop` has that stands at q (N, n)."""
+    times: FloatArray = np.tile(np.arange(6, dtype=np.float64) * 1e-3, (len(q), 1))
+    points = np.repeat(q[:, None].astype(np.float64), 6, axis=1)
     return Trajectory(times=times, q=points, dq=np.zeros_like(points))
 
 

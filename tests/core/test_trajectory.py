@@ -9,6 +9,7 @@ import numpy as np
 from sim2arm.core.trajectory import (
     Trajectory,
     brake_time,
+    coast,
     cubic,
     hermite,
     join,
@@ -58,7 +59,8 @@ def test_stop_ends_at_rest_with_continuous_acceleration_inside_the_limit() -> No
     ddq0 = rng.uniform(-8, 8, (20, 7))
     dt, ddq_max = 1 / 60, np.full(7, 9.0)
     q1, dq1, ddq1 = cubic(q0, dq0, ddq0, rng.uniform(-100, 100, (20, 7)), dt)
-    brake = brake_time(dq1, ddq1, ddq_max=ddq_max, ramp=0.02, longest=1.0)
+    _, dq2 = coast(q1, dq1, ddq1, dt)
+    brake = brake_time(dq2, ddq_max=ddq_max, ramp=0.02, longest=1.0)
     trajectory = with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=0.02)
     for i in range(20):
         end = trajectory.times[i, -1]
@@ -74,11 +76,17 @@ def test_stop_ends_at_rest_with_continuous_acceleration_inside_the_limit() -> No
         # Continuous: no step larger than the largest jerk explains.
         step = end / 3999
         assert np.abs(np.diff(ddq[0], axis=0)).max() <= np.abs(jerk).max() * step * 1.001 + 1e-9
-        stopping = t[0] >= dt + 0.02
+        stopping = t[0] >= 2 * dt
         assert np.abs(ddq[0, stopping]).max() <= 9.0 + 1e-9
         # Velocity is the derivative of position.
         slope = np.diff(q[0], axis=0) / step
         np.testing.assert_allclose(slope, 0.5 * (dq[0, 1:] + dq[0, :-1]), atol=1e-4)
+
+
+def test_coast_by_hand() -> None:
+    # 1 rad/s with 3 rad/s^2 that fade within 0.2 s: dq = 1 + 0.3, q = 0.2 + 0.04 * 3 / 3.
+    q, dq = coast(np.zeros(1), np.ones(1), np.full(1, 3.0), 0.2)
+    np.testing.assert_allclose((q[0], dq[0]), (0.24, 1.3))
 
 
 def test_joining_leaves_from_the_desired_state_and_drops_the_past() -> None:

@@ -32,4 +32,4 @@ def test_the_simulated_tool_pose_is_the_formula(name: str) -> None:
     }
     found = Derivation(make_contract(**overrides))({"joint_position": q})["ee_pose"]
     # Both are rounded from float64 values that agree to 1e-14.
-    np.testing.assert_allclose(found, arm.observations()["ee_pose"], rtol=0, atol=6e-8)
+    np.testing.assert_allclose(found, arm.tool_pose(), rtol=0, atol=6e-8)

@@ -123,7 +123,7 @@ def message_spec(name: str) -> MessageSpec:
     return MessageSpec(
         name,
         tuple(_field(name, n, d) for n, d in fields if n != EMPTY_MEMBER),
-        tuple((n, value) for n, _, value in constants),
+        tuple((n, _constant(str(kind), value)) for n, kind, value in constants),
     )
 
 
@@ -144,3 +144,8 @@ def _field(owner: str, name: str, desc: Any) -> FieldSpec:
         base, bound = desc[1]
     base = {"octet": "byte", "char": "uint8"}.get(str(base), str(base))
     return FieldSpec(name, base, kind, size, bound, FIELD_DEFAULTS.get((owner, name)))
+
+
+def _constant(kind: str, value: Any) -> Any:
+    """Return a constant as ROS has it in Python: those of type byte are bytes."""
+    return bytes([value]) if kind in ("octet", "byte") else value

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import from_contract
+from sim2arm.core.derive import Derivation, tool_pose
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SimulatedArm
@@ -34,6 +35,8 @@ class Episodes:
     """Ticks of running episodes in which the gate refused the motion."""
     ticks: int
     """Ticks of running episodes."""
+    actions: tuple[NDArray[np.float32], ...]
+    """Per episode what the policy answered, (steps, A)."""
 
     @property
     def rate(self) -> float:
@@ -61,40 +64,71 @@ def run_episodes(
         num_arms: episodes that run together; the outcome of each does not depend on it.
         begin: called before each group of episodes, to reset the policy.
         record: called with the arm after every step, to take pictures.
+
+    A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
+    the episode ends.
     """
     arm = SimulatedArm(task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz)
-    success: list[bool] = []
-    steps: list[int] = []
-    slowed = refused = ticks = 0
-    for start in range(0, len(seeds), num_arms):
-        group = list(seeds[start : start + num_arms])
-        arm.reset(group + [group[-1]] * (num_arms - len(group)))
-        begin()
-        q, _ = arm.joint_state()
-        controller = from_contract(arm.robot, contract, q)
-        gate = Gate(arm.robot, contract.period, GateCfg(), q)
-        counted = np.arange(num_arms) < len(group)
-        while not arm.done[counted].all():
-            obs = arm.observations()
-            tool = arm.tool_pose()
-            decision = gate.step(*controller.step(act(obs).astype(np.float64), tool))
-            running = counted & ~arm.done
-            slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
-            refused += int(np.sum(running & (decision.share == 0.0)))
-            ticks += int(np.sum(running))
-            arm.command(decision.trajectory, decision.elapsed)
-            arm.step()
-            if record is not None:
-                record(arm)
-        success += arm.success[: len(group)].tolist()
-        steps += arm.steps[: len(group)].tolist()
+    groups = [list(seeds[i : i + num_arms]) for i in range(0, len(seeds), num_arms)]
+    parts = [_run_group(arm, contract, act, group, begin, record) for group in groups]
     return Episodes(
         seeds=tuple(seeds),
-        success=np.array(success),
-        steps=np.array(steps),
+        success=np.concatenate([part.success for part in parts]),
+        steps=np.concatenate([part.steps for part in parts]),
+        slowed=sum(part.slowed for part in parts),
+        refused=sum(part.refused for part in parts),
+        ticks=sum(part.ticks for part in parts),
+        actions=tuple(actions for part in parts for actions in part.actions),
+    )
+
+
+def _run_group(
+    arm: SimulatedArm,
+    contract: Contract,
+    act: Act,
+    seeds: list[int],
+    begin: Callable[[], None],
+    record: Callable[[SimulatedArm], None] | None,
+) -> Episodes:
+    """Run the episodes of at most as many seeds as there are arms."""
+    n = len(seeds)
+    arm.reset(seeds + [seeds[-1]] * (arm.num_arms - n))
+    begin()
+    q, _ = arm.joint_state()
+    controller = from_contract(arm.robot, contract, q)
+    gate = Gate(arm.robot, contract.period, GateCfg(), q)
+    derivation = Derivation(contract)
+    counted = np.arange(arm.num_arms) < n
+    held = np.zeros(arm.num_arms, dtype=bool)
+    slowed = refused = ticks = 0
+    log: list[NDArray[np.float32]] = []
+    while not arm.done[counted].all():
+        measured = arm.measured()
+        sampled = {s.name: measured[s.name].astype(s.dtype) for s in derivation.sampled}
+        action = act(derivation.complete(sampled))
+        log.append(action[:n].astype(np.float32))
+        tool = tool_pose(contract.kinematic_chain, measured["joint_position"])
+        wanted, velocity = controller.step(action.astype(np.float64), tool)
+        wanted = np.where(held[:, None], np.nan, wanted)
+        decision = gate.step(wanted, velocity)
+        running = counted & ~arm.done & ~held
+        held |= decision.share == 0.0
+        slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
+        refused += int(np.sum(running & (decision.share == 0.0)))
+        ticks += int(np.sum(running))
+        arm.command(decision.trajectory, decision.elapsed)
+        arm.step()
+        if record is not None:
+            record(arm)
+    actions = np.stack(log)  # (T, n, A)
+    return Episodes(
+        seeds=tuple(seeds),
+        success=arm.success[:n].copy(),
+        steps=arm.steps[:n].copy(),
         slowed=slowed,
         refused=refused,
         ticks=ticks,
+        actions=tuple(actions[: arm.steps[i], i] for i in range(n)),
     )
 
 

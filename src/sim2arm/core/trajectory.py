@@ -9,7 +9,7 @@ velocities given: cubic splines).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,13 +90,13 @@ def with_stop(
     brake: FloatArray,
     ramp: float,
 ) -> Trajectory:
-    """Return the motion from one state to the next, followed by a stop.
+    """Return the motion from one state to the next, a coast, and a stop.
 
-    The stop has three cubics: within `ramp` the acceleration goes from its value a at the end of
-    the motion to a constant p, stays for `brake` seconds and returns to zero within `ramp`. So
-    acceleration is continuous and the arm ends at rest; from
-    `dq1 + ramp (a + p) / 2 + brake p + ramp p / 2 = 0` follows
-    `p = -(dq1 + ramp a / 2) / (ramp + brake)`.
+    The coast takes dt as well: its acceleration goes to zero, so that the successor of this
+    trajectory may come up to one period late and finds the arm where it expects it. The stop has
+    three cubics: within `ramp` the acceleration goes to a constant p, stays for `brake` seconds
+    and returns to zero within `ramp`. So acceleration is continuous and the arm ends at rest;
+    from `dq2 + ramp p / 2 + brake p + ramp p / 2 = 0` follows `p = -dq2 / (ramp + brake)`.
 
     Args:
         q0: (N, n) position at time 0 [rad].
@@ -108,34 +108,44 @@ def with_stop(
         ramp: time in which the acceleration changes [s].
     """
     ddq0, jerk0 = hermite(q0, dq0, q1, dq1, dt)
-    a = ddq0 + jerk0 * dt
+    q2, dq2 = coast(q1, dq1, ddq0 + jerk0 * dt, dt)
     middle = brake[:, None]
-    p = -(dq1 + 0.5 * ramp * a) / (ramp + middle)
-    q2, dq2, _ = cubic(q1, dq1, a, (p - a) / ramp, ramp)
-    q3, dq3, _ = cubic(q2, dq2, p, 0.0 * p, middle)
-    q4, _, _ = cubic(q3, dq3, p, -p / ramp, ramp)
+    p = -dq2 / (ramp + middle)
+    q3, dq3, _ = cubic(q2, dq2, 0.0 * p, p / ramp, ramp)
+    q4, dq4, _ = cubic(q3, dq3, p, 0.0 * p, middle)
+    q5, _, _ = cubic(q4, dq4, p, -p / ramp, ramp)
     zero = np.zeros_like(brake)
-    steps = [zero, zero + dt, zero + ramp, brake, zero + ramp]
+    steps = [zero, zero + dt, zero + dt, zero + ramp, brake, zero + ramp]
     return Trajectory(
         times=np.cumsum(np.stack(steps, axis=-1), axis=-1),
-        q=np.stack([q0, q1, q2, q3, q4], axis=1),
-        dq=np.stack([dq0, dq1, dq2, dq3, np.zeros_like(dq3)], axis=1),
+        q=np.stack([q0, q1, q2, q3, q4, q5], axis=1),
+        dq=np.stack([dq0, dq1, dq2, dq3, dq4, np.zeros_like(dq4)], axis=1),
     )
 
 
-def brake_time(
-    dq: FloatArray, ddq: FloatArray, *, ddq_max: FloatArray, ramp: float, longest: float
-) -> FloatArray:
+def coast(q: Array, dq: Array, ddq: Array, dt: float) -> tuple[Array, Array]:
+    """Return position and velocity after the acceleration went linearly to zero in dt [s]."""
+    return q + dt * dq + dt * dt / 3.0 * ddq, dq + 0.5 * dt * ddq
+
+
+def on_wire_grid(trajectory: Trajectory) -> Trajectory:
+    """Return the trajectory with its times rounded to nanoseconds, as messages carry them.
+
+    So that what is judged is, to the last bit, what a controller gets.
+    """
+    return replace(trajectory, times=np.round(trajectory.times, 9))
+
+
+def brake_time(dq: FloatArray, *, ddq_max: FloatArray, ramp: float, longest: float) -> FloatArray:
     """Return the shortest time of constant braking (N,) [s] for `with_stop`.
 
     Args:
-        dq: (N, n) velocity at the start of the stop [rad/s].
-        ddq: (N, n) acceleration there [rad/s^2].
+        dq: (N, n) velocity at the start of the stop, where the acceleration is zero [rad/s].
         ddq_max: (n,) acceleration to brake with [rad/s^2].
         ramp: time in which the acceleration changes [s].
         longest: upper bound [s]; a stop that needs more brakes harder than ddq_max.
     """
-    needed = np.max(np.abs(dq + 0.5 * ramp * ddq) / ddq_max, axis=-1) - ramp
+    needed = np.max(np.abs(dq) / ddq_max, axis=-1) - ramp
     return np.clip(needed, ramp, longest)
 
 

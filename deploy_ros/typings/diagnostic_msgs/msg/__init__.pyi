@@ -12,10 +12,10 @@ class DiagnosticArray(Message):
     ) -> None: ...
 
 class DiagnosticStatus(Message):
-    OK: ClassVar[int]
-    WARN: ClassVar[int]
-    ERROR: ClassVar[int]
-    STALE: ClassVar[int]
+    OK: ClassVar[bytes]
+    WARN: ClassVar[bytes]
+    ERROR: ClassVar[bytes]
+    STALE: ClassVar[bytes]
     level: bytes
     name: str
     message: str

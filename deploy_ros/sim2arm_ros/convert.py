@@ -1,0 +1,249 @@
+"""ROS messages to arrays and back: the only place that knows the layout of messages.
+
+Whatever does not fit is a `ValueError` of one line; nothing is guessed. Quaternions change from
+xyzw (ROS) to wxyz (here) and back in this file alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from sim2arm.core.spec import ArraySpec
+from sim2arm.core.trajectory import Trajectory
+
+from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
+from .requests import Request, make_tag, parse_tag
+
+FloatArray = NDArray[np.float64]
+MESSAGES: dict[str, Any] = {JOINT_STATE: JointState, POSE_STAMPED: PoseStamped}
+"""Types of messages that can feed an input, by name."""
+_NS = 1_000_000_000
+_LONGEST_S = 60.0
+
+
+def to_ns(stamp: Time | Duration) -> int:
+    """Return a stamp or duration in nanoseconds."""
+    return int(stamp.sec) * _NS + int(stamp.nanosec)
+
+
+def to_stamp(ns: int) -> Time:
+    """Return nanoseconds as a stamp."""
+    return Time(sec=ns // _NS, nanosec=ns % _NS)
+
+
+def _to_duration(ns: int) -> Duration:
+    return Duration(sec=ns // _NS, nanosec=ns % _NS)
+
+
+def joint_order(wanted: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Return where each wanted joint is in a message, so that `values[order]` is in our order.
+
+    Raises:
+        ValueError: a joint is missing or named twice.
+    """
+    index: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if name in index and name in wanted:
+            raise ValueError(f"joint {name!r} is named twice in {list(names)}")
+        index[name] = i
+    missing = [name for name in wanted if name not in index]
+    if missing:
+        raise ValueError(f"joint {missing[0]!r} is missing; got {list(names)}")
+    return np.array([index[name] for name in wanted], dtype=np.int64)
+
+
+def joint_field(message: JointState, field: str, wanted: Sequence[str]) -> FloatArray:
+    """Return position, velocity or effort (n,) of a joint state in the order of `wanted`.
+
+    Raises:
+        ValueError: a joint is missing or named twice, or the field has another length.
+    """
+    values = np.asarray(getattr(message, field), dtype=np.float64)
+    if len(values) != len(message.name):
+        raise ValueError(f"{field}: expected {len(message.name)} numbers, got {len(values)}")
+    return values[joint_order(wanted, message.name)]
+
+
+def pose_array(message: PoseStamped) -> FloatArray:
+    """Return x y z qw qx qy qz (7,).
+
+    Raises:
+        ValueError: the quaternion is not of unit length.
+    """
+    p, q_xyzw = message.pose.position, message.pose.orientation
+    values = np.array([p.x, p.y, p.z, q_xyzw.w, q_xyzw.x, q_xyzw.y, q_xyzw.z])
+    length = float(np.linalg.norm(values[3:]))
+    if not abs(length - 1.0) < 1e-3:
+        raise ValueError(f"orientation: expected a quaternion of length 1, got {length:.4f}")
+    return values
+
+
+def pose_message(pose: FloatArray, frame: str, stamp_ns: int) -> PoseStamped:
+    """Return a pose (7,) x y z qw qx qy qz as a message."""
+    message = PoseStamped(header=Header(stamp=to_stamp(stamp_ns), frame_id=frame))
+    x, y, z, qw, qx, qy, qz = (float(v) for v in pose)
+    position, orientation = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = x, y, z
+    orientation.w, orientation.x, orientation.y, orientation.z = qw, qx, qy, qz
+    return message
+
+
+def joint_state_message(
+    names: Sequence[str], q: FloatArray, dq: FloatArray, stamp_ns: int, frame: str = ""
+) -> JointState:
+    """Return joint positions and velocities (n,) as a message."""
+    return JointState(
+        header=Header(stamp=to_stamp(stamp_ns), frame_id=frame),
+        name=list(names),
+        position=q.tolist(),
+        velocity=dq.tolist(),
+    )
+
+
+def read_input(
+    message: Any, binding: InputBinding, spec: ArraySpec
+) -> tuple[NDArray[Any], int, int]:
+    """Return the array of an input (*spec.shape), its stamp [ns] and a sequence number.
+
+    Raises:
+        ValueError: names, frame, shape or numbers are not what the contract says.
+    """
+    if binding.type == JOINT_STATE:
+        values = joint_field(message, binding.field, spec.element_names)
+    else:
+        values = pose_array(message)
+        if spec.frame is not None and message.header.frame_id.lstrip("/") != spec.frame:
+            raise ValueError(
+                f"input {spec.name!r}: expected frame {spec.frame!r}, "
+                f"got {message.header.frame_id!r}"
+            )
+    array = values.astype(spec.dtype)
+    spec.check_frame(array)
+    stamp = to_ns(message.header.stamp)
+    return array, stamp, stamp
+
+
+def request_message(request: Request, names: Sequence[str], period_ns: int) -> JointTrajectory:
+    """Return a request: one point, one control period after its stamp; none for a release."""
+    tag = make_tag(request.session, request.tick)
+    message = JointTrajectory(
+        header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag), joint_names=list(names)
+    )
+    if not request.release:
+        message.points = [
+            JointTrajectoryPoint(
+                positions=request.q.tolist(),
+                velocities=request.dq.tolist(),
+                time_from_start=_to_duration(period_ns),
+            )
+        ]
+    return message
+
+
+def request_from(message: JointTrajectory, names: Sequence[str], period_ns: int) -> Request:
+    """Return the request of a message, joints in our order.
+
+    Raises:
+        ValueError: not a request for this robot at this rate.
+    """
+    session, tick = parse_tag(message.header.frame_id)
+    stamp = to_ns(message.header.stamp)
+    if not message.points:
+        nothing = np.zeros(len(names))
+        return Request(
+            session=session, tick=tick, stamp_ns=stamp, q=nothing, dq=nothing, release=True
+        )
+    if len(message.points) != 1:
+        raise ValueError(f"request: expected one point, got {len(message.points)}")
+    point = message.points[0]
+    if abs(to_ns(point.time_from_start) - period_ns) > 1000:
+        raise ValueError(
+            f"request: expected time_from_start {period_ns} ns (control_hz of the contract), "
+            f"got {to_ns(point.time_from_start)}"
+        )
+    q, dq = _point(point, len(message.joint_names))
+    if len(message.joint_names) != len(names):
+        raise ValueError(f"request: expected {len(names)} joints, got {list(message.joint_names)}")
+    order = joint_order(names, message.joint_names)
+    return Request(session=session, tick=tick, stamp_ns=stamp, q=q[order], dq=dq[order])
+
+
+def _point(point: JointTrajectoryPoint, n: int) -> tuple[FloatArray, FloatArray]:
+    q = np.asarray(point.positions, dtype=np.float64)
+    dq = np.asarray(point.velocities, dtype=np.float64)
+    if len(q) != n or len(dq) != n:
+        raise ValueError(
+            f"point: expected {n} positions and velocities, got {len(q)} and {len(dq)}"
+        )
+    return q, dq
+
+
+def command_message(
+    trajectory: Trajectory, elapsed: float, names: Sequence[str], stamp_ns: int, tag: str
+) -> JointTrajectory:
+    """Return the first row of a trajectory as a command; points in the past are left out."""
+    start = stamp_ns - round(elapsed * 1e9)
+    points = [
+        JointTrajectoryPoint(
+            positions=q.tolist(),
+            velocities=dq.tolist(),
+            time_from_start=_to_duration(round(float(t) * 1e9)),
+        )
+        for t, q, dq in zip(trajectory.times[0], trajectory.q[0], trajectory.dq[0], strict=True)
+        if t > elapsed
+    ]
+    return JointTrajectory(
+        header=Header(stamp=to_stamp(start), frame_id=tag), joint_names=list(names), points=points
+    )
+
+
+def trajectory_from(message: JointTrajectory, names: Sequence[str]) -> Trajectory:
+    """Return the trajectory of a command, as a joint trajectory controller takes it (1 row).
+
+    The first point stands for the state in which the controller is when it takes over; `join`
+    puts the true one there.
+
+    Raises:
+        ValueError: no points, other joints, times that do not rise, or numbers not finite.
+    """
+    if not message.points:
+        raise ValueError("trajectory: no points")
+    if len(message.joint_names) != len(names):
+        raise ValueError(f"trajectory: expected {list(names)}, got {list(message.joint_names)}")
+    order = joint_order(names, message.joint_names)
+    pairs = [_point(point, len(names)) for point in message.points]
+    times = np.array([0.0, *(to_ns(p.time_from_start) / 1e9 for p in message.points)])
+    q = np.stack([pairs[0][0], *(pair[0] for pair in pairs)])[:, order]
+    dq = np.stack([pairs[0][1], *(pair[1] for pair in pairs)])[:, order]
+    if not (np.all(np.diff(times) > 0) and times[-1] < _LONGEST_S):
+        raise ValueError(f"trajectory: expected rising times above 0, got {times[1:].tolist()}")
+    if not (np.all(np.isfinite(q)) and np.all(np.isfinite(dq))):
+        raise ValueError("trajectory: contains numbers that are not finite (NaN or inf)")
+    return Trajectory(times=times[None], q=q[None], dq=dq[None])
+
+
+def status_message(
+    level: bytes, name: str, message: str, values: Mapping[str, object]
+) -> DiagnosticStatus:
+    """Return a status with named values."""
+    return DiagnosticStatus(
+        level=level,
+        name=name,
+        message=message,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+def status_values(message: DiagnosticStatus) -> dict[str, str]:
+    """Return the named values of a status."""
+    return {pair.key: pair.value for pair in message.values}

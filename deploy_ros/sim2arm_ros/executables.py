@@ -1,0 +1,52 @@
+"""The executables: `python -m sim2arm_ros.executables NODE --ros-args ...`, or `ros2 run`.
+
+They provide rclpy where no ROS is sourced, say which rclpy runs, and start the node.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from .dds import RosImportError, install
+
+NODES = ("policy_node", "gate_node", "sim_arm_node")
+
+
+def run(name: str) -> int:
+    """Start a node; return its exit code."""
+    try:
+        which = install()
+    except RosImportError as error:
+        print(f"sim2arm_ros {name}: {error}", file=sys.stderr)
+        return 2
+    print(f"sim2arm_ros {name}: {which}", flush=True)
+    return importlib.import_module(f"sim2arm_ros.{name}").main()
+
+
+def policy_node() -> int:
+    """Start the policy node."""
+    return run("policy_node")
+
+
+def gate_node() -> int:
+    """Start the gate node."""
+    return run("gate_node")
+
+
+def sim_arm_node() -> int:
+    """Start the simulated arm."""
+    return run("sim_arm_node")
+
+
+def main() -> int:
+    """Start the node that the first argument names."""
+    if len(sys.argv) < 2 or sys.argv[1] not in NODES:
+        given = sys.argv[1] if len(sys.argv) > 1 else "nothing"
+        print(f"sim2arm_ros: expected one of {', '.join(NODES)}, got {given}", file=sys.stderr)
+        return 2
+    return run(sys.argv.pop(1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,485 @@
+"""gate_node: the only publisher of commands to the controller. It holds no onnxruntime.
+
+Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
+`~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
+latch a fault, `~/reset` leaves it. The e-stop here is a convenience, not a safety function.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from control_msgs.msg import JointTrajectoryControllerState
+from controller_manager_msgs.srv import ListControllers
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import GetParameters
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from sim2arm.core.clock import ClockGuard, ClockGuardCfg
+from sim2arm.core.contract import Contract
+from sim2arm.core.robots import ROBOTS
+from sim2arm.policies.bundle import BundleError
+from sim2arm.policies.verify import load_contract
+
+from . import activation
+from .activation import Item
+from .convert import (
+    command_message,
+    joint_field,
+    joint_order,
+    joint_state_message,
+    request_from,
+    status_message,
+    to_ns,
+)
+from .dds import backend
+from .gate import GateCfg
+from .gate_machine import Command, GateMachine, GateState, MachineCfg
+from .graph import Graph, read_graph
+from .node_support import STEADY, latched, run_nodes, streaming
+from .requests import make_tag
+
+REQUEST_TOPIC = "/sim2arm/request"
+_FACTS_PERIOD_S = 0.5
+_ANSWER_TIMEOUT_S = 2.0
+_STATE_PERIOD_S = 0.1
+
+
+class GateNode(LifecycleNode):
+    """The safety gate as a lifecycle node."""
+
+    def __init__(self) -> None:
+        """Declare the parameters."""
+        super().__init__("gate_node")
+        self.declare_parameter("bundle", "")
+        self.declare_parameter("graph", "")
+        self.declare_parameter("lock_step", False)
+        self.declare_parameter("real_hardware", False)
+        self.declare_parameter("allow_fallback_on_hardware", False)
+        self.declare_parameter("request_timeout_s", 0.1)
+        self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
+        self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
+        self.machine: GateMachine | None = None
+
+    # -- lifecycle -----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Verify the bundle and connect; nothing can be published yet."""
+        try:
+            self.contract = load_contract(self._text("bundle"))
+            self.graph = read_graph(self._text("graph"))
+            self.graph.bindings(self.contract)
+            self._check_backend()
+            self.machine = self._make_machine(self.contract)
+        except (BundleError, ValueError) as error:
+            self.get_logger().error(f"not configured: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._period_ns = round(1e9 / self.contract.control_hz)
+        self._reset_facts()
+        self._connect(self.graph)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Report; become active only when nothing is red."""
+        assert self.machine is not None
+        items = self.report()
+        self._activation.publish(String(data=activation.to_json("gate_node", items)))
+        red = activation.problems(items)
+        if red != self._red:  # a launcher asks again and again
+            self._red = red
+            for line in red:
+                self.get_logger().error(f"not activated: {line}")
+        if red:
+            return TransitionCallbackReturn.FAILURE
+        self.machine.operator_reset()
+        self.get_logger().info("active, in HOLD")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Publish nothing more; the arm comes to rest at the end of the last trajectory."""
+        assert self.machine is not None
+        self.machine.set_problem("lifecycle", "the gate is not active")
+        self.machine.set_problem("lifecycle", None)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect."""
+        self._disconnect()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect."""
+        self._disconnect()
+        return super().on_shutdown(state)
+
+    # -- set-up --------------------------------------------------------------------------------
+
+    def _text(self, name: str) -> str:
+        return str(self.get_parameter(name).value)
+
+    def _flag(self, name: str) -> bool:
+        return bool(self.get_parameter(name).value)
+
+    def _check_backend(self) -> None:
+        fallback = "fallback" in backend()
+        if (
+            self._flag("real_hardware")
+            and fallback
+            and not self._flag("allow_fallback_on_hardware")
+        ):
+            raise ValueError(
+                "real hardware needs a real ROS 2, this is the fallback: source ROS, or set "
+                "allow_fallback_on_hardware"
+            )
+
+    def _make_machine(self, contract: Contract) -> GateMachine:
+        if contract.robot not in ROBOTS:
+            raise ValueError(f"robot {contract.robot!r} is not known. Known: {sorted(ROBOTS)}")
+        robot = replace(
+            ROBOTS[contract.robot], chain=contract.kinematic_chain, limits=contract.limits
+        )
+        low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
+        limits = GateCfg(workspace_low=tuple(low), workspace_high=tuple(high))
+        joints = contract.input("joint_position")
+        cfg = MachineCfg(
+            request_timeout_s=float(self.get_parameter("request_timeout_s").value),
+            joint_timeout_s=joints.max_receipt_age_s or 0.05,
+            joint_age_s=joints.max_stamp_age_s or 0.05,
+            latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
+            lock_step=self._flag("lock_step"),
+        )
+        freeze = None if cfg.lock_step else 0.1
+        self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
+        return GateMachine(robot, contract.period, limits, cfg)
+
+    def _reset_facts(self) -> None:
+        self._description: str | None = None
+        self._gains: dict[str, list[float]] | None = None
+        self._gains_at = 0
+        self._controller_state: str | None = None
+        self._joint_names: list[str] | None = None
+        self._q: np.ndarray | None = None
+        self._joint_period: float | None = None
+        self._joint_receipt = 0
+        self._command_publishers = 0
+        self._waiting: dict[str, tuple[Any, Any, int]] = {}
+        self._red: list[str] = []
+        self._last_state: tuple[object, ...] = ()
+        self._state_at = 0
+
+    def _connect(self, graph: Graph) -> None:
+        control = graph.controller
+        joints = graph.inputs["joint_position"]
+        self._command = self.create_lifecycle_publisher(
+            JointTrajectory, control.command_topic, streaming(1)
+        )
+        self._state_topic = self.create_publisher(DiagnosticStatus, "~/state", latched())
+        self._commanded = self.create_publisher(JointState, "~/commanded", streaming(10))
+        self._activation = self.create_publisher(String, "~/activation", latched())
+        reliable = joints.reliability == "reliable"
+        self._listeners = [
+            self.create_subscription(
+                JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable)
+            ),
+            self.create_subscription(
+                JointTrajectoryControllerState, control.state_topic, self.on_controller,
+                streaming(10),
+            ),
+            self.create_subscription(
+                String, graph.robot_description, self.on_description, latched()
+            ),
+            self.create_subscription(
+                JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10)
+            ),
+            self.create_subscription(Bool, "~/estop", self.on_estop, latched()),
+        ]  # fmt: skip
+        self._servers = [
+            self.create_service(Trigger, "~/estop", self.on_estop_service),
+            self.create_service(Trigger, "~/reset", self.on_reset_service),
+        ]
+        self._gain_client = self.create_client(GetParameters, f"{control.name}/get_parameters")
+        self._list_client = self.create_client(
+            ListControllers, f"{control.manager}/list_controllers"
+        )
+        self._deadlines = [
+            self.create_timer(self.contract.period, self.on_tick, clock=STEADY),
+            self.create_timer(_FACTS_PERIOD_S, self.ask_facts, clock=STEADY),
+        ]
+        self.ask_facts()
+
+    def _disconnect(self) -> None:
+        if self.machine is None:
+            return
+        self.machine = None
+        for timer in self._deadlines:
+            self.destroy_timer(timer)
+        for entity in self._listeners:
+            self.destroy_subscription(entity)
+        for service in self._servers:
+            self.destroy_service(service)
+        for client in (self._gain_client, self._list_client):
+            self.destroy_client(client)
+        self.destroy_lifecycle_publisher(self._command)
+        for publisher in (self._state_topic, self._commanded, self._activation):
+            self.destroy_publisher(publisher)
+
+    # -- inputs --------------------------------------------------------------------------------
+
+    def on_joints(self, message: JointState) -> None:
+        """Take a joint state; in lock step a waiting request may now be judged."""
+        machine = self.machine
+        if machine is None:
+            return
+        steady = time.monotonic_ns()
+        try:
+            q = joint_field(message, "position", self.contract.joint_names)
+        except ValueError as error:
+            machine.set_problem("joint names", f"joint states: {error}", fatal=True)
+            return
+        machine.set_problem("joint names", None)
+        self._q = q
+        if self._joint_receipt:
+            period = (steady - self._joint_receipt) / 1e9
+            old = self._joint_period
+            self._joint_period = period if old is None else old + 0.05 * (period - old)
+        self._joint_receipt = steady
+        now = self.get_clock().now().nanoseconds
+        machine.on_joints(q, to_ns(message.header.stamp), now, steady)
+        self._send(machine.pending(now, steady))
+
+    def on_controller(self, message: JointTrajectoryControllerState) -> None:
+        """Take what the controller commands now."""
+        if self.machine is None:
+            return
+        try:
+            order = joint_order(self.contract.joint_names, message.joint_names)
+            q = np.asarray(message.reference.positions, dtype=np.float64)
+            if len(q) != len(message.joint_names):
+                raise ValueError(f"expected {len(message.joint_names)} positions, got {len(q)}")
+        except ValueError as error:
+            self.machine.set_problem("controller", f"controller state: {error}", fatal=True)
+            return
+        self.machine.set_problem("controller", None)
+        self.machine.on_reference(q[order])
+
+    def on_description(self, message: String) -> None:
+        """Keep the URDF for the activation."""
+        self._description = message.data
+
+    def on_request(self, message: JointTrajectory) -> None:
+        """Judge a request and publish at once."""
+        machine = self.machine
+        if machine is None or not self._command.is_activated:
+            return
+        steady = time.monotonic_ns()
+        try:
+            request = request_from(message, self.contract.joint_names, self._period_ns)
+        except ValueError as error:
+            machine.fault(str(error))
+            self._publish_state()
+            return
+        self._send(machine.on_request(request, self.get_clock().now().nanoseconds, steady))
+
+    def on_estop(self, message: Bool) -> None:
+        """Latch a fault."""
+        if message.data and self.machine is not None:
+            self.machine.fault("e-stop topic")
+            self._publish_state()
+
+    def on_estop_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Latch a fault."""
+        if self.machine is not None:
+            self.machine.fault("e-stop service")
+            self._publish_state()
+        response.success, response.message = True, "stopped"
+        return response
+
+    def on_reset_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Leave FAULT for HOLD when its cause is gone."""
+        problem = "not configured" if self.machine is None else self.machine.operator_reset()
+        response.success, response.message = problem is None, problem or "in HOLD"
+        self._publish_state()
+        return response
+
+    # -- outputs -------------------------------------------------------------------------------
+
+    def _send(self, command: Command | None) -> None:
+        if command is not None:
+            decision, request = command.decision, command.request
+            self._command.publish(
+                command_message(
+                    decision.trajectory, float(decision.elapsed[0]), self.contract.joint_names,
+                    command.stamp_ns, make_tag(request.session, request.tick),
+                )
+            )  # fmt: skip
+        self._publish_state(only_changes=True)
+
+    def on_tick(self) -> None:
+        """Watch the budgets, the clock and who else publishes; say what is commanded."""
+        machine = self.machine
+        if machine is None:
+            return
+        now, steady = self.get_clock().now().nanoseconds, time.monotonic_ns()
+        fault = self._guard.check(now, steady)
+        if fault is not None and fault.kind != "not started":
+            machine.set_problem("clock", fault.message, fatal=True)
+        elif fault is None:
+            machine.set_problem("clock", None)
+        self._watch_publishers(machine)
+        machine.watch(now, steady)
+        commanded = machine.commanded()
+        if commanded is not None and machine.ready and self._command.is_activated:
+            q, dq, stamp = commanded
+            self._commanded.publish(
+                joint_state_message(self.contract.joint_names, q, dq, stamp, "ready")
+            )
+        self._publish_state(only_changes=True)
+
+    def _watch_publishers(self, machine: GateMachine) -> None:
+        topic = self.graph.controller.command_topic
+        self._command_publishers = self.count_publishers(topic)
+        if self._command_publishers > 1:
+            machine.set_problem(
+                "publishers",
+                f"{self._command_publishers} publishers on {topic}, expected only the gate",
+                fatal=self._command.is_activated,
+            )
+        else:
+            machine.set_problem("publishers", None)
+        if self._command.is_activated and self.count_subscribers(topic) == 0:
+            machine.set_problem("subscriber", f"no controller listens on {topic}")
+        else:
+            machine.set_problem("subscriber", None)
+
+    def _publish_state(self, *, only_changes: bool = False) -> None:
+        machine = self.machine
+        if machine is None:
+            return
+        now = time.monotonic_ns()
+        key = (machine.state, machine.reason, machine.ready, machine.session)
+        if (
+            only_changes
+            and key == self._last_state
+            and now - self._state_at < _STATE_PERIOD_S * 1e9
+        ):
+            return
+        if machine.state is GateState.FAULT and self._last_state[:1] != (GateState.FAULT,):
+            self.get_logger().error(f"FAULT: {machine.reason}")
+        elif key[:2] != self._last_state[:2]:
+            self.get_logger().info(f"{machine.state.value}: {machine.reason}".rstrip(": "))
+        self._last_state, self._state_at = key, now
+        levels = {
+            GateState.ACTIVE: DiagnosticStatus.OK,
+            GateState.HOLD: DiagnosticStatus.WARN,
+            GateState.FAULT: DiagnosticStatus.ERROR,
+        }
+        values = {
+            "state": machine.state.value,
+            "ready": machine.ready,
+            "session": machine.session,
+            "rejected": machine.rejected,
+        } | vars(machine.counters)
+        self._state_topic.publish(
+            status_message(levels[machine.state], "gate", machine.reason, values)
+        )
+
+    # -- activation ----------------------------------------------------------------------------
+
+    def ask_facts(self) -> None:
+        """Ask the controller for its gains and state; answers come later."""
+        control = self.graph.controller
+        joints = self.contract.joint_names
+        names = [control.gain_parameters[g].format(joint=j) for g in ("kp", "kd") for j in joints]
+        self._ask("gains", self._gain_client, GetParameters.Request(names=names), self._on_gains)
+        self._ask("list", self._list_client, ListControllers.Request(), self._on_list)
+
+    def _ask(self, name: str, client: Any, request: Any, done: Any) -> None:
+        now = time.monotonic_ns()
+        if name in self._waiting:
+            asked, future, since = self._waiting[name]
+            if not future.done() and now - since < _ANSWER_TIMEOUT_S * 1e9:
+                return
+            asked.remove_pending_request(future)
+            del self._waiting[name]
+        if not client.service_is_ready():
+            return
+        future = client.call_async(request)
+        self._waiting[name] = (client, future, now)
+        future.add_done_callback(done)
+
+    def _on_gains(self, future: Any) -> None:
+        answer = future.result()
+        if self.machine is None or answer is None:
+            return
+        n = len(self.contract.joint_names)
+        values = [v.double_value for v in answer.values if v.type == 3]
+        if len(values) != 2 * n:
+            self._gains = None
+        else:
+            self._gains = {"kp": values[:n], "kd": values[n:]}
+        red = activation.problems(activation.gain_items(self.contract, self._gains))
+        fatal = self._command.is_activated
+        self.machine.set_problem("gains", red[0] if red else None, fatal=fatal)
+
+    def _on_list(self, future: Any) -> None:
+        answer = future.result()
+        if self.machine is None or answer is None:
+            return
+        name = self.graph.controller.name.strip("/")
+        self._controller_state = next(
+            (c.state for c in answer.controller if c.name == name), "not loaded"
+        )
+        problem = None
+        if self._controller_state != "active":
+            problem = f"controller {name!r} is {self._controller_state}, expected active"
+        self.machine.set_problem("controller state", problem, fatal=self._command.is_activated)
+
+    def report(self) -> list[Item]:
+        """Return every item that the gate answers for."""
+        contract, machine = self.contract, self.machine
+        assert machine is not None
+        chain, _ = activation.chain_items(contract, self._description)
+        age = None
+        if self._joint_receipt:
+            age = (time.monotonic_ns() - self._joint_receipt) / 1e9
+        commanded = machine.commanded()
+        error = None
+        if commanded is not None and self._q is not None:
+            error = float(np.max(np.abs(commanded[0] - self._q)))
+        items = [
+            activation.equal("bundle", "verified", "verified"),
+            activation.equal("robot", contract.robot, machine.robot.name),
+            *chain,
+            *activation.gain_items(contract, self._gains),
+            activation.equal(
+                "controller", "active", self._controller_state, "start or switch the controller"
+            ),
+            activation.equal(
+                "publishers of commands", 1, self._command_publishers, "stop every other publisher"
+            ),
+            *activation.position_items(contract, self._q),
+            activation.at_most(
+                "commanded against measured", error, machine.cfg.following_error, "rad",
+                "is the controller active and its state published?",
+            ),
+        ]  # fmt: skip
+        if not machine.cfg.lock_step:
+            items += [
+                activation.rate_item("joint states", self._joint_period, contract.control_hz),
+                activation.at_most(
+                    "joint states: receipt age", age, machine.cfg.joint_timeout_s, "s"
+                ),
+            ]
+        return items
+
+
+def main() -> int:
+    """Run the node until a signal."""
+    return run_nodes(lambda: [GateNode()])

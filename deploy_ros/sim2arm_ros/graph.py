@@ -1,0 +1,112 @@
+"""graph.yaml: where every input of a contract comes from, and how the arm is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sim2arm.core import plain
+from sim2arm.core.contract import Contract
+
+GRAPH_VERSION = 1
+DEFAULT_GRAPH = Path(__file__).parent / "config" / "graph.yaml"
+JOINT_STATE = "sensor_msgs/msg/JointState"
+POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputBinding:
+    """Where one input of the policy comes from."""
+
+    topic: str
+    type: Literal["sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped"]
+    """Type of the messages."""
+    field: Literal["position", "velocity", "effort", "pose"]
+    """Which field of the message is the input."""
+    reliability: Literal["reliable", "best_effort"] = "reliable"
+    depth: int = 10
+    """Messages that are kept (KEEP_LAST)."""
+
+
+def _gain_parameters() -> dict[str, str]:
+    return {"kp": "gains.{joint}.p", "kd": "gains.{joint}.d"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerBinding:
+    """The controller that executes trajectories."""
+
+    name: str = "/joint_trajectory_controller"
+    """Node of the controller; its topics lie below it."""
+    manager: str = "/controller_manager"
+    """Node of the controller manager."""
+    gain_parameters: dict[str, str] = field(default_factory=_gain_parameters)
+    """Names of the parameters with the gains of a joint; `{joint}` stands for its name."""
+
+    @property
+    def command_topic(self) -> str:
+        """Where trajectories go."""
+        return f"{self.name}/joint_trajectory"
+
+    @property
+    def state_topic(self) -> str:
+        """Where the controller says what it does."""
+        return f"{self.name}/controller_state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """The content of graph.yaml."""
+
+    version: int = GRAPH_VERSION
+    controller: ControllerBinding = field(default_factory=ControllerBinding)
+    robot_description: str = "/robot_description"
+    """Topic with the URDF of the robot."""
+    inputs: dict[str, InputBinding]
+    """By name of the input."""
+
+    def bindings(self, contract: Contract) -> dict[str, InputBinding]:
+        """Return the bindings of the inputs that a contract takes from sensors and goals.
+
+        Raises:
+            ValueError: an input has no binding, or one of the wrong kind.
+        """
+        found: dict[str, InputBinding] = {}
+        for spec in contract.inputs:
+            if spec.kind not in ("sensor", "goal"):
+                continue
+            if spec.name not in self.inputs:
+                raise ValueError(
+                    f"graph: input {spec.name!r} has no binding; known: {sorted(self.inputs)}; "
+                    "add it under inputs"
+                )
+            binding = self.inputs[spec.name]
+            if (binding.type == POSE_STAMPED) != (binding.field == "pose"):
+                raise ValueError(
+                    f"graph: input {spec.name!r}: {binding.type} has no field {binding.field!r}"
+                )
+            found[spec.name] = binding
+        return found
+
+
+def read_graph(path: str | Path | None = None) -> Graph:
+    """Return the graph of a file; the one of the package without a path.
+
+    Raises:
+        ValueError: the file is missing or not as expected; one line.
+    """
+    source = Path(path) if path else DEFAULT_GRAPH
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ValueError(f"{source}: cannot be read: {reason}") from error
+    data = plain.load_yaml(text, str(source))
+    try:
+        graph = plain.from_plain(Graph, data)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    if graph.version != GRAPH_VERSION:
+        raise ValueError(f"{source}: version: expected {GRAPH_VERSION}, got {graph.version}")
+    return graph

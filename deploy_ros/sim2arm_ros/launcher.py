@@ -1,0 +1,174 @@
+"""Start the nodes of a graph as processes, without `ros2 launch`; stop them together."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeProcess:
+    """One executable with its parameters."""
+
+    executable: str
+    """policy_node, gate_node or sim_arm_node."""
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        words = [sys.executable, "-m", "sim2arm_ros.executables", self.executable, "--ros-args"]
+        for name, value in self.parameters.items():
+            words += ["-p", f"{name}:={_text(value)}"]
+        return words
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{value}'" if value else "''"
+    return repr(value)
+
+
+def policy_graph(
+    bundle: Path, *, graph: Path | None, lock_step: bool = False, sim_time: bool = True
+) -> list[NodeProcess]:
+    """Return policy and gate for a bundle, as every robot has them."""
+    common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
+    common["lock_step"] = lock_step
+    if graph is not None:
+        common["graph"] = str(graph.resolve())
+    return [
+        NodeProcess(executable="gate_node", parameters=common),
+        NodeProcess(executable="policy_node", parameters=common),
+    ]
+
+
+def simulated_arm(
+    task: str, robot: str, control_hz: float, *, lock_step: bool, seed: int = 0
+) -> NodeProcess:
+    """Return the simulated arm in place of the hardware."""
+    return NodeProcess(
+        executable="sim_arm_node",
+        parameters={
+            "task": task, "robot": robot, "control_hz": control_hz, "lock_step": lock_step,
+            "episode_seed": seed,
+        },
+    )  # fmt: skip
+
+
+def private_domain() -> dict[str, str]:
+    """Return the environment of a ROS domain of its own on this machine only.
+
+    An evaluation must never reach a robot that happens to run.
+    """
+    domain = random.SystemRandom().randint(1, 101)
+    return {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+class Launch:
+    """Running processes; a context manager that ends them.
+
+    Attributes:
+        processes: by executable.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[NodeProcess],
+        *,
+        log_folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the nodes.
+
+        Args:
+            nodes: what to start.
+            log_folder: where `<executable>.log` go; this terminal without one.
+            env: variables in addition to this process's.
+        """
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.log_folder = log_folder
+        self._files: list[IO[bytes]] = []
+        try:
+            for node in nodes:
+                self.start(node, env or {})
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, node: NodeProcess, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start one node."""
+        output: IO[bytes] | None = None
+        if self.log_folder is not None:
+            self.log_folder.mkdir(parents=True, exist_ok=True)
+            output = (self.log_folder / f"{node.executable}.log").open("ab")
+            self._files.append(output)
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            node.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            env={**threads, **os.environ, **env},
+            start_new_session=True,
+        )
+        self.processes[node.executable] = process
+        return process
+
+    def dead(self) -> list[str]:
+        """Return one line per process that has ended."""
+        return [
+            f"{name} ended with code {process.returncode}"
+            for name, process in self.processes.items()
+            if process.poll() is not None
+        ]
+
+    def tail(self, name: str, lines: int = 5) -> str:
+        """Return the last lines of a log."""
+        if self.log_folder is None:
+            return ""
+        path = self.log_folder / f"{name}.log"
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def close(self) -> None:
+        """End all processes: a signal first, then by force."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGINT)
+        end = time.monotonic() + _GRACE_S
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for file in self._files:
+            file.close()
+        self._files.clear()
+
+    def __enter__(self) -> Launch:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all processes."""
+        self.close()

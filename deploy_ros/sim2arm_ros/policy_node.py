@@ -1,0 +1,369 @@
+"""policy_node: runs a policy bundle and asks the gate for joint motion, once per control tick.
+
+It waits in the lifecycle state active until the gate is ready, resets the policy, and runs until
+an input is too old, the gate holds, or it is deactivated. It never goes on alone after a stop:
+deactivate and activate it again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
+
+from sim2arm.core.executor import ChunkExhausted
+from sim2arm.core.robots import ROBOTS
+from sim2arm.core.spec import ArraySpec, StaleReading
+from sim2arm.policies.bundle import BundleError
+from sim2arm.policies.runtime import OnnxPolicy
+
+from . import activation
+from .activation import Item
+from .convert import (
+    MESSAGES,
+    joint_field,
+    joint_state_message,
+    read_input,
+    request_message,
+    status_message,
+    status_values,
+    to_ns,
+)
+from .gate_node import REQUEST_TOPIC
+from .graph import InputBinding, read_graph
+from .node_support import STEADY, latched, run_nodes, streaming
+from .policy_session import PolicySession
+from .requests import make_tag
+
+
+class Phase(Enum):
+    """What an active policy does."""
+
+    IDLE = "IDLE"
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    STOPPED = "STOPPED"
+
+
+@dataclass(kw_only=True)
+class _Source:
+    """What is known of one input."""
+
+    spec: ArraySpec
+    stamp_ns: int = 0
+    receipt_ns: int = 0
+    period: float | None = None
+    problem: str = "nothing received"
+
+
+class PolicyNode(LifecycleNode):
+    """The policy as a lifecycle node."""
+
+    def __init__(self) -> None:
+        """Declare the parameters."""
+        super().__init__("policy_node")
+        self.declare_parameter("bundle", "")
+        self.declare_parameter("graph", "")
+        self.declare_parameter("gate", "/gate_node")
+        self.declare_parameter("lock_step", False)
+        self.phase = Phase.IDLE
+        self._session: PolicySession | None = None
+
+    # -- lifecycle -----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and verify the bundle, connect to its inputs."""
+        try:
+            policy = OnnxPolicy(str(self.get_parameter("bundle").value))
+            graph = read_graph(str(self.get_parameter("graph").value))
+            bindings = graph.bindings(policy.contract)
+            robot = ROBOTS.get(policy.contract.robot)
+            if robot is None:
+                raise ValueError(f"robot {policy.contract.robot!r} is not known: {sorted(ROBOTS)}")
+            session = PolicySession(policy, robot)
+        except (BundleError, ValueError) as error:
+            self.get_logger().error(f"not configured: {error}")
+            return TransitionCallbackReturn.FAILURE
+        session.warm_up()
+        self._session, self._contract = session, policy.contract
+        self._period_ns = round(1e9 / self._contract.control_hz)
+        self._lock_step = bool(self.get_parameter("lock_step").value)
+        specs = {spec.name: spec for spec in session.derivation.sampled}
+        self._sources = {name: _Source(spec=specs[name]) for name in bindings}
+        self._description: str | None = None
+        self._gate_values: dict[str, str] = {}
+        self._ready: tuple[np.ndarray, int, int] | None = None
+        self._acted_ns = self._started_ns = 0
+        self._last_tick = 0
+        self._reason, self._red = "", list[str]()
+        self._connect(bindings, graph.robot_description)
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Report; then wait for the gate."""
+        items = self.report()
+        self._activation.publish(String(data=activation.to_json("policy_node", items)))
+        red = activation.problems(items)
+        if red != self._red:
+            self._red = red
+            for line in red:
+                self.get_logger().error(f"not activated: {line}")
+        if red:
+            return TransitionCallbackReturn.FAILURE
+        result = super().on_activate(state)
+        self._ready = None
+        self._enter(Phase.WAITING, "waiting for the gate")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the session: the gate brings the arm to rest."""
+        self._stop("deactivated")
+        self._enter(Phase.IDLE, "deactivated")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect and forget the bundle."""
+        self._disconnect()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect."""
+        self._disconnect()
+        return super().on_shutdown(state)
+
+    def _connect(self, bindings: dict[str, InputBinding], description: str) -> None:
+        gate = str(self.get_parameter("gate").value)
+        self._request = self.create_lifecycle_publisher(
+            JointTrajectory, REQUEST_TOPIC, streaming(10)
+        )
+        self._action = self.create_lifecycle_publisher(JointState, "~/action", streaming(100))
+        self._activation = self.create_publisher(String, "~/activation", latched())
+        self._state_topic = self.create_publisher(DiagnosticStatus, "~/state", latched())
+        by_topic: dict[str, dict[str, InputBinding]] = {}
+        for name, binding in bindings.items():
+            by_topic.setdefault(binding.topic, {})[name] = binding
+        self._listeners = [
+            self.create_subscription(
+                MESSAGES[first.type], topic, partial(self.on_input, group),
+                streaming(first.depth, reliable=first.reliability == "reliable"),
+            )
+            for topic, group in by_topic.items()
+            for first in [next(iter(group.values()))]
+        ]  # fmt: skip
+        self._listeners += [
+            self.create_subscription(String, description, self.on_description, latched()),
+            self.create_subscription(JointState, f"{gate}/commanded", self.on_ready, streaming(10)),
+            self.create_subscription(
+                DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched()
+            ),
+        ]
+        self._deadlines = []
+        if not self._lock_step:
+            self._deadlines = [self.create_timer(self._contract.period, self.on_tick, clock=STEADY)]
+
+    def _disconnect(self) -> None:
+        if self._session is None:
+            return
+        self._session = None
+        for timer in self._deadlines:
+            self.destroy_timer(timer)
+        for entity in self._listeners:
+            self.destroy_subscription(entity)
+        for publisher in (self._request, self._action):
+            self.destroy_lifecycle_publisher(publisher)
+        for publisher in (self._activation, self._state_topic):
+            self.destroy_publisher(publisher)
+
+    # -- inputs --------------------------------------------------------------------------------
+
+    def on_input(self, group: dict[str, InputBinding], message: Any) -> None:
+        """Take a message for the inputs of one topic."""
+        session = self._session
+        if session is None:
+            return
+        steady = time.monotonic_ns()
+        for name, binding in group.items():
+            source = self._sources[name]
+            try:
+                value, stamp, _ = read_input(message, binding, source.spec)
+            except ValueError as error:
+                source.problem = str(error)
+                if self.phase is Phase.RUNNING:
+                    self._stop(str(error))
+                return
+            if self._lock_step:  # time is what the observations say
+                session.push(name, value, stamp, stamp, stamp)
+            else:
+                now = self.get_clock().now().nanoseconds
+                session.push(name, value, stamp, now, steady)
+            source.problem = ""
+            if source.receipt_ns and stamp != source.stamp_ns:
+                period = (steady - source.receipt_ns) / 1e9
+                old = source.period
+                source.period = period if old is None else old + 0.05 * (period - old)
+            if stamp != source.stamp_ns:
+                source.receipt_ns = steady
+            source.stamp_ns = stamp
+        if self._lock_step:
+            self.lock_step()
+
+    def on_description(self, message: String) -> None:
+        """Keep the URDF for the activation."""
+        self._description = message.data
+
+    def on_ready(self, message: JointState) -> None:
+        """The gate would let a session in; it starts where the arm is commanded to stand."""
+        if self._session is None or self.phase is not Phase.WAITING:
+            return
+        try:
+            q = joint_field(message, "position", self._contract.joint_names)
+        except ValueError as error:
+            self._stop(f"gate: {error}")
+            return
+        self._ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
+        if self._lock_step:
+            self.lock_step()
+
+    def on_gate_state(self, message: DiagnosticStatus) -> None:
+        """Stop when the gate no longer passes this session."""
+        session = self._session
+        if session is None or self.phase is not Phase.RUNNING:
+            return
+        values = status_values(message)
+        ours = values.get("session") == session.session and values.get("state") != "ACTIVE"
+        if ours or values.get("rejected") == session.session:
+            self._stop(f"gate: {message.message}", tell=False)
+
+    # -- ticks ---------------------------------------------------------------------------------
+
+    def lock_step(self) -> None:
+        """Act once for every complete set of inputs with the same stamp."""
+        stamps = {source.stamp_ns for source in self._sources.values()}
+        stamp = stamps.pop()
+        if stamps or stamp == 0:
+            return
+        if self.phase is Phase.WAITING:
+            if self._ready is None or self._ready[1] != stamp:
+                return
+            self._begin()
+        elif stamp <= self._acted_ns:
+            return
+        if self.phase is Phase.RUNNING:
+            self._acted_ns = stamp
+            self._act(stamp, stamp, stamp, 0)
+
+    def on_tick(self) -> None:
+        """Act at a steady deadline."""
+        steady = time.monotonic_ns()
+        if self.phase is Phase.WAITING:
+            if self._ready is None or steady - self._ready[2] > 3 * self._period_ns:
+                return
+            self._begin()
+            self._started_ns, self._last_tick = steady, -1
+        if self.phase is not Phase.RUNNING:
+            return
+        number = round((steady - self._started_ns) / self._period_ns)
+        if number <= self._last_tick:  # two calls in one period, after a late one
+            return
+        skipped = number - self._last_tick - 1
+        self._last_tick = number
+        self._act(self.get_clock().now().nanoseconds, steady, steady, skipped)
+
+    def _begin(self) -> None:
+        assert self._session is not None and self._ready is not None
+        self._session.begin(self._ready[0])
+        self._ready = None
+        self._enter(Phase.RUNNING, "")
+
+    def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:
+        session = self._session
+        assert session is not None
+        try:
+            sampled = session.sample(now_ns, steady_ns)
+            stamp = self._sources["joint_position"].stamp_ns
+            request = session.act(sampled, stamp, time_ns, skipped)
+        except (StaleReading, ChunkExhausted, ValueError) as error:
+            self._stop(str(error))
+            return
+        names = self._contract.joint_names
+        self._request.publish(request_message(request, names, self._period_ns))
+        action = self._contract.action
+        labels = action.element_names or [str(i) for i in range(action.dim)]
+        tag = make_tag(request.session, request.tick)
+        values = session.action.astype(np.float64)
+        self._action.publish(joint_state_message(labels, values, values * 0.0, stamp, tag))
+
+    def _stop(self, reason: str, *, tell: bool = True) -> None:
+        session = self._session
+        if session is None or self.phase is not Phase.RUNNING:
+            return
+        if tell:
+            stamp = self._sources["joint_position"].stamp_ns
+            message = request_message(
+                session.release(stamp), self._contract.joint_names, self._period_ns
+            )
+            self._request.publish(message)
+        self.get_logger().warning(f"stopped: {reason}")
+        self._enter(Phase.STOPPED, reason)
+
+    def _enter(self, phase: Phase, reason: str) -> None:
+        self.phase, self._reason = phase, reason
+        if self._session is None:
+            return
+        level = DiagnosticStatus.OK if phase is Phase.RUNNING else DiagnosticStatus.WARN
+        values = {
+            "phase": phase.value,
+            "session": self._session.session,
+            "tick": self._session.tick,
+        }
+        self._state_topic.publish(status_message(level, "policy", reason, values))
+
+    # -- activation ----------------------------------------------------------------------------
+
+    def report(self) -> list[Item]:
+        """Return every item that the policy answers for."""
+        session, contract = self._session, self._contract
+        assert session is not None
+        chain, own = activation.chain_items(contract, self._description)
+        if own is not None and all(item.ok for item in chain):
+            session.use_chain(own)
+        items = [activation.equal("bundle", "verified", "verified"), *chain]
+        steady = time.monotonic_ns()
+        now = self.get_clock().now().nanoseconds
+        for name, source in self._sources.items():
+            items.append(
+                activation.equal(f"{name}: messages", "as in the contract",
+                                 source.problem or "as in the contract",
+                                 "is the topic of graph.yaml published?")
+            )  # fmt: skip
+            spec = source.spec
+            if self._lock_step:
+                continue
+            if spec.max_receipt_age_s is not None:
+                age = (steady - source.receipt_ns) / 1e9 if source.receipt_ns else None
+                items.append(
+                    activation.at_most(f"{name}: receipt age", age, spec.max_receipt_age_s, "s")
+                )
+            if spec.max_stamp_age_s is not None:
+                age = (now - source.stamp_ns) / 1e9 if source.stamp_ns else None
+                items.append(
+                    activation.at_most(f"{name}: stamp age", age, spec.max_stamp_age_s, "s")
+                )
+            if spec.kind == "sensor":
+                least = spec.rate_hz or contract.control_hz
+                items.append(activation.rate_item(f"{name}: rate", source.period, 0.9 * least))
+        return items
+
+
+def main() -> int:
+    """Run the node until a signal."""
+    return run_nodes(lambda: [PolicyNode()])

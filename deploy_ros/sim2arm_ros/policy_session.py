@@ -1,0 +1,143 @@
+"""What the policy node does each tick, without ROS: sample, derive, infer, control, request."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.controllers import EeDelta, from_contract
+from sim2arm.core.derive import Derivation, tool_pose
+from sim2arm.core.executor import Executor
+from sim2arm.core.robots import Chain, Robot
+from sim2arm.core.sampling import Sampler
+from sim2arm.core.spec import Reading
+from sim2arm.policies.runtime import OnnxPolicy
+
+from .requests import Request
+
+FloatArray = NDArray[np.float64]
+WARM_UP = 10
+"""Calls of the policy before it is used: the first ones are slow."""
+
+
+class PolicySession:
+    """One policy on one arm, from readings to requests.
+
+    Attributes:
+        session: name of the run since the last reset.
+        tick: number of the next tick.
+        action: what the policy answered last, (A,).
+    """
+
+    def __init__(self, policy: OnnxPolicy, robot: Robot) -> None:
+        """Prepare the samplers of the policy's contract.
+
+        Args:
+            policy: a verified bundle with one row.
+            robot: limits and gains; its chain is the contract's until `use_chain`.
+        """
+        self.policy, self.contract = policy, policy.contract
+        self.robot = replace(
+            robot, chain=self.contract.kinematic_chain, limits=self.contract.limits
+        )
+        self.derivation = Derivation(self.contract)
+        self.sampler = Sampler(self.derivation.sampled)
+        self._executor = Executor(
+            self.contract.executor, self.contract.action, self.contract.period
+        )
+        self._controller: EeDelta | None = None
+        self.session, self.tick = "", 0
+        self.action: NDArray[np.float32] = np.zeros(self.contract.action.dim, dtype=np.float32)
+
+    def use_chain(self, chain: Chain) -> None:
+        """Compute kinematics with the robot's own chain, if it differs by more than rounding."""
+        if max(self.contract.kinematic_chain.difference(chain)) < 1e-9:
+            return
+        self.contract = replace(self.contract, chain=chain.to_dict())
+        self.robot = replace(self.robot, chain=chain)
+        self.derivation = Derivation(self.contract)
+
+    def warm_up(self) -> None:
+        """Run the policy a few times on zeros; its states are reset by `begin`."""
+        frame = {
+            spec.name: np.zeros((1, *spec.array_shape), dtype=spec.dtype)
+            for spec in self.contract.observations
+        }
+        for _ in range(WARM_UP):
+            self.policy.act(frame)
+
+    def push(
+        self, name: str, value: NDArray[Any], stamp_ns: int, now_ns: int, steady_ns: int
+    ) -> None:
+        """Take the reading of one input."""
+        reading = Reading(
+            arrays={name: value}, sequence=stamp_ns, stamp_ns=stamp_ns, receipt_ns=steady_ns
+        )
+        self.sampler.push(reading, now_ns)
+
+    def sample(self, now_ns: int, steady_ns: int) -> dict[str, NDArray[Any]]:
+        """Return every sampled input (*array_shape).
+
+        Raises:
+            StaleReading: an input is missing or too old.
+        """
+        return self.sampler.sample(now_ns, steady_ns)
+
+    def begin(self, q: FloatArray) -> None:
+        """Reset the policy; it starts from the commanded position q (n,) [rad], at rest."""
+        self.policy.reset()
+        self._executor.reset()
+        self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
+        self.session, self.tick = secrets.token_hex(6), 0
+
+    def act(
+        self, sampled: dict[str, NDArray[Any]], stamp_ns: int, time_ns: int, skipped: int = 0
+    ) -> Request:
+        """Return the request of this tick.
+
+        Args:
+            sampled: what `sample` returned.
+            stamp_ns: of the newest joint state seen; the request applies from then on.
+            time_ns: of the tick, on any clock that advances by a period from tick to tick.
+            skipped: ticks that were missed since the last call.
+
+        Raises:
+            ValueError: an answer of the policy is not finite.
+            ChunkExhausted: no entry of a chunk is for this tick.
+        """
+        controller = self._controller
+        assert controller is not None  # `begin` comes first
+        rows = {name: value[None] for name, value in sampled.items()}
+        obs = self.derivation.complete(rows)
+        self.tick += skipped
+        for _ in range(skipped):
+            controller.coast()
+        action = self._next_action(obs, time_ns)
+        measured = tool_pose(self.robot.chain, rows["joint_position"].astype(np.float64))
+        q, dq = controller.step(action.astype(np.float64), measured)
+        request = Request(
+            session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=q[0].copy(), dq=dq[0].copy()
+        )
+        self.action = action[0]
+        self.tick += 1
+        return request
+
+    def release(self, stamp_ns: int) -> Request:
+        """Return the request that ends the session."""
+        nothing = np.zeros(len(self.contract.joint_names))
+        return Request(
+            session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=nothing, dq=nothing,
+            release=True,
+        )  # fmt: skip
+
+    def _next_action(self, obs: dict[str, NDArray[Any]], time_ns: int) -> NDArray[np.float32]:
+        """Return the action of this tick (1, A); a new chunk is asked for when it is due."""
+        if self._executor.wants(time_ns):
+            self._executor.push(self.policy.act(obs), time_ns)
+        return self._executor.next(time_ns)

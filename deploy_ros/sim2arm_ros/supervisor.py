@@ -1,0 +1,270 @@
+"""What an operator does by hand, as code: bring the nodes up, start episodes, watch, stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
+from numpy.typing import NDArray
+from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
+
+from . import activation
+from .activation import Item
+from .convert import status_values, to_ns
+from .node_support import latched, streaming
+from .requests import parse_tag
+
+START_S = 30.0
+"""Longest start of all processes on a busy machine [s]."""
+
+
+class OperationError(RuntimeError):
+    """The nodes do not do what was asked; one line."""
+
+
+@dataclass(kw_only=True)
+class EpisodeLog:
+    """What happened in one episode."""
+
+    seed: int
+    success: bool = False
+    steps: int = 0
+    reason: str = ""
+    """Why it ended early, empty if it ran to its end."""
+    actions: list[NDArray[np.float32]] = field(default_factory=list[NDArray[np.float32]])
+    """Per tick (A,); ticks that were missed repeat the last one."""
+    latency_s: list[float] = field(default_factory=list[float])
+    """Per command, from the observation to its arrival at the arm [s]."""
+    missed: int = 0
+    slowed: int = 0
+    refused: int = 0
+
+
+class Supervisor:
+    """Operates policy_node, gate_node and, in simulation, the arm, from outside."""
+
+    def __init__(
+        self, *, alive: Callable[[], list[str]] = list, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Join the domain.
+
+        Args:
+            alive: returns one line per process that has died; waiting ends with them.
+            env: ROS_DOMAIN_ID and the like, of the processes that were started.
+        """
+        self._alive = alive
+        self._before = {name: os.environ.get(name) for name in env or {}}
+        os.environ.update(env or {})
+        self._context = Context()
+        rclpy.init(args=[], context=self._context)
+        self.node = Node("supervisor", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.reports: dict[str, list[Item]] = {}
+        self.gate: dict[str, str] = {}
+        self.policy: dict[str, str] = {}
+        self.policy_message = ""
+        self.episode: dict[str, str] = {}
+        self._ready_ns = 0
+        self._log: EpisodeLog | None = None
+        self._clients: dict[str, Any] = {}
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        create = self.node.create_subscription
+        for name in ("gate_node", "policy_node"):
+            create(String, f"/{name}/activation", self._on_report, latched())
+        create(DiagnosticStatus, "/gate_node/state", self._on_gate, latched())
+        create(DiagnosticStatus, "/policy_node/state", self._on_policy, latched())
+        create(DiagnosticStatus, "/sim_arm/episode", self._on_episode, latched())
+        create(JointState, "/gate_node/commanded", self._on_commanded, streaming(10))
+        create(JointState, "/policy_node/action", self._on_action, streaming(1000))
+        create(Float64MultiArray, "/sim_arm/latency", self._on_latency, streaming(1000))
+
+    # -- waiting -------------------------------------------------------------------------------
+
+    def spin_until(self, condition: Callable[[], Any], timeout_s: float, what: str) -> None:
+        """Run callbacks until the condition holds.
+
+        Raises:
+            OperationError: it does not in time, or a process died.
+        """
+        end = time.monotonic() + timeout_s
+        while not condition():
+            dead = self._alive()
+            if dead:
+                raise OperationError(f"while waiting for {what}: {'; '.join(dead)}")
+            if time.monotonic() > end:
+                raise OperationError(f"no {what} within {timeout_s:g} s")
+            self._executor.spin_once(0.02)
+
+    def call(self, kind: Any, name: str, request: Any, timeout_s: float = START_S) -> Any:
+        """Call a service and return its response.
+
+        Raises:
+            OperationError: no service or no answer in time.
+        """
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        self.spin_until(client.service_is_ready, timeout_s, f"service {name}")
+        future = client.call_async(request)
+        self.spin_until(future.done, timeout_s, f"answer of {name}")
+        return future.result()
+
+    # -- lifecycle -----------------------------------------------------------------------------
+
+    def transition(self, node: str, label: str) -> bool:
+        """Ask a lifecycle node for a transition; return whether it took place."""
+        request = ChangeState.Request()
+        request.transition.label = label
+        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+
+    def configure(self) -> None:
+        """Configure gate and policy.
+
+        Raises:
+            OperationError: a node refuses; its log says why.
+        """
+        for node in ("gate_node", "policy_node"):
+            if not self.transition(node, "configure"):
+                raise OperationError(f"{node} was not configured; its log says why")
+
+    def activate(self, node: str, timeout_s: float = START_S) -> None:
+        """Activate a node, again and again while its report is red.
+
+        Raises:
+            OperationError: it is still red when the time is up; names the first red item.
+        """
+        end = time.monotonic() + timeout_s
+        while not self.transition(node, "activate"):
+            if time.monotonic() > end:
+                red = activation.problems(self.reports.get(node, []))
+                raise OperationError(f"{node} was not activated: {'; '.join(red) or 'no report'}")
+            pause = time.monotonic() + 0.25
+            self.spin_until(lambda: time.monotonic() > pause, 5.0, "time")  # noqa: B023
+
+    def report(self) -> dict[str, Any]:
+        """Return the activation reports of both nodes as plain data."""
+        items = [
+            {"name": f"{node}: {item.name}"} | {k: v for k, v in vars(item).items() if k != "name"}
+            for node, report in sorted(self.reports.items())
+            for item in report
+        ]
+        return {"ok": all(item["ok"] for item in items) and bool(items), "items": items}
+
+    # -- episodes ------------------------------------------------------------------------------
+
+    def reset_arm(self, seed: int) -> int:
+        """Begin an episode of the simulated arm; return the stamp of its first observation [ns]."""
+        value = Parameter("episode_seed", Parameter.Type.INTEGER, seed).to_parameter_msg()
+        request = SetParameters.Request(parameters=[value])
+        answer = self.call(SetParameters, "/sim_arm/set_parameters", request)
+        if not answer.results[0].successful:
+            raise OperationError(f"episode_seed: {answer.results[0].reason}")
+        message = str(self.call(Trigger, "/sim_arm/reset", Trigger.Request()).message)
+        return int(message.partition("=")[2])
+
+    def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
+        """Run one episode from reset to its end; the policy is inactive before and after."""
+        log = EpisodeLog(seed=seed)
+        stamp = self.reset_arm(seed)
+        if self.gate.get("state") == "FAULT":
+            self.call(Trigger, "/gate_node/reset", Trigger.Request())
+        self.spin_until(lambda: self._ready_ns >= stamp, START_S, "gate that is ready")
+        before = dict(self.gate)
+        self._log, self.policy, self.policy_message = log, {}, ""
+        self.activate("policy_node")
+        end = time.monotonic() + longest_s
+
+        def over() -> bool:
+            mine = self.episode.get("seed") == str(seed) and self.episode.get("done") == "True"
+            stopped = self.policy.get("phase") == "STOPPED"
+            return mine or stopped or time.monotonic() > end
+
+        self.spin_until(over, longest_s + 5.0, "end of the episode")
+        if self.episode.get("done") != "True":
+            log.reason = self.policy_message or f"no end within {longest_s:g} s"
+        log.success = self.episode.get("success") == "True"
+        log.steps = int(self.episode.get("steps", "0"))
+        self.transition("policy_node", "deactivate")
+        self.spin_until(
+            lambda: self.gate.get("state") != "ACTIVE", 5.0, "gate that holds after the episode"
+        )
+        self._log = None
+        for name in ("missed", "slowed", "refused"):
+            setattr(log, name, int(self.gate.get(name, "0")) - int(before.get(name, "0")))
+        return log
+
+    # -- callbacks -----------------------------------------------------------------------------
+
+    def _on_report(self, message: String) -> None:
+        node, items = activation.from_json(message.data)
+        self.reports[node] = items
+
+    def _on_gate(self, message: DiagnosticStatus) -> None:
+        self.gate = status_values(message) | {"reason": message.message}
+
+    def _on_policy(self, message: DiagnosticStatus) -> None:
+        self.policy, self.policy_message = status_values(message), message.message
+
+    def _on_episode(self, message: DiagnosticStatus) -> None:
+        self.episode = status_values(message)
+
+    def _on_commanded(self, message: JointState) -> None:
+        self._ready_ns = to_ns(message.header.stamp)
+
+    def _on_action(self, message: JointState) -> None:
+        if self._log is None:
+            return
+        _, tick = parse_tag(message.header.frame_id)
+        action = np.asarray(message.position, dtype=np.float32)
+        actions = self._log.actions
+        while actions and len(actions) < tick:
+            actions.append(actions[-1])
+        actions.append(action)
+
+    def _on_latency(self, message: Float64MultiArray) -> None:
+        if self._log is not None:
+            self._log.latency_s.append(float(message.data[1]))
+
+    # -- end -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave the domain."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self._context)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def __enter__(self) -> Supervisor:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the domain."""
+        self.close()

@@ -1,0 +1,175 @@
+"""Episodes of a bundle through ROS 2 nodes: policy, gate and simulated arm, a process each.
+
+The nodes get a ROS domain of their own on this machine only, so that an evaluation never reaches
+a robot. In lock step the arm waits for every command, and episodes pair with those in process;
+in real time all three keep their own time.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.contract import Contract
+from sim2arm.policies.verify import load_contract
+from sim2arm_ros.dds import RosImportError, install
+from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
+
+from .errors import UserError
+from .evaluation import Episodes
+
+if TYPE_CHECKING:
+    from sim2arm_ros.supervisor import EpisodeLog
+
+_EXTRA_S = 5.0
+_LOCK_STEP_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RosEpisodes:
+    """What happened through the nodes."""
+
+    episodes: Episodes
+    latency_ms: NDArray[np.float64]
+    """Per command, from the observation to its arrival at the arm [ms]; empty in lock step."""
+    missed: int
+    """Control periods without a request."""
+    reasons: tuple[str, ...]
+    """Per episode why it ended early, empty if it ran to its end."""
+    activation: Mapping[str, Any]
+    """The activation report: ok, bundle, robot, items."""
+    wall_s: float
+    """Time of all episodes, without the start of the processes [s]."""
+
+
+def run_through_ros(
+    bundle: Path,
+    task: str,
+    seeds: Sequence[int],
+    *,
+    real_time: bool,
+    folder: Path,
+    longest_steps: int = 256,
+    progress: Callable[[int], None] | None = None,
+) -> RosEpisodes:
+    """Run one episode per seed through policy_node, gate_node and sim_arm_node.
+
+    Args:
+        bundle: policy bundle.
+        task: name of the task, or path of a YAML file with its settings (`task_file`).
+        seeds: of the episodes.
+        real_time: keep time with the steady clock instead of waiting for each other.
+        folder: where the nodes' logs go.
+        longest_steps: control steps of the longest episode.
+        progress: called with the number of episodes done.
+
+    Raises:
+        UserError: no rclpy here, a bundle that is not as exported, or nodes that do not come up.
+    """
+    try:
+        install()
+    except RosImportError as error:
+        raise UserError(str(error)) from error
+    from sim2arm_ros.supervisor import OperationError, Supervisor
+
+    contract = load_contract(bundle)
+    lock_step, env = not real_time, private_domain()
+    nodes = [
+        simulated_arm(task, contract.robot, contract.control_hz, lock_step=lock_step),
+        *policy_graph(bundle, graph=None, lock_step=lock_step),
+    ]
+    longest_s = _LOCK_STEP_S if lock_step else longest_steps * contract.period + _EXTRA_S
+    logs: list[EpisodeLog] = []
+    try:
+        with (
+            Launch(nodes, log_folder=folder, env=env) as launch,
+            Supervisor(alive=launch.dead, env=env) as supervisor,
+        ):
+            supervisor.configure()
+            supervisor.activate("gate_node")
+            started = time.monotonic()
+            for seed in seeds:
+                logs.append(supervisor.run_episode(seed, longest_s))
+                if progress is not None:
+                    progress(len(logs))
+            wall = time.monotonic() - started
+            report = supervisor.report() | {"bundle": str(bundle), "robot": contract.robot}
+    except OperationError as error:
+        raise UserError(f"{error}; logs are in {folder}") from error
+    return _collect(logs, contract, report, wall)
+
+
+def _collect(
+    logs: "Sequence[EpisodeLog]", contract: Contract, report: Mapping[str, Any], wall: float
+) -> RosEpisodes:
+    width = contract.action.dim
+    actions = [
+        np.array(log.actions[: log.steps or None], dtype=np.float32).reshape(-1, width)
+        for log in logs
+    ]
+    latency = [1e3 * value for log in logs for value in log.latency_s]
+    return RosEpisodes(
+        episodes=Episodes(
+            seeds=tuple(log.seed for log in logs),
+            success=np.array([log.success for log in logs], dtype=bool),
+            steps=np.array([log.steps for log in logs], dtype=np.int64),
+            slowed=sum(log.slowed for log in logs),
+            refused=sum(log.refused for log in logs),
+            ticks=sum(len(log.actions) for log in logs),
+            actions=tuple(actions),
+        ),
+        latency_ms=np.array(latency, dtype=np.float64),
+        missed=sum(log.missed for log in logs),
+        reasons=tuple(log.reason for log in logs),
+        activation=report,
+        wall_s=wall,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairing:
+    """The same seeds in process and through ROS."""
+
+    same: int
+    """Pairs with the same outcome."""
+    pairs: int
+    action_difference: float
+    """Largest difference of an action, in units of the action range, over the common steps."""
+    discordant: tuple[str, ...]
+    """One line per pair that differs."""
+
+
+def pair(inside: Episodes, outside: RosEpisodes, contract: Contract) -> Pairing:
+    """Compare episodes of the same seeds in process with those through ROS.
+
+    Raises:
+        ValueError: the seeds differ.
+    """
+    through = outside.episodes
+    if inside.seeds[: len(through.seeds)] != through.seeds:
+        raise ValueError("the seeds in process must begin with those through ROS")
+    span = np.asarray(contract.action.high) - np.asarray(contract.action.low)
+    worst = 0.0
+    lines: list[str] = []
+    for i, seed in enumerate(through.seeds):
+        a, b = inside.actions[i], through.actions[i]
+        n = min(len(a), len(b))
+        if n:
+            worst = max(worst, float(np.max(np.abs(a[:n] - b[:n]) / span)))
+        if inside.success[i] != through.success[i]:
+            words = {True: "success", False: "failure"}
+            lines.append(
+                f"seed {seed}: {words[bool(inside.success[i])]} in process, "
+                f"{words[bool(through.success[i])]} through ROS after {through.steps[i]} steps"
+                + (f": {outside.reasons[i]}" if outside.reasons[i] else "")
+            )
+    return Pairing(
+        same=len(through.seeds) - len(lines),
+        pairs=len(through.seeds),
+        action_difference=worst,
+        discordant=tuple(lines),
+    )
