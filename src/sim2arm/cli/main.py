@@ -11,6 +11,7 @@ from .extras import missing_extra
 # verb: (help line, module). The module has `main(argv) -> int` and is imported when it is used.
 # A verb may have two words.
 VERBS: dict[str, tuple[str, str]] = {
+    "demo": ("Train, export, run through ROS 2 nodes, report: all of it.", "sim2arm.cli.demo"),
     "bench": ("Measure: run benchmarks/NAME.py of a checkout.", "sim2arm.cli.bench"),
     "train": ("Learn a policy in simulation.", "sim2arm.cli.train"),
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),

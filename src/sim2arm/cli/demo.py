@@ -1,0 +1,292 @@
+"""`sim2arm demo`: train, export, evaluate, run through ROS 2 nodes, film, report. Resumable."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.plain import to_plain
+from sim2arm.policies.bundle import MANIFEST
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.tasks.base import Task
+
+from .demo_page import write_page
+from .demo_summary import Outcome, format_summary, rows_of, summarise, write_summary
+from .errors import UserError
+from .eval import FIRST_SEED
+from .evaluation import blind, of_bundle
+from .experiments import EXPERIMENTS, TrainCfg
+from .export import ExportCfg, export
+from .measured import Measured, measure_in_process, read_measured, write_measured
+from .parse import parse, unknown
+from .progress import Progress
+from .runs import CHECKPOINT, CONFIG, METRICS, build_task, read_config
+from .stages import Results, Stages, hash_file
+from .table import write_results
+from .train import FREE, train
+from .video import film_episodes, save_png
+
+STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
+IN_PROCESS, BLIND, LOCK_STEP, REAL_TIME = "in process", "blind", "ROS lock step", "ROS real time"
+FRESH = (CONFIG, METRICS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL, "ros-lock-step",
+         "ros-real-time", "summary.json", "report.html")  # fmt: skip
+"""What `--fresh` removes from the folder."""
+FILMED = 3
+"""Episodes of the film: the first seeds."""
+TOGETHER = 50
+"""Episodes in process that run together; outcomes do not depend on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCfg:
+    """Train a policy, export it, run it through ROS 2 nodes, and report. A second call goes on."""
+
+    experiment: str = "peg-insertion-ppo"
+    """What to train; `sim2arm list experiments` shows all."""
+    episodes: int = 500
+    """Episodes in process."""
+    ros_episodes: int = 50
+    """Of these, how many also run through ROS nodes in lock step; 0 leaves it out."""
+    real_time_episodes: int = 20
+    """Of these, how many also run through ROS nodes in real time; 0 leaves it out."""
+    iterations: int | None = None
+    """Most training iterations; those of the experiment by default."""
+    out: Path = Path("runs/demo")
+    """Folder of the run."""
+    fresh: bool = False
+    """Start over instead of going on."""
+    json: Path | None = None
+    """Also write the measured rows there, as `bench` and `eval` do."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    cfg = parse(DemoCfg, argv, "sim2arm demo")
+    _check(cfg)
+    try:
+        demo(cfg)
+    except KeyboardInterrupt:
+        again = shlex.join(["sim2arm", "demo", *(word for word in argv if word != "--fresh")])
+        raise KeyboardInterrupt(f"{cfg.out} keeps what is done; go on with: {again}") from None
+    return 0
+
+
+def _check(cfg: DemoCfg) -> None:
+    if cfg.experiment not in EXPERIMENTS:
+        raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
+    if cfg.episodes < 1:
+        raise UserError(f"--episodes must be 1 or more, got {cfg.episodes}")
+    for option, value in (
+        ("--ros-episodes", cfg.ros_episodes),
+        ("--real-time-episodes", cfg.real_time_episodes),
+    ):
+        if not 0 <= value <= cfg.episodes:
+            raise UserError(f"{option} must lie in 0 to --episodes ({cfg.episodes}), got {value}")
+
+
+def demo(cfg: DemoCfg) -> dict[str, Any]:
+    """Do every stage that is not done, write summary and report; return the summary.
+
+    Raises:
+        UserError: the folder holds another run.
+        KeyboardInterrupt: Ctrl-C; what is done is kept.
+    """
+    if cfg.fresh:
+        _clear(cfg.out)
+    training = _training(cfg)
+    _check_folder(cfg.out, cfg.experiment, training)
+    task = build_task(training)
+    steered = any(spec.name == "socket_pose" for spec in task.goals)
+    total = 4 + steered + (cfg.ros_episodes > 0) + (cfg.real_time_episodes > 0)
+    stages = Stages(cfg.out / STAGES, total)
+    _train(stages, cfg, training)
+    exported = _export(stages, cfg)
+    contract = OnnxPolicy(cfg.out / BUNDLE).contract
+    process = _in_process(stages, cfg, IN_PROCESS, task, contract)
+    driven = _in_process(stages, cfg, BLIND, task, contract) if steered else None
+    lock_step = _through_ros(stages, cfg, LOCK_STEP, task) if cfg.ros_episodes else None
+    real_time = _through_ros(stages, cfg, REAL_TIME, task) if cfg.real_time_episodes else None
+    film = _film(stages, cfg, task)
+    outcome = Outcome(
+        folder=cfg.out,
+        experiment=cfg.experiment,
+        target=training.target_success,
+        contract=contract,
+        exported=exported,
+        process=process,
+        blind=driven,
+        lock_step=lock_step,
+        real_time=real_time,
+        film=film,
+        seconds=stages.seconds,
+        commit_train=stages.entries["train"].commit,
+    )
+    summary = summarise(outcome)
+    write_summary(cfg.out, summary)
+    page = write_page(outcome, summary, cfg.out / FILM)
+    if cfg.json is not None:
+        write_results(cfg.json, "demo", rows_of(summary))
+    print(f"\n{format_summary(summary)}\n\nreport: {page}", flush=True)
+    return summary
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a demo writes, and nothing else."""
+    for name in FRESH:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _training(cfg: DemoCfg) -> TrainCfg:
+    default = EXPERIMENTS[cfg.experiment][1]
+    iterations = default.iterations if cfg.iterations is None else cfg.iterations
+    return replace(default, out=cfg.out, iterations=iterations)
+
+
+def _check_folder(folder: Path, experiment: str, training: TrainCfg) -> None:
+    """See that a run in the folder is one that this training can go on with."""
+    if not (folder / CONFIG).is_file():
+        return
+    before, old, _ = read_config(folder)
+    if before != experiment:
+        other = f"of {before}"
+    else:
+        was, now = (to_plain(replace(each, **FREE)) for each in (old, training))
+        changed = [name for name in now if was[name] != now[name]]
+        if not changed:
+            return
+        other = f"with another {', '.join(changed)}"
+    raise UserError(
+        f"{folder} holds a run {other}: start over with --fresh, or choose another --out"
+    )
+
+
+def _train(stages: Stages, cfg: DemoCfg, training: TrainCfg) -> None:
+    def work() -> Results:
+        resume = (cfg.out / CONFIG).is_file()
+        train(cfg.experiment, replace(training, resume=resume))
+        return {}
+
+    settings = to_plain(replace(training, out=None, resume=False))
+    inputs = {"experiment": cfg.experiment, "settings": settings}
+    outputs = [cfg.out / CHECKPOINT, cfg.out / METRICS]
+    stages.run("train", inputs, work, outputs=outputs, goes_on=True)
+
+
+def _export(stages: Stages, cfg: DemoCfg) -> Results:
+    def work() -> Results:
+        report = export(ExportCfg(run=cfg.out, out=cfg.out / BUNDLE, overwrite=True))
+        return {
+            "parity_max_abs": report.parity_max_abs,
+            "parity_steps": report.parity_steps,
+            "onnx_bytes": report.onnx_bytes,
+        }
+
+    inputs = {"checkpoint": hash_file(cfg.out / CHECKPOINT), "commit": stages.commit}
+    return stages.run("export", inputs, work, outputs=[cfg.out / BUNDLE / MANIFEST])
+
+
+def _inputs(stages: Stages, cfg: DemoCfg, episodes: int) -> Results:
+    """Return what every stage after the export depends on."""
+    manifest = hash_file(cfg.out / BUNDLE / MANIFEST)
+    return {"bundle": manifest, "first": FIRST_SEED, "episodes": episodes, "commit": stages.commit}
+
+
+def _in_process(
+    stages: Stages, cfg: DemoCfg, name: str, task: Task, contract: Contract
+) -> Measured:
+    path = cfg.out / MEASURED / f"{name.replace(' ', '-')}.safetensors"
+    seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
+    together = min(TOGETHER, cfg.episodes)
+
+    def work() -> Results:
+        if name == BLIND:
+            measured = measure_in_process(
+                task, contract, blind(contract), seeds, num_arms=together, label=name
+            )
+        else:
+            policy = OnnxPolicy(cfg.out / BUNDLE, num_envs=together)
+            measured = measure_in_process(
+                task,
+                contract,
+                of_bundle(policy),
+                seeds,
+                num_arms=together,
+                label=name,
+                begin=policy.reset,
+            )
+        write_measured(path, measured)
+        return {}
+
+    stages.run(name, _inputs(stages, cfg, cfg.episodes), work, outputs=[path])
+    return read_measured(path)
+
+
+def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measured:
+    real_time = name == REAL_TIME
+    episodes = cfg.real_time_episodes if real_time else cfg.ros_episodes
+    folder = cfg.out / name.lower().replace(" ", "-")
+    path = cfg.out / MEASURED / f"{folder.name}.safetensors"
+
+    def work() -> Results:
+        from .ros_evaluation import run_through_ros  # the only stage that needs the extra `dds`
+
+        seeds = range(FIRST_SEED, FIRST_SEED + episodes)
+        with Progress(name, episodes, "episodes") as progress:
+            found = run_through_ros(
+                cfg.out / BUNDLE,
+                task,
+                seeds,
+                real_time=real_time,
+                folder=folder,
+                progress=progress.update,
+            )
+        measured = Measured(
+            episodes=found.episodes,
+            latency_ms=found.latency_ms,
+            missed=found.missed,
+            activation=found.activation,
+            reasons=found.reasons,
+        )
+        write_measured(path, measured)
+        return {}
+
+    stages.run(name, _inputs(stages, cfg, episodes), work, outputs=[path])
+    return read_measured(path)
+
+
+def _film(stages: Stages, cfg: DemoCfg, task: Task) -> Results:
+    episodes = min(FILMED, cfg.episodes)
+
+    def work() -> Results:
+        policy = OnnxPolicy(cfg.out / BUNDLE)
+        seeds = range(FIRST_SEED, FIRST_SEED + episodes)
+        with Progress("film", unit="control steps") as progress:
+            film = film_episodes(
+                task,
+                policy.contract,
+                of_bundle(policy),
+                seeds,
+                cfg.out / FILM,
+                begin=policy.reset,
+                progress=progress.update,
+            )
+        save_png(cfg.out / STILL, film.still)
+        return {
+            "seeds": list(film.episodes.seeds),
+            "success": film.episodes.success.tolist(),
+            "steps": film.episodes.steps.tolist(),
+            "frames": film.frames,
+            "renderer": film.renderer,
+            "size": [film.width, film.height],
+        }
+
+    return stages.run("film", _inputs(stages, cfg, episodes), work, outputs=[cfg.out / FILM])
