@@ -19,7 +19,7 @@ from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
 
 from .draws import SeededDraws
 from .tasks.base import Task
-from .tasks.table import TASKS
+from .tasks.table import make_task
 from .worlds.mujoco import MujocoWorld
 
 SUBSTEPS = {60.0: 8, 100.0: 5}
@@ -170,15 +170,3 @@ class SimulatedArm:
     def time(self) -> float:
         """Simulated time since the reset [s]."""
         return self.ticks * self.period
-
-
-def make_task(name: str, robot: str) -> Task:
-    """Return a task with its default configuration.
-
-    Raises:
-        ValueError: the task or the robot is not known.
-    """
-    if name not in TASKS:
-        raise ValueError(f"task {name!r} is not known. Known: {sorted(TASKS)}")
-    cfg, build = TASKS[name]
-    return build(cfg, ROBOTS[robot])

@@ -56,14 +56,20 @@ def policy_graph(
 
 
 def simulated_arm(
-    task: str, robot: str, control_hz: float, *, lock_step: bool, seed: int = 0
+    task: str,
+    robot: str,
+    control_hz: float,
+    *,
+    lock_step: bool,
+    seed: int = 0,
+    settings: Path | None = None,
 ) -> NodeProcess:
-    """Return the simulated arm in place of the hardware."""
+    """Return the simulated arm in place of the hardware; `settings` is a YAML file of the task."""
     return NodeProcess(
         executable="sim_arm_node",
         parameters={
             "task": task, "robot": robot, "control_hz": control_hz, "lock_step": lock_step,
-            "episode_seed": seed,
+            "episode_seed": seed, "task_settings": str(settings.resolve()) if settings else "",
         },
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.tasks.table import make_task
 
 from .convert import (
     joint_state_message,
@@ -63,6 +65,7 @@ class SimArmNode(Node):
         """
         super().__init__("sim_arm")
         self.declare_parameter("task", "peg-insertion")
+        self.declare_parameter("task_settings", "")
         self.declare_parameter("robot", "fr3")
         self.declare_parameter("control_hz", 60.0)
         self.declare_parameter("lock_step", False)
@@ -70,9 +73,8 @@ class SimArmNode(Node):
         self.declare_parameter("substeps_per_state", 2)
         value = {name: self.get_parameter(name).value for name in ("task", "robot", "control_hz")}
         self.lock_step = bool(self.get_parameter("lock_step").value)
-        self.arm = SimulatedArm(
-            str(value["task"]), str(value["robot"]), control_hz=float(value["control_hz"])
-        )
+        task = make_task(str(value["task"]), str(value["robot"]), self._settings())
+        self.arm = SimulatedArm(task, str(value["robot"]), control_hz=float(value["control_hz"]))
         self.names = list(self.arm.robot.chain.joint_names)
         self._stride = self.arm.substeps
         if not self.lock_step:
@@ -93,6 +95,14 @@ class SimArmNode(Node):
         period = _AGAIN_S if self.lock_step else self._stride * self._substep_ns / 1e9
         self._start_steady, self._start_done = time.monotonic_ns(), self._substeps_done
         self.create_timer(period, self.on_timer, clock=STEADY)
+
+    def _settings(self) -> str:
+        """Return the text of the YAML file with the task's settings, empty without one."""
+        path = str(self.get_parameter("task_settings").value)
+        try:
+            return Path(path).read_text(encoding="utf-8") if path else ""
+        except OSError as error:
+            raise ValueError(f"task_settings: {path}: {error.strerror}") from error
 
     def _open_topics(self) -> None:
         self._clock_topic = self.create_publisher(Clock, "/clock", streaming(10))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import mujoco
 import torch
@@ -18,6 +18,11 @@ from sim2arm.sim.worlds.base import World
 
 class Task(Protocol):
     """One task of an arm; the conformance suite of `tests/sim/test_tasks.py` runs on each."""
+
+    @property
+    def cfg(self) -> Any:
+        """The configuration it was built with, a frozen dataclass."""
+        ...
 
     @property
     def actor(self) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """The tasks we know, one line each."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from sim2arm.core.robots import Robot
+from sim2arm.core import plain
+from sim2arm.core.robots import ROBOTS, Robot
 
 from .base import Task
 from .peg_insertion import PegInsertion, PegInsertionCfg
@@ -16,3 +19,39 @@ TASKS: dict[str, tuple[Any, Callable[[Any, Robot], Task]]] = {
     "peg-insertion": (PegInsertionCfg(), PegInsertion),
 }
 """Name -> default configuration, constructor."""
+
+
+def make_task(name: str, robot: str, settings: str = "") -> Task:
+    """Return a task by name.
+
+    Args:
+        name: one of `TASKS`.
+        robot: one of `ROBOTS`.
+        settings: its configuration as YAML, as `describe_task` gives it; the defaults if empty.
+
+    Raises:
+        ValueError: the task or the robot is not known, or the settings do not fit the task.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task {name!r} is not known. Known: {sorted(TASKS)}")
+    if robot not in ROBOTS:
+        raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
+    cfg, build = TASKS[name]
+    if settings:
+        cfg = plain.from_plain(type(cfg), plain.load_yaml(settings, "task settings"))
+    return build(cfg, ROBOTS[robot])
+
+
+def build_task(cfg: Any, robot: Robot) -> Task:
+    """Return the task of a configuration."""
+    return TASKS[_name_of(cfg)][1](cfg, robot)
+
+
+def describe_task(task: Task) -> tuple[str, str]:
+    """Return name and settings of a task, from which `make_task` builds its like."""
+    cfg: Any = task.cfg
+    return _name_of(cfg), plain.dump_yaml(plain.to_plain(cfg))
+
+
+def _name_of(cfg: Any) -> str:
+    return next(name for name, (default, _) in TASKS.items() if type(default) is type(cfg))

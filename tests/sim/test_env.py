@@ -11,11 +11,11 @@ import torch
 from sim2arm.core.contract import Contract, Provenance
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.robots import FR3, ROBOTS
-from sim2arm.sim.arm import SimulatedArm, make_task
+from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
-from sim2arm.sim.tasks.table import TASKS
+from sim2arm.sim.tasks.table import TASKS, describe_task, make_task
 from sim2arm_ros.gate import Gate, GateCfg
 
 
@@ -122,6 +122,14 @@ def test_tasks_run_on_every_robot(robot: str) -> None:
     env.reset()
     reward = env.step(torch.zeros(2, 6))[1]
     assert torch.isfinite(reward).all()
+
+
+def test_settings_travel_as_text() -> None:
+    task = PegInsertion(PegInsertionCfg(clearance=0.0005, socket_noise=0.005), FR3)
+    name, settings = describe_task(task)
+    assert make_task(name, "fr3", settings).cfg == task.cfg
+    with pytest.raises(ValueError, match="clearence: unknown key"):
+        make_task(name, "fr3", settings.replace("clearance", "clearence"))
 
 
 def test_bad_settings_are_refused() -> None:

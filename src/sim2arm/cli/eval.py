@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 from tyro.conf import Positional, arg
 
+from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.base import Task
@@ -16,6 +18,8 @@ from .evaluation import Episodes, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS
 from .intervals import clopper_pearson
 from .parse import parse
+from .progress import Progress
+from .ros_evaluation import pair, run_through_ros
 from .runs import CONFIG, build_task, read_config
 from .table import Row, format_results, write_results
 
@@ -33,6 +37,12 @@ class EvalCfg:
     """Episodes, one seed each."""
     num_arms: int = 50
     """Episodes that run together."""
+    through: Literal["process", "ros"] = "process"
+    """process: this process alone; ros: also through policy, gate and simulated-arm nodes."""
+    real_time: bool = False
+    """Through ROS: every node keeps its own time; without it the arm waits for commands."""
+    ros_episodes: int = 50
+    """Episodes through ROS, with the first seeds of those in process."""
     open_loop: bool = True
     """Also drive blind to the noisy pose, for comparison (peg-insertion)."""
     json: Path | None = None
@@ -42,8 +52,10 @@ class EvalCfg:
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run."""
     cfg = parse(EvalCfg, argv, "sim2arm eval")
-    if cfg.episodes < 1 or cfg.num_arms < 1:
-        raise UserError("--episodes and --num-arms must be 1 or more")
+    if min(cfg.episodes, cfg.num_arms, cfg.ros_episodes) < 1:
+        raise UserError("--episodes, --num-arms and --ros-episodes must be 1 or more")
+    if cfg.real_time and cfg.through != "ros":
+        raise UserError("--real-time needs --through ros")
     rows = evaluate(cfg)
     print(format_results(rows))
     if cfg.json is not None:
@@ -81,9 +93,44 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
         task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset
     )
     rows = success_rows("in process", result)
+    if cfg.through == "ros":
+        rows += ros_rows(cfg, bundle, task, result, contract)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
         driven = run_episodes(task, contract, blind(contract), seeds, num_arms=cfg.num_arms)
         rows += success_rows("blind", driven)
+    return rows
+
+
+def ros_rows(
+    cfg: EvalCfg, bundle: Path, task: Task, inside: Episodes, contract: Contract
+) -> list[Row]:
+    """Run the first seeds through ROS nodes; print the pairs that differ, return the figures."""
+    seeds = inside.seeds[: cfg.ros_episodes]
+    case = "ROS, real time" if cfg.real_time else "ROS, lock step"
+    with Progress(case, len(seeds), "episodes") as progress:
+        outside = run_through_ros(
+            bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / "ros-logs",
+            progress=progress.update,
+        )  # fmt: skip
+    pairing = pair(inside, outside, contract)
+    for line in pairing.discordant:
+        print(line)
+    rows = success_rows(case, outside.episodes)
+    rows += [
+        Row(case=case, metric="same outcome as in process", value=pairing.same,
+            baseline="pairs", baseline_value=pairing.pairs),
+        Row(case=case, metric="missed periods", value=outside.missed),
+    ]  # fmt: skip
+    if not cfg.real_time:
+        difference = pairing.action_difference
+        rows.append(
+            Row(case=case, metric="largest difference of an action", value=difference, unit="range")
+        )
+    for metric, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        if len(outside.latency_ms):
+            value = float(np.quantile(outside.latency_ms, share))
+            name = f"observation to command, {metric}"
+            rows.append(Row(case=case, metric=name, value=value, unit="ms"))
     return rows
 
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.policies.verify import load_contract
+from sim2arm.sim.tasks.base import Task
+from sim2arm.sim.tasks.table import describe_task
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
 
-from .errors import UserError
+from .errors import UserError, user_input
 from .evaluation import Episodes
 
 if TYPE_CHECKING:
@@ -48,23 +50,21 @@ class RosEpisodes:
 
 def run_through_ros(
     bundle: Path,
-    task: str,
+    task: Task,
     seeds: Sequence[int],
     *,
     real_time: bool,
     folder: Path,
-    longest_steps: int = 256,
     progress: Callable[[int], None] | None = None,
 ) -> RosEpisodes:
     """Run one episode per seed through policy_node, gate_node and sim_arm_node.
 
     Args:
         bundle: policy bundle.
-        task: name of the task, or path of a YAML file with its settings (`task_file`).
+        task: the task, on the contract's robot; the arm builds its like from its settings.
         seeds: of the episodes.
         real_time: keep time with the steady clock instead of waiting for each other.
-        folder: where the nodes' logs go.
-        longest_steps: control steps of the longest episode.
+        folder: where the nodes' logs and the task's settings go.
         progress: called with the number of episodes done.
 
     Raises:
@@ -76,13 +76,20 @@ def run_through_ros(
         raise UserError(str(error)) from error
     from sim2arm_ros.supervisor import OperationError, Supervisor
 
-    contract = load_contract(bundle)
+    with user_input("bundle"):
+        contract = load_contract(bundle)
+    name, text = describe_task(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "task.yaml"
+    settings.write_text(text, encoding="utf-8")
     lock_step, env = not real_time, private_domain()
     nodes = [
-        simulated_arm(task, contract.robot, contract.control_hz, lock_step=lock_step),
+        simulated_arm(
+            name, contract.robot, contract.control_hz, lock_step=lock_step, settings=settings
+        ),
         *policy_graph(bundle, graph=None, lock_step=lock_step),
     ]
-    longest_s = _LOCK_STEP_S if lock_step else longest_steps * contract.period + _EXTRA_S
+    longest_s = _LOCK_STEP_S if lock_step else task.cfg.max_steps * contract.period + _EXTRA_S
     logs: list[EpisodeLog] = []
     try:
         with (

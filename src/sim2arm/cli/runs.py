@@ -17,9 +17,8 @@ from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.checkpoint import load_checkpoint
 from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.sim.env import Env
+from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
-from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
-from sim2arm.sim.tasks.reach import Reach
 
 from .errors import UserError
 from .experiments import EXPERIMENTS, TrainCfg
@@ -36,10 +35,7 @@ def build_task(cfg: TrainCfg) -> Task:
     """
     if cfg.robot not in ROBOTS:
         raise UserError(f"robot {cfg.robot!r} is not known. Known: {sorted(ROBOTS)}")
-    robot = ROBOTS[cfg.robot]
-    if isinstance(cfg.task, PegInsertionCfg):
-        return PegInsertion(cfg.task, robot)
-    return Reach(cfg.task, robot)
+    return table.build_task(cfg.task, ROBOTS[cfg.robot])
 
 
 def build_env(cfg: TrainCfg, num_envs: int) -> Env:
