@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.robots import Robot
-from sim2arm.core.trajectory import cubic
 
 from .arm import SUBSTEPS
 from .draws import Draws, SeededDraws, StreamDraws
@@ -65,10 +64,10 @@ class Env:
         names = self.world.actuators
         first = names.index(robot.chain.joint_names[0])
         self._columns = slice(first, first + len(robot.chain.joint_names))
-        self._times = (np.arange(1, substeps + 1) * (self.period / substeps))[None, :, None]
+        self._times = (np.arange(1, substeps + 1) * (self.period / substeps))[:, None, None]
         self._ctrl = torch.zeros((num_envs, substeps, len(names)), dtype=torch.float64)
         self._ctrl[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
-        self._lead = np.asarray(robot.kd) / np.asarray(robot.kp)
+        self._lead = (np.asarray(robot.kd) / np.asarray(robot.kp))[:, None]
         home = np.tile(np.asarray(robot.home), (num_envs, 1))
         self.controller = EeDelta(robot, self.period, controller or EeDeltaCfg(), home)
         self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
@@ -115,10 +114,16 @@ class Env:
         """Run command path and physics for one control period, without rewards or resets."""
         control = self.controller
         control.step(action.numpy(), self._tool.pose.numpy())
-        start = (control.q_start, control.dq_start, control.ddq_start, control.jerk)
-        q0, dq0, ddq0, jerk = (value[:, None] for value in start)
-        q, dq, _ = cubic(q0, dq0, ddq0, jerk, self._times)  # (N, S, n)
-        self._ctrl.numpy()[:, :, self._columns] = q + self._lead * dq
+        # The worlds on the last axis: (n, N), and (S, n, N) for the substeps.
+        q, dq, ddq, jerk = (
+            value.T
+            for value in (control.q_start, control.dq_start, control.ddq_start, control.jerk)
+        )
+        # q + lead dq along the cubic, by powers of the time
+        lead, t = self._lead, self._times
+        a, b, c = q + lead * dq, dq + lead * ddq, 0.5 * (ddq + lead * jerk)
+        path = a + t * (b + t * (c + t * (jerk / 6.0)))
+        self._ctrl.numpy()[:, :, self._columns] = np.moveaxis(path, -1, 0)
         self.world.step(self._ctrl)
 
     def desynchronise(self) -> None:

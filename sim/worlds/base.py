@@ -6,7 +6,7 @@ copies, one per control step, which nobody overwrites.
 
 What is current when: after `step`, poses, twists and Jacobians belong to the new state, and
 forces are those that acted during the last physics substep. After `reset` or after writing to
-state or fields, everything derived is old until `forward`.
+state or fields, everything derived is undefined, old or new, until `forward`.
 
 Frames: the world frame, unless a line says otherwise. A pose is (x y z qw qx qy qz) [m]; a twist
 is the velocity of the frame's origin [m/s] and the angular velocity [rad/s].

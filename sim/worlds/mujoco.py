@@ -1,9 +1,10 @@
 """Worlds on MuJoCo's C engine: `mujoco.batch.Batch` on a pool of threads.
 
 State tensors are float64 views of the batch's rows: nothing is copied, and a world is bit for bit
-what `mj_step` computes. One control step is S - 1 substeps of `Batch.rollout` and one of
-`Batch.step` with stage VEL, so that positions, velocities, poses and sensors of those stages
-belong to the new state; contact forces (stage ACC) are those of the last substep.
+what `mj_step` computes. A control step is one call of `Batch.rollout`. After it, forces (sensors of
+stage ACC) are those of the last substep. Everything else that is derived follows from the new
+state when it is first read: free bodies and sites of plain joint chains directly (`chains`), the
+rest by one call of the engine up to stage VEL, collision detection included.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -11,7 +12,7 @@ belong to the new state; contact forces (stage ACC) are those of the last subste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
@@ -21,8 +22,11 @@ import torch
 from mujoco.batch import Batch
 from torch import Tensor
 
-from sim2arm.core.transforms import cross, pose, quat_mul
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.transforms import pose, quat_mul
 
+from .chains import PARAMETERS, site_chain
+from .mujoco_views import MujocoFrame, MujocoFreeBody, MujocoJoints
 from .rendering import Renderer
 
 _VEL = int(mujoco.mjtStage.mjSTAGE_VEL)
@@ -94,8 +98,13 @@ class MujocoWorld:
         self._warnings = self._count_warnings()
         self.version = 0
         """Rises whenever something derived may have changed."""
-        for name in ("xpos", "xquat", "cvel", "subtree_com", "site_xpos", "sensordata"):
-            self.batch.bind(name)
+        self._sites: dict[str, MujocoFrame] = {}
+        self._bodies: dict[str, MujocoFrame] = {}
+        self._pairs: dict[tuple[str, str], int] = {}
+        self._expanded: set[str] = set()
+        self._bound: set[str] = set()
+        self._engine_version = -1  # for which the bound fields are current
+        self._sensors = np.zeros_like(self.batch.bind("sensordata"))
         self.reset()
         self.forward()
 
@@ -132,16 +141,11 @@ class MujocoWorld:
     def step(self, targets: Tensor | None = None) -> None:
         """See `World`."""
         self._write_mocap()
-        if targets is None:
-            self.batch.step(nstep=self._substeps, stage=_VEL)
-        else:
-            control = self._check_targets(targets)
-            last = control.shape[1] - 1
-            if last:
-                self.batch.rollout(last, control[:, :last], record=())
-            self.batch.bind("ctrl")[:] = control[:, last]
-            self.batch.step(stage=_VEL)
+        control = None if targets is None else self._check_targets(targets)
+        substeps = self._substeps if control is None else control.shape[1]
+        self.batch.rollout(substeps, control, record=())
         self.version += 1
+        self._sensors[:] = self.batch.bind("sensordata")
 
     def reset(self, ids: Tensor | None = None) -> None:
         """See `World`."""
@@ -156,8 +160,13 @@ class MujocoWorld:
     def forward(self, ids: Tensor | None = None) -> None:
         """See `World`; runs `mj_forward`, so that forces are those of the present state."""
         self._write_mocap()
-        self.batch.forward(_indices(ids))
+        chosen = _indices(ids)
+        self.batch.forward(chosen)
         self.version += 1
+        rows = slice(None) if chosen is None else chosen
+        self._sensors[rows] = self.batch.bind("sensordata")[rows]
+        if chosen is None:
+            self._engine_version = self.version
 
     def joints(self, names: Sequence[str]) -> MujocoJoints:
         """See `World`.
@@ -170,21 +179,42 @@ class MujocoWorld:
 
     def body(self, name: str) -> MujocoFrame:
         """See `World`."""
+        if name not in self._bodies:
+            self._bodies[name] = self._make_body(name)
+        return self._bodies[name]
+
+    def _make_body(self, name: str) -> MujocoFrame:
         body = self._id("body", name)
         read = self.read
+        start = self._free_start(body)
 
         def pose_now() -> Tensor:
             return pose(read("xpos")[:, body], read("xquat")[:, body])
 
-        return MujocoFrame(self, body, pose_now)
+        def pose_of_state() -> Tensor:
+            state = self._qpos[:, start : start + 7].numpy()
+            turn = state[:, 3:]
+            length = np.sqrt(np.sum(turn * turn, axis=-1, keepdims=True))
+            return torch.from_numpy(np.concatenate([state[:, :3], turn / length], axis=-1))
+
+        return MujocoFrame(self, body, pose_now if start < 0 else pose_of_state)
 
     def site(self, name: str) -> MujocoFrame:
         """See `World`."""
+        if name not in self._sites:
+            self._sites[name] = self._make_site(name)
+        return self._sites[name]
+
+    def _make_site(self, name: str) -> MujocoFrame:
         site = self._id("site", name)
         body = int(self.model.site_bodyid[site])
         read = self.read
+        found = site_chain(self.model, site)
 
         def pose_now() -> Tensor:
+            if found is not None and not self._expanded.intersection(PARAMETERS):
+                q = self._qpos.numpy()[:, found.columns]
+                return torch.from_numpy(forward_pose(found.chain, q))
             turn = self._parameter("site_quat")[:, site]
             return pose(read("site_xpos")[:, site], quat_mul(read("xquat")[:, body], turn))
 
@@ -197,11 +227,10 @@ class MujocoWorld:
             ValueError: the body has no free joint.
         """
         body = self._id("body", name)
-        joint = int(self.model.body_jntadr[body])
-        free = mujoco.mjtJoint.mjJNT_FREE
-        if joint < 0 or self.model.jnt_type[joint] != free:
+        q = self._free_start(body)
+        if q < 0:
             raise ValueError(f"body {name!r} has no free joint: add one with add_freejoint()")
-        q, dq = int(self.model.jnt_qposadr[joint]), int(self.model.jnt_dofadr[joint])
+        dq = int(self.model.jnt_dofadr[self.model.body_jntadr[body]])
         return MujocoFreeBody(self._qpos[:, q : q + 7], self._qvel[:, dq : dq + 6])
 
     def mocap(self, name: str) -> Tensor:
@@ -219,6 +248,14 @@ class MujocoWorld:
         Raises:
             ValueError: the scene has no such sensor.
         """
+        pair = (body_a, body_b)
+        if pair not in self._pairs:
+            self._pairs[pair] = self._pair_start(body_a, body_b)
+        start = self._pairs[pair]
+        return torch.from_numpy(self._sensors[:, start : start + 3].copy())
+
+    def _pair_start(self, body_a: str, body_b: str) -> int:
+        """Return where the force between two bodies begins in `sensordata`."""
         name = _pair_name(body_a, body_b)
         sensor = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SENSOR, name)
         if sensor < 0:
@@ -226,19 +263,19 @@ class MujocoWorld:
                 f"no contact sensor between {body_a!r} and {body_b!r}: call "
                 f"add_pair_force_sensor(spec, {body_a!r}, {body_b!r}) when building the scene"
             )
-        start = int(self.model.sensor_adr[sensor])
-        return self.read("sensordata")[:, start : start + 3].clone()
+        return int(self.model.sensor_adr[sensor])
 
     def jacobian(self, site: str, joints: Sequence[str]) -> Tensor:
         """See `World`."""
         i = self._id("site", site)
         dofs = [int(self.model.jnt_dofadr[self._id("joint", name)]) for name in joints]
-        point = self.batch.bind("site_xpos")[:, i]
+        point = self.read("site_xpos").numpy()[:, i]
         linear, angular = self.batch.jac(int(self.model.site_bodyid[i]), point)
         return torch.from_numpy(np.concatenate([linear, angular], axis=1)[:, :, dofs])
 
     def field(self, name: str) -> Tensor:
         """See `World`; names as in `mujoco.MjModel`, options as `opt.<name>`."""
+        self._expanded.add(name)
         return torch.from_numpy(self.batch.expand(name))
 
     def commit_fields(self, ids: Tensor | None = None) -> None:
@@ -256,11 +293,27 @@ class MujocoWorld:
         return self._renderers[size].draw(self.batch, camera, ids)
 
     def read(self, name: str) -> Tensor:
-        """Return a derived field of the engine (N, ...); the next call overwrites it."""
+        """Return a derived field of the engine (N, ...) at the present state.
+
+        The next step overwrites it. Fields of stage ACC are not among them.
+        """
+        if name not in self._bound or self._engine_version != self.version:
+            self.batch.bind(name)
+            self._bound.add(name)
+            self._write_mocap()
+            self.batch.forward(stage=_VEL)
+            self._engine_version = self.version
         array = self.batch.bind(name)
         view = array.view()
         view.flags.writeable = False
         return _as_tensor(view)
+
+    def _free_start(self, body: int) -> int:
+        """Return where the state of a body with a free joint begins in `qpos`, else -1."""
+        joint = int(self.model.body_jntadr[body])
+        if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+            return -1
+        return int(self.model.jnt_qposadr[joint])
 
     def _parameter(self, name: str) -> Tensor:
         """Return a model parameter per world, expanded or not, (N or 1, ...)."""
@@ -300,80 +353,6 @@ class MujocoWorld:
         return self.batch.warning[:, _BAD, 1].sum(axis=1)  # (world, kind, (last info, count))
 
 
-class MujocoJoints:
-    """Hinge and slide joints of a `MujocoWorld`."""
-
-    def __init__(self, world: MujocoWorld, names: tuple[str, ...]) -> None:
-        self._world, self.names = world, names
-        ids = [world._id("joint", name) for name in names]
-        model = world.model
-        one_number = {int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)}
-        for i, name in zip(ids, names, strict=True):
-            if int(model.jnt_type[i]) not in one_number:
-                raise ValueError(f"joint {name!r} is neither hinge nor slide: use free_body()")
-        self._q = world._qpos[:, _even_slice([int(model.jnt_qposadr[i]) for i in ids], names)]
-        self._dq = world._qvel[:, _even_slice([int(model.jnt_dofadr[i]) for i in ids], names)]
-
-    @property
-    def q(self) -> Tensor:
-        """See `JointsView`."""
-        return self._q
-
-    @property
-    def dq(self) -> Tensor:
-        """See `JointsView`."""
-        return self._dq
-
-    @property
-    def target(self) -> Tensor:
-        """See `JointsView`."""
-        ids = [self._world._id("actuator", name) for name in self.names]
-        return self._world._ctrl[:, _even_slice(ids, self.names)]
-
-
-class MujocoFrame:
-    """A body or site of a `MujocoWorld`: computed when first asked for after a step."""
-
-    def __init__(self, world: MujocoWorld, body: int, pose_now: Callable[[], Tensor]) -> None:
-        self._world, self._body, self._pose_now = world, body, pose_now
-        self._root = int(world.model.body_rootid[body])
-        self._pose: tuple[int, Tensor] | None = None
-
-    @property
-    def pose(self) -> Tensor:
-        """See `FrameView`."""
-        if self._pose is None or self._pose[0] != self._world.version:
-            self._pose = (self._world.version, self._pose_now())
-        return self._pose[1]
-
-    @property
-    def twist(self) -> Tensor:
-        """See `FrameView`."""
-        # MuJoCo keeps the velocity at the centre of mass of the whole tree, angular part first.
-        velocity = self._world.read("cvel")[:, self._body]
-        centre = self._world.read("subtree_com")[:, self._root]
-        angular, linear = velocity[:, :3], velocity[:, 3:]
-        at_origin = linear + cross(angular, self.pose[:, :3] - centre)
-        return torch.cat([at_origin, angular], dim=-1)
-
-
-class MujocoFreeBody:
-    """The free joint of a body of a `MujocoWorld`."""
-
-    def __init__(self, q: Tensor, dq: Tensor) -> None:
-        self._q, self._dq = q, dq
-
-    @property
-    def q(self) -> Tensor:
-        """See `FreeBodyView`."""
-        return self._q
-
-    @property
-    def dq(self) -> Tensor:
-        """See `FreeBodyView`."""
-        return self._dq
-
-
 def _as_tensor(array: npt.NDArray[Any]) -> Tensor:
     """Return a tensor on the memory of an array that may be read-only; do not write to it."""
     interface = dict(array.__array_interface__)
@@ -386,18 +365,6 @@ class _Memory:
 
     def __init__(self, interface: dict[str, Any], owner: npt.NDArray[Any]) -> None:
         self.__array_interface__, self.owner = interface, owner
-
-
-def _even_slice(ids: list[int], names: Sequence[str]) -> slice:
-    """Return the slice that takes these places of a row; only a slice gives a live view."""
-    steps = set(np.diff(ids).tolist()) or {1}
-    if len(steps) != 1 or min(steps) <= 0:
-        raise ValueError(
-            f"{list(names)} lie at {ids} of the state: a live view needs rising, even places. "
-            "Ask for them in the order of the model"
-        )
-    step = steps.pop()
-    return slice(ids[0], ids[-1] + 1, step)
 
 
 def _indices(ids: Tensor | None) -> npt.NDArray[np.int32] | npt.NDArray[np.bool_] | None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim2arm.core.kinematics import forward, forward_and_jacobian, link_frames
-from sim2arm.core.robots import FR3, PANDA, ROBOTS, Chain, Robot
+from sim2arm.core.kinematics import forward, forward_and_jacobian, forward_pose, link_frames
+from sim2arm.core.robots import FR3, PANDA, ROBOTS, Chain, FloatArray, Robot
+from sim2arm.core.transforms import pose_to_matrix, quat_from_rotvec, quat_to_matrix
 
 
 def make_planar_chain() -> Chain:
@@ -76,6 +77,24 @@ def test_jacobian_is_the_finite_difference(robot: Robot) -> None:
         np.testing.assert_allclose(J[:, 3:, i], w, atol=1e-8)
 
 
+@pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+def test_tool_pose_is_the_tool_matrix_and_its_quaternion_never_jumps(robot: Robot) -> None:
+    q = random_angles(3, (40,))
+    pose = forward_pose(robot.chain, q)
+    np.testing.assert_allclose(pose_to_matrix(pose), forward(robot.chain, q), atol=1e-12)
+    path = q[:1] + np.linspace(0.0, 1.0, 400)[:, None] * (q[1:2] - q[:1])
+    turn = forward_pose(robot.chain, path)[:, 3:]
+    assert np.abs(np.diff(turn, axis=0)).max() < 0.05
+
+
+def test_pose_of_planar_arm_by_hand() -> None:
+    # Joints at 90 and 60 degrees: the tip points to 150 degrees, half of which is 75.
+    pose = forward_pose(make_planar_chain(), np.radians([90.0, 60.0]))
+    p = [0.5 * np.cos(np.radians(150)), 1.0 + 0.5 * np.sin(np.radians(150)), 0.0]
+    turn = [np.cos(np.radians(75)), 0.0, 0.0, np.sin(np.radians(75))]
+    np.testing.assert_allclose(pose, [*p, *turn], atol=1e-15)
+
+
 def test_skew_axes_obey_the_finite_difference_too() -> None:
     axes = np.array([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0]])
     chain = replace(make_planar_chain(), axes=axes)
@@ -85,6 +104,22 @@ def test_skew_axes_obey_the_finite_difference_too() -> None:
         step = h * np.eye(2)[i]
         dp = (forward(chain, q + step) - forward(chain, q - step))[:3, 3] / (2 * h)
         np.testing.assert_allclose(J[:3, i], dp, atol=1e-9)
+
+
+def test_frames_of_skew_axes_by_rodrigues() -> None:
+    axes = np.array([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0]])
+    chain = replace(make_planar_chain(), axes=axes)
+    q = np.array([0.3, -0.7])
+    reached: FloatArray = np.eye(4)
+    frames: list[FloatArray] = []
+    for i in range(2):
+        turn = np.eye(4)
+        turn[:3, :3] = quat_to_matrix(quat_from_rotvec(q[i] * axes[i]))
+        reached = reached @ chain.T_parent_joint[i] @ turn
+        frames.append(reached)
+    expected = [*frames, reached @ chain.T_last_tool]
+    np.testing.assert_allclose(link_frames(chain, q), expected, atol=1e-15)
+    np.testing.assert_allclose(pose_to_matrix(forward_pose(chain, q)), expected[-1], atol=1e-15)
 
 
 def test_leading_axes_are_free() -> None:

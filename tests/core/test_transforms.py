@@ -52,6 +52,20 @@ def test_group_laws() -> None:
     np.testing.assert_allclose(matrices, tf.pose_to_matrix(tf.pose_compose(a, b)), atol=1e-12)
 
 
+def test_the_pose_between_two_frames_undoes_the_first() -> None:
+    a, b = make_poses(50, 0), make_poses(50, 1)
+    between = tf.pose_between(a, b)
+    np.testing.assert_allclose(tf.pose_compose(a, between), b, atol=1e-12)
+
+
+def test_rows_with_the_worlds_inside_hold_the_same_values() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    turned = tf.worlds_inside(values)
+    np.testing.assert_array_equal(turned, values)
+    # Neighbours in memory are neighbouring worlds: (2, 3) worlds of 4 numbers of 8 bytes.
+    assert turned.strides == (3 * 8, 8, 6 * 8)
+
+
 def test_rotation_vector_round_trip_and_small_angles() -> None:
     rng = np.random.default_rng(3)
     r = rng.normal(size=(100, 3))

@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from .contract import Contract
 from .inverse import pose_step
-from .kinematics import forward
+from .kinematics import forward_pose
 from .limits import velocity_bounds
 from .robots import Robot
+from .trajectory import coast
 from .transforms import (
     Array,
+    namespace,
     pose,
-    pose_from_matrix,
     quat_conjugate,
     quat_from_rotvec,
     quat_mul,
     quat_to_rotvec,
+    worlds_inside,
 )
 
 
@@ -70,7 +71,7 @@ class EeDelta:
 
     def __init__(self, robot: Robot, period: float, cfg: EeDeltaCfg, q: Array) -> None:
         """Start at rest at q (N, n); its array type and dtype are used from here on."""
-        xp = array_namespace(q)
+        xp = namespace(q)
         self.robot, self.period, self.cfg = robot, period, cfg
         limits = robot.limits
 
@@ -82,15 +83,15 @@ class EeDelta:
         self._ddq_max = constant(limits.ddq_max) * cfg.limit_share
         self._ramp = constant(limits.dddq_max) * (cfg.limit_share * period)
         self._home = constant(robot.home)
-        self.q, self.dq, self.ddq = q * 1.0, q * 0.0, q * 0.0
-        self.goal = q * 1.0
-        self.pose = pose_from_matrix(forward(robot.chain, q))
+        self.q, self.dq, self.ddq = (worlds_inside(q * factor) for factor in (1.0, 0.0, 0.0))
+        self.goal = worlds_inside(q)
+        self.pose = forward_pose(robot.chain, q)
 
     def reset(self, q: Array, rows: Array) -> None:
         """Start again at rest at q (len(rows), n) in the given rows."""
         self.q[rows], self.goal[rows] = q, q
         self.dq[rows], self.ddq[rows] = 0.0, 0.0
-        self.pose[rows] = pose_from_matrix(forward(self.robot.chain, q))
+        self.pose[rows] = forward_pose(self.robot.chain, q)
 
     def step(self, action: Array, measured: Array) -> tuple[Array, Array]:
         """Advance by one control period.
@@ -107,6 +108,11 @@ class EeDelta:
         goal_dq = self._follow_pose()
         return self._follow_goal(goal_dq)
 
+    def coast(self) -> None:
+        """Pass a period without an action, as the trajectory that was asked for last goes on."""
+        self.q, self.dq = coast(self.q, self.dq, self.ddq, self.period)
+        self.ddq = self.ddq * 0.0
+
     def _integrate(self, action: Array, measured: Array) -> Array:
         cfg = self.cfg
         p = self.pose[..., :3] + cfg.position_scale * action[..., :3]
@@ -119,20 +125,21 @@ class EeDelta:
 
     def _follow_pose(self) -> Array:
         """Move the goal towards the commanded pose; return its velocity (N, n) [rad/s]."""
-        xp = array_namespace(self.goal)
+        xp = namespace(self.goal)
         posture = self.cfg.posture_rate * (self._home - self.goal)
         step, _ = pose_step(self.robot, self.goal, self.pose, posture, self.cfg.damping)
+        step = worlds_inside(step)
         low, high = velocity_bounds(self.robot.limits, self.goal)
         share = self.cfg.limit_share * self.period
         fastest = xp.max(xp.maximum(step / (share * high), step / (share * low)), axis=-1)
-        step = step / xp.clip(fastest, 1.0, None)[..., None]
+        step = step / xp.where(fastest < 1.0, 1.0, fastest)[..., None]
         goal = xp.minimum(xp.maximum(self.goal + step, self._low), self._high)
         velocity = (goal - self.goal) / self.period
         self.goal = goal
         return velocity
 
     def _follow_goal(self, goal_dq: Array) -> tuple[Array, Array]:
-        xp = array_namespace(self.q)
+        xp = namespace(self.q)
         dt, w = self.period, self.cfg.bandwidth
         q, dq, ddq = self.q, self.dq, self.ddq
         # Implicit in the new acceleration a: a = w^2 (goal - q1) + 2 w (goal_dq - dq1) with
@@ -158,9 +165,9 @@ class EeDelta:
 
 def _leash(offset: Array, length: float) -> Array:
     """Shorten vectors (..., 3) to at most the given length."""
-    xp = array_namespace(offset)
+    xp = namespace(offset)
     distance = xp.sqrt(xp.sum(offset * offset, axis=-1, keepdims=True))
-    return offset * (length / xp.clip(distance, length, None))
+    return offset * (length / xp.where(distance < length, length, distance))
 
 
 def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:

@@ -7,10 +7,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
 from .robots import JointLimits
-from .transforms import Array
+from .transforms import Array, namespace
 
 
 def velocity_bounds(limits: JointLimits, q: Array) -> tuple[Array, Array]:
@@ -27,7 +27,7 @@ def velocity_bounds(limits: JointLimits, q: Array) -> tuple[Array, Array]:
     Returns:
         low and high (..., n), low <= 0 <= high [rad/s].
     """
-    xp = array_namespace(q)
+    xp = namespace(q)
     n = len(limits.q_min)
     if q.shape[-1] != n:
         raise ValueError(f"q must have {n} angles on its last axis, got shape {tuple(q.shape)}")

@@ -6,39 +6,81 @@ coordinates in b to coordinates in a. Leading axes are free and broadcast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import array_api_compat.numpy as numpy_namespace
+import numpy as np
 from array_api_compat import array_namespace
 
 Array: TypeAlias = Any
 """A numpy array or a torch tensor; every function returns what it was given."""
 
 
+def namespace(*arrays: Array) -> Any:
+    """Return the array library of the arrays: `array_namespace` with a short way for numpy.
+
+    The general search costs as much as several operations on the arrays of 100 worlds.
+    """
+    for array in arrays:
+        if type(array) is not np.ndarray:
+            return array_namespace(*arrays)
+    return numpy_namespace
+
+
+def stack_last(values: Sequence[Array]) -> Array:
+    """Stack arrays of one shape (...) on a new last axis; for numpy quicker than `stack`."""
+    xp = namespace(values[0])
+    if xp is numpy_namespace:
+        return np.concatenate([value[..., None] for value in values], axis=-1)
+    return xp.stack(list(values), axis=-1)
+
+
+def stack_first(values: Sequence[Array]) -> Array:
+    """Stack arrays of one shape (...) on a new first axis; for numpy quicker than `stack`."""
+    xp = namespace(values[0])
+    if xp is numpy_namespace:
+        return np.concatenate([value[None] for value in values])
+    return xp.stack(list(values))
+
+
+def worlds_inside(values: Array) -> Array:
+    """Return an array (..., n) with the same values, its leading axes contiguous in memory.
+
+    Operations with n numbers per world then run along the worlds, not along n; what is computed
+    from such arrays has the same layout.
+    """
+    xp = namespace(values)
+    rows = stack_first([values[..., i] for i in range(values.shape[-1])])
+    return xp.permute_dims(rows, (*range(1, len(rows.shape)), 0))
+
+
 def quat_mul(a: Array, b: Array) -> Array:
     """Return the Hamilton product `a * b` of quaternions (..., 4)."""
-    xp = array_namespace(a, b)
-    aw, ax, ay, az = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
-    bw, bx, by, bz = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    return xp.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        axis=-1,
-    )
+    return stack_last(quat_product([a[..., i] for i in range(4)], [b[..., i] for i in range(4)]))
+
+
+def quat_product(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
+    """Return the components w, x, y, z of the Hamilton product, given those of a and b."""
+    aw, ax, ay, az = a
+    bw, bx, by, bz = b
+    return [
+        aw * bw - ax * bx - ay * by - az * bz,
+        aw * bx + ax * bw + ay * bz - az * by,
+        aw * by - ax * bz + ay * bw + az * bx,
+        aw * bz + ax * by - ay * bx + az * bw,
+    ]
 
 
 def quat_conjugate(q: Array) -> Array:
     """Return the inverse rotation of unit quaternions (..., 4)."""
-    xp = array_namespace(q)
+    xp = namespace(q)
     return xp.concat([q[..., :1], -q[..., 1:]], axis=-1)
 
 
 def quat_rotate(q: Array, v: Array) -> Array:
     """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
-    xp = array_namespace(q, v)
+    xp = namespace(q, v)
     q, v = _broadcast_last(xp, q, v)
     w, u = q[..., :1], q[..., 1:]
     t = 2.0 * cross(u, v)
@@ -47,7 +89,7 @@ def quat_rotate(q: Array, v: Array) -> Array:
 
 def quat_to_matrix(q: Array) -> Array:
     """Return the rotation matrices (..., 3, 3) of unit quaternions (..., 4)."""
-    xp = array_namespace(q)
+    xp = namespace(q)
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     flat = xp.stack(
         [
@@ -67,54 +109,45 @@ def quat_to_matrix(q: Array) -> Array:
 
 
 def quat_from_matrix(R: Array) -> Array:
-    """Return unit quaternions (..., 4), w >= 0, of rotation matrices (..., 3, 3).
+    """Return unit quaternions (..., 4), w >= 0, of rotation matrices (..., 3, 3)."""
+    return quat_from_columns(*(tuple(R[..., i, j] for i in range(3)) for j in range(3)))
 
-    Each of the four components is recovered from the diagonal; the row that belongs to the
-    largest is used, so the result is accurate for every rotation.
+
+def quat_from_columns(x: Sequence[Array], y: Sequence[Array], z: Sequence[Array]) -> Array:
+    """Return unit quaternions (..., 4), w >= 0, of the columns of rotation matrices.
+
+    Each column is a sequence of its three elements, (...) each. Each of the four components of
+    the quaternion is recovered from the diagonal; the row that belongs to the largest is used,
+    so the result is accurate for every rotation.
     Source: Shepperd, J. Guidance and Control 1(3), 1978.
     """
-    xp = array_namespace(R)
-    m00, m11, m22 = R[..., 0, 0], R[..., 1, 1], R[..., 2, 2]
-    squares = xp.stack(
-        [1 + m00 + m11 + m22, 1 + m00 - m11 - m22, 1 - m00 + m11 - m22, 1 - m00 - m11 + m22],
-        axis=-1,
-    )  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
-    wx, wy, wz = (
-        R[..., 2, 1] - R[..., 1, 2],
-        R[..., 0, 2] - R[..., 2, 0],
-        R[..., 1, 0] - R[..., 0, 1],
-    )
-    xy, xz, yz = (
-        R[..., 0, 1] + R[..., 1, 0],
-        R[..., 0, 2] + R[..., 2, 0],
-        R[..., 1, 2] + R[..., 2, 1],
-    )
-    s = [squares[..., i] for i in range(4)]
-    rows = xp.stack(
-        [
-            xp.stack([s[0], wx, wy, wz], axis=-1),
-            xp.stack([wx, s[1], xy, xz], axis=-1),
-            xp.stack([wy, xy, s[2], yz], axis=-1),
-            xp.stack([wz, xz, yz, s[3]], axis=-1),
-        ],
-        axis=-2,
-    )
-    best = xp.argmax(squares, axis=-1)[..., None, None]
-    take = xp.broadcast_to(best, (*squares.shape[:-1], 1, 4))
-    q = xp.take_along_axis(rows, take, axis=-2)[..., 0, :]
-    return quat_normalize(q)
+    xp = namespace(x[0])
+    a, b, c, d = x[0] + y[1], x[0] - y[1], 1.0 + z[2], 1.0 - z[2]
+    ww, xx, yy, zz = c + a, d + b, d - b, c - a  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
+    wx, wy, wz = y[2] - z[1], z[0] - x[2], x[1] - y[0]
+    xy, xz, yz = y[0] + x[1], z[0] + x[2], z[1] + y[2]
+    w_wins, y_wins = ww >= xx, yy >= zz
+    first = xp.maximum(ww, xx) >= xp.maximum(yy, zz)
+    rows = ((ww, wx, wy, wz), (wx, xx, xy, xz), (wy, xy, yy, yz), (wz, xz, yz, zz))
+    q = [
+        xp.where(first, xp.where(w_wins, w, i), xp.where(y_wins, j, k))
+        for w, i, j, k in zip(*rows, strict=True)
+    ]
+    length = xp.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+    scale = xp.where(q[0] < 0, -1.0, 1.0) / length
+    return stack_last([scale * value for value in q])
 
 
 def quat_normalize(q: Array) -> Array:
     """Return unit quaternions with w >= 0."""
-    xp = array_namespace(q)
+    xp = namespace(q)
     q = q / xp.sqrt(xp.sum(q * q, axis=-1, keepdims=True))
     return xp.where(q[..., :1] < 0, -q, q)
 
 
 def quat_from_rotvec(r: Array) -> Array:
     """Return the quaternions (..., 4) of rotation vectors (..., 3) [rad]."""
-    xp = array_namespace(r)
+    xp = namespace(r)
     square = xp.sum(r * r, axis=-1, keepdims=True)
     small = square < 1e-12
     angle = xp.sqrt(xp.where(small, xp.ones_like(square), square))
@@ -125,7 +158,7 @@ def quat_from_rotvec(r: Array) -> Array:
 
 def quat_to_rotvec(q: Array) -> Array:
     """Return the shortest rotation vectors (..., 3) [rad] of unit quaternions (..., 4)."""
-    xp = array_namespace(q)
+    xp = namespace(q)
     q = xp.where(q[..., :1] < 0, -q, q)
     u = q[..., 1:]
     square = xp.sum(u * u, axis=-1, keepdims=True)
@@ -137,15 +170,14 @@ def quat_to_rotvec(q: Array) -> Array:
 
 def cross(a: Array, b: Array) -> Array:
     """Return the cross product of vectors (..., 3)."""
-    xp = array_namespace(a, b)
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
-    return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    return stack_last([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
 
 
 def pose(p: Array, q: Array) -> Array:
     """Return poses (..., 7) from positions (..., 3) [m] and quaternions (..., 4)."""
-    xp = array_namespace(p, q)
+    xp = namespace(p, q)
     p, q = _broadcast_last(xp, p, q)
     return xp.concat([p, q], axis=-1)
 
@@ -161,9 +193,15 @@ def pose_inverse(a: Array) -> Array:
     return pose(-quat_rotate(q, a[..., :3]), q)
 
 
+def pose_between(a: Array, b: Array) -> Array:
+    """Return the pose of frame b in frame a of poses a and b in one frame: `a^-1 b`."""
+    q = quat_conjugate(a[..., 3:])
+    return pose(quat_rotate(q, b[..., :3] - a[..., :3]), quat_mul(q, b[..., 3:]))
+
+
 def pose_to_matrix(a: Array) -> Array:
     """Return homogeneous matrices (..., 4, 4) of poses (..., 7)."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     top = xp.concat([quat_to_matrix(a[..., 3:]), a[..., :3, None]], axis=-1)
     bottom = xp.zeros_like(top[..., :1, :])
     bottom[..., 0, 3] = 1.0
@@ -177,13 +215,13 @@ def pose_from_matrix(T: Array) -> Array:
 
 def wxyz_from_xyzw(q_xyzw: Array) -> Array:
     """Return w x y z quaternions from the x y z w order of ROS, SciPy and Warp."""
-    xp = array_namespace(q_xyzw)
+    xp = namespace(q_xyzw)
     return xp.concat([q_xyzw[..., 3:], q_xyzw[..., :3]], axis=-1)
 
 
 def xyzw_from_wxyz(q: Array) -> Array:
     """Return x y z w quaternions, the order of ROS, SciPy and Warp, from w x y z."""
-    xp = array_namespace(q)
+    xp = namespace(q)
     return xp.concat([q[..., 1:], q[..., :1]], axis=-1)
 
 
