@@ -22,8 +22,8 @@ from .tasks.base import Task
 from .tasks.table import make_task
 from .worlds.mujoco import MujocoWorld
 
-SUBSTEPS = {60.0: 8, 100.0: 5}
-"""Physics steps per control period: 1/480 s at 60 Hz, 1/500 s at 100 Hz."""
+SUBSTEPS = {60.0: 8, 100.0: 5, 480.0: 1}
+"""Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 100 Hz."""
 
 
 class SimulatedArm:
@@ -84,7 +84,9 @@ class SimulatedArm:
         each = [seeds] * self.num_arms if isinstance(seeds, int) else list(seeds)
         ids = torch.arange(self.num_arms)
         self.world.reset(ids)
-        q = self.task.reset(self.world, ids, SeededDraws(each)).numpy().copy()
+        starts = self.task.draw(SeededDraws(each))
+        self.task.reset(self.world, ids, starts)
+        q = starts["q"].numpy()
         self.world.forward(ids)
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))

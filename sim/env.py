@@ -15,9 +15,12 @@ from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.robots import Robot
 
 from .arm import SUBSTEPS
-from .draws import Draws, SeededDraws, StreamDraws
-from .tasks.base import Task
+from .draws import SeededDraws, StreamDraws
+from .tasks.base import Starts, Task
 from .worlds.mujoco import MujocoWorld
+
+STOCK = 64
+"""Start states that are drawn at once: 64 take twice the time of one."""
 
 
 class Env:
@@ -26,6 +29,9 @@ class Env:
     `step` returns the observation after the reset where an episode ended; the last observation of
     the episode that ended is `info["final_obs"]` (critic group). Actions beyond [-1, 1] are
     clipped, as in the exported policy.
+
+    Attributes:
+        controls: (N, S, nu) controls of the physics substeps of the last control period.
     """
 
     def __init__(
@@ -65,20 +71,20 @@ class Env:
         first = names.index(robot.chain.joint_names[0])
         self._columns = slice(first, first + len(robot.chain.joint_names))
         self._times = (np.arange(1, substeps + 1) * (self.period / substeps))[:, None, None]
-        self._ctrl = torch.zeros((num_envs, substeps, len(names)), dtype=torch.float64)
-        self._ctrl[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
+        self.controls = torch.zeros((num_envs, substeps, len(names)), dtype=torch.float64)
+        self.controls[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
         self._lead = (np.asarray(robot.kd) / np.asarray(robot.kp))[:, None]
         home = np.tile(np.asarray(robot.home), (num_envs, 1))
         self.controller = EeDelta(robot, self.period, controller or EeDeltaCfg(), home)
         self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
+        self._stock: Starts = {}
+        self._stocked = self._used = 0
 
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
         ids = torch.arange(self.num_envs)
-        draws: Draws = (
-            StreamDraws(self._generator, self.num_envs) if seeds is None else SeededDraws(seeds)
-        )
-        self._start(ids, draws)
+        starts = None if seeds is None else self.task.draw(SeededDraws(seeds))
+        self._start(ids, self._next_starts(self.num_envs) if starts is None else starts)
         return self._observe()
 
     def step(
@@ -91,12 +97,7 @@ class Env:
         """
         act = action.detach().to(torch.float64).clamp(-1.0, 1.0)
         self.move(act)
-        self.task.update(self.world)
-        terms = self.task.reward(self.world)
-        terms["action_change"] = -0.0002 * torch.sum((act - self._previous) ** 2, dim=-1)
-        self._previous = act
-        reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
-        terminated, truncated = self.task.done(self.world)
+        terms, reward, terminated, truncated = self._judge(act)
         obs = self._observe()
         info = {
             "final_obs": obs,
@@ -106,12 +107,17 @@ class Env:
         done = terminated | truncated
         ids = torch.nonzero(done)[:, 0]
         if len(ids):
-            self._start(ids, StreamDraws(self._generator, len(ids)))
+            self._start(ids, self._next_starts(len(ids)))
             obs = self._observe()
         return obs, reward, terminated, truncated, info
 
     def move(self, action: Tensor) -> None:
         """Run command path and physics for one control period, without rewards or resets."""
+        self.plan(action)
+        self.world.step(self.controls)
+
+    def plan(self, action: Tensor) -> None:
+        """Write the controls of each substep of the next control period: the command path."""
         control = self.controller
         control.step(action.numpy(), self._tool.pose.numpy())
         # The worlds on the last axis: (n, N), and (S, n, N) for the substeps.
@@ -123,19 +129,37 @@ class Env:
         lead, t = self._lead, self._times
         a, b, c = q + lead * dq, dq + lead * ddq, 0.5 * (ddq + lead * jerk)
         path = a + t * (b + t * (c + t * (jerk / 6.0)))
-        self._ctrl.numpy()[:, :, self._columns] = np.moveaxis(path, -1, 0)
-        self.world.step(self._ctrl)
+        self.controls.numpy()[:, :, self._columns] = path.transpose(2, 0, 1)
 
     def desynchronise(self) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
         self.task.desynchronise(self._generator)
 
-    def _start(self, ids: Tensor, draws: Draws) -> None:
+    def _next_starts(self, count: int) -> Starts:
+        """Return start states from the stock, which is drawn in portions because that is quick."""
+        if count > self._stocked - self._used:
+            portion = max(count, STOCK)
+            self._stock = self.task.draw(StreamDraws(self._generator, portion))
+            self._stocked, self._used = portion, 0
+        rows = slice(self._used, self._used + count)
+        self._used += count
+        return {name: values[rows] for name, values in self._stock.items()}
+
+    def _start(self, ids: Tensor, starts: Starts) -> None:
         self.world.reset(ids)
-        q = self.task.reset(self.world, ids, draws)
+        self.task.reset(self.world, ids, starts)
         self.world.forward(ids)
-        self.controller.reset(q.numpy(), ids.numpy())
+        self.controller.reset(starts["q"].numpy(), ids.numpy())
         self._previous[ids] = 0.0
+
+    def _judge(self, act: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
+        """Return the terms of the reward, their sum, terminated and truncated."""
+        self.task.update(self.world)
+        terms = self.task.reward(self.world)
+        terms["action_change"] = -0.0002 * torch.sum((act - self._previous) ** 2, dim=-1)
+        self._previous = act
+        reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
+        return terms, reward, *self.task.done(self.world)
 
     def _observe(self) -> dict[str, Tensor]:
         return {name: value.to(torch.float32) for name, value in self.task.observe().items()}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import mujoco
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 from sim2arm.core.spec import ArraySpec
 from sim2arm.sim.draws import Draws
 from sim2arm.sim.worlds.base import World
+
+Starts: TypeAlias = dict[str, Tensor]
+"""Start states of episodes, named arrays (n, ...). Many are drawn in little more time than one."""
 
 
 class Task(Protocol):
@@ -52,8 +55,12 @@ class Task(Protocol):
         """Take the views of the world that was built from the scene."""
         ...
 
-    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
-        """Write start states into the given worlds; return the arm's joints (n, 7) [rad]."""
+    def draw(self, draws: Draws) -> Starts:
+        """Return start states; among them `q`, the arm's joints (n, 7) [rad]."""
+        ...
+
+    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
+        """Write one start state into each of the given worlds."""
         ...
 
     def observe(self) -> dict[str, Tensor]:

@@ -24,18 +24,14 @@ from torch import Tensor
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
-from sim2arm.core.transforms import (
-    pose,
-    pose_compose,
-    pose_inverse,
-    quat_rotate,
-)
+from sim2arm.core.transforms import pose, pose_between, pose_compose, quat_rotate
 from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.mujoco import add_pair_force_sensor
 
+from .base import Starts
 from .start import quat_from_rpy
 
 
@@ -244,35 +240,43 @@ class PegInsertion:
 
     # -- episodes ------------------------------------------------------------------------------
 
-    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
-        """Start episodes in the given worlds; return the arm's joint positions (n, 7) [rad]."""
+    def draw(self, draws: Draws) -> Starts:
+        """Return start states: `q` (n, 7) [rad], `peg` and `socket` (n, 7), `error` (n, 3) [m]."""
         cfg = self.cfg
         start = uniform(draws, cfg.start_low, cfg.start_high)
         socket = uniform(draws, cfg.socket_low, cfg.socket_high)
         noise = (cfg.socket_noise,) * 3
-        self._error[env_ids] = uniform(draws, [-v for v in noise], noise)
+        error = uniform(draws, [-v for v in noise], noise)
         tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
-        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(env_ids), -1)
-        q = solve_pose(self.robot, tool, home, iterations=6)
-        self._arm.q[env_ids] = q
-        self._arm.dq[env_ids] = 0.0
-        self._fingers.q[env_ids] = cfg.peg_radius
-        self._fingers.dq[env_ids] = 0.0
-        self._peg.q[env_ids] = pose_compose(tool, self._grip)
-        self._peg.dq[env_ids] = 0.0
+        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(start), -1)
         upright = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
-        self._socket[env_ids] = pose(socket, upright)
+        return {
+            "q": solve_pose(self.robot, tool, home, iterations=6),
+            "peg": pose_compose(tool, self._grip),
+            "socket": pose(socket, upright),
+            "error": error,
+        }
+
+    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
+        """Start episodes in the given worlds, with the peg between the pads."""
+        self._arm.q[env_ids] = starts["q"]
+        self._arm.dq[env_ids] = 0.0
+        self._fingers.q[env_ids] = self.cfg.peg_radius
+        self._fingers.dq[env_ids] = 0.0
+        self._peg.q[env_ids] = starts["peg"]
+        self._peg.dq[env_ids] = 0.0
+        self._socket[env_ids] = starts["socket"]
+        self._error[env_ids] = starts["error"]
         self._fresh[env_ids] = True
         self._held[env_ids] = 0
         self._steps[env_ids] = 0
-        return q
 
     def observe(self) -> dict[str, Tensor]:
         """Return the arrays of the actor and of the critic, float64, as `spec` lists them."""
         socket = self._socket
         seen = pose(socket[:, :3] + self._error, socket[:, 3:])
         peg = self._peg_now.pose
-        relative = pose_compose(pose_inverse(socket), peg)
+        relative = pose_between(socket, peg)
         forces = [self._world.pair_force(a, b) for a, b in self._forces]
         return {
             "joint_position": self._arm.q,

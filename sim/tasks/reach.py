@@ -21,6 +21,7 @@ from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
+from .base import Starts
 from .start import quat_from_rpy
 
 
@@ -93,20 +94,23 @@ class Reach:
         self._held = torch.zeros(world.num_worlds, dtype=torch.int64)
         self._steps = torch.zeros(world.num_worlds, dtype=torch.int64)
 
-    def reset(self, world: World, env_ids: Tensor, draws: Draws) -> Tensor:
-        """Start episodes in the given worlds; return the arm's joint positions (n, 7) [rad]."""
+    def draw(self, draws: Draws) -> Starts:
+        """Return joints and goals of episodes: `q` (n, 7) [rad] and `goal` (n, 7)."""
         cfg = self.cfg
         start = uniform(draws, cfg.goal_low, cfg.goal_high)
         goal = uniform(draws, cfg.goal_low, cfg.goal_high)
-        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(env_ids), -1)
+        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(start), -1)
         tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
         q = solve_pose(self.robot, tool, home, iterations=8)
-        self._arm.q[env_ids] = q
+        return {"q": q, "goal": pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))}
+
+    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
+        """Start episodes in the given worlds."""
+        self._arm.q[env_ids] = starts["q"]
         self._arm.dq[env_ids] = 0.0
-        self._goal[env_ids] = pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))
+        self._goal[env_ids] = starts["goal"]
         self._held[env_ids] = 0
         self._steps[env_ids] = 0
-        return q
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations."""
@@ -130,9 +134,12 @@ class Reach:
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
+        # Each at two scales: one leads there from anywhere, one counts within the tolerance.
+        far, near = torch.tanh(5.0 * self._distance), torch.tanh(50.0 * self._distance)
+        turned, tilted = torch.tanh(2.0 * self._angle), torch.tanh(10.0 * self._angle)
         return {
-            "position": -0.01 * torch.tanh(5.0 * self._distance),
-            "rotation": -0.01 * torch.tanh(2.0 * self._angle),
+            "position": -0.005 * (far + near),
+            "rotation": -0.005 * (turned + tilted),
             "success": self.success(world).to(torch.float64),
         }
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sim2arm.core.transforms import quat_from_rotvec, quat_mul
-
 
 def quat_from_rpy(rpy: Tensor) -> Tensor:
-    """Return quaternions (n, 4) of roll, pitch, yaw (n, 3) [rad], applied about fixed x, y, z."""
-    zero = torch.zeros_like(rpy[:, 0])
-    roll = quat_from_rotvec(torch.stack([rpy[:, 0], zero, zero], dim=-1))
-    pitch = quat_from_rotvec(torch.stack([zero, rpy[:, 1], zero], dim=-1))
-    yaw = quat_from_rotvec(torch.stack([zero, zero, rpy[:, 2]], dim=-1))
-    return quat_mul(yaw, quat_mul(pitch, roll))
+    """Return quaternions (n, 4) of roll, pitch, yaw (n, 3) [rad], applied about fixed x, y, z.
+
+    The product of the three half-angle quaternions: about z times about y times about x.
+    """
+    (cx, cy, cz), (sx, sy, sz) = torch.cos(0.5 * rpy).T, torch.sin(0.5 * rpy).T
+    return torch.stack(
+        [
+            cz * cy * cx + sz * sy * sx,
+            cz * cy * sx - sz * sy * cx,
+            cz * sy * cx + sz * cy * sx,
+            sz * cy * cx - cz * sy * sx,
+        ],
+        dim=-1,
+    )

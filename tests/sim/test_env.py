@@ -58,6 +58,16 @@ def test_seeded_episodes_are_the_same_in_any_company() -> None:
         torch.testing.assert_close(first[name][1:2], value, rtol=0, atol=0)
 
 
+def test_starts_come_from_one_stream_and_never_twice() -> None:
+    env, other = make_env("reach", 40), make_env("reach", 40)
+    seen = []
+    for _ in range(3):  # 120 starts: more than are drawn at once
+        goals = env.reset()["goal_pose"]
+        torch.testing.assert_close(other.reset()["goal_pose"], goals, rtol=0, atol=0)
+        seen.append(goals)
+    assert len(torch.unique(torch.cat(seen), dim=0)) == 120
+
+
 def test_arm_behind_gate_moves_as_the_training_environment() -> None:
     env, arm, alone = make_env(), SimulatedArm("peg-insertion", "fr3", num_arms=3), None
     alone = SimulatedArm("peg-insertion", "fr3")

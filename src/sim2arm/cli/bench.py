@@ -51,7 +51,9 @@ def benchmark_names(folder: Path) -> list[str]:
 
 
 def load_benchmark(path: Path) -> Callable[[list[str]], int]:
-    """Return the `main` of a benchmark file."""
+    """Return the `main` of a benchmark file; it may import its neighbours, as a script may."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(f"sim2arm_benchmark_{path.stem}", path)
     assert spec is not None and spec.loader is not None  # a .py file that exists
     module = importlib.util.module_from_spec(spec)

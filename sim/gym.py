@@ -1,0 +1,86 @@
+"""The vectorised environment as gymnasium's `VectorEnv`, for algorithms from elsewhere."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from .env import Env
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class GymVectorEnv(VectorEnv):
+    """N episodes of a task with numpy arrays; resets in the same step, as `Env` does.
+
+    Observations are a dictionary of the arrays in both groups of the environment. Where an
+    episode ended, `infos["final_obs"][i]` is the dictionary of its last observation and
+    `infos["_final_obs"]` says where that is. `infos["success"]` is (N,) bool.
+    """
+
+    def __init__(self, env: Env) -> None:
+        """Wrap an environment; its episodes start again at `reset`."""
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self.env, self.num_envs = env, env.num_envs
+        obs = env.reset()
+        self._names = list(dict.fromkeys(env.groups["critic"] + env.groups["actor"]))
+        boxes: dict[str, gymnasium.Space[Any]] = {
+            name: _box(tuple(obs[name].shape[1:])) for name in self._names
+        }
+        self.single_observation_space = gymnasium.spaces.Dict(boxes)
+        self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (env.action_dim,), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Arrays, dict[str, Any]]:
+        """Start all episodes.
+
+        Args:
+            seed: world i gets seed + i, as in gymnasium, or one seed each; None goes on drawing.
+            options: not used.
+
+        Raises:
+            ValueError: another number of seeds than of worlds.
+        """
+        if seed is None:
+            return self._arrays(self.env.reset()), {}
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be a number or {self.num_envs} of them, got {len(seeds)}")
+        return self._arrays(self.env.reset(seeds)), {}
+
+    def step(
+        self, actions: NDArray[np.floating]
+    ) -> tuple[Arrays, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """Apply actions (N, 6) in [-1, 1]; see the class for `infos`."""
+        obs, reward, terminated, truncated, info = self.env.step(torch.from_numpy(actions))
+        infos: dict[str, Any] = {"success": info["success"].numpy()}
+        done = (terminated | truncated).numpy()
+        if done.any():
+            last = self._arrays(info["final_obs"])
+            final = np.full(self.num_envs, None, dtype=object)
+            for i in np.flatnonzero(done):
+                final[i] = {name: value[i] for name, value in last.items()}
+            infos |= {"final_obs": final, "_final_obs": done}
+        return self._arrays(obs), reward.numpy(), terminated.numpy(), truncated.numpy(), infos
+
+    def _arrays(self, obs: dict[str, torch.Tensor]) -> Arrays:
+        return {name: obs[name].numpy() for name in self._names}
+
+
+def _box(shape: tuple[int, ...]) -> gymnasium.spaces.Box:
+    return gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
