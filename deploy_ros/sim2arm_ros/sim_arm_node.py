@@ -13,8 +13,8 @@ the steady clock, a few physics substeps at a time, whether commands come or not
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,15 @@ from .convert import (
     to_stamp,
     trajectory_from,
 )
+from .gate_node import REQUEST_TOPIC
 from .graph import ControllerBinding
+from .latency import LatencyMeter
 from .node_support import STEADY, latched, run_nodes, streaming
 from .requests import parse_tag
 
 _FIRST_NS = 1_000_000_000  # a stamp of 0 means none
 _AGAIN_S = 0.02
-_MOST_GROUPS = 60  # of substeps that are made up for at once; beyond that simulated time slips
+_MOST_BEHIND = 120  # substeps that are made up for at once; beyond that simulated time slips
 
 
 class SimArmNode(Node):
@@ -70,29 +72,24 @@ class SimArmNode(Node):
         self.declare_parameter("control_hz", 60.0)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("episode_seed", 0)
-        self.declare_parameter("substeps_per_state", 2)
+        self.declare_parameter("substeps_per_state", 0)  # 0: 2, and 3 at the end of an odd period
         value = {name: self.get_parameter(name).value for name in ("task", "robot", "control_hz")}
         self.lock_step = bool(self.get_parameter("lock_step").value)
         task = make_task(str(value["task"]), str(value["robot"]), self._settings())
         self.arm = SimulatedArm(task, str(value["robot"]), control_hz=float(value["control_hz"]))
         self.names = list(self.arm.robot.chain.joint_names)
-        self._stride = self.arm.substeps
-        if not self.lock_step:
-            self._stride = int(self.get_parameter("substeps_per_state").value)
-            if self._stride < 1 or self.arm.substeps % self._stride:
-                raise ValueError(
-                    f"substeps_per_state: expected a divisor of {self.arm.substeps}, "
-                    f"got {self._stride}"
-                )
+        chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
+        self._ends = state_times(self.arm.substeps, chosen, lock_step=self.lock_step)
         self._substep_ns = self.arm.period * 1e9 / self.arm.substeps
         self._substeps_done = 0  # physics substeps since the start
         self.ignored = 0
-        self._published: deque[tuple[int, int]] = deque(maxlen=512)  # (stamp, steady time)
+        self._meter = LatencyMeter()
         self._open_topics()
         self.controller = ControllerNode(self)
         self.manager = ManagerNode()
         self.begin_episode()
-        period = _AGAIN_S if self.lock_step else self._stride * self._substep_ns / 1e9
+        shared = math.gcd(*np.diff(self._ends, prepend=0).tolist())
+        period = _AGAIN_S if self.lock_step else shared * self._substep_ns / 1e9
         self._start_steady, self._start_done = time.monotonic_ns(), self._substeps_done
         self.create_timer(period, self.on_timer, clock=STEADY)
 
@@ -115,6 +112,8 @@ class SimArmNode(Node):
         self._latency = self.create_publisher(Float64MultiArray, "~/latency", streaming(1000))
         self._description = self.create_publisher(String, "/robot_description", latched())
         self._description.publish(String(data=urdf_from_robot(self.arm.robot)))
+        if not self.lock_step:
+            self.create_subscription(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         self.create_service(Trigger, "~/reset", self.on_reset)
 
     @property
@@ -161,16 +160,21 @@ class SimArmNode(Node):
             self.publish_state()
             return
         elapsed = time.monotonic_ns() - self._start_steady
-        due = int(elapsed / (self._stride * self._substep_ns))
-        behind = due - (self._substeps_done - self._start_done) // self._stride
-        if behind > _MOST_GROUPS:
-            slipped = (behind - _MOST_GROUPS) * self._stride * self._substep_ns
+        due = int(elapsed / self._substep_ns) + self._start_done
+        behind = due - self._substeps_done
+        if behind > _MOST_BEHIND:
+            slipped = (behind - _MOST_BEHIND) * self._substep_ns
             self._start_steady += round(slipped)
             self.get_logger().warning(f"simulated time slipped by {slipped / 1e9:.3f} s")
-            behind = _MOST_GROUPS
-        for _ in range(behind):
-            self._advance(self._stride)
+            due = self._substeps_done + _MOST_BEHIND
+        while self._substeps_done + (group := self._next_group()) <= due:
+            self._advance(group)
             self.publish_state()
+
+    def _next_group(self) -> int:
+        """Return the substeps until the next joint states."""
+        done = self._substeps_done % self.arm.substeps
+        return next(end for end in self._ends if end > done) - done
 
     def _advance(self, substeps: int) -> None:
         self.arm.advance(substeps)
@@ -190,7 +194,7 @@ class SimArmNode(Node):
         self._clock_topic.publish(Clock(clock=to_stamp(stamp)))
         self.controller.publish_state(stamp)
         q, dq = self.arm.joint_state()
-        self._published.append((stamp, time.monotonic_ns()))
+        self._meter.sent(stamp, time.monotonic_ns())
         self._joints.publish(joint_state_message(self.names, q[0], dq[0], stamp))
 
     def publish_goals(self) -> None:
@@ -212,6 +216,10 @@ class SimArmNode(Node):
             return
         start = to_ns(message.header.stamp)
         elapsed = 0.0 if start == 0 else (self.stamp_ns - start) / 1e9
+        if elapsed >= trajectory.times[0, -1]:  # as the controller of ros2_control does
+            self.ignored += 1
+            self.get_logger().error("command ignored: it ends in the past")
+            return
         if self.lock_step:
             if start != self.stamp_ns or self.arm.done[0]:
                 self.ignored += 1
@@ -221,20 +229,24 @@ class SimArmNode(Node):
             self.publish_goals()
             self.publish_state()
             return
-        self._measure_latency(message)
+        tag = message.header.frame_id
+        self._publish_latency(tag, self._meter.arrived(tag, time.monotonic_ns()))
         self.arm.command(trajectory, elapsed)
 
-    def _measure_latency(self, message: JointTrajectory) -> None:
-        """Publish tick and time since the observation of the command was sent [s]."""
-        now = time.monotonic_ns()
+    def on_request(self, message: JointTrajectory) -> None:
+        """Note which observation the policy answers; the arm obeys commands only."""
+        tag = message.header.frame_id
+        self._publish_latency(tag, self._meter.asked(tag, to_ns(message.header.stamp)))
+
+    def _publish_latency(self, tag: str, seconds: float | None) -> None:
+        """Publish tick and time from sending an observation until its command came [s]."""
+        if seconds is None:
+            return
         try:
-            _, tick = parse_tag(message.header.frame_id)
+            _, tick = parse_tag(tag)
         except ValueError:
             return
-        start = to_ns(message.header.stamp)
-        sent = [at for stamp, at in self._published if stamp <= start + self._substep_ns]
-        if sent:
-            self._latency.publish(Float64MultiArray(data=[float(tick), (now - sent[-1]) / 1e9]))
+        self._latency.publish(Float64MultiArray(data=[float(tick), seconds]))
 
 
 class ControllerNode(Node):
@@ -321,6 +333,26 @@ class ManagerNode(Node):
             ),
         ]
         return response
+
+
+def state_times(substeps: int, chosen: int, *, lock_step: bool) -> tuple[int, ...]:
+    """Return after which physics substeps of a control period joint states are published.
+
+    Args:
+        substeps: of a control period.
+        chosen: substeps between joint states; 0 for 2, with 3 at the end of an odd period.
+        lock_step: only at the end.
+
+    Raises:
+        ValueError: `chosen` does not divide the period.
+    """
+    if lock_step:
+        return (substeps,)
+    if chosen == 0:
+        return (*range(2, substeps - 1, 2), substeps)
+    if chosen < 0 or substeps % chosen:
+        raise ValueError(f"substeps_per_state: expected a divisor of {substeps}, got {chosen}")
+    return tuple(range(chosen, substeps + 1, chosen))
 
 
 def _point(q: np.ndarray, dq: np.ndarray) -> JointTrajectoryPoint:

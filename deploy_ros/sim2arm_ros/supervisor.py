@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -80,6 +81,8 @@ class Supervisor:
         self.policy: dict[str, str] = {}
         self.policy_message = ""
         self.episode: dict[str, str] = {}
+        self.patience_s = START_S
+        self.recent_latency_s: deque[float] = deque(maxlen=256)
         self._ready_ns = 0
         self._log: EpisodeLog | None = None
         self._clients: dict[str, Any] = {}
@@ -129,11 +132,11 @@ class Supervisor:
 
     # -- lifecycle -----------------------------------------------------------------------------
 
-    def transition(self, node: str, label: str) -> bool:
+    def transition(self, node: str, label: str, timeout_s: float = START_S) -> bool:
         """Ask a lifecycle node for a transition; return whether it took place."""
         request = ChangeState.Request()
         request.transition.label = label
-        return bool(self.call(ChangeState, f"/{node}/change_state", request).success)
+        return bool(self.call(ChangeState, f"/{node}/change_state", request, timeout_s).success)
 
     def configure(self) -> None:
         """Configure gate and policy.
@@ -145,13 +148,17 @@ class Supervisor:
             if not self.transition(node, "configure"):
                 raise OperationError(f"{node} was not configured; its log says why")
 
-    def activate(self, node: str, timeout_s: float = START_S) -> None:
+    def activate(self, node: str, timeout_s: float | None = None) -> None:
         """Activate a node, again and again while its report is red.
 
+        Args:
+            node: name of the lifecycle node.
+            timeout_s: how long it may stay red [s]; `patience_s` of the supervisor by default.
+
         Raises:
-            OperationError: it is still red when the time is up; names the first red item.
+            OperationError: it is still red when the time is up; names the red items.
         """
-        end = time.monotonic() + timeout_s
+        end = time.monotonic() + (self.patience_s if timeout_s is None else timeout_s)
         while not self.transition(node, "activate"):
             if time.monotonic() > end:
                 red = activation.problems(self.reports.get(node, []))
@@ -240,6 +247,7 @@ class Supervisor:
         actions.append(action)
 
     def _on_latency(self, message: Float64MultiArray) -> None:
+        self.recent_latency_s.append(float(message.data[1]))
         if self._log is not None:
             self._log.latency_s.append(float(message.data[1]))
 

@@ -1,0 +1,325 @@
+"""`sim2arm bench ros`: latency from observation to command through the ROS 2 nodes.
+
+For each rate, one after the other, on this machine: the two baselines, the nodes, and the nodes'
+work alone. The policy is untrained and has the size of the experiments' (two layers of 128); the
+task is `reach` without an end. All times are of the steady clock.
+
+- *observation to command*: the simulated arm notes the time before it sends a joint state with
+  stamp s. The request of a tick carries the stamp of the newest joint state that the policy had
+  seen. When the command of that tick reaches the arm's controller, the time since s was sent is
+  the latency. It holds three DDS hops (arm -> policy -> gate -> arm), the work of policy and gate,
+  the wait of the joint state for the policy's tick (up to one period of the joint states), and
+  what the arm's physics keeps its controller from reading. Ticks without a command have none;
+  they are missed periods.
+- *missed periods*: control periods in which the gate got no request. *late commands*: commands
+  that came more than one control period after their observation.
+- baseline *sleep*: a process that only sleeps until absolute deadlines of the same rate; how late
+  it wakes, and the deadlines that it slept over. The machine's share of the latency.
+- baseline *dds-echo*: two processes on bare Cyclone DDS, without our rclpy; messages of the same
+  sizes, same rate and QoS; one round trip (two hops), and those that took longer than a period.
+- *in process*: policy and gate called in this process, one after the other, without ROS.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sim2arm.cli.errors import UserError
+from sim2arm.cli.experiments import REACH
+from sim2arm.cli.parse import parse
+from sim2arm.cli.table import Row, format_results, write_results
+from sim2arm.core.contract import Contract, Provenance
+from sim2arm.core.robots import ROBOTS
+from sim2arm.policies.export import export_bundle
+from sim2arm.policies.ppo import ExportedPpo, Ppo
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.arm import SUBSTEPS
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.table import build_task, describe_task
+from sim2arm_ros.dds import RosImportError, install
+from sim2arm_ros.dds.discovery import cyclone_config, domain_id
+from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
+
+HERE = Path(__file__).resolve().parent
+SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+_EXTRA_S = 30.0
+_RECORDED = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRosCfg:
+    """Measure latency and missed periods through policy_node, gate_node and a simulated arm."""
+
+    seconds: float = 20.0
+    """How long each measurement takes [s]."""
+    rates: tuple[float, ...] = (60.0, 100.0)
+    """Control rates [Hz]."""
+    json: Path | None = None
+    """Write the rows there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What was measured once."""
+
+    seconds: NDArray[np.float64]
+    """Per period that was measured [s]."""
+    missed: int
+    """Periods that were missed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nodes:
+    """What happened through the nodes."""
+
+    latency: Timing
+    commands: int
+    """Ticks of the policy."""
+    stops: tuple[str, ...]
+    """Why sessions ended early."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the benchmark."""
+    cfg = parse(BenchRosCfg, argv, "sim2arm bench ros")
+    unknown = [rate for rate in cfg.rates if rate not in SUBSTEPS]
+    if cfg.seconds < 1 or unknown or not cfg.rates:
+        raise UserError(f"--seconds must be 1 or more, --rates among {sorted(SUBSTEPS)}")
+    try:
+        print(f"bench ros: {install()}", file=sys.stderr)
+    except RosImportError as error:
+        raise UserError(str(error)) from error
+    rows: list[Row] = []
+    for rate in cfg.rates:
+        with tempfile.TemporaryDirectory(prefix="sim2arm-bench-") as folder:
+            rows += measure(rate, cfg.seconds, Path(folder))
+    print(format_results(rows))
+    if cfg.json is not None:
+        write_results(cfg.json, "ros", rows)
+    return 0
+
+
+def measure(rate_hz: float, seconds: float, folder: Path) -> list[Row]:
+    """Return the rows of one rate; `folder` is for the bundle and the logs."""
+
+    def say(what: str) -> None:
+        print(f"bench ros: {rate_hz:g} Hz: {what}", file=sys.stderr, flush=True)
+
+    say("export of an untrained policy")
+    bundle, settings = make_bundle(rate_hz, seconds, folder)
+    say(f"baselines, {seconds:g} s each")
+    slept = sleep_baseline(rate_hz, seconds)
+    sizes = message_sizes(bundle)
+    echoed = echo_baseline(sizes, rate_hz, seconds)
+    say(f"nodes, {seconds:g} s")
+    nodes = run_nodes(bundle, settings, rate_hz, seconds, folder / "logs")
+    for reason in nodes.stops:
+        say(f"a session stopped early: {reason}")
+    return node_rows(rate_hz, nodes, {"sleep": slept, "dds-echo": echoed}) + work_rows(bundle)
+
+
+# -- the policy --------------------------------------------------------------------------------
+
+
+def make_bundle(rate_hz: float, seconds: float, folder: Path) -> tuple[Path, Path]:
+    """Export an untrained policy; return the bundle and the settings of its task."""
+    # Never close enough to the goal, and longer than the measurement: one long episode.
+    steps = round(rate_hz * (seconds + _EXTRA_S))
+    task = build_task(
+        replace(REACH.task, position_tolerance=0.0, max_steps=steps), ROBOTS[REACH.robot]
+    )
+    env = Env(
+        task, ROBOTS[REACH.robot], num_envs=2, control_hz=rate_hz, controller=REACH.controller
+    )
+    module = ExportedPpo(Ppo(REACH.algo, cast(Any, env)).model)
+    origin = Provenance(experiment="bench-ros", steps=0)
+    contract = make_contract(env, origin)
+    env.reset()
+    recorded: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in contract.observations}
+    for _ in range(_RECORDED):
+        obs = env.step(torch.zeros(2, 6))[0]
+        for name, frames in recorded.items():
+            frames.append(obs[name][0].numpy().copy())
+    sequence = {name: np.stack(frames) for name, frames in recorded.items()}
+    bundle = export_bundle(module, contract, [sequence], folder / "bundle").path
+    settings = folder / "task.yaml"
+    settings.write_text(describe_task(task)[1], encoding="utf-8")
+    return bundle, settings
+
+
+# -- baselines ---------------------------------------------------------------------------------
+
+
+def sleep_baseline(rate_hz: float, seconds: float) -> Timing:
+    """Return the lateness of a process that only sleeps."""
+    found = _answer([sys.executable, str(HERE / "_sleep.py"), str(rate_hz), str(seconds)], seconds)
+    return Timing(seconds=np.array(found["lateness_s"]), missed=found["missed"])
+
+
+def echo_baseline(sizes: tuple[int, int], rate_hz: float, seconds: float) -> Timing:
+    """Return the round trips between two processes on bare Cyclone DDS."""
+    env = private_domain()
+    common = [str(domain_id(env)), cyclone_config(env), *map(str, sizes)]
+    command = [sys.executable, str(HERE / "_dds_echo.py")]
+    with subprocess.Popen([*command, "echo", *common], stdin=subprocess.PIPE) as other:
+        try:
+            found = _answer([*command, "ping", *common, str(rate_hz), str(seconds)], seconds)
+        finally:
+            assert other.stdin is not None
+            other.stdin.close()
+    return Timing(seconds=np.array(found["round_trip_s"]), missed=found["missed"])
+
+
+def _answer(command: list[str], seconds: float) -> dict[str, Any]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _EXTRA_S)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[1]} failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def message_sizes(bundle: Path) -> tuple[int, int]:
+    """Return the sizes of a joint state and of a command on the wire [bytes]."""
+    from rclpy.serialization import serialize_message
+
+    from sim2arm_ros.convert import command_message, joint_state_message
+
+    contract = OnnxPolicy(bundle).contract
+    gate, q = _gate(contract)
+    decision = gate.step(q + 1e-6, 0.0 * q)
+    names, tag = contract.joint_names, "0123456789ab/1000"
+    joints = joint_state_message(names, q[0], q[0], 10**9)
+    command = command_message(decision.trajectory, 0.0, names, 10**9, tag)
+    return len(serialize_message(joints)), len(serialize_message(command))
+
+
+# -- nodes -------------------------------------------------------------------------------------
+
+
+def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs: Path) -> Nodes:
+    """Run policy, gate and simulated arm in real time."""
+    from sim2arm_ros.supervisor import OperationError, Supervisor
+
+    env = private_domain()
+    processes = [
+        simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
+        *policy_graph(bundle, graph=None),
+    ]
+    latency: list[float] = []
+    stops: list[str] = []
+    missed = commands = seed = 0
+    try:
+        with (
+            Launch(processes, log_folder=logs, env=env) as launch,
+            Supervisor(alive=launch.dead, env=env) as supervisor,
+        ):
+            supervisor.configure()
+            supervisor.activate("gate_node")
+            left = seconds
+            while left > 0.5 and len(stops) < 100:
+                log = supervisor.run_episode(seed, left)
+                if supervisor.policy.get("phase") == "STOPPED":
+                    stops.append(log.reason)
+                latency += log.latency_s
+                missed, commands = missed + log.missed, commands + len(log.actions)
+                left, seed = seconds - commands / rate_hz, seed + 1
+    except OperationError as error:
+        said = [f"{path.name}: {path.read_text()[-500:]}" for path in sorted(logs.glob("*.log"))]
+        raise RuntimeError("\n".join([str(error), *said])) from error
+    return Nodes(
+        latency=Timing(seconds=np.array(latency), missed=missed),
+        commands=commands,
+        stops=tuple(stops),
+    )
+
+
+def node_rows(rate_hz: float, nodes: Nodes, baselines: Mapping[str, Timing]) -> list[Row]:
+    """Return latency and missed periods, one row per baseline."""
+    case, rows = f"{rate_hz:g} Hz", list[Row]()
+    for name, share in SHARES.items():
+        for baseline, timing in baselines.items():
+            rows.append(
+                Row(case=case, metric=f"observation to command, {name}",
+                    value=_ms(nodes.latency.seconds, share), unit="ms",
+                    baseline=baseline, baseline_value=_ms(timing.seconds, share))
+            )  # fmt: skip
+    for baseline, timing in baselines.items():
+        rows.append(
+            Row(case=case, metric="missed periods", value=nodes.latency.missed,
+                baseline=baseline, baseline_value=timing.missed)
+        )  # fmt: skip
+    late = int(np.sum(nodes.latency.seconds > 1.0 / rate_hz))
+    counts = {"late commands": late, "periods": nodes.commands, "early stops": len(nodes.stops)}
+    return rows + [Row(case=case, metric=name, value=value) for name, value in counts.items()]
+
+
+# -- the work alone ----------------------------------------------------------------------------
+
+
+def work_rows(bundle: Path, ticks: int = 400) -> list[Row]:
+    """Return how long policy and gate work for one tick in this process."""
+    times = work_times(bundle, ticks)
+    case = f"{OnnxPolicy(bundle).contract.control_hz:g} Hz, in process"
+    return [
+        Row(case=case, metric=f"{part}, {name}", value=_ms(seconds, SHARES[name]), unit="ms")
+        for part, seconds in times.items()
+        for name in ("p50", "p99")
+    ]
+
+
+def work_times(bundle: Path, ticks: int) -> dict[str, NDArray[np.float64]]:
+    """Return the seconds per tick of the policy (from inputs to request) and of the gate."""
+    from sim2arm_ros.policy_session import PolicySession
+
+    policy = OnnxPolicy(bundle)
+    contract = policy.contract
+    session = PolicySession(policy, ROBOTS[contract.robot])
+    session.warm_up()
+    gate, q = _gate(contract)
+    session.begin(q[0])
+    measured = q[0]
+    times: dict[str, list[float]] = {"policy": [], "gate": []}
+    for k in range(ticks):
+        now = 10**9 + round(k * contract.period * 1e9)
+        for spec in session.derivation.sampled:
+            value = measured if spec.name == "joint_position" else np.zeros(spec.shape)
+            if spec.kind == "goal":
+                value = np.array([0.5, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0])
+            session.push(spec.name, value.astype(spec.dtype), now, now, now)
+        begin = time.perf_counter()
+        request = session.act(session.sample(now, now), now, now)
+        middle = time.perf_counter()
+        decision = gate.step(request.q[None], request.dq[None])
+        end = time.perf_counter()
+        if decision.share[0] < 1.0:
+            raise RuntimeError(f"tick {k}: the gate did not pass the policy: {decision.reason()}")
+        times["policy"].append(middle - begin)
+        times["gate"].append(end - middle)
+        measured = request.q
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def _gate(contract: Contract) -> tuple[Any, NDArray[np.float64]]:
+    from sim2arm_ros.gate import Gate, GateCfg
+
+    robot = replace(ROBOTS[contract.robot], chain=contract.kinematic_chain, limits=contract.limits)
+    q = np.asarray(robot.home, dtype=np.float64)[None]
+    return Gate(robot, contract.period, GateCfg(), q), q
+
+
+def _ms(seconds: NDArray[np.float64], share: float) -> float:
+    return 1e3 * float(np.quantile(seconds, share))

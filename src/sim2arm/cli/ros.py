@@ -1,0 +1,211 @@
+"""`sim2arm ros up [GRAPH]`: start the nodes of a policy, bring them up, watch them, stop them.
+
+The stand-alone launcher: it starts the same executables with the same parameters as
+`launch/policy.launch.py`, and drives their lifecycle over the same services as `ros2 lifecycle`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from sim2arm.core.contract import Contract
+from sim2arm.policies.bundle import CONTRACT
+from sim2arm.policies.verify import load_contract
+from sim2arm_ros.dds import RosImportError, install
+from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
+from sim2arm_ros.launcher import Launch, NodeProcess, policy_graph, private_domain, simulated_arm
+
+from .errors import UserError, user_input
+from .parse import parse, unknown
+from .state_line import StateLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class RosUpCfg:
+    """Start policy and gate as ROS 2 nodes, bring them up and watch them until Ctrl-C."""
+
+    graph: Annotated[Positional[Path | None], arg(metavar="[GRAPH]")] = None
+    """graph.yaml of the robot; without it the one of the package."""
+    bundle: Path
+    """Policy bundle, or a run with one."""
+    sim: str | None = None
+    """Task: start a simulated arm with it in place of the robot, in a ROS domain of its own."""
+    settings: Path | None = None
+    """YAML file with the settings of the simulated task; its defaults without one."""
+    lock_step: bool = False
+    """The simulated arm waits for every command."""
+    seed: int = 0
+    """Seed of the first simulated episode; the others count up."""
+    episodes: int = 0
+    """Simulated episodes to run; 0: until Ctrl-C."""
+    duration: float = 0.0
+    """Stop after this time [s]; 0: at Ctrl-C."""
+    patience: float = 30.0
+    """How long a red activation may take to turn green [s]."""
+    yes: bool = False
+    """On a robot: start the policy without asking."""
+    allow_fallback: bool = False
+    """On a robot: allow the DDS fallback in place of a ROS 2 installation."""
+    logs: Path = Path("runs/ros-logs")
+    """Where the output of the nodes goes, a file each."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run."""
+    cfg = parse(RosUpCfg, argv, "sim2arm ros up")
+    check(cfg)
+    bundle = find_bundle(cfg.bundle)
+    with user_input("bundle"):
+        contract = load_contract(bundle)
+    with user_input("graph"):
+        read_graph(cfg.graph).bindings(contract)
+    try:
+        which = install()
+    except RosImportError as error:
+        raise UserError(str(error)) from error
+    if cfg.sim is None and "fallback" in which and not cfg.allow_fallback:
+        raise UserError(
+            f"a robot needs a ROS 2 installation, this is the {which.partition(': ')[2]}: source "
+            "ROS, or pass --allow-fallback (or --sim TASK for a simulated arm)"
+        )
+    env = environment(cfg)
+    for name, text in describe(cfg, bundle, contract, which, env).items():
+        print(f"{name:<8}{text}")
+    with _signals_interrupt():
+        return _up(cfg, nodes(cfg, bundle, contract), env)
+
+
+def check(cfg: RosUpCfg) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UserError: one line.
+    """
+    if cfg.sim is None:
+        for name in ("lock_step", "episodes", "settings"):
+            if getattr(cfg, name):
+                raise UserError(f"--{name.replace('_', '-')} needs --sim TASK")
+        if not cfg.yes and not sys.stdin.isatty():
+            raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
+    else:
+        from sim2arm.sim.tasks.table import TASKS
+
+        if cfg.sim not in TASKS:
+            raise UserError(unknown("task", cfg.sim, TASKS))
+    if cfg.settings is not None and not cfg.settings.is_file():
+        raise UserError(f"--settings: no such file: {cfg.settings}")
+    if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
+        raise UserError("--episodes and --duration must be 0 or more, --patience above 0")
+
+
+def find_bundle(path: Path) -> Path:
+    """Return the bundle that a path means.
+
+    Raises:
+        UserError: neither a bundle nor a run with one.
+    """
+    for folder in (path, path / "bundle"):
+        if (folder / CONTRACT).is_file():
+            return folder
+    raise UserError(f"--bundle: {path} is neither a policy bundle nor a run with one")
+
+
+def environment(cfg: RosUpCfg) -> dict[str, str]:
+    """Return what the nodes' environment has in addition to this process's.
+
+    A simulated arm must never answer in place of a robot: it gets a random domain on this machine
+    only, unless ROS_DOMAIN_ID says which.
+    """
+    if cfg.sim is None:
+        return {}
+    named = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+    return private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
+
+
+def nodes(cfg: RosUpCfg, bundle: Path, contract: Contract) -> list[NodeProcess]:
+    """Return the processes to start."""
+    simulated = cfg.sim is not None
+    graph = policy_graph(bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated)
+    if cfg.sim is not None:
+        arm = simulated_arm(
+            cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
+            settings=cfg.settings,
+        )  # fmt: skip
+        return [arm, *graph]
+    hardware = {"real_hardware": True, "allow_fallback_on_hardware": cfg.allow_fallback}
+    return [
+        replace(node, parameters={**node.parameters, **hardware})
+        if node.executable == "gate_node"
+        else node
+        for node in graph
+    ]
+
+
+def describe(
+    cfg: RosUpCfg, bundle: Path, contract: Contract, which: str, env: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what an operator reads first, by its name."""
+    variables = {**os.environ, **env}
+    arm = "real hardware"
+    if cfg.sim is not None:
+        arm = f"simulated, {cfg.sim}, {'lock step' if cfg.lock_step else 'real time'}"
+    reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "as ROS has it")
+    return {
+        "bundle": f"{bundle} ({contract.provenance.experiment or 'unknown experiment'})",
+        "robot": f"{contract.robot}, {arm}, {contract.control_hz:g} Hz",
+        "graph": str(cfg.graph or DEFAULT_GRAPH),
+        "rclpy": which.partition(": ")[2],
+        "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
+        "logs": str(cfg.logs),
+    }
+
+
+def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str]) -> int:
+    """Start the processes and operate them until the end; return the exit code."""
+    from .ros_operator import Operator
+
+    for process in processes:  # the logs of another run would be taken for this one's
+        (cfg.logs / f"{process.executable}.log").unlink(missing_ok=True)
+    with (
+        StateLine() as line,
+        Launch(processes, log_folder=cfg.logs, env=env) as launch,
+        Operator(launch, line, env=env, patience_s=cfg.patience) as operator,
+    ):
+        try:
+            operator.bring_up()
+            if cfg.sim is not None:
+                operator.run_episodes(cfg.seed, cfg.episodes, cfg.duration)
+            else:
+                if not cfg.yes:
+                    line.ask("The arm will move. Press Enter to start the policy, Ctrl-C to leave")
+                operator.run_policy(cfg.duration)
+        except KeyboardInterrupt:
+            line.note("stopping")
+    return 0
+
+
+@contextmanager
+def _signals_interrupt() -> Generator[None]:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that the arm is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
