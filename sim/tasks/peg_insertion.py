@@ -24,7 +24,7 @@ from torch import Tensor
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
-from sim2arm.core.transforms import pose, pose_between, pose_compose, quat_rotate
+from sim2arm.core.transforms import pose, pose_between, pose_compose, quat_z_axis
 from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
@@ -126,7 +126,8 @@ class PegInsertion:
         # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
         self._seat = torch.tensor([0.0, 0.0, 0.002 + 0.5 * cfg.peg_length], dtype=torch.float64)
         offsets = torch.linspace(-0.5, 0.5, 4, dtype=torch.float64) * cfg.peg_length
-        self._keypoints = offsets[:, None] * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+        self._keypoints = offsets[:, None]
+        self._up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
     @property
     def actor(self) -> tuple[str, ...]:
@@ -291,17 +292,19 @@ class PegInsertion:
     def update(self, world: World) -> None:
         """Measure after a control step and advance the counters; rewards and ends read them."""
         peg = self._peg_now.pose
-        points = peg[:, None, :3] + quat_rotate(peg[:, None, 3:], self._keypoints)
-        # Seated: the peg's axis is the socket's, seen from above; its z axis points down.
-        away = points - (self._socket[:, None, :3] + self._seat - self._keypoints)
-        self._distance = torch.linalg.norm(away, dim=-1).mean(dim=-1)
-        side = torch.linalg.norm(away[..., :2], dim=-1).mean(dim=-1)
+        # Keypoints lie along the peg's z axis. Seated, it points down: their seats lie along -z of
+        # the socket, and a keypoint at a distance k from the centre is off by `middle + k tilt`.
+        middle = peg[:, :3] - self._socket[:, :3] - self._seat
+        tilt = quat_z_axis(peg[:, 3:]) + self._up
+        away = middle[:, None] + self._keypoints * tilt[:, None]  # (N, 4, 3)
+        self._distance = torch.linalg.vector_norm(away, dim=-1).mean(dim=-1)
+        side = torch.linalg.vector_norm(away[..., :2], dim=-1).mean(dim=-1)
         before = self._closeness
         self._closeness = closeness(self.cfg, self._distance, side, away[..., 2].mean(dim=-1))
         self._progress = torch.where(self._fresh, 0.0, self._closeness - before)
         self._fresh[:] = False
         offset = peg[:, :3] - self._tool.pose[:, :3]
-        self._lost = torch.linalg.norm(offset, dim=-1) > self.cfg.lost_distance
+        self._lost = torch.linalg.vector_norm(offset, dim=-1) > self.cfg.lost_distance
         inserted = self._distance < self.cfg.success_distance
         self._held = torch.where(inserted, self._held + 1, 0)
         self._steps += 1

@@ -25,6 +25,11 @@ def test_quarter_turn_about_z_maps_x_to_y() -> None:
     np.testing.assert_allclose(tf.quat_to_matrix(q), [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-15)
 
 
+def test_z_axis_is_the_third_column() -> None:
+    q = make_poses(20)[:, 3:]
+    np.testing.assert_allclose(tf.quat_z_axis(q), tf.quat_to_matrix(q)[..., 2], atol=1e-15)
+
+
 def test_product_turns_right_factor_first() -> None:
     # First 90 degrees about x (y -> z), then 90 degrees about z: y -> z -> z.
     about_x, about_z = np.array([HALF, HALF, 0, 0]), np.array([HALF, 0, 0, HALF])

@@ -87,6 +87,12 @@ def quat_rotate(q: Array, v: Array) -> Array:
     return v + w * t + cross(u, t)
 
 
+def quat_z_axis(q: Array) -> Array:
+    """Return the z axes (..., 3) of frames with unit quaternions (..., 4)."""
+    w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
+    return stack_last([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
+
+
 def quat_to_matrix(q: Array) -> Array:
     """Return the rotation matrices (..., 3, 3) of unit quaternions (..., 4)."""
     xp = namespace(q)
