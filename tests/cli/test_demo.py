@@ -78,6 +78,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPERIMENTS, "peg-insertion-ppo", ("Small.", SMALL))
     monkeypatch.setattr(ros_evaluation, "run_through_ros", fake_ros)
     monkeypatch.setattr(demo, "FILMED", 1)
+    monkeypatch.setattr(demo, "FILMED_SHORT", 1)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setitem(EXPERIMENTS, "peg-insertion-ppo", ("Small.", SMALL))
         patch.setattr(ros_evaluation, "run_through_ros", fake_ros)
         patch.setattr(demo, "FILMED", 1)
+        patch.setattr(demo, "FILMED_SHORT", 1)
         assert main.main([*ARGV, "--out", str(folder), "--json", str(folder / "rows.json")]) == 0
     yield folder
 

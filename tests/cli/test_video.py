@@ -89,10 +89,10 @@ def test_where_the_ray_caster_draws_the_film_is_coarser(
     tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "renderer_name", lambda: video.RAY_CASTER)
-    cfg = FilmCfg(width=64, height=48, caption=24, stride=2, rays=2, slow_stride=30)
+    cfg = FilmCfg(width=64, height=48, caption=24, stride=2, rays=2, slow_stride=30, slowdown=2)
     film = film_episodes(
         build_task(TRAINING), contract, blind(contract), SEEDS[:1], tmp_path / "film.mp4", cfg=cfg
     )
     with av.open(str(film.path)) as container:
-        assert container.streams.video[0].average_rate == 2
+        assert container.streams.video[0].average_rate == 1  # 60 / 30, at half speed
     assert film.renderer == video.RAY_CASTER

@@ -29,16 +29,18 @@ from .runs import CHECKPOINT, CONFIG, METRICS, build_task, read_config
 from .stages import Results, Stages, hash_file
 from .table import write_results
 from .train import FREE, train
-from .video import film_episodes, save_png
+from .video import FilmCfg, film_episodes, save_png
 
 STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
 IN_PROCESS, BLIND, LOCK_STEP, REAL_TIME = "in process", "blind", "ROS lock step", "ROS real time"
 FRESH = (CONFIG, METRICS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL, "ros-lock-step",
          "ros-real-time", "summary.json", "report.html")  # fmt: skip
 """What `--fresh` removes from the folder."""
-FILMED = 3
-"""Episodes of the film: the first seeds."""
-TOGETHER = 50
+FILMED, FILMED_SHORT = 3, 5
+"""Episodes of the film, the first seeds; how many where episodes are short."""
+SHORT = 90
+"""Control steps, on average, of short episodes: they are filmed at half speed."""
+TOGETHER = 20
 """Episodes in process that run together; outcomes do not depend on it."""
 
 
@@ -111,7 +113,7 @@ def demo(cfg: DemoCfg) -> dict[str, Any]:
     driven = _in_process(stages, cfg, BLIND, task, contract) if steered else None
     lock_step = _through_ros(stages, cfg, LOCK_STEP, task) if cfg.ros_episodes else None
     real_time = _through_ros(stages, cfg, REAL_TIME, task) if cfg.real_time_episodes else None
-    film = _film(stages, cfg, task)
+    film = _film(stages, cfg, task, float(process.episodes.steps.mean()))
     outcome = Outcome(
         folder=cfg.out,
         experiment=cfg.experiment,
@@ -263,8 +265,11 @@ def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measure
     return read_measured(path)
 
 
-def _film(stages: Stages, cfg: DemoCfg, task: Task) -> Results:
-    episodes = min(FILMED, cfg.episodes)
+def _film(stages: Stages, cfg: DemoCfg, task: Task, steps: float) -> Results:
+    """Film the first episodes; `steps` is how long an episode takes."""
+    short = steps < SHORT
+    episodes = min(FILMED_SHORT if short else FILMED, cfg.episodes)
+    style = FilmCfg(stride=1, slow_stride=2, slowdown=2) if short else FilmCfg()
 
     def work() -> Results:
         policy = OnnxPolicy(cfg.out / BUNDLE)
@@ -276,6 +281,7 @@ def _film(stages: Stages, cfg: DemoCfg, task: Task) -> Results:
                 of_bundle(policy),
                 seeds,
                 cfg.out / FILM,
+                cfg=style,
                 begin=policy.reset,
                 progress=progress.update,
             )

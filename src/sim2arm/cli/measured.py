@@ -204,8 +204,10 @@ def part(
 
 def _explain(a: Measured, b: Measured, row: int, i: int, largest: float, first: int | None) -> str:
     def outcome(measured: Measured, index: int) -> str:
-        word = "success" if measured.episodes.success[index] else "no success"
-        return f"{word} after {measured.episodes.steps[index]} steps"
+        episodes = measured.episodes
+        word = "success" if episodes.success[index] else "no success"
+        # An episode that was broken off has actions, but no end of which the steps were counted.
+        return f"{word} after {episodes.steps[index] or len(episodes.actions[index])} steps"
 
     line = f"seed {b.episodes.seeds[i]}: in process {outcome(a, row)}, through ROS {outcome(b, i)}"
     if first is None:

@@ -138,24 +138,23 @@ def draw_latency(latency_ms: ArrayLike, *, period_ms: float, marks: dict[str, fl
     values = np.asarray(latency_ms, dtype=np.float64)
     end = 1.2 * max(period_ms, float(values.max()))  # room for the last name
     with matplotlib.rc_context(_STYLE):
-        figure = _figure(6.8, 2.7)
+        figure = _figure(6.8, 3.0)
         axes = figure.subplots()
         bins = np.linspace(0.0, end, 91)
         axes.hist(values, bins=list(bins), color=_SERIES, log=True, histtype="stepfilled")
         axes.tick_params(axis="y", which="minor", length=0)
         axes.set_ylim(bottom=0.6)
         top = axes.get_ylim()[1]
-        axes.set_ylim(top=top * 12.0)  # room for the names of the marks
-        for level, (name, value) in enumerate(sorted(marks.items(), key=lambda pair: pair[1])):
-            axes.axvline(value, color=_INK, linewidth=1.0, ymax=0.93 - 0.1 * (level % 3))
-            height = 0.93 - 0.1 * (level % 3)
-            axes.annotate(f"{name} {value:.2f} ms", (value, height), va="top", color=_INK,
-                          xycoords=("data", "axes fraction"), xytext=(4, 1),
-                          fontsize=9.0, textcoords="offset points")  # fmt: skip
-        axes.axvline(period_ms, color=_BAD, linewidth=1.4, linestyle=(0, (4, 3)))
-        axes.annotate(f"period {period_ms:.2f} ms", (period_ms, 0.5), color=_BAD, rotation=90,
-                      xycoords=("data", "axes fraction"), va="center", ha="right", fontsize=9.0,
-                      xytext=(-3, 0), textcoords="offset points")  # fmt: skip
+        axes.set_ylim(top=top * 30.0)  # room for the names of the marks
+        # From left to right and downwards, so that no name meets a line.
+        lines = sorted({**marks, "period": period_ms}.items(), key=lambda pair: pair[1])
+        for level, (name, value) in enumerate(lines):
+            height = 0.96 - 0.1 * level
+            colour, dash = (_BAD, (0, (4, 3))) if name == "period" else (_INK, "solid")
+            axes.axvline(value, ymax=height, color=colour, linewidth=1.1, linestyle=dash)
+            axes.annotate(f"{name} {value:.2f} ms", (value, height), va="top", color=colour,
+                          xycoords=("data", "axes fraction"), xytext=(4, 1), fontsize=9.0,
+                          textcoords="offset points")  # fmt: skip
         axes.set_xlim(0.0, end)
         axes.set_xlabel("observation to command [ms]")
         axes.set_ylabel("control steps")

@@ -43,6 +43,8 @@ class FilmCfg:
     """Height of the line of text below [pixels]."""
     hold: float = 1.0
     """How long the end of an episode stands [s]."""
+    slowdown: int = 1
+    """2 plays at half speed, which the caption then says."""
     quality: int = 26
     """Constant rate factor of H.264: a lower number is better and larger."""
     stride: int = 2
@@ -98,7 +100,7 @@ def film_episodes(
 
         warp.config.log_level = warp.LOG_WARNING  # it would print the modules that it loads
     stride = cfg.slow_stride if slow else cfg.stride
-    rate = Fraction(round(contract.control_hz), stride)
+    rate = Fraction(round(contract.control_hz), stride * cfg.slowdown)
     with _Mp4(path, cfg.width + cfg.height, cfg.height + cfg.caption, rate, cfg.quality) as mp4:
         camera = _Crew(mp4, cfg, seeds, stride, 1 if slow else cfg.rays, progress)
         episodes = run_episodes(
@@ -149,7 +151,8 @@ class _Crew:
             outcome = ("success" if arm.success[0] else "no success") if done else ""
             label = f"episode {self._episode + 1} of {len(self._seeds)}"
             seed = f"seed {self._seeds[self._episode]}"
-            line = (f"{label}     {seed}", f"{arm.time:.2f} s", outcome)
+            speed = f"     speed 1/{self._cfg.slowdown}" if self._cfg.slowdown > 1 else ""
+            line = (f"{label}     {seed}", f"{arm.time:.2f} s{speed}", outcome)
             width, height = view.shape[1], self._cfg.caption
             frame = np.concatenate([view, draw_caption(line, width, height)])
             for _ in range(1 + self._hold * done):
@@ -174,7 +177,9 @@ class _Crew:
         view = np.concatenate([overview, close], axis=1)
         if renderer_name() == RAY_CASTER:  # it leaves black where nothing is
             view[(view == 0).all(axis=-1)] = _SKY
-        return shrink(view, rays)
+        view = shrink(view, rays)
+        view[:, width - 1 : width + 1] = 255  # a line between the two views
+        return view
 
 
 def shrink(picture: Picture, factor: int) -> Picture:
@@ -197,7 +202,7 @@ def save_png(path: Path, picture: Picture) -> None:
 
 
 def draw_caption(line: tuple[str, str, str], width: int, height: int) -> Picture:
-    """Return a strip (height, width, 3) of text: left, right of the middle, and the outcome.
+    """Return a strip (height, width, 3) of text: left, middle, and the outcome on the right.
 
     An outcome that starts with `no` is red, any other green.
     """
@@ -210,7 +215,7 @@ def draw_caption(line: tuple[str, str, str], width: int, height: int) -> Picture
     size = 0.36 * height
     style = {"va": "center", "fontsize": size, "family": "DejaVu Sans"}
     figure.text(0.015, 0.47, left, color=_INK, ha="left", **style)
-    figure.text(0.64, 0.47, middle, color=_INK, ha="right", **style)
+    figure.text(0.58, 0.47, middle, color=_INK, ha="left", **style)
     colour = _BAD if outcome.startswith("no") else _GOOD
     figure.text(0.985, 0.47, outcome, color=colour, ha="right", weight="bold", **style)
     canvas.draw()
