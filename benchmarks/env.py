@@ -47,13 +47,13 @@ class EnvBenchCfg:
 
     worlds: tuple[int, ...] = (64, 256)
     """Numbers of worlds beside bare physics."""
-    steps: int = 150
+    steps: int = 100
     """Control steps of a repeat."""
-    repeats: int = 7
+    repeats: int = 5
     """Repeats; medians are reported."""
     vector_worlds: int = 16
     """Worlds beside AsyncVectorEnv."""
-    vector_steps: int = 200
+    vector_steps: int = 100
     """Control steps of a repeat beside AsyncVectorEnv."""
     threads: int = 0
     """Threads of the physics, 0: all CPUs."""
