@@ -16,7 +16,7 @@ from sim2arm.cli import demo, main, ros_evaluation
 from sim2arm.cli.demo_summary import training_rate
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS
-from sim2arm.cli.ros_evaluation import RosEpisodes
+from sim2arm.cli.measured import Measured
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.base import Task
 
@@ -49,7 +49,7 @@ def fake_ros(
     real_time: bool,
     folder: Path,
     progress: Callable[[int], None] | None = None,
-) -> RosEpisodes:
+) -> Measured:
     """Run the episodes here; in real time the second one turns out the other way."""
     policy = OnnxPolicy(bundle)
     episodes = run_episodes(
@@ -63,13 +63,12 @@ def fake_ros(
         progress(len(seeds))
     latency = np.full(int(episodes.steps.sum()), 2.0)
     latency[-1] = 20.0
-    return RosEpisodes(
+    return Measured(
         episodes=episodes,
         latency_ms=latency if real_time else latency[:0],
         missed=3 if real_time else 0,
         reasons=("",) * len(seeds),
         activation={"ok": True, "bundle": str(bundle), "robot": "fr3", "items": [ITEM]},
-        wall_s=1.0,
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from sim2arm.cli import train as module
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
-from sim2arm.cli.runs import CHECKPOINT, METRICS, build_env, build_learner
+from sim2arm.cli.runs import CHECKPOINT, METRICS, build_env, build_learner, load_learner
 from sim2arm.cli.train import main, train
 from sim2arm.cli.trial import Trial
 
@@ -114,3 +114,15 @@ def test_refusals(tmp_path: Path) -> None:
             train("reach-ppo", replace(make_cfg(out, resume=True), **change))
     with pytest.raises(UserError, match="experiment"):
         main(["peg-insertion-pop"])
+
+
+def test_a_checkpoint_of_other_networks_is_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    cfg = make_cfg(out)
+    train("reach-ppo", cfg)
+    wider = build_learner(replace(cfg, algo=replace(cfg.algo, hidden=(16,))), 4)
+    with pytest.raises(UserError, match="not of this version's networks.*train again"):
+        load_learner(wider, out)
+    (out / CHECKPOINT).write_bytes(b"not safetensors")
+    with pytest.raises(UserError, match="checkpoint"):
+        load_learner(wider, out)

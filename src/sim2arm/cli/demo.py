@@ -243,7 +243,7 @@ def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measure
 
         seeds = range(FIRST_SEED, FIRST_SEED + episodes)
         with Progress(name, episodes, "episodes") as progress:
-            found = run_through_ros(
+            measured = run_through_ros(
                 cfg.out / BUNDLE,
                 task,
                 seeds,
@@ -251,13 +251,6 @@ def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measure
                 folder=folder,
                 progress=progress.update,
             )
-        measured = Measured(
-            episodes=found.episodes,
-            latency_ms=found.latency_ms,
-            missed=found.missed,
-            activation=found.activation,
-            reasons=found.reasons,
-        )
         write_measured(path, measured)
         return {}
 

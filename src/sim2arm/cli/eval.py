@@ -17,9 +17,10 @@ from .errors import UserError, user_input
 from .evaluation import Episodes, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS
 from .intervals import clopper_pearson
+from .measured import Measured, pair
 from .parse import parse
 from .progress import Progress
-from .ros_evaluation import pair, run_through_ros
+from .ros_evaluation import run_through_ros
 from .runs import CONFIG, build_task, read_config
 from .table import Row, format_results, write_results
 
@@ -112,20 +113,18 @@ def ros_rows(
             bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / "ros-logs",
             progress=progress.update,
         )  # fmt: skip
-    pairing = pair(inside, outside, contract)
+    pairing = pair(Measured(episodes=inside), outside, contract.action)
     for line in pairing.discordant:
         print(line)
     rows = success_rows(case, outside.episodes)
     rows += [
-        Row(case=case, metric="same outcome as in process", value=pairing.same,
-            baseline="pairs", baseline_value=pairing.pairs),
+        Row(case=case, metric="same outcome as in process", value=pairing.both + pairing.neither,
+            baseline="pairs", baseline_value=len(seeds)),
         Row(case=case, metric="missed periods", value=outside.missed),
     ]  # fmt: skip
     if not cfg.real_time:
-        difference = pairing.action_difference
-        rows.append(
-            Row(case=case, metric="largest difference of an action", value=difference, unit="range")
-        )
+        name = "largest difference of an action"
+        rows.append(Row(case=case, metric=name, value=pairing.largest, unit="range"))
     for metric, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
         if len(outside.latency_ms):
             value = float(np.quantile(outside.latency_ms, share))

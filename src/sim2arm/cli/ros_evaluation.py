@@ -5,14 +5,11 @@ a robot. In lock step the arm waits for every command, and episodes pair with th
 in real time all three keep their own time.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.policies.verify import load_contract
@@ -23,29 +20,13 @@ from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated
 
 from .errors import UserError, user_input
 from .evaluation import Episodes
+from .measured import Measured
 
 if TYPE_CHECKING:
     from sim2arm_ros.supervisor import EpisodeLog
 
 _EXTRA_S = 5.0
 _LOCK_STEP_S = 120.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RosEpisodes:
-    """What happened through the nodes."""
-
-    episodes: Episodes
-    latency_ms: NDArray[np.float64]
-    """Per command, from the observation to its arrival at the arm [ms]; empty in lock step."""
-    missed: int
-    """Control periods without a request."""
-    reasons: tuple[str, ...]
-    """Per episode why it ended early, empty if it ran to its end."""
-    activation: Mapping[str, Any]
-    """The activation report: ok, bundle, robot, items."""
-    wall_s: float
-    """Time of all episodes, without the start of the processes [s]."""
 
 
 def run_through_ros(
@@ -56,7 +37,7 @@ def run_through_ros(
     real_time: bool,
     folder: Path,
     progress: Callable[[int], None] | None = None,
-) -> RosEpisodes:
+) -> Measured:
     """Run one episode per seed through policy_node, gate_node and sim_arm_node.
 
     Args:
@@ -98,28 +79,26 @@ def run_through_ros(
         ):
             supervisor.configure()
             supervisor.activate("gate_node")
-            started = time.monotonic()
             for seed in seeds:
                 logs.append(supervisor.run_episode(seed, longest_s))
                 if progress is not None:
                     progress(len(logs))
-            wall = time.monotonic() - started
             report = supervisor.report() | {"bundle": str(bundle), "robot": contract.robot}
     except OperationError as error:
         raise UserError(f"{error}; logs are in {folder}") from error
-    return _collect(logs, contract, report, wall)
+    return _collect(logs, contract, report)
 
 
 def _collect(
-    logs: "Sequence[EpisodeLog]", contract: Contract, report: Mapping[str, Any], wall: float
-) -> RosEpisodes:
+    logs: "Sequence[EpisodeLog]", contract: Contract, report: Mapping[str, Any]
+) -> Measured:
     width = contract.action.dim
     actions = [
         np.array(log.actions[: log.steps or None], dtype=np.float32).reshape(-1, width)
         for log in logs
     ]
     latency = [1e3 * value for log in logs for value in log.latency_s]
-    return RosEpisodes(
+    return Measured(
         episodes=Episodes(
             seeds=tuple(log.seed for log in logs),
             success=np.array([log.success for log in logs], dtype=bool),
@@ -133,50 +112,4 @@ def _collect(
         missed=sum(log.missed for log in logs),
         reasons=tuple(log.reason for log in logs),
         activation=report,
-        wall_s=wall,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pairing:
-    """The same seeds in process and through ROS."""
-
-    same: int
-    """Pairs with the same outcome."""
-    pairs: int
-    action_difference: float
-    """Largest difference of an action, in units of the action range, over the common steps."""
-    discordant: tuple[str, ...]
-    """One line per pair that differs."""
-
-
-def pair(inside: Episodes, outside: RosEpisodes, contract: Contract) -> Pairing:
-    """Compare episodes of the same seeds in process with those through ROS.
-
-    Raises:
-        ValueError: the seeds differ.
-    """
-    through = outside.episodes
-    if inside.seeds[: len(through.seeds)] != through.seeds:
-        raise ValueError("the seeds in process must begin with those through ROS")
-    span = np.asarray(contract.action.high) - np.asarray(contract.action.low)
-    worst = 0.0
-    lines: list[str] = []
-    for i, seed in enumerate(through.seeds):
-        a, b = inside.actions[i], through.actions[i]
-        n = min(len(a), len(b))
-        if n:
-            worst = max(worst, float(np.max(np.abs(a[:n] - b[:n]) / span)))
-        if inside.success[i] != through.success[i]:
-            words = {True: "success", False: "failure"}
-            lines.append(
-                f"seed {seed}: {words[bool(inside.success[i])]} in process, "
-                f"{words[bool(through.success[i])]} through ROS after {through.steps[i]} steps"
-                + (f": {outside.reasons[i]}" if outside.reasons[i] else "")
-            )
-    return Pairing(
-        same=len(through.seeds) - len(lines),
-        pairs=len(through.seeds),
-        action_difference=worst,
-        discordant=tuple(lines),
     )

@@ -20,7 +20,7 @@ from sim2arm.sim.env import Env
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
 
-from .errors import UserError
+from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .machine import describe_commit, describe_versions
 
@@ -106,8 +106,26 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
     """Return the learner of a run as its checkpoint left it."""
     _, cfg, _ = read_config(folder)
     learner = build_learner(cfg, num_envs)
-    learner.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+    load_learner(learner, folder)
     return learner, cfg
+
+
+def load_learner(learner: Ppo, folder: Path) -> None:
+    """Continue from the checkpoint of a run.
+
+    Raises:
+        UserError: no checkpoint, a damaged one, or one of networks of another size.
+    """
+    path = folder / CHECKPOINT
+    with user_input("checkpoint", path):
+        state = load_checkpoint(path)
+    try:
+        learner.load_state_dict(state)
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"{path} is not of this version's networks ({reason}); train again"
+        ) from error
 
 
 class MetricsFile:

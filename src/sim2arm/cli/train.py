@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.checkpoint import save_checkpoint
 from sim2arm.policies.ppo import Ppo
 
 from .errors import UserError
@@ -22,6 +22,7 @@ from .runs import (
     MetricsFile,
     build_env,
     build_learner,
+    load_learner,
     read_config,
     write_config,
 )
@@ -61,7 +62,7 @@ def train(name: str, cfg: TrainCfg) -> Path:
     keep = _prepare(folder, name, cfg)
     learner = build_learner(cfg)
     if keep:
-        learner.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+        load_learner(learner, folder)
     metrics = MetricsFile(folder / METRICS, learner.iteration)
     try:
         if not _reached(metrics.last, cfg):
