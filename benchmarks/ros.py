@@ -239,7 +239,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
                 left, seed = seconds - commands / rate_hz, seed + 1
     except OperationError as error:
         said = [f"{path.name}: {path.read_text()[-500:]}" for path in sorted(logs.glob("*.log"))]
-        raise RuntimeError("\n".join([str(error), *said])) from error
+        raise UserError("; ".join([str(error), *said])) from error
     return Nodes(
         latency=Timing(seconds=np.array(latency), missed=missed),
         commands=commands,

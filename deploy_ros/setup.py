@@ -25,6 +25,7 @@ setup(
     description="ROS 2 nodes that run a sim2arm policy bundle on an arm, behind a safety gate.",
     license="Apache-2.0",
     entry_points={
-        "console_scripts": [f"{node} = {PACKAGE}.{node}:main" for node in NODES],
+        # Not the nodes' own `main`: the executables provide rclpy before a node imports it.
+        "console_scripts": [f"{node} = {PACKAGE}.executables:{node}" for node in NODES],
     },
 )

@@ -142,3 +142,26 @@ def test_a_name_like_nothing_lists_all() -> None:
 def test_a_box_of_another_kind_is_still_one_line() -> None:
     box = "╭─ New ─────╮\n│ Something │\n│ else      │\n│ ───────── │\n│ For help  │\n╰───────────╯"
     assert explain(box, "sim2arm try") == "sim2arm try: Something else"
+
+
+def test_a_box_without_signs_reads_like_one_with_them() -> None:
+    framed = (
+        "╭─ Required options ────────────╮",
+        "│ Missing from x:               │",
+        "│     --run PATH                │",
+        "│         Run folder. (required)│",
+        "│ ───────────────────────────── │",
+        "│ For full helptext, run:       │",
+        "╰───────────────────────────────╯",
+    )
+    plain = (
+        " Required options                ",
+        " ------------------------------- ",
+        "  Missing from x:                ",
+        "      --run PATH                 ",
+        "          Run folder. (required) ",
+        "  -----------------------------  ",
+        "  For full helptext, run:        ",
+    )
+    expected = "x: missing --run PATH (Run folder)"
+    assert explain("\n".join(framed), "x") == explain("\n".join(plain), "x") == expected

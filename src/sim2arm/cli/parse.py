@@ -142,13 +142,16 @@ def _unbox(box: str) -> tuple[list[str], list[str]]:
     """Return the message of an error box and the lines below its first ruler, without the frame."""
     sections: list[list[str]] = [[]]
     for line in box.splitlines():
-        text = line.strip().removeprefix("│").removesuffix("│").rstrip()
-        if not text or text[0] in "╭╰":
+        framed = line.strip().startswith("│")
+        text = (line.strip().strip("│") if framed else line).rstrip()
+        if not text.strip() or text.strip()[0] in "╭╰":
             continue
         if _RULER.fullmatch(text.strip()):
             sections.append([])
         else:
             sections[-1].append(text)
+    if "╭" not in box:  # an output without such signs: the title stands alone above a ruler
+        sections = sections[1:] or sections
     return sections[0], [line.strip() for section in sections[1:] for line in section]
 
 

@@ -1,0 +1,129 @@
+"""Run a policy bundle behind the safety gate, on a robot or on a simulated arm.
+
+    ros2 launch sim2arm_ros policy.launch.py bundle:=/path/to/bundle graph:=/path/to/graph.yaml
+    ros2 launch sim2arm_ros policy.launch.py bundle:=/path/to/bundle sim:=true task:=peg-insertion
+
+The policy is configured first, then the gate; the gate is activated, again every second while its
+report is red; then, with `run`, the policy. On a robot `run` is off: look at the report of the
+gate (`~/activation`), then `ros2 lifecycle set /policy_node activate`. When a node ends, all end.
+"""
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
+from launch.conditions import IfCondition
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration, NotSubstitution
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
+from lifecycle_msgs.msg import Transition
+
+PACKAGE = "sim2arm_ros"
+AGAIN_S = 1.0
+
+ARGUMENTS = {
+    "bundle": (None, "policy bundle, an absolute path"),
+    "graph": ("", "graph.yaml of the robot; the one of the package without it"),
+    "robot": ("fr3", "simulated arm: robot of the bundle's contract"),
+    "control_hz": ("60.0", "simulated arm: control rate of the bundle's contract [Hz]"),
+    "sim": ("false", "start a simulated arm in place of the robot"),
+    "task": ("peg-insertion", "simulated arm: what it does"),
+    "lock_step": ("false", "simulated arm: wait for every command"),
+    "run": (LaunchConfiguration("sim"), "activate the policy as soon as the gate is active"),
+    "allow_fallback": ("false", "robot: allow the DDS fallback in place of a ROS 2 installation"),
+}
+
+
+def text(name: str) -> ParameterValue:
+    """Return an argument as a text; `graph:=1` stays a text."""
+    return ParameterValue(LaunchConfiguration(name), value_type=str)
+
+
+def flag(name: str) -> ParameterValue:
+    """Return an argument as true or false."""
+    return ParameterValue(LaunchConfiguration(name), value_type=bool)
+
+
+def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
+    """Return policy_node or gate_node; both read the same bundle and graph."""
+    common = {
+        "bundle": text("bundle"),
+        "graph": text("graph"),
+        "lock_step": flag("lock_step"),
+        "use_sim_time": flag("sim"),
+    }
+    return LifecycleNode(
+        package=PACKAGE,
+        executable=name,
+        name=name,
+        namespace="",
+        parameters=[{**common, **more}],
+        output="screen",
+        on_exit=[Shutdown(reason=f"{name} ended")],
+    )
+
+
+def simulated_arm() -> Node:
+    """Return the simulated arm: three nodes in one process, so it has no name here."""
+    return Node(
+        package=PACKAGE,
+        executable="sim_arm_node",
+        parameters=[
+            {
+                "task": text("task"),
+                "robot": text("robot"),
+                "control_hz": ParameterValue(LaunchConfiguration("control_hz"), value_type=float),
+                "lock_step": flag("lock_step"),
+            }
+        ],
+        output="screen",
+        condition=IfCondition(LaunchConfiguration("sim")),
+        on_exit=[Shutdown(reason="sim_arm_node ended")],
+    )
+
+
+def change(node: LifecycleNode, transition: int, **more: IfCondition) -> EmitEvent:
+    """Return the action that asks a node for a transition."""
+    event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+    return EmitEvent(event=event, **more)
+
+
+def after(node: LifecycleNode, start: str, goal: str, *actions: object) -> RegisterEventHandler:
+    """Return the handler that does something when a node has changed from one state to another."""
+    handler = OnStateTransition(
+        target_lifecycle_node=node, start_state=start, goal_state=goal, entities=list(actions)
+    )
+    return RegisterEventHandler(handler)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the nodes and the order in which they come up."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=what)
+        for name, (default, what) in ARGUMENTS.items()
+    ]
+    policy = lifecycle_node("policy_node")
+    gate = lifecycle_node(
+        "gate_node",
+        real_hardware=ParameterValue(NotSubstitution(LaunchConfiguration("sim")), value_type=bool),
+        allow_fallback_on_hardware=flag("allow_fallback"),
+    )
+    activate, configure = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CONFIGURE
+    run = IfCondition(LaunchConfiguration("run"))
+    steps = [after(policy, "configuring", "inactive", change(gate, configure))]
+    steps.append(after(gate, "configuring", "inactive", change(gate, activate)))
+    steps.append(after(gate, "activating", "active", change(policy, activate, condition=run)))
+    for node in (gate, policy):  # a red report: from activating back to inactive
+        again = TimerAction(period=AGAIN_S, actions=[change(node, activate)])
+        steps.append(after(node, "activating", "inactive", again))
+    # Handlers before what they listen to.
+    return LaunchDescription(
+        [*arguments, *steps, simulated_arm(), gate, policy, change(policy, configure)]
+    )

@@ -1,0 +1,134 @@
+# pyright: standard
+"""The measuring parts of `bench ros`; the nodes themselves have tests of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from sim2arm.cli.errors import UserError
+from sim2arm.core.contract import Contract
+from sim2arm.policies.verify import load_contract
+from sim2arm.sim.tasks.table import make_task
+from sim2arm_ros.dds import install
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def ros() -> ModuleType:
+    install()
+    return load("ros")
+
+
+@pytest.fixture(scope="module")
+def bundle(ros: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return ros.make_bundle(100.0, 2.0, tmp_path_factory.mktemp("bench"))
+
+
+def test_the_bundle_is_at_the_rate_and_its_task_does_not_end(bundle: tuple[Path, Path]) -> None:
+    contract: Contract = load_contract(bundle[0])
+    assert contract.control_hz == 100.0
+    task = make_task("reach", "fr3", bundle[1].read_text())
+    assert task.cfg.max_steps == 3200  # (2 s + 30 s) at 100 Hz
+    assert task.cfg.position_tolerance == 0.0
+
+
+def test_message_sizes_are_those_on_the_wire(ros: ModuleType, bundle: tuple[Path, Path]) -> None:
+    observation, command = ros.message_sizes(bundle[0])
+    # Seven names of 11 characters and 14 numbers of 8 bytes, and their frame.
+    assert 7 * 11 + 14 * 8 < observation < 500
+    # Five points of 14 numbers, and their frame.
+    assert 7 * 11 + 5 * 14 * 8 < command < 1500
+
+
+def test_policy_and_gate_are_timed_tick_by_tick(ros: ModuleType, bundle: tuple[Path, Path]) -> None:
+    times = ros.work_times(bundle[0], ticks=5)
+    assert {name: len(values) for name, values in times.items()} == {"policy": 5, "gate": 5}
+    assert all((values > 0).all() for values in times.values())
+
+
+def test_a_sleep_loop_counts_every_deadline_it_sleeps_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = load("_sleep")
+    clock = [0.0]
+    # At 10 Hz: the second sleep takes 0.25 s too long. Deadlines 0.1; 0.2 reached at 0.45, so 0.3
+    # and 0.4 are over; then 0.5.
+    extra = iter([0.0, 0.25, 0.0])
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds + next(extra)
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    found = module.run(10.0, 0.5)
+    assert found["missed"] == 2
+    np.testing.assert_allclose(found["lateness_s"], [0.0, 0.25, 0.0], atol=1e-9)
+
+
+def test_the_baselines_measure(ros: ModuleType) -> None:
+    slept = ros.sleep_baseline(100.0, 0.3)
+    assert len(slept.seconds) + slept.missed >= 30
+    assert (slept.seconds >= 0).all()
+    echoed = ros.echo_baseline((368, 900), 100.0, 0.5)
+    assert len(echoed.seconds) > 25  # of 50 sent
+    assert (echoed.seconds > 0).all()
+
+
+def test_rows_stand_beside_both_baselines(ros: ModuleType) -> None:
+    # 100 latencies of 1..100 ms: p50 50.5, p99 99.01, max 100; those above 1/60 s are 17..100.
+    latency = ros.Timing(seconds=np.arange(1, 101) / 1e3, missed=3)
+    nodes = ros.Nodes(latency=latency, commands=103, stops=("because",))
+    sleep = ros.Timing(seconds=np.full(10, 0.0005), missed=1)
+    echo = ros.Timing(seconds=np.full(10, 0.002), missed=0)
+    rows = ros.node_rows(60.0, nodes, {"sleep": sleep, "dds-echo": echo})
+    table = {(row.metric, row.baseline): (row.value, row.baseline_value) for row in rows}
+    command = "observation to command"
+    assert table[f"{command}, p50", "sleep"] == pytest.approx((50.5, 0.5))
+    assert table[f"{command}, p99", "dds-echo"] == pytest.approx((99.01, 2.0))
+    assert table[f"{command}, max", "dds-echo"] == pytest.approx((100.0, 2.0))
+    assert table["missed periods", "sleep"] == (3, 1)
+    assert table["late commands", None] == (84, None)
+    assert table["periods", None] == (103, None)
+    assert table["early stops", None] == (1, None)
+    assert {row.case for row in rows} == {"60 Hz"}
+
+
+@pytest.mark.parametrize(
+    "words", [["--rates", "50"], ["--seconds", "0"], ["--seconds", "x"], ["--rate", "60"]]
+)
+def test_bad_arguments_are_one_line(ros: ModuleType, words: list[str]) -> None:
+    with pytest.raises(UserError):
+        ros.main(words)
+
+
+def test_main_writes_every_row(
+    ros: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(
+        ros,
+        "measure",
+        lambda rate, seconds, folder: [ros.Row(case=f"{rate:g} Hz", metric="m", value=1)],
+    )
+    assert ros.main(["--seconds", "1", "--json", str(tmp_path / "r.json")]) == 0
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["name"] == "ros"
+    assert [row["case"] for row in found["rows"]] == ["60 Hz", "100 Hz"]
+    assert "100 Hz" in capsys.readouterr().out

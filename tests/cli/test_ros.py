@@ -1,0 +1,285 @@
+# pyright: standard
+"""`sim2arm ros up` as a person uses it: one line per error, a stopped arm and no process left."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim2arm.cli import main as cli
+from sim2arm.cli import ros
+from sim2arm.cli.errors import UserError
+from sim2arm.policies.verify import load_contract
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from tests.deploy_ros.swinging import write_swinging
+
+PATIENCE = 90.0
+"""Longest wait for what takes seconds on an idle machine [s]."""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_swinging(tmp_path_factory.mktemp("ros") / "bundle")
+
+
+def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
+    return replace(ros.RosUpCfg(bundle=bundle, sim="reach"), **overrides)
+
+
+# -- what is refused before anything starts ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "missing --bundle"),
+        (["--bundle", "BUNDLE", "--simm", "reach"], "unrecognised option --simm"),
+        (["--bundle", "nowhere", "--sim", "reach"], "neither a policy bundle nor a run with one"),
+        (["--bundle", "BUNDLE", "--sim", "reech"], "unknown task 'reech'; perhaps you meant reach"),
+        (["--bundle", "BUNDLE", "--yes", "--lock-step"], "--lock-step needs --sim TASK"),
+        (["--bundle", "BUNDLE", "--yes", "--episodes", "2"], "--episodes needs --sim TASK"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--duration", "-1"], "must be 0 or more"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--settings", "none"], "no such file: none"),
+        (["none.yaml", "--bundle", "BUNDLE", "--sim", "reach"], "none.yaml: cannot be read"),
+        (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
+        (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    broken = tmp_path / "graph.yaml"
+    broken.write_text("version: 1\ninputs: {joint_position: {topic: /x}}\n")
+    known = {"BUNDLE": str(bundle), "BROKEN": str(broken)}
+    assert cli.main(["ros", "up", *(known.get(word, word) for word in words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert said in line
+
+
+def test_a_changed_bundle_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_swinging(tmp_path / "bundle")
+    data = bytearray((folder / "contract.yaml").read_bytes())
+    data[-2] ^= 1
+    (folder / "contract.yaml").write_bytes(bytes(data))
+    assert cli.main(["ros", "up", "--bundle", str(folder), "--sim", "reach"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "contract.yaml" in line
+
+
+def test_a_robot_refuses_the_fallback_unless_told(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def up(cfg: ros.RosUpCfg, nodes: list[Any], env: dict[str, str]) -> int:
+        started.append((nodes, env))
+        return 0
+
+    monkeypatch.setattr(ros, "_up", up)
+    monkeypatch.setattr(ros, "install", lambda: "rclpy: fallback over Cyclone DDS 11")
+    with pytest.raises(UserError, match="needs a ROS 2 installation, this is the fallback"):
+        ros.main(["--bundle", str(bundle), "--yes"])
+    assert started == []
+    assert ros.main(["--bundle", str(bundle), "--yes", "--allow-fallback"]) == 0
+    monkeypatch.setattr(ros, "install", lambda: "rclpy: /opt/ros/jazzy")
+    assert ros.main(["--bundle", str(bundle), "--yes"]) == 0
+    for (nodes, env), allowed in zip(started, (True, False), strict=True):
+        by_name = {node.executable: dict(node.parameters) for node in nodes}
+        assert set(by_name) == {"gate_node", "policy_node"}
+        assert by_name["gate_node"]["real_hardware"] is True
+        assert by_name["gate_node"]["allow_fallback_on_hardware"] is allowed
+        assert all(values["use_sim_time"] is False for values in by_name.values())
+        assert env == {}
+
+
+def test_a_simulated_arm_is_never_in_the_domain_of_a_robot(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    env = ros.environment(make_cfg(bundle))
+    assert 1 <= int(env["ROS_DOMAIN_ID"]) <= 101
+    assert env["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    assert ros.environment(make_cfg(bundle))["ROS_DOMAIN_ID"] == "7"
+    assert ros.environment(make_cfg(bundle))["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_the_simulated_arm_is_the_robot_of_the_contract(bundle: Path) -> None:
+    cfg = make_cfg(bundle, lock_step=True, seed=3)
+    arm, *others = ros.nodes(cfg, bundle, load_contract(bundle))
+    assert arm.executable == "sim_arm_node"
+    expected = {
+        "task": "reach", "robot": "fr3", "control_hz": 60.0, "lock_step": True, "episode_seed": 3,
+    }  # fmt: skip
+    assert dict(arm.parameters).items() >= expected.items()
+    assert all(node.parameters["lock_step"] is True for node in others)
+    assert not any("real_hardware" in node.parameters for node in others)
+
+
+def test_a_run_is_found_by_its_bundle(bundle: Path) -> None:
+    assert ros.find_bundle(bundle.parent) == ros.find_bundle(bundle) == bundle
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_it_as_ctrl_c_does(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ros._signals_interrupt():  # pyright: ignore
+        os.kill(os.getpid(), number)
+        time.sleep(1.0)
+    assert signal.getsignal(number) == before
+
+
+# -- with processes ----------------------------------------------------------------------------
+
+
+class Up:
+    """A running `sim2arm ros up`."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "sim2arm.cli.main", "ros", "up", *words]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._threads = [
+            threading.Thread(target=self._read, args=pair, daemon=True)
+            for pair in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, stream: Any, into: list[str]) -> None:
+        for line in stream:
+            into.append(line.rstrip("\n"))
+
+    def wait_for(self, pattern: str) -> str:
+        """Return the first line with a pattern."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for line in list(self.lines):
+                if re.search(pattern, line):
+                    return line
+            assert self.process.poll() is None, "\n".join(self.lines + self.errors)
+            time.sleep(0.05)
+        raise AssertionError(f"no {pattern!r} in:\n" + "\n".join(self.lines + self.errors))
+
+    def children(self) -> dict[str, int]:
+        """Return the processes of the nodes, by executable."""
+        found: dict[str, int] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                words = (folder / "cmdline").read_text().split("\0")
+            except (OSError, ValueError):
+                continue
+            if parent == self.process.pid and "sim2arm_ros.executables" in words:
+                name = words[words.index("sim2arm_ros.executables") + 1]
+                found[name] = int(folder.name)
+        return found
+
+    def end(self) -> int:
+        """Wait for the end; return the exit code."""
+        code = self.process.wait(PATIENCE)
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        return code
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> list[str]:
+    """Arguments of a lock-step simulation with episodes of 30 steps."""
+    settings = tmp_path / "task.yaml"
+    settings.write_text("max_steps: 30\n")
+    return ["--sim", "reach", "--lock-step", "--settings", str(settings),
+            "--logs", str(tmp_path / "logs")]  # fmt: skip
+
+
+@pytest.fixture
+def running() -> Iterator[list[Up]]:
+    started: list[Up] = []
+    yield started
+    for up in started:
+        if up.process.poll() is None:
+            up.process.kill()
+
+
+def gone(pids: dict[str, int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_episodes_run_and_end_by_themselves(
+    bundle: Path, short: list[str], running: list[Up]
+) -> None:
+    up = Up("--bundle", str(bundle), *short, "--seed", "5", "--episodes", "2")
+    running.append(up)
+    assert up.end() == 0, up.errors
+    text = "\n".join(up.lines)
+    assert re.search(r"^rclpy +\S", text, re.MULTILINE)
+    for node in ("gate_node", "policy_node"):
+        assert f"\n{node}\n     item " in text
+    assert "RED" not in text
+    for seed in (5, 6):
+        assert re.search(rf"^seed {seed}: failure after 30 steps  missed 0", text, re.MULTILINE)
+    assert up.lines[-1] == "0 of 2 episodes succeeded"
+
+
+def test_ctrl_c_stops_the_arm_and_ends_every_process(
+    bundle: Path, short: list[str], running: list[Up]
+) -> None:
+    Path(short[short.index("--settings") + 1]).write_text("max_steps: 100000\n")
+    up = Up("--bundle", str(bundle), *short)
+    running.append(up)
+    up.wait_for("gate ACTIVE  policy RUNNING")
+    nodes = up.children()
+    assert set(nodes) == {"sim_arm_node", "gate_node", "policy_node"}
+    up.process.send_signal(signal.SIGINT)
+    assert up.end() == 0, up.errors
+    assert "stopping" in up.lines
+    assert up.lines[-1] == "stopped: gate HOLD, released by the policy"
+    assert gone(nodes)
+
+
+def test_a_node_that_dies_is_one_line_and_code_2(
+    bundle: Path, short: list[str], running: list[Up]
+) -> None:
+    Path(short[short.index("--settings") + 1]).write_text("max_steps: 100000\n")
+    up = Up("--bundle", str(bundle), *short)
+    running.append(up)
+    up.wait_for("gate ACTIVE  policy RUNNING")
+    nodes = up.children()
+    os.kill(nodes["gate_node"], signal.SIGKILL)
+    assert up.end() == 2
+    (line,) = up.errors
+    assert "gate_node ended with code -9" in line
+    assert gone(nodes)
+
+
+def test_a_red_report_is_shown_and_its_red_lines_are_the_error(
+    bundle: Path, short: list[str], running: list[Up]
+) -> None:
+    # Nobody publishes the goal where this graph looks for it.
+    graph = bundle.parent / "elsewhere.yaml"
+    source = ros.DEFAULT_GRAPH.read_text()
+    graph.write_text(source.replace("/sim_arm/goal_pose", "/nowhere"))
+    up = Up(str(graph), "--bundle", str(bundle), *short, "--patience", "10")
+    running.append(up)
+    assert up.end() == 2
+    (line,) = up.errors
+    assert "policy_node was not activated: goal_pose: messages" in line
+    assert any(text.startswith("RED  goal_pose: messages") for text in up.lines)
