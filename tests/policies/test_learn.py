@@ -24,11 +24,11 @@ def curve(folder: Path) -> dict[str, list[float]]:
 
 
 def test_the_arm_begins_to_reach(tmp_path: Path) -> None:
-    cfg = replace(EXPERIMENTS["reach-ppo"][1], num_envs=128, iterations=30, out=tmp_path / "run")
+    cfg = replace(EXPERIMENTS["reach-ppo"][1], num_envs=128, iterations=40, out=tmp_path / "run")
     metrics = curve(train("reach-ppo", replace(cfg, trial_episodes=32)))
-    distance = np.array(metrics["reward/position"])
-    # -0.01 tanh(5 d): random motion ends episodes about as far off as it began them.
-    assert np.mean(distance[-5:]) > 0.6 * np.mean(distance[:5])
+    reward = np.array(metrics["reward"])
+    # -0.016 without learning, give or take 2 %: the time that is spent far from the goal.
+    assert np.mean(reward[-5:]) > 0.85 * np.mean(reward[:5])
 
 
 @pytest.mark.learn

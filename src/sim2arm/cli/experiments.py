@@ -54,7 +54,11 @@ PEG = TrainCfg(
     iterations=450,
 )
 REACH = TrainCfg(
-    task=ReachCfg(), algo=replace(ALGO, relative=(("goal_pose", "ee_pose"),)), iterations=150
+    task=ReachCfg(),
+    # Actions are twice as large as the peg's, random steps as small.
+    algo=replace(ALGO, relative=(("goal_pose", "ee_pose"),), initial_std=0.2, entropy=0.0005),
+    iterations=200,
+    trial_from=0.3,
 )
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
