@@ -10,17 +10,23 @@ substep, as the training environment does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from sim2arm.core.gripper import GripperModel
 from sim2arm.core.robots import ROBOTS
 from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
 
 from .draws import SeededDraws
+from .robots.meshes import use_meshes
 from .tasks.base import Task
 from .tasks.table import make_task
 from .worlds.mujoco import MujocoWorld
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 SUBSTEPS = {60.0: 8, 100.0: 5, 480.0: 1}
 """Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 100 Hz."""
@@ -31,6 +37,7 @@ class SimulatedArm:
 
     Attributes:
         kp, kd: (n,) gains of the joint impedance law [N m/rad], [N m s/rad].
+        gripper: state of the grippers; after a reset they stand at the task's grip width.
     """
 
     def __init__(
@@ -41,11 +48,22 @@ class SimulatedArm:
         num_arms: int = 1,
         control_hz: float = 60.0,
         threads: int = 1,
+        meshes: bool = False,
     ) -> None:
         """Build the worlds.
 
+        Args:
+            task: the task or its name.
+            robot: name of the robot.
+            num_arms: N.
+            control_hz: control periods per second.
+            threads: of the physics.
+            meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
+                same.
+
         Raises:
             ValueError: unknown task or robot, or a control rate without a physics step.
+            ModuleNotFoundError, OSError: the meshes are not there.
         """
         if robot not in ROBOTS:
             raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
@@ -54,8 +72,11 @@ class SimulatedArm:
         self.robot = ROBOTS[robot]
         self.task = make_task(task, robot) if isinstance(task, str) else task
         self.period, self.substeps = 1.0 / control_hz, SUBSTEPS[control_hz]
+        scene = self.task.scene()
+        if meshes:
+            use_meshes(scene, self.robot)
         self.world = MujocoWorld(
-            self.task.scene(),
+            scene,
             num_arms,
             timestep=self.period / self.substeps,
             control_substeps=self.substeps,
@@ -69,7 +90,9 @@ class SimulatedArm:
         first = names.index(self.robot.chain.joint_names[0])
         self._columns = slice(first, first + len(self.robot.chain.joint_names))
         self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
-        self._ctrl[:, :, names.index(f"{robot}_gripper")] = self.task.grip_width
+        self._grip = names.index(f"{robot}_gripper")
+        self._fingers = self.world.joints(self.robot.gripper.joint_names)
+        self.gripper = GripperModel(self.robot.gripper, self._stand())
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
         self._goals = {spec.name for spec in self.task.goals}
         self.reset([0] * num_arms)
@@ -92,6 +115,7 @@ class SimulatedArm:
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
         self._elapsed = np.zeros(self.num_arms)
+        self.gripper.reset(self._stand())
         self.ticks = self._substep = 0
         self.success = np.zeros(self.num_arms, dtype=bool)
         self.done = np.zeros(self.num_arms, dtype=bool)
@@ -121,6 +145,10 @@ class SimulatedArm:
         view = self.world.joints(self.robot.chain.joint_names)
         return view.q.numpy().copy(), view.dq.numpy().copy()
 
+    def gripper_width(self) -> FloatArray:
+        """Return the measured distance between the pads, (N,) [m]."""
+        return self._fingers.q.numpy().sum(axis=-1)
+
     def tool_pose(self) -> FloatArray:
         """Return the measured tool pose in the base frame, (N, 7)."""
         return self._tool.pose.numpy()
@@ -136,6 +164,15 @@ class SimulatedArm:
         q, dq = self.desired()
         self._trajectory = join(q, dq, trajectory, elapsed)
         self._elapsed = elapsed
+
+    def command_gripper(self, width: FloatArray | float) -> BoolArray:
+        """Command the grippers to a width (N,) [m]; return which took the command (N,).
+
+        Raises:
+            ValueError: a width beyond the opening.
+        """
+        widths = np.broadcast_to(np.asarray(width, dtype=np.float64), (self.num_arms,))
+        return self.gripper.command(widths)
 
     def step(self) -> None:
         """Advance by one control period along the trajectory; past its end the arm stands."""
@@ -153,11 +190,16 @@ class SimulatedArm:
         q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets[:substeps])
         control = self._ctrl[:, :substeps]
         control.numpy()[:, :, self._columns] = q + self._lead * dq
+        control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
         self.world.step(control)
+        self.gripper.advance(float(self._offsets[substeps - 1]), self.gripper_width())
         self._elapsed = self._elapsed + self._offsets[substeps - 1]
         self._substep = (self._substep + substeps) % self.substeps
         if self._substep == 0:
             self._end_period()
+
+    def _stand(self) -> FloatArray:
+        return np.full(self.num_arms, self.task.grip_width)
 
     def _end_period(self) -> None:
         self.ticks += 1
