@@ -240,6 +240,8 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
     except OperationError as error:
         said = [f"{path.name}: {path.read_text()[-500:]}" for path in sorted(logs.glob("*.log"))]
         raise UserError("; ".join([str(error), *said])) from error
+    if not latency:
+        raise UserError(f"{rate_hz:g} Hz: no command reached the arm: {stops or 'no reason'}")
     return Nodes(
         latency=Timing(seconds=np.array(latency), missed=missed),
         commands=commands,
