@@ -91,6 +91,7 @@ class SimulatedArm:
         self._columns = slice(first, first + len(self.robot.chain.joint_names))
         self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
         self._grip = names.index(f"{robot}_gripper")
+        self._joints = self.world.joints(self.robot.chain.joint_names)
         self._fingers = self.world.joints(self.robot.gripper.joint_names)
         self.gripper = GripperModel(self.robot.gripper, self._stand())
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
@@ -142,8 +143,7 @@ class SimulatedArm:
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
-        view = self.world.joints(self.robot.chain.joint_names)
-        return view.q.numpy().copy(), view.dq.numpy().copy()
+        return self._joints.q.numpy().copy(), self._joints.dq.numpy().copy()
 
     def gripper_width(self) -> FloatArray:
         """Return the measured distance between the pads, (N,) [m]."""

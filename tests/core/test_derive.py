@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sim2arm.core.contract import Contract
-from sim2arm.core.derive import Derivation, tool_pose
-from sim2arm.core.kinematics import forward
+from sim2arm.core.derive import Derivation
+from sim2arm.core.kinematics import forward, forward_pose
 from sim2arm.core.robots import PANDA, ROBOTS, Robot
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.core.transforms import (
@@ -51,7 +51,7 @@ def test_the_home_pose_by_hand() -> None:
     #   x = -0.316 s + 0.0825 s + 0.384 + 0.088                    = 0.30689
     #   z = 0.333 + 0.316 s + 0.0825 s + 0.0825 - (0.107 + 0.1034) = 0.48688
     # A tool that points down, x forwards, is a half turn about x: (0, 1, 0, 0).
-    pose = tool_pose(PANDA.chain, np.array(PANDA.home))
+    pose = forward_pose(PANDA.chain, np.array(PANDA.home))
     np.testing.assert_allclose(pose[:3], (0.30689, 0.0, 0.48688), atol=1e-5)
     np.testing.assert_allclose(pose[3:], (0.0, 1.0, 0.0, 0.0), atol=1e-12)
 
@@ -59,7 +59,7 @@ def test_the_home_pose_by_hand() -> None:
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
 def test_the_pose_is_that_of_the_matrix(robot: Robot) -> None:
     q = random_q(robot, 500).reshape(5, 100, 7)
-    T = pose_to_matrix(tool_pose(robot.chain, q))
+    T = pose_to_matrix(forward_pose(robot.chain, q))
     np.testing.assert_allclose(T, forward(robot.chain, q), rtol=0, atol=1e-14)
 
 
@@ -73,7 +73,7 @@ def test_the_quaternion_is_the_product_along_the_chain(robot: Robot) -> None:
         expected = quat_mul(expected, quat_from_rotvec(q[:, i : i + 1] * chain.axes[i]))
     tool = quat_from_matrix(chain.T_last_tool[:3, :3])
     expected = quat_mul(expected, np.tile(tool, (100, 1)))
-    np.testing.assert_allclose(tool_pose(chain, q)[:, 3:], expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(forward_pose(chain, q)[:, 3:], expected, rtol=0, atol=1e-14)
 
 
 def test_axes_in_any_direction() -> None:
@@ -86,14 +86,14 @@ def test_axes_in_any_direction() -> None:
     chain = replace(PANDA.chain, T_parent_joint=T, axes=axes)
     q = random_q(PANDA, 50)
     np.testing.assert_allclose(
-        pose_to_matrix(tool_pose(chain, q)), forward(chain, q), rtol=0, atol=1e-14
+        pose_to_matrix(forward_pose(chain, q)), forward(chain, q), rtol=0, atol=1e-14
     )
 
 
 def test_a_row_does_not_depend_on_the_others() -> None:
     q = random_q(PANDA, 257)
-    together = tool_pose(PANDA.chain, q)[:, 3:]
-    np.testing.assert_array_equal(together[100], tool_pose(PANDA.chain, q[100])[3:])
+    together = forward_pose(PANDA.chain, q)[:, 3:]
+    np.testing.assert_array_equal(together[100], forward_pose(PANDA.chain, q[100])[3:])
 
 
 def test_the_quaternion_does_not_jump_where_w_is_zero() -> None:
@@ -101,7 +101,7 @@ def test_the_quaternion_does_not_jump_where_w_is_zero() -> None:
     q = np.tile(np.array(PANDA.home), (201, 1))
     q[:, 5] += np.linspace(-0.1, 0.1, 201)
     q[:, 4] += np.linspace(-0.1, 0.1, 201)
-    pose = tool_pose(PANDA.chain, q)
+    pose = forward_pose(PANDA.chain, q)
     assert pose[0, 3] * pose[-1, 3] < 0
     assert np.abs(np.diff(pose[:, 3:], axis=0)).max() < 0.002  # steps of 0.001 rad, two joints
 
@@ -111,8 +111,8 @@ def test_results_have_the_dtype_of_the_contract_and_use_all_digits_of_the_angles
     q = random_q(PANDA, 1000)
     found = derivation({"joint_position": q})["ee_pose"]
     assert found.dtype == np.float32 and found.shape == (1000, 7)
-    np.testing.assert_array_equal(found, tool_pose(PANDA.chain, q).astype(np.float32))
-    rounded = tool_pose(PANDA.chain, q.astype(np.float32).astype(np.float64))
+    np.testing.assert_array_equal(found, forward_pose(PANDA.chain, q).astype(np.float32))
+    rounded = forward_pose(PANDA.chain, q.astype(np.float32).astype(np.float64))
     assert (found != rounded.astype(np.float32)).mean() > 0.1  # what float32 angles would change
 
 
@@ -134,7 +134,7 @@ def test_histories() -> None:
     assert both({"joint_position": q})["ee_pose"].shape == (2, 3, 7)
     newest = Derivation(make_derived_contract({"history": history}))
     found = newest({"joint_position": q})["ee_pose"]
-    np.testing.assert_array_equal(found, tool_pose(PANDA.chain, q[:, -1]).astype(np.float32))
+    np.testing.assert_array_equal(found, forward_pose(PANDA.chain, q[:, -1]).astype(np.float32))
     with pytest.raises(ValueError, match="history must be that of 'joint_position', or none"):
         Derivation(make_derived_contract(history=history))
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import from_contract
-from sim2arm.core.derive import Derivation, tool_pose
+from sim2arm.core.derive import Derivation
+from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SimulatedArm
@@ -107,7 +108,7 @@ def _run_group(
         sampled = {s.name: measured[s.name].astype(s.dtype) for s in derivation.sampled}
         action = act(derivation.complete(sampled))
         log.append(action[:n].astype(np.float32))
-        tool = tool_pose(contract.kinematic_chain, measured["joint_position"])
+        tool = forward_pose(contract.kinematic_chain, measured["joint_position"])
         wanted, velocity = controller.step(action.astype(np.float64), tool)
         wanted = np.where(held[:, None], np.nan, wanted)
         decision = gate.step(wanted, velocity)

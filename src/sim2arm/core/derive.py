@@ -10,22 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Contract
-from .kinematics import forward
-from .robots import Chain, FloatArray
+from .kinematics import forward_pose
+from .robots import FloatArray
 from .spec import ArraySpec
-from .transforms import quat_from_matrix
 
 _CALL = re.compile(r"\s*(\w+)\s*\(([^()]*)\)\s*")
-# Left factors 1, i, j, k: which component of the right factor each result takes, and its sign.
-_ORDER = np.array([[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]])
-_SIGNS = np.array([[1.0, 1, 1, 1], [-1.0, 1, -1, 1], [-1.0, 1, 1, -1], [-1.0, -1, 1, 1]])
 _POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
 
 
@@ -39,49 +34,6 @@ class Formula:
     """(chain, float64 arguments (..., *shape)) -> result (..., *shape)."""
     problem: Callable[..., str | None]
     """(contract, spec of the result, specs of the arguments) -> what does not fit, or none."""
-
-
-def tool_pose(chain: Chain, q: FloatArray) -> FloatArray:
-    """Return the pose of the tool in the base with a quaternion that never jumps.
-
-    The quaternion is the product of those along the chain: w >= 0 for the fixed rotations,
-    (cos q/2, axis sin q/2) for the joints. It changes smoothly with the joint angles, and MuJoCo
-    has the same sign. A rule such as w >= 0 would flip the sign of a tool that points down, where
-    w is zero, with every small motion.
-
-    Args:
-        chain: the robot's chain.
-        q: (..., n) joint angles [rad].
-
-    Returns:
-        (..., 7) x y z qw qx qy qz [m].
-    """
-    p = forward(chain, q)[..., :3, 3]
-    half = 0.5 * np.moveaxis(q, -1, 0)  # (n, ...): the worlds are contiguous
-    sine, cosine = np.sin(half), np.cos(half)
-    fixed, axes, last = _quaternions(chain)
-    product = last.reshape((4,) + (1,) * (q.ndim - 1))
-    for i in reversed(range(len(axes))):
-        product = cosine[i] * product + sine[i] * _from_left(axes[i], product)
-        product = _from_left(fixed[i], product)
-    return np.concatenate([p, np.moveaxis(product, 0, -1)], axis=-1)
-
-
-@lru_cache(maxsize=64)
-def _quaternions(chain: Chain) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the fixed rotations and the axes (n, 4), and the tool in the last joint (4,)."""
-    fixed = quat_from_matrix(chain.T_parent_joint[:, :3, :3])
-    axes = np.concatenate([np.zeros((len(fixed), 1)), chain.axes], axis=-1)
-    return fixed, axes, quat_from_matrix(chain.T_last_tool[:3, :3])
-
-
-def _from_left(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return the product a b of one quaternion (4,) and many (4, ...); zeros of a cost nothing."""
-    total: Any = 0.0
-    for factor, order, signs in zip(a.tolist(), _ORDER, _SIGNS, strict=True):
-        if factor != 0.0:
-            total = total + (factor * signs).reshape((4,) + (1,) * (b.ndim - 1)) * b[order]
-    return total
 
 
 class Derivation:
@@ -197,6 +149,6 @@ def _other(names: Sequence[str], expected: Sequence[str]) -> bool:
 
 
 FORMULAS: dict[str, Formula] = {
-    "fk": Formula(arguments=1, compute=tool_pose, problem=_fk_problem),
+    "fk": Formula(arguments=1, compute=forward_pose, problem=_fk_problem),
 }
 """Every formula by name; fk: joint angles (n,) -> tool pose in the base frame (7,)."""
