@@ -191,8 +191,15 @@ def _point(point: JointTrajectoryPoint, n: int) -> tuple[FloatArray, FloatArray]
 def command_message(
     trajectory: Trajectory, elapsed: float, names: Sequence[str], stamp_ns: int, tag: str
 ) -> JointTrajectory:
-    """Return the first row of a trajectory as a command; points in the past are left out."""
-    start = stamp_ns - round(elapsed * 1e9)
+    """Return the first row of a trajectory as a command.
+
+    Args:
+        trajectory: what is commanded.
+        elapsed: points up to this time are left out [s].
+        names: of the joints.
+        stamp_ns: when the trajectory starts [ns].
+        tag: of the request.
+    """
     points = [
         JointTrajectoryPoint(
             positions=q.tolist(),
@@ -203,7 +210,9 @@ def command_message(
         if t > elapsed
     ]
     return JointTrajectory(
-        header=Header(stamp=to_stamp(start), frame_id=tag), joint_names=list(names), points=points
+        header=Header(stamp=to_stamp(stamp_ns), frame_id=tag),
+        joint_names=list(names),
+        points=points,
     )
 
 

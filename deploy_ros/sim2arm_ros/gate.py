@@ -76,6 +76,31 @@ class GateDecision:
         return "" if code == -1 else "not finite" if code == -2 else LIMITS[code]
 
 
+def motion_and_stop(
+    start: tuple[FloatArray, FloatArray],
+    end: tuple[FloatArray, FloatArray],
+    dt: float,
+    ddq_max: FloatArray,
+    cfg: GateCfg,
+) -> Trajectory:
+    """Return what the gate publishes for a motion: the motion, a coast, a stop.
+
+    Args:
+        start: position and velocity now, (N, n) each [rad], [rad/s].
+        end: position and velocity one period later.
+        dt: control period [s].
+        ddq_max: (n,) acceleration limit [rad/s^2].
+        cfg: how stops are planned.
+    """
+    (q0, dq0), (q1, dq1) = start, end
+    ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
+    _, dq2 = coast(q1, dq1, ddq1, dt)
+    brake = brake_time(
+        dq2, ddq_max=ddq_max * cfg.stop_share, ramp=cfg.stop_ramp, longest=cfg.longest_stop
+    )
+    return on_wire_grid(with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=cfg.stop_ramp))
+
+
 class Gate:
     """Approve joint motions of N equal arms; state is what was approved last."""
 
@@ -140,7 +165,7 @@ class Gate:
         nothing = np.full(self._trajectory.q[:, 0].shape, np.nan)
         return self.step(nothing, nothing)
 
-    def skip(self, periods: int) -> None:
+    def skip(self, periods: float) -> None:
         """Let control periods pass for which nothing was requested: the stop is under way."""
         self._elapsed = self._elapsed + periods * self.period
 
@@ -164,12 +189,7 @@ class Gate:
         """Return the trajectory to (q1, dq1) with its stop, whether it is fine, what is worst."""
         q0, dq0, ddq0, jerk0 = now
         cfg, dt = self.cfg, self.period
-        ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
-        ddq_max = self._ddq_max * cfg.stop_share
-        ramp = cfg.stop_ramp
-        _, dq2 = coast(q1, dq1, ddq1, dt)
-        brake = brake_time(dq2, ddq_max=ddq_max, ramp=ramp, longest=cfg.longest_stop)
-        trajectory = on_wire_grid(with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=ramp))
+        trajectory = motion_and_stop((q0, dq0), (q1, dq1), dt, self._ddq_max, cfg)
         step = 1.0 / cfg.rate_hz
         ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
         # The points as well: acceleration is linear between them, so it is greatest at one.

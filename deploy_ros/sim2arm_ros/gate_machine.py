@@ -14,6 +14,7 @@ that a frozen clock cannot freeze a watchdog.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -22,8 +23,12 @@ import numpy as np
 from sim2arm.core.robots import Robot
 from sim2arm.core.trajectory import FloatArray
 
+from .command_track import CommandTrack
 from .gate import Gate, GateCfg, GateDecision
 from .requests import Request
+
+_AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
+_ENDED = 256  # sessions that are remembered, so that none comes back
 
 
 class GateState(Enum):
@@ -41,15 +46,21 @@ class MachineCfg:
     good_ticks: int = 5
     """Healthy joint states in a row before a policy is let in."""
     request_timeout_s: float = 0.1
-    """Longest silence of an active policy, and oldest request that is used [s]."""
+    """Longest silence of an active policy, oldest request that is used, and how far stamps of
+    requests may be from their ticks [s]."""
     joint_timeout_s: float = 0.05
     """Longest silence of the joint states by the steady clock [s]."""
     joint_age_s: float = 0.05
-    """Oldest stamp of the joint states by the ROS clock [s]."""
+    """Oldest stamp of the joint states by the ROS clock, and how far it may lie ahead [s]."""
     latch_after_s: float = 0.15
     """Joint states that are silent for this long are a fault [s] (three times the budget)."""
     following_error: float = 0.2
-    """Largest distance of a measured from its commanded joint position [rad]."""
+    """Largest distance of a measured from its commanded joint position, and of what the
+    controller follows from what was published [rad]: more means that the arm is blocked or was
+    moved, or that the controller obeys somebody else."""
+    late_share: float = 0.5
+    """Points of a command that the controller would have to reach sooner than in this share of a
+    period are left out: it joins the next one instead of jerking to a near one."""
     lock_step: bool = False
     """Simulation waits for commands: time budgets do not apply."""
 
@@ -61,6 +72,8 @@ class Command:
     decision: GateDecision
     stamp_ns: int
     """ROS time at which the trajectory starts [ns]."""
+    elapsed: float
+    """Points up to this time of the trajectory are left out [s]."""
     request: Request
 
 
@@ -90,10 +103,13 @@ class _Joints:
 class _Session:
     name: str = ""
     tick: int = -1
-    start_ns: int = 0
-    """Stamp of the trajectory of tick 0, moved when the clocks drift [ns]."""
     receipt_ns: int = 0
-    ended: set[str] = field(default_factory=set[str])
+    ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+
+    def end(self, name: str) -> None:
+        self.ended[name] = None
+        while len(self.ended) > _ENDED:
+            self.ended.popitem(last=False)
 
 
 class GateMachine:
@@ -114,12 +130,14 @@ class GateMachine:
         self.good_ticks = 0
         self._limits = limits
         self._gate: Gate | None = None
+        self._track = CommandTrack(period, np.zeros(len(robot.limits.q_min)))
         self._joints: _Joints | None = None
         self._reference: FloatArray | None = None
+        self._reference_rests = False
         self._session = _Session()
         self._pending: Request | None = None
         self._problems: dict[str, str] = {}
-        self._starved = False  # held because the joint states fell silent
+        self._active_ns = 0  # steady time at which a session was last seen to run
 
     # -- what is known of the arm --------------------------------------------------------------
 
@@ -130,25 +148,37 @@ class GateMachine:
             self._hold("joint states are not finite")
             return
         old = self._joints
+        self._joints = _Joints(q=q, stamp_ns=stamp_ns, receipt_ns=steady_ns)
         if old is not None and stamp_ns < old.stamp_ns:
             self.fault(f"joint states went back by {(old.stamp_ns - stamp_ns) / 1e9:.3f} s")
             return
-        self._joints = _Joints(q=q, stamp_ns=stamp_ns, receipt_ns=steady_ns)
         if self._health(ros_ns, steady_ns):
             self.good_ticks = 0
         else:
             self.good_ticks += 1
         if self.state is GateState.ACTIVE:
-            error = float(np.max(np.abs(q - self._require_gate().commanded()[0][0])))
+            error = float(np.max(np.abs(q - self._track.expected(stamp_ns))))
             if error > self.cfg.following_error:
                 self.fault(
                     f"the arm is {error:.3f} rad from its command, "
                     f"allowed {self.cfg.following_error} rad"
                 )
 
-    def on_reference(self, q: FloatArray) -> None:
-        """Take the position (n,) [rad] that the controller commands now."""
-        self._reference = q if np.all(np.isfinite(q)) else None
+    def on_reference(self, q: FloatArray, dq: FloatArray, stamp_ns: int) -> None:
+        """Take position (n,) [rad] and velocity (n,) [rad/s] that the controller commands now."""
+        if not (np.all(np.isfinite(q)) and np.all(np.isfinite(dq))):
+            self._reference, self._reference_rests = None, False
+            self._hold("what the controller commands is not finite")
+            return
+        self._reference = q
+        self._reference_rests = bool(np.all(np.abs(dq) < _AT_REST))
+        if self.state is GateState.ACTIVE:
+            error = float(np.max(np.abs(q - self._track.expected(stamp_ns))))
+            if error > self.cfg.following_error:
+                self.fault(
+                    f"the controller is {error:.3f} rad from what was published, allowed "
+                    f"{self.cfg.following_error} rad: does somebody else command it?"
+                )
 
     def set_problem(self, name: str, reason: str | None, *, fatal: bool = False) -> None:
         """State or withdraw (None) a standing problem that keeps policies out."""
@@ -167,8 +197,7 @@ class GateMachine:
     def on_request(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """Judge a request; return what to publish, or None."""
         if request.release:
-            if self.state is GateState.ACTIVE and request.session == self._session.name:
-                self._hold("released by the policy")
+            self._release(request.session)
             return None
         joints = self._joints
         if self.cfg.lock_step and (joints is None or joints.stamp_ns != request.stamp_ns):
@@ -177,7 +206,7 @@ class GateMachine:
         self._pending = None
         if self.state is not GateState.ACTIVE:
             return self._engage(request, ros_ns, steady_ns)
-        session = self._session
+        session, self._active_ns = self._session, steady_ns
         if request.session != session.name:
             self.fault(
                 f"requests of two policies at once: {request.session!r} while {session.name!r} "
@@ -187,15 +216,15 @@ class GateMachine:
         if request.tick <= session.tick:
             self.counters.ignored += 1
             return None
-        problem = self._health(ros_ns, steady_ns) or self._late(request, ros_ns)
+        problem = (
+            self._health(ros_ns, steady_ns)
+            or self._late(request, ros_ns)
+            or self._silence(steady_ns)
+        )
         if problem:
             self._hold(problem)
             return None
-        missed = request.tick - session.tick - 1
-        if missed:
-            self.counters.missed += missed
-            self._require_gate().skip(missed)
-        return self._judge(request, steady_ns)
+        return self._judge(request, ros_ns, steady_ns)
 
     def pending(self, ros_ns: int, steady_ns: int) -> Command | None:
         """Judge the request that waited for its joint state, if it has come (lock step)."""
@@ -211,20 +240,16 @@ class GateMachine:
             silent = (steady_ns - joints.receipt_ns) / 1e9
             if silent > self.cfg.latch_after_s:
                 self.good_ticks = 0
-                if self.state is GateState.ACTIVE or self._starved:
+                if self.state is GateState.ACTIVE or self._active_ns > joints.receipt_ns:
                     self.fault(f"joint states have been silent for {silent:.3f} s")
                 return
         problem = self._health(ros_ns, steady_ns)
         if problem:
             self.good_ticks = 0
         if self.state is GateState.ACTIVE:
-            silent = (steady_ns - self._session.receipt_ns) / 1e9
-            if silent > self.cfg.request_timeout_s:
-                problem = problem or (
-                    f"no request for {silent:.3f} s, allowed {self.cfg.request_timeout_s} s"
-                )
+            self._active_ns = steady_ns
+            problem = problem or self._silence(steady_ns)
             if problem:
-                self._starved = problem.startswith("joint states")
                 self._hold(problem)
 
     # -- operator ------------------------------------------------------------------------------
@@ -242,7 +267,7 @@ class GateMachine:
         if self._problems:
             return "; ".join(self._problems.values())
         self._end_session()
-        self._session.name, self._starved = "", False
+        self._session.name, self._active_ns = "", 0
         self.state, self.reason = GateState.HOLD, "reset by the operator"
         self.good_ticks = 0
         return None
@@ -254,9 +279,7 @@ class GateMachine:
             self.state is GateState.HOLD
             and not self._problems
             and self.good_ticks >= self.cfg.good_ticks
-            and self._reference is not None
-            and self._joints is not None
-            and float(np.max(np.abs(self._reference - self._joints.q))) <= self.cfg.following_error
+            and self._unready() is None
         )
 
     @property
@@ -295,13 +318,31 @@ class GateMachine:
             return f"joint states are silent for {silent:.3f} s, allowed {self.cfg.joint_timeout_s}"
         if age > self.cfg.joint_age_s:
             return f"joint states are {age:.3f} s old, allowed {self.cfg.joint_age_s} s"
+        if -age > self.cfg.joint_age_s:
+            return f"joint states are {-age:.3f} s ahead of the clock"
+        return None
+
+    def _silence(self, steady_ns: int) -> str | None:
+        silent = (steady_ns - self._session.receipt_ns) / 1e9
+        if not self.cfg.lock_step and silent > self.cfg.request_timeout_s:
+            return f"no request for {silent:.3f} s, allowed {self.cfg.request_timeout_s} s"
         return None
 
     def _late(self, request: Request, ros_ns: int) -> str | None:
         age = (ros_ns - request.stamp_ns) / 1e9
-        if not self.cfg.lock_step and age > self.cfg.request_timeout_s:
-            return f"the request is {age:.3f} s old, allowed {self.cfg.request_timeout_s} s"
+        if not self.cfg.lock_step and abs(age) > self.cfg.request_timeout_s:
+            words = f"{age:.3f} s old" if age > 0 else f"{-age:.3f} s ahead of the clock"
+            return f"the request is {words}, allowed {self.cfg.request_timeout_s} s"
         return None
+
+    def _release(self, session: str) -> None:
+        """End a session that its policy gives up, running or waiting."""
+        waiting = self._pending is not None and self._pending.session == session
+        if waiting:
+            self._pending = None
+            self._session.end(session)
+        if self.state is GateState.ACTIVE and session == self._session.name:
+            self._hold("released by the policy")
 
     def _engage(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """Let a new session in if everything is as it must be."""
@@ -311,7 +352,7 @@ class GateMachine:
             return None
         problem = self._health(ros_ns, steady_ns) or self._late(request, ros_ns)
         if self.state is GateState.FAULT or not self.ready or problem:
-            session.ended.add(request.session)
+            session.end(request.session)
             self.rejected = request.session
             if self.state is GateState.HOLD:
                 self.reason = f"not ready for {request.session}: {problem or self._unready()}"
@@ -320,44 +361,60 @@ class GateMachine:
         try:
             self._gate = Gate(self.robot, self.period, self._limits, self._reference[None])
         except ValueError as error:
-            session.ended.add(request.session)
+            session.end(request.session)
             self.rejected = request.session
             self._hold(str(error))
             return None
+        self._track = CommandTrack(self.period, self._reference, exact=self.cfg.lock_step)
         self.counters.ignored -= 1
-        session.name, session.start_ns = request.session, request.stamp_ns
-        self.state, self.reason, self._starved = GateState.ACTIVE, "", False
-        return self._judge(request, steady_ns)
+        session.name = request.session
+        self.state, self.reason = GateState.ACTIVE, ""
+        return self._judge(request, ros_ns, steady_ns)
 
-    def _unready(self) -> str:
+    def _unready(self) -> str | None:
+        """Return what a new session has to wait for, problems aside."""
+        if self.good_ticks < self.cfg.good_ticks or self._joints is None:
+            return f"{self.good_ticks} of {self.cfg.good_ticks} healthy joint states"
         if self._reference is None:
             return "the controller has not said what it commands"
-        return f"{self.good_ticks} of {self.cfg.good_ticks} healthy joint states"
+        if not self._reference_rests:
+            return "the arm is not at rest"
+        error = float(np.max(np.abs(self._reference - self._joints.q)))
+        if error > self.cfg.following_error:
+            return (
+                f"the arm is {error:.3f} rad from what the controller commands, allowed "
+                f"{self.cfg.following_error} rad"
+            )
+        return None
 
-    def _judge(self, request: Request, steady_ns: int) -> Command | None:
+    def _judge(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         session, gate = self._session, self._require_gate()
+        self.counters.missed += request.tick - session.tick - 1
+        plan = self._track.plan(request.tick, request.stamp_ns)
+        if abs(plan.drift) > self.cfg.request_timeout_s:
+            self._hold(
+                f"stamp of tick {request.tick} is {plan.drift:.3f} s from its time, allowed "
+                f"{self.cfg.request_timeout_s} s"
+            )
+            return None
         session.tick, session.receipt_ns = request.tick, steady_ns
+        gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
         if decision.share[0] == 0.0:
             self.counters.refused += 1
             self._hold(f"request refused: {decision.reason()}")
             return None
+        elapsed, last = 0.0, float(decision.trajectory.times[0, -1])
+        if not self.cfg.lock_step:
+            late = (ros_ns - plan.start_ns) / 1e9
+            elapsed = max(0.0, late + self.cfg.late_share * self.period)
+            if elapsed >= last:
+                self._hold(f"the command would be {late:.3f} s late")
+                return None
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
-        return Command(decision=decision, stamp_ns=self._schedule(request), request=request)
-
-    def _schedule(self, request: Request) -> int:
-        """Return the start of a tick's trajectory: evenly spaced, near the request's stamp."""
-        session = self._session
-        if self.cfg.lock_step:
-            return request.stamp_ns
-        period_ns = self.period * 1e9
-        planned = session.start_ns + round(request.tick * period_ns)
-        drift = request.stamp_ns - planned
-        if abs(drift) > 0.5 * period_ns:
-            session.start_ns += drift
-            planned = request.stamp_ns
-        return planned
+        self._track.add(plan.start_ns, decision.trajectory)
+        return Command(decision=decision, stamp_ns=plan.start_ns, elapsed=elapsed, request=request)
 
     def _hold(self, reason: str) -> None:
         if self.state is GateState.ACTIVE:
@@ -371,6 +428,6 @@ class GateMachine:
 
     def _end_session(self) -> None:
         if self._session.name:
-            self._session.ended.add(self._session.name)
+            self._session.end(self._session.name)
         self._session.tick = -1
         self._pending = None

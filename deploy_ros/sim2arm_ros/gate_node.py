@@ -43,7 +43,7 @@ from .dds import backend
 from .gate import GateCfg
 from .gate_machine import Command, GateMachine, GateState, MachineCfg
 from .graph import Graph, read_graph
-from .node_support import STEADY, latched, run_nodes, streaming
+from .node_support import Endpoints, latched, run_nodes, streaming
 from .requests import make_tag
 
 REQUEST_TOPIC = "/sim2arm/request"
@@ -64,9 +64,11 @@ class GateNode(LifecycleNode):
         self.declare_parameter("real_hardware", False)
         self.declare_parameter("allow_fallback_on_hardware", False)
         self.declare_parameter("request_timeout_s", 0.1)
+        self.declare_parameter("clock_freeze_s", 0.1)
         self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
         self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
         self.machine: GateMachine | None = None
+        self._endpoints = Endpoints(self)
 
     # -- lifecycle -----------------------------------------------------------------------------
 
@@ -98,7 +100,10 @@ class GateNode(LifecycleNode):
                 self.get_logger().error(f"not activated: {line}")
         if red:
             return TransitionCallbackReturn.FAILURE
-        self.machine.operator_reset()
+        problem = self.machine.operator_reset()
+        if problem is not None:
+            self.get_logger().error(f"not activated: {problem}")
+            return TransitionCallbackReturn.FAILURE
         self.get_logger().info("active, in HOLD")
         return super().on_activate(state)
 
@@ -119,6 +124,11 @@ class GateNode(LifecycleNode):
         self._disconnect()
         return super().on_shutdown(state)
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect after a transition that raised: no publisher of commands may stay."""
+        self._disconnect()
+        return super().on_error(state)
+
     # -- set-up --------------------------------------------------------------------------------
 
     def _text(self, name: str) -> str:
@@ -128,6 +138,8 @@ class GateNode(LifecycleNode):
         return bool(self.get_parameter(name).value)
 
     def _check_backend(self) -> None:
+        if self._flag("real_hardware") and self._flag("lock_step"):
+            raise ValueError("real hardware does not wait: lock_step is for simulated arms only")
         fallback = "fallback" in backend()
         if (
             self._flag("real_hardware")
@@ -155,7 +167,7 @@ class GateNode(LifecycleNode):
             latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
             lock_step=self._flag("lock_step"),
         )
-        freeze = None if cfg.lock_step else 0.1
+        freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
         self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
         return GateMachine(robot, contract.period, limits, cfg)
 
@@ -177,58 +189,34 @@ class GateNode(LifecycleNode):
     def _connect(self, graph: Graph) -> None:
         control = graph.controller
         joints = graph.inputs["joint_position"]
-        self._command = self.create_lifecycle_publisher(
+        reliable, listen = joints.reliability == "reliable", self._endpoints.subscription
+        self._command = self._endpoints.lifecycle_publisher(
             JointTrajectory, control.command_topic, streaming(1)
         )
-        self._state_topic = self.create_publisher(DiagnosticStatus, "~/state", latched())
-        self._commanded = self.create_publisher(JointState, "~/commanded", streaming(10))
-        self._activation = self.create_publisher(String, "~/activation", latched())
-        reliable = joints.reliability == "reliable"
-        self._listeners = [
-            self.create_subscription(
-                JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable)
-            ),
-            self.create_subscription(
-                JointTrajectoryControllerState, control.state_topic, self.on_controller,
-                streaming(10),
-            ),
-            self.create_subscription(
-                String, graph.robot_description, self.on_description, latched()
-            ),
-            self.create_subscription(
-                JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10)
-            ),
-            self.create_subscription(Bool, "~/estop", self.on_estop, latched()),
-        ]  # fmt: skip
-        self._servers = [
-            self.create_service(Trigger, "~/estop", self.on_estop_service),
-            self.create_service(Trigger, "~/reset", self.on_reset_service),
-        ]
-        self._gain_client = self.create_client(GetParameters, f"{control.name}/get_parameters")
-        self._list_client = self.create_client(
+        self._state_topic = self._endpoints.publisher(DiagnosticStatus, "~/state", latched())
+        self._commanded = self._endpoints.publisher(JointState, "~/commanded", streaming(10))
+        self._activation = self._endpoints.publisher(String, "~/activation", latched())
+        listen(JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable))
+        listen(
+            JointTrajectoryControllerState, control.state_topic, self.on_controller, streaming(10)
+        )
+        listen(String, graph.robot_description, self.on_description, latched())
+        listen(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
+        listen(Bool, "~/estop", self.on_estop, latched())
+        self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
+        self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
+        parameters = f"{control.name}/get_parameters"
+        self._gain_client = self._endpoints.client(GetParameters, parameters)
+        self._list_client = self._endpoints.client(
             ListControllers, f"{control.manager}/list_controllers"
         )
-        self._deadlines = [
-            self.create_timer(self.contract.period, self.on_tick, clock=STEADY),
-            self.create_timer(_FACTS_PERIOD_S, self.ask_facts, clock=STEADY),
-        ]
+        self._endpoints.timer(self.contract.period, self.on_tick)
+        self._endpoints.timer(_FACTS_PERIOD_S, self.ask_facts)
         self.ask_facts()
 
     def _disconnect(self) -> None:
-        if self.machine is None:
-            return
         self.machine = None
-        for timer in self._deadlines:
-            self.destroy_timer(timer)
-        for entity in self._listeners:
-            self.destroy_subscription(entity)
-        for service in self._servers:
-            self.destroy_service(service)
-        for client in (self._gain_client, self._list_client):
-            self.destroy_client(client)
-        self.destroy_lifecycle_publisher(self._command)
-        for publisher in (self._state_topic, self._commanded, self._activation):
-            self.destroy_publisher(publisher)
+        self._endpoints.close()
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -260,14 +248,19 @@ class GateNode(LifecycleNode):
             return
         try:
             order = joint_order(self.contract.joint_names, message.joint_names)
-            q = np.asarray(message.reference.positions, dtype=np.float64)
-            if len(q) != len(message.joint_names):
-                raise ValueError(f"expected {len(message.joint_names)} positions, got {len(q)}")
+            q, dq = (np.asarray(v, dtype=np.float64) for v in (
+                message.reference.positions, message.reference.velocities
+            ))  # fmt: skip
+            if not len(q) == len(dq) == len(message.joint_names):
+                raise ValueError(
+                    f"expected {len(message.joint_names)} positions and velocities in "
+                    f"reference, got {len(q)} and {len(dq)}"
+                )
         except ValueError as error:
             self.machine.set_problem("controller", f"controller state: {error}", fatal=True)
             return
         self.machine.set_problem("controller", None)
-        self.machine.on_reference(q[order])
+        self.machine.on_reference(q[order], dq[order], to_ns(message.header.stamp))
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -288,10 +281,11 @@ class GateNode(LifecycleNode):
         self._send(machine.on_request(request, self.get_clock().now().nanoseconds, steady))
 
     def on_estop(self, message: Bool) -> None:
-        """Latch a fault."""
-        if message.data and self.machine is not None:
-            self.machine.fault("e-stop topic")
-            self._publish_state()
+        """Latch a fault; while the last message says stop it cannot be reset."""
+        if self.machine is not None:
+            reason = "the e-stop topic says stop" if message.data else None
+            self.machine.set_problem("e-stop", reason, fatal=True)
+            self._publish_state(only_changes=True)
 
     def on_estop_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Latch a fault."""
@@ -315,7 +309,7 @@ class GateNode(LifecycleNode):
             decision, request = command.decision, command.request
             self._command.publish(
                 command_message(
-                    decision.trajectory, float(decision.elapsed[0]), self.contract.joint_names,
+                    decision.trajectory, command.elapsed, self.contract.joint_names,
                     command.stamp_ns, make_tag(request.session, request.tick),
                 )
             )  # fmt: skip

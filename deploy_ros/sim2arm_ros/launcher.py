@@ -24,12 +24,16 @@ class NodeProcess:
     executable: str
     """policy_node, gate_node or sim_arm_node."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+    remaps: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names of topics and services that it uses under other names."""
 
     def command(self) -> list[str]:
         """Return the command line."""
         words = [sys.executable, "-m", "sim2arm_ros.executables", self.executable, "--ros-args"]
         for name, value in self.parameters.items():
             words += ["-p", f"{name}:={_text(value)}"]
+        for name, other in self.remaps.items():
+            words += ["-r", f"{name}:={other}"]
         return words
 
 

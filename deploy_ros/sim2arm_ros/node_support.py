@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -29,6 +31,60 @@ def streaming(depth: int = 10, *, reliable: bool = True) -> QoSProfile:
     """Return volatile QoS for streams."""
     reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+
+
+class Endpoints:
+    """What a lifecycle node opens when it is configured, to be closed together."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        """Own nothing yet."""
+        self._node = node
+        self._open: list[tuple[Callable[[Any], object], Any]] = []
+
+    def _keep(self, entity: Any, destroy: Callable[[Any], object]) -> Any:
+        self._open.append((destroy, entity))
+        return entity
+
+    def publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
+        """Open a publisher that sends in every state."""
+        return self._keep(
+            self._node.create_publisher(kind, topic, qos), self._node.destroy_publisher
+        )
+
+    def lifecycle_publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
+        """Open a publisher that sends only while the node is active."""
+        publisher = self._node.create_lifecycle_publisher(kind, topic, qos)
+        return self._keep(publisher, self._node.destroy_lifecycle_publisher)
+
+    def subscription(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+    ) -> Any:
+        """Open a subscription."""
+        return self._keep(
+            self._node.create_subscription(kind, topic, callback, qos),
+            self._node.destroy_subscription,
+        )
+
+    def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> Any:
+        """Open a service."""
+        return self._keep(
+            self._node.create_service(kind, name, callback), self._node.destroy_service
+        )
+
+    def client(self, kind: Any, name: str) -> Any:
+        """Open a client."""
+        return self._keep(self._node.create_client(kind, name), self._node.destroy_client)
+
+    def timer(self, period: float, callback: Callable[[], None]) -> Any:
+        """Start a timer on the steady clock; period in [s]."""
+        timer = self._node.create_timer(period, callback, clock=STEADY)
+        return self._keep(timer, self._node.destroy_timer)
+
+    def close(self) -> None:
+        """Close everything, the newest first."""
+        while self._open:
+            destroy, entity = self._open.pop()
+            destroy(entity)
 
 
 def run_nodes(build: Callable[[], list[Node]]) -> int:

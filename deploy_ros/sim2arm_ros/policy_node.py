@@ -40,9 +40,11 @@ from .convert import (
 )
 from .gate_node import REQUEST_TOPIC
 from .graph import InputBinding, read_graph
-from .node_support import STEADY, latched, run_nodes, streaming
+from .node_support import Endpoints, latched, run_nodes, streaming
 from .policy_session import PolicySession
 from .requests import make_tag
+
+_GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 
 
 class Phase(Enum):
@@ -64,6 +66,14 @@ class _Source:
     period: float | None = None
     problem: str = "nothing received"
 
+    def take(self, stamp_ns: int, steady_ns: int) -> None:
+        """Note a new reading."""
+        if self.receipt_ns:
+            period = (steady_ns - self.receipt_ns) / 1e9
+            old = self.period
+            self.period = period if old is None else old + 0.05 * (period - old)
+        self.stamp_ns, self.receipt_ns = stamp_ns, steady_ns
+
 
 class PolicyNode(LifecycleNode):
     """The policy as a lifecycle node."""
@@ -77,6 +87,7 @@ class PolicyNode(LifecycleNode):
         self.declare_parameter("lock_step", False)
         self.phase = Phase.IDLE
         self._session: PolicySession | None = None
+        self._endpoints = Endpoints(self)
 
     # -- lifecycle -----------------------------------------------------------------------------
 
@@ -104,6 +115,7 @@ class PolicyNode(LifecycleNode):
         self._ready: tuple[np.ndarray, int, int] | None = None
         self._acted_ns = self._started_ns = 0
         self._last_tick = 0
+        self._let_in, self._gate_heard_ns = False, 0
         self._reason, self._red = "", list[str]()
         self._connect(bindings, graph.robot_description)
         return super().on_configure(state)
@@ -136,52 +148,42 @@ class PolicyNode(LifecycleNode):
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Disconnect."""
+        """End the session and disconnect."""
+        self._stop("shut down")
         self._disconnect()
         return super().on_shutdown(state)
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disconnect after a transition that raised."""
+        self._disconnect()
+        return super().on_error(state)
+
     def _connect(self, bindings: dict[str, InputBinding], description: str) -> None:
         gate = str(self.get_parameter("gate").value)
-        self._request = self.create_lifecycle_publisher(
+        self._request = self._endpoints.lifecycle_publisher(
             JointTrajectory, REQUEST_TOPIC, streaming(10)
         )
-        self._action = self.create_lifecycle_publisher(JointState, "~/action", streaming(100))
-        self._activation = self.create_publisher(String, "~/activation", latched())
-        self._state_topic = self.create_publisher(DiagnosticStatus, "~/state", latched())
+        self._action = self._endpoints.lifecycle_publisher(JointState, "~/action", streaming(100))
+        self._activation = self._endpoints.publisher(String, "~/activation", latched())
+        self._state_topic = self._endpoints.publisher(DiagnosticStatus, "~/state", latched())
         by_topic: dict[str, dict[str, InputBinding]] = {}
         for name, binding in bindings.items():
             by_topic.setdefault(binding.topic, {})[name] = binding
-        self._listeners = [
-            self.create_subscription(
-                MESSAGES[first.type], topic, partial(self.on_input, group),
-                streaming(first.depth, reliable=first.reliability == "reliable"),
-            )
-            for topic, group in by_topic.items()
-            for first in [next(iter(group.values()))]
-        ]  # fmt: skip
-        self._listeners += [
-            self.create_subscription(String, description, self.on_description, latched()),
-            self.create_subscription(JointState, f"{gate}/commanded", self.on_ready, streaming(10)),
-            self.create_subscription(
-                DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched()
-            ),
-        ]
-        self._deadlines = []
+        listen = self._endpoints.subscription
+        for topic, group in by_topic.items():
+            first = next(iter(group.values()))
+            qos = streaming(first.depth, reliable=first.reliability == "reliable")
+            listen(MESSAGES[first.type], topic, partial(self.on_input, group), qos)
+        listen(String, description, self.on_description, latched())
+        listen(JointState, f"{gate}/commanded", self.on_ready, streaming(10))
+        listen(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
         if not self._lock_step:
-            self._deadlines = [self.create_timer(self._contract.period, self.on_tick, clock=STEADY)]
+            self._endpoints.timer(self._contract.period, self.on_tick)
 
     def _disconnect(self) -> None:
-        if self._session is None:
-            return
         self._session = None
-        for timer in self._deadlines:
-            self.destroy_timer(timer)
-        for entity in self._listeners:
-            self.destroy_subscription(entity)
-        for publisher in (self._request, self._action):
-            self.destroy_lifecycle_publisher(publisher)
-        for publisher in (self._activation, self._state_topic):
-            self.destroy_publisher(publisher)
+        self.phase = Phase.IDLE
+        self._endpoints.close()
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -197,24 +199,28 @@ class PolicyNode(LifecycleNode):
                 value, stamp, _ = read_input(message, binding, source.spec)
             except ValueError as error:
                 source.problem = str(error)
-                if self.phase is Phase.RUNNING:
-                    self._stop(str(error))
+                self._stop(str(error))
                 return
+            if to_ns(message.header.stamp) < source.stamp_ns:
+                self._on_earlier(name)
             if self._lock_step:  # time is what the observations say
-                session.push(name, value, stamp, stamp, stamp)
-            else:
-                now = self.get_clock().now().nanoseconds
-                session.push(name, value, stamp, now, steady)
+                new = session.push(name, value, stamp, stamp, stamp)
+            else:  # /clock is a topic of its own: it may come a little after what it times
+                now = self.get_clock().now().nanoseconds + self._period_ns
+                new = session.push(name, value, stamp, now, steady)
             source.problem = ""
-            if source.receipt_ns and stamp != source.stamp_ns:
-                period = (steady - source.receipt_ns) / 1e9
-                old = source.period
-                source.period = period if old is None else old + 0.05 * (period - old)
-            if stamp != source.stamp_ns:
-                source.receipt_ns = steady
-            source.stamp_ns = stamp
+            if new:
+                source.take(stamp, steady)
         if self._lock_step:
             self.lock_step()
+
+    def _on_earlier(self, name: str) -> None:
+        """Stamps went back: an arm was started again, or two sources disagree."""
+        self._stop(f"input {name!r}: stamps went back")
+        assert self._session is not None
+        self._session.forget()
+        for source in self._sources.values():
+            source.stamp_ns = source.receipt_ns = 0
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -239,9 +245,12 @@ class PolicyNode(LifecycleNode):
         if session is None or self.phase is not Phase.RUNNING:
             return
         values = status_values(message)
-        ours = values.get("session") == session.session and values.get("state") != "ACTIVE"
-        if ours or values.get("rejected") == session.session:
-            self._stop(f"gate: {message.message}", tell=False)
+        self._gate_heard_ns = time.monotonic_ns()
+        ours, active = values.get("session") == session.session, values.get("state") == "ACTIVE"
+        if ours and active:
+            self._let_in = True
+        elif ours or self._let_in or values.get("rejected") == session.session:
+            self._stop(f"gate: {message.message or 'another session'}", tell=False)
 
     # -- ticks ---------------------------------------------------------------------------------
 
@@ -271,6 +280,10 @@ class PolicyNode(LifecycleNode):
             self._started_ns, self._last_tick = steady, -1
         if self.phase is not Phase.RUNNING:
             return
+        silent = (steady - self._gate_heard_ns) / 1e9
+        if silent > _GATE_SILENCE_S:
+            self._stop(f"gate: silent for {silent:.3f} s, allowed {_GATE_SILENCE_S} s")
+            return
         number = round((steady - self._started_ns) / self._period_ns)
         if number <= self._last_tick:  # two calls in one period, after a late one
             return
@@ -282,6 +295,7 @@ class PolicyNode(LifecycleNode):
         assert self._session is not None and self._ready is not None
         self._session.begin(self._ready[0])
         self._ready = None
+        self._let_in, self._gate_heard_ns = False, time.monotonic_ns()
         self._enter(Phase.RUNNING, "")
 
     def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2arm.core.controllers import EeDelta, from_contract
-from sim2arm.core.derive import Derivation, tool_pose
+from sim2arm.core.derive import Derivation
 from sim2arm.core.executor import Executor
+from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Sampler
 from sim2arm.core.spec import Reading
+from sim2arm.core.trajectory import sample
 from sim2arm.policies.runtime import OnnxPolicy
 
+from .gate import GateCfg, motion_and_stop
 from .requests import Request
 
 FloatArray = NDArray[np.float64]
@@ -52,6 +55,7 @@ class PolicySession:
             self.contract.executor, self.contract.action, self.contract.period
         )
         self._controller: EeDelta | None = None
+        self._newest: dict[str, tuple[Reading, int]] = {}
         self.session, self.tick = "", 0
         self.action: NDArray[np.float32] = np.zeros(self.contract.action.dim, dtype=np.float32)
 
@@ -74,12 +78,20 @@ class PolicySession:
 
     def push(
         self, name: str, value: NDArray[Any], stamp_ns: int, now_ns: int, steady_ns: int
-    ) -> None:
-        """Take the reading of one input."""
+    ) -> bool:
+        """Take the reading of one input; return whether it was new and in order."""
         reading = Reading(
             arrays={name: value}, sequence=stamp_ns, stamp_ns=stamp_ns, receipt_ns=steady_ns
         )
-        self.sampler.push(reading, now_ns)
+        if not self.sampler.push(reading, now_ns):
+            return False
+        self._newest[name] = (reading, now_ns)
+        return True
+
+    def forget(self) -> None:
+        """Drop all readings, as when their clock was set back."""
+        self.sampler.reset()
+        self._newest.clear()
 
     def sample(self, now_ns: int, steady_ns: int) -> dict[str, NDArray[Any]]:
         """Return every sampled input (*array_shape).
@@ -90,8 +102,14 @@ class PolicySession:
         return self.sampler.sample(now_ns, steady_ns)
 
     def begin(self, q: FloatArray) -> None:
-        """Reset the policy; it starts from the commanded position q (n,) [rad], at rest."""
+        """Reset the policy; it starts from the commanded position q (n,) [rad], at rest.
+
+        Histories begin with the newest reading: nothing from before the reset is in them.
+        """
         self.policy.reset()
+        self.sampler.reset()
+        for reading, now_ns in self._newest.values():
+            self.sampler.push(reading, now_ns)
         self._executor.reset()
         self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
         self.session, self.tick = secrets.token_hex(6), 0
@@ -115,11 +133,11 @@ class PolicySession:
         assert controller is not None  # `begin` comes first
         rows = {name: value[None] for name, value in sampled.items()}
         obs = self.derivation.complete(rows)
+        if skipped and self.tick:
+            self._follow_the_stop(controller, skipped)
         self.tick += skipped
-        for _ in range(skipped):
-            controller.coast()
         action = self._next_action(obs, time_ns)
-        measured = tool_pose(self.robot.chain, rows["joint_position"].astype(np.float64))
+        measured = forward_pose(self.robot.chain, rows["joint_position"].astype(np.float64))
         q, dq = controller.step(action.astype(np.float64), measured)
         request = Request(
             session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=q[0].copy(), dq=dq[0].copy()
@@ -135,6 +153,20 @@ class PolicySession:
             session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=nothing, dq=nothing,
             release=True,
         )  # fmt: skip
+
+    def _follow_the_stop(self, controller: EeDelta, periods: int) -> None:
+        """Go on from where the arm is when requests were missed: on the last stop.
+
+        The gate's trajectory coasts for one period and then stops, so one missed tick changes
+        nothing but the acceleration.
+        """
+        last = motion_and_stop(
+            (controller.q_start, controller.dq_start), (controller.q, controller.dq),
+            controller.period, np.array(self.robot.limits.ddq_max), GateCfg(),
+        )  # fmt: skip
+        now = np.array([[(1 + periods) * controller.period]])
+        q, dq, ddq, _ = sample(last, now)
+        controller.q, controller.dq, controller.ddq = q[:, 0], dq[:, 0], ddq[:, 0]
 
     def _next_action(self, obs: dict[str, NDArray[Any]], time_ns: int) -> NDArray[np.float32]:
         """Return the action of this tick (1, A); a new chunk is asked for when it is due."""

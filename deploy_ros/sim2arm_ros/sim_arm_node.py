@@ -33,6 +33,7 @@ from std_msgs.msg import Float64MultiArray, Header, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from sim2arm.core.trajectory import Trajectory
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.table import make_task
@@ -83,6 +84,8 @@ class SimArmNode(Node):
         self._substep_ns = self.arm.period * 1e9 / self.arm.substeps
         self._substeps_done = 0  # physics substeps since the start
         self.ignored = 0
+        self._waiting: tuple[Trajectory, int] | None = None  # the newest command
+        self._commander = self._barred = ""  # session of the last command; one that ended by reset
         self._meter = LatencyMeter()
         self._open_topics()
         self.controller = ControllerNode(self)
@@ -130,11 +133,11 @@ class SimArmNode(Node):
         self._substeps_done += self.arm.substeps - self._substeps_done % self.arm.substeps
         self._announced = False
         self.publish_state()
-        self.publish_goals()
         self._publish_episode()
 
     def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Begin the episode of `episode_seed`; answer with the stamp of its first observation."""
+        self._barred, self._waiting = self._commander, None
         self.begin_episode()
         self._start_steady, self._start_done = time.monotonic_ns(), self._substeps_done
         response.success, response.message = True, f"stamp_ns={self.stamp_ns}"
@@ -156,7 +159,6 @@ class SimArmNode(Node):
     def on_timer(self) -> None:
         """Lock step: send the observation again. Real time: catch up with the steady clock."""
         if self.lock_step:
-            self.publish_goals()
             self.publish_state()
             return
         elapsed = time.monotonic_ns() - self._start_steady
@@ -167,6 +169,7 @@ class SimArmNode(Node):
             self._start_steady += round(slipped)
             self.get_logger().warning(f"simulated time slipped by {slipped / 1e9:.3f} s")
             due = self._substeps_done + _MOST_BEHIND
+        self._take_over()
         while self._substeps_done + (group := self._next_group()) <= due:
             self._advance(group)
             self.publish_state()
@@ -180,7 +183,6 @@ class SimArmNode(Node):
         self.arm.advance(substeps)
         self._substeps_done += substeps
         if self._substeps_done % self.arm.substeps == 0:
-            self.publish_goals()
             self._controller_tick()
 
     def _controller_tick(self) -> None:
@@ -189,13 +191,18 @@ class SimArmNode(Node):
             self._publish_episode()
 
     def publish_state(self) -> None:
-        """Publish time, what the controller commands, and the joint states, in this order."""
+        """Publish time, then what the controller commands, joint states and goals of that time.
+
+        Goals come once per control period. Time goes first: a stamp ahead of the clock is refused.
+        """
         stamp = self.stamp_ns
         self._clock_topic.publish(Clock(clock=to_stamp(stamp)))
         self.controller.publish_state(stamp)
         q, dq = self.arm.joint_state()
         self._meter.sent(stamp, time.monotonic_ns())
         self._joints.publish(joint_state_message(self.names, q[0], dq[0], stamp))
+        if self._substeps_done % self.arm.substeps == 0:
+            self.publish_goals()
 
     def publish_goals(self) -> None:
         """Publish the inputs that the task gives."""
@@ -214,23 +221,37 @@ class SimArmNode(Node):
             self.ignored += 1
             self.get_logger().error(f"command ignored: {error}", throttle_duration_sec=1.0)
             return
-        start = to_ns(message.header.stamp)
-        elapsed = 0.0 if start == 0 else (self.stamp_ns - start) / 1e9
-        if elapsed >= trajectory.times[0, -1]:  # as the controller of ros2_control does
-            self.ignored += 1
-            self.get_logger().error("command ignored: it ends in the past")
+        self._commander = message.header.frame_id.rpartition("/")[0]
+        if self._commander and self._commander == self._barred:
+            self.ignored += 1  # it was under way when the arm was put elsewhere
             return
+        start = to_ns(message.header.stamp)
         if self.lock_step:
             if start != self.stamp_ns or self.arm.done[0]:
                 self.ignored += 1
                 return
             self.arm.command(trajectory, 0.0)
             self._advance(self.arm.substeps)
-            self.publish_goals()
             self.publish_state()
             return
         tag = message.header.frame_id
         self._publish_latency(tag, self._meter.arrived(tag, time.monotonic_ns()))
+        self._waiting = (trajectory, start)
+
+    def _take_over(self) -> None:
+        """Follow the newest command from the next physics step on, as a controller's update does.
+
+        Of several that came at once the older ones are dropped, and so is one that is over.
+        """
+        if self._waiting is None:
+            return
+        trajectory, start = self._waiting
+        self._waiting = None
+        elapsed = 0.0 if start == 0 else (self.stamp_ns - start) / 1e9
+        if elapsed >= trajectory.times[0, -1]:
+            self.ignored += 1
+            self.get_logger().error("command ignored: it ends in the past")
+            return
         self.arm.command(trajectory, elapsed)
 
     def on_request(self, message: JointTrajectory) -> None:

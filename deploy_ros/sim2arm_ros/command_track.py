@@ -1,0 +1,81 @@
+"""When the trajectories of a session start, and where the arm should be at a moment. No ROS."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim2arm.core.trajectory import FloatArray, Trajectory, sample
+
+_SLEW = 0.01
+_REMEMBERED = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """When the trajectory of a tick starts."""
+
+    start_ns: int
+    """On the clock of the stamps [ns]."""
+    skipped: float
+    """Control periods beyond one that lie between this start and the last."""
+    drift: float
+    """How much the stamp of the tick is ahead of the evenly spaced start [s]."""
+
+
+class CommandTrack:
+    """The evenly spaced starts of one session and what was published for them.
+
+    Stamps of requests jitter (they are those of the newest joint state), starts must not: they
+    lie whole periods apart. Where the clocks run at different rates, starts follow the stamps by
+    at most a hundredth of a period per tick, and the gate is told, so that it knows to the
+    nanosecond where the arm is on its last trajectory when the next one starts.
+    """
+
+    def __init__(self, period: float, q: FloatArray, *, exact: bool = False) -> None:
+        """Begin at rest.
+
+        Args:
+            period: control period [s].
+            q: (n,) where the arm stands [rad].
+            exact: starts are the stamps themselves (lock step).
+        """
+        self._period_ns, self._exact, self._q = period * 1e9, exact, q
+        self._tick, self._anchor_ns = -1, 0
+        self._sent: deque[tuple[int, Trajectory]] = deque(maxlen=_REMEMBERED)
+
+    def plan(self, tick: int, stamp_ns: int) -> Plan:
+        """Return the start of a tick's trajectory; ticks must rise, the first is 0."""
+        missed = tick - self._tick - 1
+        self._tick = tick
+        if tick == 0:
+            self._anchor_ns = stamp_ns
+        if tick == 0 or self._exact:
+            return Plan(start_ns=stamp_ns, skipped=float(missed), drift=0.0)
+        planned = self._anchor_ns + round(tick * self._period_ns)
+        drift, slew = stamp_ns - planned, 0
+        if abs(drift) > 0.5 * self._period_ns:
+            most = round(_SLEW * self._period_ns)
+            slew = max(-most, min(most, drift))
+            self._anchor_ns += slew
+        return Plan(
+            start_ns=planned + slew,
+            skipped=missed + slew / self._period_ns,
+            drift=drift / 1e9,
+        )
+
+    def add(self, start_ns: int, trajectory: Trajectory) -> None:
+        """Note what was published (1 row)."""
+        self._sent.append((start_ns, trajectory))
+
+    def expected(self, stamp_ns: int) -> FloatArray:
+        """Return where the arm is commanded to be at a moment, (n,) [rad]."""
+        for start, trajectory in reversed(self._sent):
+            if start <= stamp_ns:
+                elapsed = np.array([[(stamp_ns - start) / 1e9]])
+                return sample(trajectory, elapsed)[0][0, 0]
+        return self._sent[0][1].q[0, 0] if self._sent else self._q

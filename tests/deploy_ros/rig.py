@@ -1,0 +1,303 @@
+# pyright: standard
+"""Real processes with a wire that the tests can cut: arm -> relay -> policy, gate -> arm.
+
+The simulated arm publishes its topics under /raw; a relay in the test process passes them on,
+and can stop, change or poison them. A witness hears every command and every joint state of the
+arm itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from control_msgs.msg import JointTrajectoryControllerState
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from sim2arm.core.robots import FR3
+from sim2arm_ros.convert import to_ns
+from sim2arm_ros.graph import ControllerBinding
+from sim2arm_ros.launcher import Launch, NodeProcess, private_domain, simulated_arm
+from sim2arm_ros.node_support import streaming
+from sim2arm_ros.supervisor import OperationError, Supervisor
+
+COMMANDS = ControllerBinding().command_topic
+STREAMS: dict[str, Any] = {
+    "/joint_states": JointState,
+    "/clock": Clock,
+    "/sim_arm/goal_pose": PoseStamped,
+}
+"""What the relay passes on; the arm publishes it under /raw."""
+PATIENCE = 20.0
+"""Longest wait for something that takes well under a second on an idle machine [s]."""
+
+
+class Relay(Node):
+    """Passes messages on, and is the witness."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("relay", context=context)
+        self.changes: dict[str, Callable[[Any], Any]] = {}
+        """By topic: what a message becomes; None drops it."""
+        self.commands: list[tuple[float, JointTrajectory]] = []
+        """(steady time of arrival, message)"""
+        self.references: list[tuple[int, np.ndarray]] = []
+        """(stamp [ns], position that the controller commands)"""
+        self.states: list[tuple[float, int, np.ndarray, np.ndarray]] = []
+        """(steady time, stamp [ns], q, dq) of the arm itself, in the order of the robot."""
+        self._outputs: dict[str, Any] = {}
+        for topic, kind in STREAMS.items():
+            self._outputs[topic] = self.create_publisher(kind, topic, streaming(10))
+            self.create_subscription(
+                kind, f"/raw{topic}", lambda m, t=topic: self.on_message(t, m), streaming(100)
+            )
+        self.create_subscription(JointTrajectory, COMMANDS, self.on_command, streaming(100))
+        state = ControllerBinding().state_topic
+        self.create_subscription(
+            JointTrajectoryControllerState, state, self.on_reference, streaming(100)
+        )
+
+    def on_message(self, topic: str, message: Any) -> None:
+        if topic == "/joint_states":
+            values = (np.array(message.position), np.array(message.velocity))
+            self.states.append((time.monotonic(), to_ns(message.header.stamp), *values))
+        change = self.changes.get(topic)
+        passed = message if change is None else change(copy.deepcopy(message))
+        if passed is not None:
+            self._outputs[topic].publish(passed)
+
+    def on_command(self, message: JointTrajectory) -> None:
+        self.commands.append((time.monotonic(), message))
+
+    def on_reference(self, message: JointTrajectoryControllerState) -> None:
+        stamp = to_ns(message.header.stamp)
+        self.references.append((stamp, np.array(message.reference.positions)))
+
+
+class Rig:
+    """Arm, gate and policy as processes, the relay in a thread, an operator.
+
+    Attributes:
+        operator: brings nodes up and watches their states.
+        relay: the wire and the witness.
+    """
+
+    def __init__(self, bundle: Path, logs: Path, *, lock_step: bool = False) -> None:
+        self.bundle, self.lock_step = bundle, lock_step
+        self.env = private_domain()
+        self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
+        try:
+            for name in ("gate_node", "policy_node"):
+                self.start(name)
+            self.operator = Supervisor(env=self.env)
+            self._context = Context()
+            rclpy.init(args=[], context=self._context)
+            self.relay = Relay(self._context)
+            self._executor = SingleThreadedExecutor(context=self._context)
+            self._executor.add_node(self.relay)
+            self._thread = threading.Thread(target=self._spin, daemon=True)
+            self._thread.start()
+        except BaseException:
+            self.launch.close()
+            raise
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def _arm(self) -> NodeProcess:
+        arm = simulated_arm("reach", "fr3", 60.0, lock_step=self.lock_step)
+        parameters = dict(arm.parameters)
+        if not self.lock_step:
+            parameters["substeps_per_state"] = 4  # 120 Hz: kind to a busy machine
+        remaps = {topic: f"/raw{topic}" for topic in STREAMS}
+        return NodeProcess(executable=arm.executable, parameters=parameters, remaps=remaps)
+
+    def start(self, name: str) -> None:
+        """Start a process; budgets are generous, because test machines are busy."""
+        if name == "sim_arm_node":
+            self.launch.start(self._arm(), self.env)
+            return
+        parameters: dict[str, object] = {
+            "bundle": str(self.bundle), "use_sim_time": True, "lock_step": self.lock_step,
+        }  # fmt: skip
+        if name == "gate_node":
+            parameters |= {"request_timeout_s": 0.3, "clock_freeze_s": 0.3}
+        self.launch.start(NodeProcess(executable=name, parameters=parameters), self.env)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        rclpy.try_shutdown(context=self._context)
+        self._thread.join(5.0)
+        self.relay.destroy_node()
+        self.operator.close()
+        self.launch.close()
+
+    # -- operating -----------------------------------------------------------------------------
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float = PATIENCE) -> None:
+        """Run the operator's callbacks until the condition holds."""
+        self.operator.spin_until(condition, timeout, what)
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass while everything goes on."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end, "time", seconds + PATIENCE)
+
+    def state(self) -> str:
+        """Return what the gate said last: HOLD, ACTIVE or FAULT."""
+        return self.operator.gate.get("state", "")
+
+    def reason(self) -> str:
+        """Return why the gate holds."""
+        return self.operator.gate.get("reason", "")
+
+    def red(self, node: str) -> list[str]:
+        """Return the names of the red items of the last activation report."""
+        return [item.name for item in self.operator.reports.get(node, []) if not item.ok]
+
+    def lifecycle(self, node: str) -> str:
+        """Return the lifecycle state of a node.
+
+        A process that was killed stays in the graph for 10 s: a request may go to it alone.
+        """
+        service = f"/{node}/get_state"
+        client = self.operator.node.create_client(GetState, service)
+        try:
+            for _ in range(15):
+                self.wait(client.service_is_ready, f"service {service}")
+                future = client.call_async(GetState.Request())
+                with contextlib.suppress(OperationError):
+                    self.wait(future.done, f"answer of {service}", 1.0)
+                    return future.result().current_state.label
+            raise AssertionError(f"no answer of {service}")
+        finally:
+            self.operator.node.destroy_client(client)
+
+    def bring_up(self) -> None:
+        """Bring gate and policy up to HOLD, with an inactive policy and a clean wire."""
+        self.relay.changes.clear()
+        for name in ("sim_arm_node", "gate_node", "policy_node"):
+            if self.launch.processes[name].poll() is not None:
+                self.start(name)
+        for node in ("gate_node", "policy_node"):
+            state = self.lifecycle(node)
+            if state == "finalized":
+                self.end(node)
+                self.start(node)
+                state = self.lifecycle(node)
+            if state == "unconfigured":
+                assert self.operator.transition(node, "configure"), self.launch.tail(node)
+            elif state == "active" and node == "policy_node":
+                assert self.operator.transition(node, "deactivate")
+        if self.lifecycle("gate_node") == "inactive":
+            self.operator.activate("gate_node")
+        self.wait(self._holding, "gate in HOLD that is ready")
+
+    def _holding(self) -> bool:
+        if self.state() == "FAULT":
+            self.operator.call(Trigger, "/gate_node/reset", Trigger.Request())
+        return self.state() == "HOLD" and self.operator.gate.get("ready") == "True"
+
+    def swing(self) -> None:
+        """Bring everything up until the arm swings under the policy.
+
+        A busy machine may make the gate hold before the fault of the test: then once more.
+        """
+        for _ in range(5):
+            self.bring_up()
+            self.relay.commands.clear()
+            self.operator.policy.clear()
+            self.operator.activate("policy_node")
+            self.wait(lambda: self._swings() or self.policy_stopped(), "arm that swings")
+            if not self.policy_stopped():
+                return
+        raise AssertionError(f"the arm never swung: {self.state()} {self.reason()}")
+
+    def policy_stopped(self) -> bool:
+        """Return whether the policy says that it stopped."""
+        return self.operator.policy.get("phase") == "STOPPED"
+
+    def _swings(self) -> bool:
+        recent = self.relay.states[-30:]  # a quarter of a second
+        fast = bool(recent) and max(float(np.abs(dq).max()) for *_, dq in recent) > 0.1
+        return self.state() == "ACTIVE" and len(self.relay.commands) > 25 and fast
+
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process; wait for its end if it kills."""
+        process = self.launch.processes[name]
+        process.send_signal(number)
+        if number is signal.SIGKILL:
+            process.wait(5.0)
+
+    def end(self, name: str) -> None:
+        """End a process in order."""
+        self.launch.processes[name].send_signal(signal.SIGINT)
+        self.launch.processes[name].wait(10.0)
+
+    def set_parameter(self, node: str, name: str, value: Any) -> None:
+        """Set a parameter of a node."""
+        message = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[message])
+        answer = self.operator.call(SetParameters, f"{node}/set_parameters", request)
+        assert answer.results[0].successful, answer.results[0].reason
+
+    def command_publishers(self) -> int:
+        """Return how many publishers of commands the graph shows."""
+        return self.relay.count_publishers(COMMANDS)
+
+
+# -- what must always hold ---------------------------------------------------------------------
+
+
+def assert_stopped(rig: Rig, since: float, within: float = 1.0, stays: float = 0.5) -> None:
+    """Assert that the arm came to rest in time and stayed there.
+
+    Args:
+        rig: the processes.
+        since: steady time of the fault [s].
+        within: longest time until every joint is slower than 0.01 rad/s [s], by the arm's clock.
+        stays: how long it must stay so [s].
+    """
+    start = [stamp for at, stamp, *_ in rig.relay.states if at <= since][-1]
+    end = start + (within + stays) * 1e9
+    rig.wait(lambda: rig.relay.states[-1][1] > end, "joint states of the arm")
+    late = [s for s in rig.relay.states if s[0] > since and s[1] > start + within * 1e9]
+    worst = max(float(np.abs(dq).max()) for *_, dq in late)
+    assert worst < 0.01, f"{worst:.4f} rad/s more than {within} s after the fault"
+
+
+def assert_speed(rig: Rig) -> None:
+    """Assert that the arm was never measured faster than its limits."""
+    speed = np.array([np.abs(dq) for *_, dq in rig.relay.states])
+    share = (speed / np.array(FR3.limits.dq_max)).max(axis=1)
+    assert share.max() < 1.0, f"{share.max():.2f} times the limit"
+
+
+def assert_no_command_since(rig: Rig, steady: float, grace: float = 0.0) -> None:
+    """Assert that no command came more than `grace` seconds after a moment (steady time)."""
+    late = [at - steady for at, _ in rig.relay.commands if at > steady + grace]
+    assert not late, f"{len(late)} commands, the last {late[-1]:.3f} s after"
+
+
+def order() -> list[str]:
+    """Return the joints of the robot in its order."""
+    return list(FR3.joint_names)

@@ -1,0 +1,455 @@
+# pyright: standard
+"""Faults between real processes: no wrong command is published, the arm comes to a bounded stop.
+
+Budgets of the rig are generous (0.3 s where a robot has 0.05 to 0.1 s), because machines that run
+tests are busy; what is bounded is the time to the stop: 1 s after the fault, by the arm's clock.
+"""
+
+from __future__ import annotations
+
+import copy
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from sim2arm_ros.dds import install
+
+install()
+
+from std_msgs.msg import Bool  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
+
+from sim2arm_ros.convert import to_stamp  # noqa: E402
+from sim2arm_ros.gate_node import REQUEST_TOPIC  # noqa: E402
+from sim2arm_ros.node_support import latched, streaming  # noqa: E402
+from sim2arm_ros.supervisor import OperationError  # noqa: E402
+
+from .rig import (  # noqa: E402
+    COMMANDS,
+    NodeProcess,
+    Rig,
+    assert_no_command_since,
+    assert_speed,
+    assert_stopped,
+    order,
+)
+from .swinging import write_field_changed, write_one_byte_changed, write_swinging  # noqa: E402
+from .witness import assert_fine  # noqa: E402
+
+pytestmark = pytest.mark.timeout(120)
+
+REACTION = 0.3 + 0.1
+"""Budget of the rig's gate, and two of its ticks with slack for the machine [s]."""
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("faults")
+    rig = Rig(write_swinging(folder / "bundle"), folder / "logs")
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def rig(processes: Rig) -> Iterator[Rig]:
+    """The running processes; afterwards every command of the test is judged."""
+    processes.relay.commands.clear()
+    processes.relay.states.clear()
+    yield processes
+    assert_speed(processes)
+    commands = [message for _, message in processes.relay.commands]
+    assert_fine(commands, processes.relay.references)
+
+
+def request(
+    rig: Rig, change: Callable[[JointTrajectoryPoint], None], ahead: int
+) -> JointTrajectory:
+    """Return a request of the session that runs, `ahead` ticks after its last command."""
+    last = rig.relay.commands[-1][1]
+    session, _, tick = last.header.frame_id.rpartition("/")
+    message = JointTrajectory(joint_names=order())
+    message.header.frame_id = f"{session}/{int(tick) + ahead}"
+    message.header.stamp = to_stamp(rig.relay.states[-1][1])
+    point = copy.deepcopy(last.points[0])
+    change(point)
+    message.points = [point]
+    return message
+
+
+# -- processes die or freeze -------------------------------------------------------------------
+
+
+def test_policy_that_is_frozen_holds_and_is_not_let_in_again(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("policy_node", signal.SIGSTOP)
+    since = time.monotonic()
+    try:
+        rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+        assert "no request for" in rig.reason()
+        assert_stopped(rig, since)
+    finally:
+        rig.send_signal("policy_node", signal.SIGCONT)
+    rig.wait(rig.policy_stopped, "policy that stops itself")
+    rig.pause(0.2)
+    assert_no_command_since(rig, since, grace=REACTION)
+
+
+def test_policy_that_is_killed_holds(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("policy_node", signal.SIGKILL)
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=REACTION)
+    rig.swing()  # a new process with a new session may go on
+
+
+def test_gate_that_is_killed_leaves_an_arm_that_stops(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("gate_node", signal.SIGKILL)
+    since = time.monotonic()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)  # what was on the wire
+    rig.wait(rig.policy_stopped, "policy that misses the gate")
+    rig.start("gate_node")
+    rig.wait(lambda: rig.lifecycle("gate_node") == "unconfigured", "gate")
+    assert_no_command_since(rig, since, grace=0.1)
+    rig.swing()
+
+
+def test_gate_that_stalls_publishes_nothing_old_afterwards(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("gate_node", signal.SIGSTOP)
+    since = time.monotonic()
+    try:
+        assert_stopped(rig, since)
+    finally:
+        rig.send_signal("gate_node", signal.SIGCONT)
+    rig.wait(lambda: rig.state() != "ACTIVE", "gate that has noticed")
+    assert_no_command_since(rig, since, grace=0.1)
+    assert_stopped(rig, since, stays=1.5)  # longer: nothing that waited may move it again
+    assert_no_command_since(rig, since, grace=0.1)
+
+
+def test_arm_that_freezes_is_a_fault(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("sim_arm_node", signal.SIGSTOP)
+    since = time.monotonic()
+    try:
+        rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+        rig.pause(0.2)
+        assert_no_command_since(rig, since, grace=REACTION)
+    finally:
+        rig.send_signal("sim_arm_node", signal.SIGCONT)
+    assert_stopped(rig, since)
+    assert rig.state() == "FAULT"
+
+
+def test_arm_that_is_killed_is_a_fault(rig: Rig) -> None:
+    rig.swing()
+    rig.send_signal("sim_arm_node", signal.SIGKILL)
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    rig.pause(0.2)
+    assert_no_command_since(rig, since, grace=REACTION)
+    rig.swing()
+
+
+# -- the network freezes or lies ---------------------------------------------------------------
+
+
+def test_frozen_joint_states_hold_then_fault_until_the_operator(rig: Rig) -> None:
+    rig.swing()
+    rig.relay.changes["/joint_states"] = lambda message: None
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert "silent" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=REACTION)
+    rig.relay.changes.clear()
+    rig.pause(0.3)
+    assert rig.state() == "FAULT"  # healthy again, but latched
+    rig.swing()
+
+
+def test_frozen_clock_is_a_fault(rig: Rig) -> None:
+    rig.swing()
+    rig.relay.changes["/clock"] = lambda message: None
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=REACTION)
+
+
+@pytest.mark.parametrize("seconds", [-2, 5])
+def test_clock_that_jumps_is_a_fault(rig: Rig, seconds: int) -> None:
+    rig.swing()
+
+    def jump(message: Any) -> Any:
+        message.clock.sec = max(0, message.clock.sec + seconds)
+        return message
+
+    rig.relay.changes["/clock"] = jump
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=REACTION)
+    # The jump back is a jump of its own; later tests start from a clock that runs.
+    rig.relay.changes.clear()
+    rig.pause(0.2)
+
+
+def test_nan_in_joint_states_holds(rig: Rig) -> None:
+    rig.swing()
+
+    def poison(message: Any) -> Any:
+        message.position[3] = float("nan")
+        return message
+
+    rig.relay.changes["/joint_states"] = poison
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() != "ACTIVE", "HOLD or FAULT")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+    rig.wait(rig.policy_stopped, "policy that stops")
+
+
+def test_nan_in_the_goal_pose_stops_the_policy(rig: Rig) -> None:
+    rig.swing()
+
+    def poison(message: Any) -> Any:
+        message.pose.position.x = float("nan")
+        return message
+
+    rig.relay.changes["/sim_arm/goal_pose"] = poison
+    since = time.monotonic()
+    rig.wait(rig.policy_stopped, "policy that stops")
+    assert "not finite" in rig.operator.policy_message
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+
+
+@pytest.mark.parametrize("field", ["positions", "velocities"])
+def test_nan_in_a_request_is_refused(rig: Rig, field: str) -> None:
+    rig.swing()
+    publisher = rig.operator.node.create_publisher(JointTrajectory, REQUEST_TOPIC, streaming(10))
+    rig.wait(lambda: publisher.get_subscription_count() > 0, "gate that listens")
+
+    def poison(point: JointTrajectoryPoint) -> None:
+        getattr(point, field)[2] = float("nan")
+
+    publisher.publish(request(rig, poison, ahead=3))
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() != "ACTIVE", "HOLD or FAULT")
+    assert "not finite" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+    rig.operator.node.destroy_publisher(publisher)
+
+
+# -- joints, publishers, gains -----------------------------------------------------------------
+
+
+def permuted(message: Any, random: np.random.Generator) -> Any:
+    """Return a joint state with its joints in another order."""
+    new = random.permutation(len(message.name))
+    message.name = [message.name[i] for i in new]
+    message.position = [message.position[i] for i in new]
+    message.velocity = [message.velocity[i] for i in new]
+    return message
+
+
+def test_permuted_joints_are_put_in_order_by_name(rig: Rig) -> None:
+    rig.bring_up()
+    random = np.random.default_rng(0)
+    rig.relay.changes["/joint_states"] = lambda message: permuted(message, random)
+    rig.operator.activate("policy_node")
+    rig.wait(rig._swings, "arm that swings")
+    before = len(rig.relay.commands)
+    rig.wait(lambda: len(rig.relay.commands) > before + 10, "commands")
+
+
+def test_permuted_joints_give_the_same_actions_to_the_bit(tmp_path: Path) -> None:
+    """In lock step, where every action of a seed is determined; each message in its own order."""
+    rig = Rig(write_swinging(tmp_path / "bundle"), tmp_path / "logs", lock_step=True)
+    try:
+        rig.operator.configure()
+        rig.operator.activate("gate_node")
+        straight = rig.operator.run_episode(7, 60.0)
+        random = np.random.default_rng(1)
+        rig.relay.changes["/joint_states"] = lambda message: permuted(message, random)
+        mixed = rig.operator.run_episode(7, 60.0)
+    finally:
+        rig.close()
+    assert straight.steps == mixed.steps == 150, (straight.reason, mixed.reason)
+    np.testing.assert_array_equal(np.array(straight.actions), np.array(mixed.actions))
+    commands = [message for _, message in rig.relay.commands]
+    assert len(commands) == 300
+    assert_fine(commands, rig.relay.references)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "twice"])
+def test_a_joint_that_is_missing_or_named_twice_is_refused(rig: Rig, wrong: str) -> None:
+    def change(message: Any) -> Any:
+        if wrong == "missing":
+            message.name[2] = "another_joint"
+        else:
+            message.name[2] = message.name[3]
+        return message
+
+    rig.swing()
+    rig.relay.changes["/joint_states"] = change
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert "named twice" in rig.reason() or "missing" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+    assert rig.operator.transition("policy_node", "deactivate")
+    assert not rig.operator.transition("policy_node", "activate")
+    rig.wait(lambda: "joint_position: messages" in rig.red("policy_node"), "red item")
+
+
+def test_second_publisher_of_commands_is_a_fault(rig: Rig) -> None:
+    rig.swing()
+    since = time.monotonic()
+    intruder = rig.operator.node.create_publisher(JointTrajectory, COMMANDS, streaming(1))
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert "2 publishers" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=REACTION)
+    answer = rig.operator.call(Trigger, "/gate_node/reset", Trigger.Request())
+    assert not answer.success and "publishers" in answer.message
+    rig.operator.node.destroy_publisher(intruder)
+    rig.swing()
+
+
+def test_gains_that_leave_the_trained_range(rig: Rig) -> None:
+    controller, name = "/joint_trajectory_controller", "gains.fr3_joint2.p"
+    rig.swing()
+    old = 600.0
+    since = time.monotonic()
+    rig.set_parameter(controller, name, old * 0.5)
+    try:
+        rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+        assert "kp of fr3_joint2" in rig.reason()
+        assert_stopped(rig, since, within=1.5)  # gains are asked for every 0.5 s
+        assert_no_command_since(rig, since, grace=0.5 + REACTION)
+        assert rig.operator.transition("gate_node", "deactivate")
+        assert not rig.operator.transition("gate_node", "activate")
+        rig.wait(lambda: "kp of fr3_joint2" in rig.red("gate_node"), "red item")
+    finally:
+        rig.set_parameter(controller, name, old)
+    rig.bring_up()
+
+
+# -- operators and lifecycles ------------------------------------------------------------------
+
+
+def test_emergency_stop_topic_stays_until_withdrawn_and_reset(rig: Rig) -> None:
+    rig.swing()
+    publisher = rig.operator.node.create_publisher(Bool, "/gate_node/estop", latched())
+    rig.wait(lambda: publisher.get_subscription_count() > 0, "gate that listens")
+    publisher.publish(Bool(data=True))
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+    answer = rig.operator.call(Trigger, "/gate_node/reset", Trigger.Request())
+    assert not answer.success and "e-stop" in answer.message
+    publisher.publish(Bool(data=False))
+    rig.pause(0.2)
+    assert rig.state() == "FAULT"
+    rig.operator.node.destroy_publisher(publisher)
+    rig.swing()
+
+
+@pytest.mark.parametrize("label", ["deactivate", "shutdown"])
+def test_gate_that_is_taken_down_while_the_arm_moves(rig: Rig, label: str) -> None:
+    rig.swing()
+    assert rig.operator.transition("gate_node", label)
+    since = time.monotonic()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+    if label == "deactivate":
+        assert rig.operator.transition("gate_node", "cleanup")
+        rig.wait(lambda: rig.command_publishers() == 0, "commands without a publisher")
+    else:
+        rig.end("gate_node")
+
+
+def test_policy_that_is_deactivated_while_the_arm_moves(rig: Rig) -> None:
+    rig.swing()
+    assert rig.operator.transition("policy_node", "deactivate")
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    assert "released" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+
+
+def test_arm_that_is_reset_under_the_policy_is_a_fault(rig: Rig) -> None:
+    rig.swing()
+    rig.operator.reset_arm(seed=3)  # tens of degrees away
+    since = time.monotonic()
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert_no_command_since(rig, since, grace=0.1)
+    assert_stopped(rig, since)
+
+
+def test_a_second_gate_makes_the_first_one_fault_and_does_not_start(rig: Rig) -> None:
+    rig.swing()
+    second = NodeProcess(
+        executable="gate_node",
+        parameters={"bundle": str(rig.bundle), "use_sim_time": True},
+        remaps={"__node": "second_gate"},
+    )
+    first = rig.launch.processes["gate_node"]
+    process = rig.launch.start(second, rig.env)
+    rig.launch.processes["gate_node"] = first
+    try:
+        assert rig.operator.transition("second_gate", "configure")
+        since = time.monotonic()
+        rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+        assert "2 publishers" in rig.reason()
+        assert not rig.operator.transition("second_gate", "activate")
+        assert_stopped(rig, since)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(10.0)
+
+
+# -- bundles that are not as exported ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", [write_one_byte_changed, write_field_changed])
+@pytest.mark.parametrize("node", ["gate_node", "policy_node"])
+def test_a_changed_bundle_is_refused_before_anything_is_published(
+    rig: Rig, tmp_path: Path, write: Callable[[Path], Path], node: str
+) -> None:
+    for name in ("policy_node", "gate_node"):
+        state = rig.lifecycle(name)
+        if state == "active":
+            assert rig.operator.transition(name, "deactivate")
+        if state in ("active", "inactive"):
+            assert rig.operator.transition(name, "cleanup")
+    rig.wait(lambda: rig.command_publishers() == 0, "commands without a publisher")
+    good = str(rig.bundle)
+    rig.set_parameter(f"/{node}", "bundle", str(write(tmp_path / "bundle")))
+    try:
+        assert not rig.operator.transition(node, "configure")
+        assert rig.lifecycle(node) == "unconfigured"
+        last = rig.launch.tail(node, 1)
+        assert "not configured" in last
+        assert ("SHA-256" if write is write_one_byte_changed else "dq_max[0]: 3.0") in last
+        with pytest.raises(OperationError):
+            rig.wait(lambda: rig.command_publishers() > 0, "publisher of commands", 0.3)
+    finally:
+        rig.set_parameter(f"/{node}", "bundle", good)

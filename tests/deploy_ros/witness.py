@@ -1,0 +1,93 @@
+# pyright: standard
+"""What must hold of every command that was ever published, judged without the gate's code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from trajectory_msgs.msg import JointTrajectory
+
+from sim2arm.core.limits import velocity_bounds
+from sim2arm.core.robots import FR3
+from sim2arm.core.trajectory import Trajectory, join, sample
+from sim2arm_ros.convert import to_ns
+
+LIMITS = FR3.limits
+POINTS = 5
+"""Of a command that is complete."""
+_SLACK = 1e-6
+_STEP = 1e-3
+
+
+def points_of(message: JointTrajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return times (K,), q (K, 7) and dq (K, 7) after asserting what one command must be."""
+    assert list(message.joint_names) == list(FR3.joint_names)
+    assert 1 <= len(message.points) <= POINTS
+    times = np.array([to_ns(p.time_from_start) / 1e9 for p in message.points])
+    q = np.array([list(p.positions) for p in message.points])
+    dq = np.array([list(p.velocities) for p in message.points])
+    assert q.shape == dq.shape == (len(times), 7)
+    assert np.isfinite(q).all() and np.isfinite(dq).all()
+    assert times[0] > 0.0 and (np.diff(times) > 0.0).all() and times[-1] < 2.0
+    assert (q >= np.array(LIMITS.q_min) - _SLACK).all()
+    assert (q <= np.array(LIMITS.q_max) + _SLACK).all()
+    low, high = velocity_bounds(LIMITS, q)
+    assert (dq <= high + _SLACK).all() and (dq >= low - _SLACK).all()
+    assert (dq[-1] == 0.0).all(), "a command must end at rest"
+    return times, q, dq
+
+
+def assert_fine(
+    messages: Sequence[JointTrajectory], references: Sequence[tuple[int, np.ndarray]]
+) -> None:
+    """Assert that all commands together are a motion inside the limits, from rest to rest.
+
+    They are followed as a controller follows them that gets each one in time: position, velocity
+    and acceleration on a 1 kHz grid, so that a jump anywhere would show as an acceleration.
+
+    Args:
+        messages: every command, in the order of arrival.
+        references: (stamp [ns], q (7,)) that the controller commanded, for where sessions start.
+    """
+    session, current, start = "", None, 0
+    complete = [True, True]  # this command and the one before
+    for message in messages:
+        times, q, dq = points_of(message)
+        stamp = to_ns(message.header.stamp)
+        name = message.header.frame_id.rpartition("/")[0]
+        if name != session:
+            if current is not None:
+                _follow(current, float(current.times[0, -1]), all(complete))
+            before = [p for at, p in references if at <= stamp]
+            assert before, "the controller said nothing before the first command"
+            here, speed = before[-1][None], np.zeros((1, 7))
+            complete = [True, True]
+        else:
+            assert current is not None
+            assert stamp > start, "stamps must rise"
+            elapsed = (stamp - start) / 1e9
+            _follow(current, elapsed, all(complete))
+            here, speed, _, _ = (x[:, 0] for x in sample(current, np.array([[elapsed]])))
+        new = Trajectory(
+            times=np.array([0.0, *times])[None],
+            q=np.concatenate([here, q])[None],
+            dq=np.concatenate([speed, dq])[None],
+        )
+        complete = [complete[1], len(times) == POINTS]
+        current, session, start = join(here, speed, new, np.zeros(1)), name, stamp
+    if current is not None:
+        _follow(current, float(current.times[0, -1]), all(complete))
+
+
+def _follow(trajectory: Trajectory, end: float, complete: bool) -> None:
+    t = np.arange(0.0, end, _STEP)[None]
+    q, dq, ddq, _ = sample(trajectory, t)
+    assert (q >= np.array(LIMITS.q_min) - _SLACK).all()
+    assert (q <= np.array(LIMITS.q_max) + _SLACK).all()
+    low, high = velocity_bounds(LIMITS, q)
+    assert (dq <= high + 1e-4).all() and (dq >= low - 1e-4).all()
+    share = np.abs(ddq) / np.array(LIMITS.ddq_max)
+    # A command that was late at the gate misses its first points; the cubic to a later one, and
+    # the way on from there, have up to about three times the acceleration that was judged.
+    assert (share <= (1.01 if complete else 3.0)).all(), f"{share.max():.2f} times the acceleration"
