@@ -84,6 +84,12 @@ def equal(name: str, expected: object, measured: object, note: str = "") -> Item
     )
 
 
+def qos_item(mismatches: Sequence[str]) -> Item:
+    """Return the item of peers whose QoS does not match, one line each."""
+    note = "change the QoS in graph.yaml or of the other node"
+    return equal("QoS of all topics", "compatible", "; ".join(mismatches) or "compatible", note)
+
+
 def chain_items(contract: Contract, description: str | None) -> tuple[list[Item], Chain | None]:
     """Compare the robot's description with the contract's chain; return its chain too."""
     metres = f"<= {CHAIN_METRES * 1e3:g} mm, <= {math.degrees(CHAIN_RADIANS):g} deg"

@@ -34,6 +34,8 @@ from sim2arm.core.trajectory import (
 LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace")
 """What a trajectory is judged by, in the order of `Judgement.worst`."""
 
+_FAR = 10.0  # multiples of a limit beyond which a request is not computed with at all
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateCfg:
@@ -139,15 +141,16 @@ class Gate:
         """
         now = self._state_at(self._elapsed)
         finite = np.all(np.isfinite(q1) & np.isfinite(dq1), axis=-1)
+        absurd = finite & ~self._imaginable(q1, dq1)
         brake = self._state_at(self._elapsed + self.period)
-        q1 = np.where(finite[:, None], q1, brake[0])
-        dq1 = np.where(finite[:, None], dq1, brake[1])
+        usable = (finite & ~absurd)[:, None]
+        q1, dq1 = np.where(usable, q1, brake[0]), np.where(usable, dq1, brake[1])
         best, ok, worst = self._judge(now, q1, dq1)
         share = np.where(ok, 1.0, 0.0)
-        bad = np.nonzero(~ok & finite)[0]
+        bad = np.nonzero(~ok & finite & ~absurd)[0]
         if len(bad):
             self._slow(bad, now, (q1, dq1), brake, best, share)
-        approved = (share >= self.cfg.least_share) & finite
+        approved = (share >= self.cfg.least_share) & finite & ~absurd
         for old, new in zip(_arrays(self._trajectory), _arrays(best), strict=True):
             old[approved] = new[approved]
         elapsed = np.where(approved, 0.0, self._elapsed)
@@ -157,7 +160,7 @@ class Gate:
             trajectory=Trajectory(times=times, q=q, dq=dq),
             elapsed=elapsed,
             share=np.where(approved, share, 0.0),
-            limit=np.where(finite, np.where(ok, -1, worst), -2),
+            limit=np.where(finite, np.where(absurd, 0, np.where(ok, -1, worst)), -2),
         )
 
     def stop(self) -> GateDecision:
@@ -178,6 +181,12 @@ class Gate:
     def standing(self) -> NDArray[np.bool_]:
         """(N,) whether the approved motion has come to rest."""
         return self._elapsed >= self._trajectory.times[:, -1]
+
+    def _imaginable(self, q: FloatArray, dq: FloatArray) -> NDArray[np.bool_]:
+        """Return (N,) whether numbers are near enough to the limits to be computed with."""
+        near = np.abs(q - 0.5 * (self._q_max + self._q_min)) <= _FAR * (self._q_max - self._q_min)
+        slow = np.abs(dq) <= _FAR * np.array(self.robot.limits.dq_max)
+        return np.all(near & slow, axis=-1)
 
     def _state_at(self, t: FloatArray) -> tuple[FloatArray, ...]:
         """Return position, velocity, acceleration and jerk, each (N, n)."""

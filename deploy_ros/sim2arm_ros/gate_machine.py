@@ -14,102 +14,17 @@ that a frozen clock cannot freeze a watchdog.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from enum import Enum
-
 import numpy as np
 
 from sim2arm.core.robots import Robot
 from sim2arm.core.trajectory import FloatArray
 
 from .command_track import CommandTrack
-from .gate import Gate, GateCfg, GateDecision
+from .gate import Gate, GateCfg
+from .gate_state import Command, Counters, GateState, Joints, MachineCfg, Session
 from .requests import Request
 
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
-_ENDED = 256  # sessions that are remembered, so that none comes back
-
-
-class GateState(Enum):
-    """What the gate lets through."""
-
-    HOLD = "HOLD"
-    ACTIVE = "ACTIVE"
-    FAULT = "FAULT"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineCfg:
-    """Budgets of the watchdogs."""
-
-    good_ticks: int = 5
-    """Healthy joint states in a row before a policy is let in."""
-    request_timeout_s: float = 0.1
-    """Longest silence of an active policy, oldest request that is used, and how far stamps of
-    requests may be from their ticks [s]."""
-    joint_timeout_s: float = 0.05
-    """Longest silence of the joint states by the steady clock [s]."""
-    joint_age_s: float = 0.05
-    """Oldest stamp of the joint states by the ROS clock, and how far it may lie ahead [s]."""
-    latch_after_s: float = 0.15
-    """Joint states that are silent for this long are a fault [s] (three times the budget)."""
-    following_error: float = 0.2
-    """Largest distance of a measured from its commanded joint position, and of what the
-    controller follows from what was published [rad]: more means that the arm is blocked or was
-    moved, or that the controller obeys somebody else."""
-    late_share: float = 0.5
-    """Points of a command that the controller would have to reach sooner than in this share of a
-    period are left out: it joins the next one instead of jerking to a near one."""
-    lock_step: bool = False
-    """Simulation waits for commands: time budgets do not apply."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """A trajectory to publish."""
-
-    decision: GateDecision
-    stamp_ns: int
-    """ROS time at which the trajectory starts [ns]."""
-    elapsed: float
-    """Points up to this time of the trajectory are left out [s]."""
-    request: Request
-
-
-@dataclass(kw_only=True)
-class Counters:
-    """What happened since the start."""
-
-    approved: int = 0
-    slowed: int = 0
-    refused: int = 0
-    missed: int = 0
-    """Control periods of active sessions without a request."""
-    ignored: int = 0
-    """Requests that came in HOLD or FAULT or out of order."""
-    holds: int = 0
-    faults: int = 0
-
-
-@dataclass(kw_only=True)
-class _Joints:
-    q: FloatArray
-    stamp_ns: int
-    receipt_ns: int
-
-
-@dataclass(kw_only=True)
-class _Session:
-    name: str = ""
-    tick: int = -1
-    receipt_ns: int = 0
-    ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
-
-    def end(self, name: str) -> None:
-        self.ended[name] = None
-        while len(self.ended) > _ENDED:
-            self.ended.popitem(last=False)
 
 
 class GateMachine:
@@ -131,10 +46,10 @@ class GateMachine:
         self._limits = limits
         self._gate: Gate | None = None
         self._track = CommandTrack(period, np.zeros(len(robot.limits.q_min)))
-        self._joints: _Joints | None = None
+        self._joints: Joints | None = None
         self._reference: FloatArray | None = None
-        self._reference_rests = False
-        self._session = _Session()
+        self._reference_rests, self._reference_ns = False, 0
+        self._session = Session()
         self._pending: Request | None = None
         self._problems: dict[str, str] = {}
         self._active_ns = 0  # steady time at which a session was last seen to run
@@ -148,7 +63,7 @@ class GateMachine:
             self._hold("joint states are not finite")
             return
         old = self._joints
-        self._joints = _Joints(q=q, stamp_ns=stamp_ns, receipt_ns=steady_ns)
+        self._joints = Joints(q=q, stamp_ns=stamp_ns, receipt_ns=steady_ns)
         if old is not None and stamp_ns < old.stamp_ns:
             self.fault(f"joint states went back by {(old.stamp_ns - stamp_ns) / 1e9:.3f} s")
             return
@@ -164,13 +79,13 @@ class GateMachine:
                     f"allowed {self.cfg.following_error} rad"
                 )
 
-    def on_reference(self, q: FloatArray, dq: FloatArray, stamp_ns: int) -> None:
+    def on_reference(self, q: FloatArray, dq: FloatArray, stamp_ns: int, steady_ns: int) -> None:
         """Take position (n,) [rad] and velocity (n,) [rad/s] that the controller commands now."""
         if not (np.all(np.isfinite(q)) and np.all(np.isfinite(dq))):
             self._reference, self._reference_rests = None, False
             self._hold("what the controller commands is not finite")
             return
-        self._reference = q
+        self._reference, self._reference_ns = q, steady_ns
         self._reference_rests = bool(np.all(np.abs(dq) < _AT_REST))
         if self.state is GateState.ACTIVE:
             error = float(np.max(np.abs(q - self._track.expected(stamp_ns))))
@@ -275,12 +190,8 @@ class GateMachine:
     @property
     def ready(self) -> bool:
         """Whether a new session would be let in now."""
-        return (
-            self.state is GateState.HOLD
-            and not self._problems
-            and self.good_ticks >= self.cfg.good_ticks
-            and self._unready() is None
-        )
+        held = self.state is GateState.HOLD and not self._problems
+        return held and self._unready() is None
 
     @property
     def session(self) -> str:
@@ -377,6 +288,9 @@ class GateMachine:
             return f"{self.good_ticks} of {self.cfg.good_ticks} healthy joint states"
         if self._reference is None:
             return "the controller has not said what it commands"
+        silent = (self._joints.receipt_ns - self._reference_ns) / 1e9
+        if not self.cfg.lock_step and silent > self.cfg.reference_timeout_s:
+            return f"the controller has not said for {silent:.3f} s what it commands"
         if not self._reference_rests:
             return "the arm is not at rest"
         error = float(np.max(np.abs(self._reference - self._joints.q)))
@@ -389,7 +303,7 @@ class GateMachine:
 
     def _judge(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         session, gate = self._session, self._require_gate()
-        self.counters.missed += request.tick - session.tick - 1
+        missed = request.tick - session.tick - 1
         plan = self._track.plan(request.tick, request.stamp_ns)
         if abs(plan.drift) > self.cfg.request_timeout_s:
             self._hold(
@@ -397,6 +311,7 @@ class GateMachine:
                 f"{self.cfg.request_timeout_s} s"
             )
             return None
+        self.counters.missed += missed
         session.tick, session.receipt_ns = request.tick, steady_ns
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])

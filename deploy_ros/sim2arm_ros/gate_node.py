@@ -16,6 +16,7 @@ from control_msgs.msg import JointTrajectoryControllerState
 from controller_manager_msgs.srv import ListControllers
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.srv import GetParameters
+from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
@@ -25,7 +26,7 @@ from trajectory_msgs.msg import JointTrajectory
 from sim2arm.core.clock import ClockGuard, ClockGuardCfg
 from sim2arm.core.contract import Contract
 from sim2arm.core.robots import ROBOTS
-from sim2arm.policies.bundle import BundleError
+from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 
 from . import activation
@@ -41,7 +42,8 @@ from .convert import (
 )
 from .dds import backend
 from .gate import GateCfg
-from .gate_machine import Command, GateMachine, GateState, MachineCfg
+from .gate_machine import GateMachine
+from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
 from .node_support import Endpoints, latched, run_nodes, streaming
 from .requests import make_tag
@@ -85,7 +87,12 @@ class GateNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
         self._reset_facts()
-        self._connect(self.graph)
+        try:
+            self._connect(self.graph)
+        except NameValidationException as error:
+            self._disconnect()
+            self.get_logger().error(f"not configured: {one_line(error)}")
+            return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -202,7 +209,8 @@ class GateNode(LifecycleNode):
         )
         listen(String, graph.robot_description, self.on_description, latched())
         listen(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
-        listen(Bool, "~/estop", self.on_estop, latched())
+        for qos in (latched(), streaming(10, reliable=False)):  # whatever the operator sends with
+            listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
         parameters = f"{control.name}/get_parameters"
@@ -260,7 +268,8 @@ class GateNode(LifecycleNode):
             self.machine.set_problem("controller", f"controller state: {error}", fatal=True)
             return
         self.machine.set_problem("controller", None)
-        self.machine.on_reference(q[order], dq[order], to_ns(message.header.stamp))
+        stamp, steady = to_ns(message.header.stamp), time.monotonic_ns()
+        self.machine.on_reference(q[order], dq[order], stamp, steady)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -337,7 +346,7 @@ class GateNode(LifecycleNode):
         self._publish_state(only_changes=True)
 
     def _watch_publishers(self, machine: GateMachine) -> None:
-        topic = self.graph.controller.command_topic
+        topic = self._command.topic_name
         self._command_publishers = self.count_publishers(topic)
         if self._command_publishers > 1:
             machine.set_problem(
@@ -449,6 +458,7 @@ class GateNode(LifecycleNode):
             error = float(np.max(np.abs(commanded[0] - self._q)))
         items = [
             activation.equal("bundle", "verified", "verified"),
+            activation.qos_item(self._endpoints.mismatches()),
             activation.equal("robot", contract.robot, machine.robot.name),
             *chain,
             *activation.gain_items(contract, self._gains),

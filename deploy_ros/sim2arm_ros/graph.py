@@ -8,9 +8,12 @@ from typing import Literal
 
 from sim2arm.core import plain
 from sim2arm.core.contract import Contract
+from sim2arm.core.spec import ArraySpec
 
 GRAPH_VERSION = 1
 DEFAULT_GRAPH = Path(__file__).parent / "config" / "graph.yaml"
+_POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
+_UNITS = {"position": ("rad", "m"), "velocity": ("rad/s", "m/s"), "effort": ("N m", "N")}
 JOINT_STATE = "sensor_msgs/msg/JointState"
 POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
 
@@ -27,6 +30,20 @@ class InputBinding:
     reliability: Literal["reliable", "best_effort"] = "reliable"
     depth: int = 10
     """Messages that are kept (KEEP_LAST)."""
+
+    def problem(self, spec: ArraySpec) -> str | None:
+        """Return why this binding cannot feed an input, or None."""
+        if (self.type == POSE_STAMPED) != (self.field == "pose"):
+            return f"{self.type} has no field {self.field!r}"
+        if self.depth < 1:
+            return f"depth: expected 1 or more, got {self.depth}"
+        if self.type == POSE_STAMPED:
+            fits = spec.element_names == _POSE
+            return None if fits else f"a pose is {' '.join(_POSE)}, not {spec.element_names}"
+        if not spec.element_names:
+            return "joints are found by name: the input needs element_names"
+        units = _UNITS[self.field]
+        return None if spec.unit in units else f"{self.field} is in {units[0]}, not {spec.unit!r}"
 
 
 def _gain_parameters() -> dict[str, str]:
@@ -82,10 +99,9 @@ class Graph:
                     "add it under inputs"
                 )
             binding = self.inputs[spec.name]
-            if (binding.type == POSE_STAMPED) != (binding.field == "pose"):
-                raise ValueError(
-                    f"graph: input {spec.name!r}: {binding.type} has no field {binding.field!r}"
-                )
+            problem = binding.problem(spec)
+            if problem is not None:
+                raise ValueError(f"graph: input {spec.name!r}: {problem}")
             found[spec.name] = binding
         return found
 

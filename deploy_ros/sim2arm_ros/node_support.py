@@ -12,7 +12,14 @@ from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
@@ -40,6 +47,8 @@ class Endpoints:
         """Own nothing yet."""
         self._node = node
         self._open: list[tuple[Callable[[Any], object], Any]] = []
+        self._heard: dict[str, list[QoSProfile]] = {}
+        self._sent: dict[str, list[QoSProfile]] = {}
 
     def _keep(self, entity: Any, destroy: Callable[[Any], object]) -> Any:
         self._open.append((destroy, entity))
@@ -54,16 +63,16 @@ class Endpoints:
     def lifecycle_publisher(self, kind: Any, topic: str, qos: QoSProfile) -> Any:
         """Open a publisher that sends only while the node is active."""
         publisher = self._node.create_lifecycle_publisher(kind, topic, qos)
+        self._sent.setdefault(publisher.topic_name, []).append(qos)
         return self._keep(publisher, self._node.destroy_lifecycle_publisher)
 
     def subscription(
         self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile
     ) -> Any:
         """Open a subscription."""
-        return self._keep(
-            self._node.create_subscription(kind, topic, callback, qos),
-            self._node.destroy_subscription,
-        )
+        subscription = self._node.create_subscription(kind, topic, callback, qos)
+        self._heard.setdefault(subscription.topic_name, []).append(qos)
+        return self._keep(subscription, self._node.destroy_subscription)
 
     def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> Any:
         """Open a service."""
@@ -80,11 +89,37 @@ class Endpoints:
         timer = self._node.create_timer(period, callback, clock=STEADY)
         return self._keep(timer, self._node.destroy_timer)
 
+    def mismatches(self) -> list[str]:
+        """Return one line per peer whose QoS keeps it from talking with this node.
+
+        ROS itself says little about these: there is just no data.
+        """
+        lines: list[str] = []
+        for topic, ours in self._heard.items():
+            for peer in self._node.get_publishers_info_by_topic(topic):
+                reasons = [_incompatible(peer.qos_profile, qos) for qos in ours]
+                if all(reasons):
+                    lines.append(f"{topic} from {peer.node_name}: {reasons[0]}")
+        for topic, ours in self._sent.items():
+            for peer in self._node.get_subscriptions_info_by_topic(topic):
+                reasons = [_incompatible(qos, peer.qos_profile) for qos in ours]
+                if all(reasons):
+                    lines.append(f"{topic} to {peer.node_name}: {reasons[0]}")
+        return lines
+
     def close(self) -> None:
         """Close everything, the newest first."""
+        self._heard.clear()
+        self._sent.clear()
         while self._open:
             destroy, entity = self._open.pop()
             destroy(entity)
+
+
+def _incompatible(publisher: QoSProfile, subscription: QoSProfile) -> str:
+    """Return why two endpoints do not match, or an empty string."""
+    level, reason = qos_check_compatible(publisher, subscription)
+    return reason if level == QoSCompatibility.ERROR else ""
 
 
 def run_nodes(build: Callable[[], list[Node]]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -23,7 +24,7 @@ from trajectory_msgs.msg import JointTrajectory
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.robots import ROBOTS
 from sim2arm.core.spec import ArraySpec, StaleReading
-from sim2arm.policies.bundle import BundleError
+from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.runtime import OnnxPolicy
 
 from . import activation
@@ -96,6 +97,7 @@ class PolicyNode(LifecycleNode):
         try:
             policy = OnnxPolicy(str(self.get_parameter("bundle").value))
             graph = read_graph(str(self.get_parameter("graph").value))
+            policy.contract.input("joint_position")
             bindings = graph.bindings(policy.contract)
             robot = ROBOTS.get(policy.contract.robot)
             if robot is None:
@@ -117,7 +119,12 @@ class PolicyNode(LifecycleNode):
         self._last_tick = 0
         self._let_in, self._gate_heard_ns = False, 0
         self._reason, self._red = "", list[str]()
-        self._connect(bindings, graph.robot_description)
+        try:
+            self._connect(bindings, graph.robot_description)
+        except NameValidationException as error:
+            self._disconnect()
+            self.get_logger().error(f"not configured: {one_line(error)}")
+            return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -350,7 +357,11 @@ class PolicyNode(LifecycleNode):
         chain, own = activation.chain_items(contract, self._description)
         if own is not None and all(item.ok for item in chain):
             session.use_chain(own)
-        items = [activation.equal("bundle", "verified", "verified"), *chain]
+        items = [
+            activation.equal("bundle", "verified", "verified"),
+            activation.qos_item(self._endpoints.mismatches()),
+            *chain,
+        ]
         steady = time.monotonic_ns()
         now = self.get_clock().now().nanoseconds
         for name, source in self._sources.items():

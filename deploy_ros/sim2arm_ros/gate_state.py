@@ -1,0 +1,102 @@
+"""States, budgets, counters and commands of the gate: what `gate_machine` works with. No ROS."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+
+from sim2arm.core.trajectory import FloatArray
+
+from .gate import GateDecision
+from .requests import Request
+
+_ENDED = 256  # sessions that are remembered, so that none comes back
+
+
+class GateState(Enum):
+    """What the gate lets through."""
+
+    HOLD = "HOLD"
+    ACTIVE = "ACTIVE"
+    FAULT = "FAULT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineCfg:
+    """Budgets of the watchdogs."""
+
+    good_ticks: int = 5
+    """Healthy joint states in a row before a policy is let in."""
+    request_timeout_s: float = 0.1
+    """Longest silence of an active policy, oldest request that is used, and how far stamps of
+    requests may be from their ticks [s]."""
+    joint_timeout_s: float = 0.05
+    """Longest silence of the joint states by the steady clock [s]."""
+    joint_age_s: float = 0.05
+    """Oldest stamp of the joint states by the ROS clock, and how far it may lie ahead [s]."""
+    reference_timeout_s: float = 0.25
+    """Oldest news of what the controller commands from which a session may start [s]."""
+    latch_after_s: float = 0.15
+    """Joint states that are silent for this long are a fault [s] (three times the budget)."""
+    following_error: float = 0.2
+    """Largest distance of a measured from its commanded joint position, and of what the
+    controller follows from what was published [rad]: more means that the arm is blocked or was
+    moved, or that the controller obeys somebody else."""
+    late_share: float = 0.5
+    """Points of a command that the controller would have to reach sooner than in this share of a
+    period are left out: it joins the next one instead of jerking to a near one."""
+    lock_step: bool = False
+    """Simulation waits for commands: time budgets do not apply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A trajectory to publish."""
+
+    decision: GateDecision
+    stamp_ns: int
+    """ROS time at which the trajectory starts [ns]."""
+    elapsed: float
+    """Points up to this time of the trajectory are left out [s]."""
+    request: Request
+
+
+@dataclass(kw_only=True)
+class Counters:
+    """What happened since the start."""
+
+    approved: int = 0
+    slowed: int = 0
+    refused: int = 0
+    missed: int = 0
+    """Control periods of active sessions without a request."""
+    ignored: int = 0
+    """Requests that came in HOLD or FAULT or out of order."""
+    holds: int = 0
+    faults: int = 0
+
+
+@dataclass(kw_only=True)
+class Joints:
+    """The newest joint state."""
+
+    q: FloatArray
+    stamp_ns: int
+    receipt_ns: int
+
+
+@dataclass(kw_only=True)
+class Session:
+    """The session that was let in last, and the ones that may not come back."""
+
+    name: str = ""
+    tick: int = -1
+    receipt_ns: int = 0
+    ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+
+    def end(self, name: str) -> None:
+        """Let a session never come back."""
+        self.ended[name] = None
+        while len(self.ended) > _ENDED:
+            self.ended.popitem(last=False)
