@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+_TAG = re.compile(r"([A-Za-z0-9_-]{1,64})/([0-9]{1,12})")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -13,7 +16,7 @@ class Request:
     """The joint state that is wanted one control period after a tick."""
 
     session: str
-    """Name of the run of the policy since its last reset; no spaces, no slashes."""
+    """Name of the run of the policy since its last reset: letters, digits, _ and -."""
     tick: int
     """Number of the control tick in the session, from 0."""
     stamp_ns: int
@@ -37,7 +40,7 @@ def parse_tag(tag: str) -> tuple[str, int]:
     Raises:
         ValueError: it is not `<session>/<tick>`.
     """
-    session, slash, tick = tag.rpartition("/")
-    if not slash or not session or not tick.isdigit() or len(tick) > 12 or len(session) > 64:
+    found = _TAG.fullmatch(tag)
+    if found is None:
         raise ValueError(f"tag: expected <session>/<tick>, got {tag[:80]!r}")
-    return session, int(tick)
+    return found[1], int(found[2])

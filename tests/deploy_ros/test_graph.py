@@ -1,0 +1,111 @@
+# pyright: standard
+"""graph.yaml: the one of the package fits, everything else is one clear line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, read_graph
+from sim2arm_ros.requests import make_tag, parse_tag
+
+from .swinging import swinging_contract
+
+CONTRACT = swinging_contract()
+
+
+def test_the_graph_of_the_package_binds_all_inputs() -> None:
+    graph = read_graph()
+    bindings = graph.bindings(CONTRACT)
+    assert set(bindings) == {"joint_position", "joint_velocity", "goal_pose"}  # ee_pose is derived
+    assert graph.controller.command_topic == "/joint_trajectory_controller/joint_trajectory"
+
+
+def _changed(**changes: Any) -> Any:
+    graph = read_graph()
+    values = {"topic": "/x", "type": JOINT_STATE, "field": "position"} | changes
+    inputs = graph.inputs | {"joint_position": InputBinding(**values)}
+    return replace(graph, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"type": POSE_STAMPED}, "has no field 'position'"),
+        ({"field": "pose"}, "has no field 'pose'"),
+        ({"type": POSE_STAMPED, "field": "pose"}, "a pose is x y z"),
+        ({"field": "velocity"}, "velocity is in rad/s, not 'rad'"),
+        ({"field": "effort"}, "effort is in N m, not 'rad'"),
+        ({"depth": 0}, "depth: expected 1 or more"),
+    ],
+)
+def test_a_binding_that_cannot_feed_its_input(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _changed(**changes).bindings(CONTRACT)
+
+
+def test_joints_need_names() -> None:
+    inputs = tuple(
+        replace(spec, element_names=()) if spec.name == "joint_velocity" else spec
+        for spec in CONTRACT.inputs
+    )
+    with pytest.raises(ValueError, match="joints are found by name"):
+        read_graph().bindings(replace(CONTRACT, inputs=inputs))
+
+
+def test_an_input_without_a_binding() -> None:
+    graph = read_graph()
+    inputs = {name: binding for name, binding in graph.inputs.items() if name != "goal_pose"}
+    with pytest.raises(ValueError, match=r"'goal_pose' has no binding.*add it under inputs"):
+        replace(graph, inputs=inputs).bindings(CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "graph.yaml"),
+        ("inputs: [", "graph.yaml"),
+        ("inputs: {}\nspeling: 1", "speling"),
+        ("version: 2\ninputs: {}", "version: expected 1, got 2"),
+        ("inputs: {a: {topic: /a, type: std_msgs/msg/String, field: position}}", "inputs.a.type"),
+        ("inputs: {a: {topic: /a, type: sensor_msgs/msg/JointState}}", "field"),
+        ("inputs: {a: {topic: 3, type: sensor_msgs/msg/JointState, field: effort}}", "topic"),
+        ("!!python/object/apply:os.system [ls]", "graph.yaml"),
+    ],
+)
+def test_files_that_are_not_graphs(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "graph.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        read_graph(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_or_binary_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        read_graph(tmp_path / "none.yaml")
+    path = tmp_path / "graph.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="cannot be read: it is not UTF-8"):
+        read_graph(path)
+
+
+@pytest.mark.parametrize("tick", [0, 1, 999_999_999_999])
+def test_tags_come_back(tick: int) -> None:
+    assert parse_tag(make_tag("a1b2", tick)) == ("a1b2", tick)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "", "/", "a", "a/", "/1", "a/-1", "a/1.0", "a/ 1", "a/1e3", "a/²", "a/٣", "a/nan",
+        "a/1000000000000", f"{'a' * 65}/1", "a/" + "9" * 5000, "a\n/1", "a b/1", "a/b/1",
+    ],
+)  # fmt: skip
+def test_other_tags_are_errors(tag: str) -> None:
+    with pytest.raises(ValueError, match="tag: expected <session>/<tick>") as error:
+        parse_tag(tag)
+    assert len(str(error.value)) < 200 and "\n" not in str(error.value)

@@ -1,0 +1,211 @@
+# pyright: standard
+"""From readings to requests, with a policy that the test writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm.core.contract import ActionSpec, Contract, ExecutorSpec
+from sim2arm.core.executor import ChunkExhausted
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.robots import FR3
+from sim2arm.core.spec import StaleReading
+from sim2arm_ros.gate import Gate, GateCfg
+from sim2arm_ros.policy_session import PolicySession
+
+from .swinging import swinging_contract
+
+DT_NS = round(1e9 / 60.0)
+HOME = np.asarray(FR3.home)
+POSE = np.array([0.5, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0])
+START = 10**10
+
+
+class Scripted:
+    """Stands for OnnxPolicy: answers with a function of the call's number."""
+
+    def __init__(self, contract: Contract, answer: Callable[[int], Any]) -> None:
+        self.contract, self.answer = contract, answer
+        self.calls, self.resets = 0, 0
+        self.seen: list[dict[str, Any]] = []
+
+    def reset(self) -> None:
+        self.resets += 1
+        self.calls = 0
+
+    def act(self, obs: dict[str, Any]) -> np.ndarray:
+        self.seen.append(obs)
+        self.calls += 1
+        action = self.contract.action
+        chunk = np.zeros((1, action.horizon, action.dim), dtype=np.float32)
+        chunk[:] = self.answer(self.calls - 1)
+        return chunk
+
+
+def push_all(session: PolicySession, stamp: int, q: np.ndarray = HOME) -> None:
+    values = {"joint_position": q, "joint_velocity": np.zeros(7), "goal_pose": POSE}
+    for spec in session.derivation.sampled:
+        value = np.asarray(values[spec.name], dtype=spec.dtype)
+        session.push(spec.name, value, stamp, stamp, stamp)
+
+
+def make_session(
+    answer: Callable[[int], Any] = lambda k: 0.3, contract: Contract | None = None
+) -> tuple[PolicySession, Scripted]:
+    """Return a session at home that has one reading of each input."""
+    policy = Scripted(contract or swinging_contract(), answer)
+    session = PolicySession(policy, FR3)  # type: ignore[arg-type]
+    push_all(session, START)
+    session.begin(HOME)
+    return session, policy
+
+
+def act(session: PolicySession, tick: int, skipped: int = 0) -> Any:
+    now = START + tick * DT_NS
+    push_all(session, now)
+    return session.act(session.sample(now, now), now, now, skipped)
+
+
+def test_observations_are_the_contract_s_with_the_derived_ones() -> None:
+    session, policy = make_session()
+    request = act(session, 1)
+    obs = policy.seen[-1]
+    assert set(obs) == {"joint_position", "joint_velocity", "ee_pose", "goal_pose"}
+    assert all(value.shape == (1, 7) and value.dtype == np.float32 for value in obs.values())
+    expected = forward_pose(FR3.chain, HOME[None]).astype(np.float32)
+    np.testing.assert_array_equal(obs["ee_pose"], expected)
+    assert (request.tick, request.stamp_ns) == (0, START + DT_NS)
+    np.testing.assert_array_equal(session.action, np.full(6, 0.3, np.float32))
+
+
+def test_warm_up_leaves_no_trace() -> None:
+    session, policy = make_session()
+    session.warm_up()
+    assert policy.calls == 10
+    session.begin(HOME)
+    assert policy.calls == 0 and session.tick == 0
+
+
+def test_every_session_has_its_own_name() -> None:
+    session, _ = make_session()
+    names = set()
+    for _ in range(20):
+        session.begin(HOME)
+        names.add(session.session)
+    assert len(names) == 20
+    assert all(name.isalnum() and len(name) <= 64 for name in names)
+
+
+@pytest.mark.parametrize("skipped", [1, 2, 3])
+def test_the_gate_passes_unslowed_what_follows_on_skipped_ticks(
+    skipped: int,
+) -> None:
+    """One tick coasts: exact. More follow the stop: what is asked next fits where the arm is."""
+    session, _ = make_session(lambda k: np.array([0.0, 0.5, 0.0, 0.0, 0.0, 0.0]))
+    gate = Gate(FR3, 1.0 / 60.0, GateCfg(), HOME[None])
+    tick = 0
+    for _ in range(30):
+        tick += 1
+        request = act(session, tick)
+        assert gate.step(request.q[None], request.dq[None]).share[0] == 1.0
+    tick += 1 + skipped
+    request = act(session, tick, skipped)
+    assert request.tick == 30 + skipped
+    gate.skip(skipped)
+    assert gate.step(request.q[None], request.dq[None]).share[0] == 1.0
+
+
+def test_input_that_is_too_old_or_missing_is_an_error() -> None:
+    session, _ = make_session()
+    with pytest.raises(StaleReading, match=r"joint_position.* age"):
+        session.sample(START + 10**9, START + 10**9)
+    session.forget()
+    with pytest.raises(StaleReading, match="nothing received"):
+        session.sample(START, START)
+
+
+def test_a_stamp_that_is_older_than_the_last_is_not_taken_until_all_is_forgotten() -> None:
+    session, _ = make_session()
+    value = HOME.astype(session.derivation.sampled[0].dtype)
+    assert not session.push("joint_position", value, START - 1, START, START)
+    session.forget()
+    assert session.push("joint_position", value, START - 1, START, START)
+
+
+def test_a_reset_starts_the_histories_with_the_newest_reading() -> None:
+    session, _ = make_session()
+    for k in range(5):
+        push_all(session, START + (k + 1) * DT_NS)
+    assert len(session.sampler.buffers["joint_position"]._stamps) == 6
+    session.begin(HOME)
+    assert list(session.sampler.buffers["joint_position"]._stamps) == [START + 5 * DT_NS]
+
+
+def test_an_answer_that_is_not_finite_is_an_error() -> None:
+    session, _ = make_session(lambda k: np.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        act(session, 1)
+
+
+def chunk_contract(kind: str, **executor: Any) -> Contract:
+    base = swinging_contract()
+    action = {f: getattr(base.action, f) for f in base.action.__dataclass_fields__}
+    spec = ActionSpec(**(action | {"horizon": 4}))
+    return swinging_contract(action=spec, executor=ExecutorSpec(kind=kind, **executor))  # type: ignore[arg-type]
+
+
+def test_receding_chunks_are_asked_for_when_they_are_used_up() -> None:
+    session, policy = make_session(
+        lambda k: np.arange(4)[:, None] * 0.1 + k, chunk_contract("receding", execute=3)
+    )
+    seen = []
+    for tick in range(1, 8):
+        act(session, tick)
+        seen.append(float(session.action[0]))
+    assert policy.calls == 3
+    np.testing.assert_allclose(seen, [0.0, 0.1, 0.2, 1.0, 1.1, 1.2, 2.0], atol=1e-6)
+
+
+def test_skipped_ticks_drop_entries_of_a_chunk() -> None:
+    session, policy = make_session(
+        lambda k: np.arange(4)[:, None] * 0.1, chunk_contract("receding", execute=4)
+    )
+    act(session, 1)
+    act(session, 3, skipped=1)
+    assert policy.calls == 1
+    assert float(session.action[0]) == pytest.approx(0.2)
+
+
+def test_a_chunk_that_begins_later_has_nothing_for_now() -> None:
+    contract = chunk_contract("receding", execute=4)
+    late = {f: getattr(contract.action, f) for f in contract.action.__dataclass_fields__}
+    contract = swinging_contract(
+        action=ActionSpec(**(late | {"t0_s": 0.1})), executor=contract.executor
+    )
+    session, _ = make_session(contract=contract)
+    with pytest.raises(ChunkExhausted, match="next chunk begins"):
+        act(session, 1)
+
+
+def test_the_robot_s_own_chain_replaces_the_contract_s() -> None:
+    session, policy = make_session()
+    data = FR3.chain.to_dict()
+    data["T_last_tool"][2][3] += 0.001
+    session.use_chain(type(FR3.chain).from_dict(data))
+    push_all(session, START + DT_NS)
+    session.begin(HOME)
+    act(session, 2)
+    expected = forward_pose(session.robot.chain, HOME[None]).astype(np.float32)
+    np.testing.assert_array_equal(policy.seen[-1]["ee_pose"], expected)
+    assert (expected != forward_pose(FR3.chain, HOME[None]).astype(np.float32)).any()
+
+
+def test_release_names_the_session() -> None:
+    session, _ = make_session()
+    act(session, 1)
+    request = session.release(START)
+    assert request.release and request.session == session.session and request.tick == 1
