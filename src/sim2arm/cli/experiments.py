@@ -65,7 +65,7 @@ EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
     "peg-insertion-ppo-tight": (
-        "The same at 0.5 mm clearance and +-5 mm noise; without touch it is expected to fail.",
+        "The same at 0.5 mm clearance and +-5 mm noise, without touch: a hard baseline.",
         replace(PEG, task=PegInsertionCfg(clearance=0.0005, socket_noise=0.005)),
     ),
 }
