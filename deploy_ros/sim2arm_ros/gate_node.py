@@ -45,7 +45,7 @@ from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
-from .node_support import Endpoints, latched, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameter, latched, run_nodes, streaming
 from .requests import make_tag
 
 REQUEST_TOPIC = "/sim2arm/request"
@@ -77,7 +77,7 @@ class GateNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle and connect; nothing can be published yet."""
         try:
-            self.contract = load_contract(self._text("bundle"))
+            self.contract = load_contract(bundle_parameter(self))
             self.graph = read_graph(self._text("graph"))
             self.graph.bindings(self.contract)
             self._check_backend()

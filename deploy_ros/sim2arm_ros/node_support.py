@@ -24,6 +24,18 @@ from rclpy.qos import (
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
+def bundle_parameter(node: Node) -> str:
+    """Return the folder of the bundle that a node was given.
+
+    Raises:
+        ValueError: none was given.
+    """
+    path = str(node.get_parameter("bundle").value)
+    if not path:
+        raise ValueError("parameter bundle: expected the folder of a policy bundle, got nothing")
+    return path
+
+
 def latched(depth: int = 1) -> QoSProfile:
     """Return reliable, transient local QoS: late subscribers get the last message."""
     return QoSProfile(

@@ -41,7 +41,7 @@ from .convert import (
 )
 from .gate_node import REQUEST_TOPIC
 from .graph import InputBinding, read_graph
-from .node_support import Endpoints, latched, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameter, latched, run_nodes, streaming
 from .policy_session import PolicySession
 from .requests import make_tag
 
@@ -95,7 +95,7 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and verify the bundle, connect to its inputs."""
         try:
-            policy = OnnxPolicy(str(self.get_parameter("bundle").value))
+            policy = OnnxPolicy(bundle_parameter(self))
             graph = read_graph(str(self.get_parameter("graph").value))
             policy.contract.input("joint_position")
             bindings = graph.bindings(policy.contract)

@@ -62,6 +62,7 @@ def rig(processes: Rig) -> Iterator[Rig]:
     """The running processes; afterwards every command of the test is judged."""
     processes.relay.commands.clear()
     processes.relay.states.clear()
+    processes.most_speed = 1.0
     yield processes
     assert_speed(processes)
     commands = [message for _, message in processes.relay.commands]
@@ -139,6 +140,10 @@ def test_gate_that_stalls_publishes_nothing_old_afterwards(rig: Rig) -> None:
 
 
 def test_arm_that_freezes_is_a_fault(rig: Rig) -> None:
+    # The controller sleeps as well and then joins what was commanded for up to the 0.3 s budget of
+    # this rig at once, as a real one would: up to 0.1 rad in 50 ms. With the 0.05 s of a robot it
+    # is a sixth of that.
+    rig.most_speed = 3.0
     rig.swing()
     rig.send_signal("sim_arm_node", signal.SIGSTOP)
     since = time.monotonic()

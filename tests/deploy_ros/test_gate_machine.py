@@ -319,7 +319,7 @@ def test_a_request_that_cannot_be_followed_is_refused(value: float, where: str) 
     bench.pass_time(DT)
     bench.arm()
     good = bench.request()
-    bad = {"q": good.q.copy(), "dq": good.dq.copy()}
+    bad: dict[str, Any] = {"q": good.q.copy(), "dq": good.dq.copy()}
     bad[where][2] = value
     assert bench.send(bench.request(tick=good.tick, **bad)) is None
     assert bench.state is GateState.HOLD and "refused" in bench.machine.reason

@@ -26,7 +26,7 @@ def test_the_graph_of_the_package_binds_all_inputs() -> None:
 
 def _changed(**changes: Any) -> Any:
     graph = read_graph()
-    values = {"topic": "/x", "type": JOINT_STATE, "field": "position"} | changes
+    values: dict[str, Any] = {"topic": "/x", "type": JOINT_STATE, "field": "position"} | changes
     inputs = graph.inputs | {"joint_position": InputBinding(**values)}
     return replace(graph, inputs=inputs)
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sim2arm.core.contract import ActionSpec, Contract, ExecutorSpec
+from sim2arm.core.contract import Contract, ExecutorSpec
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
@@ -152,9 +153,7 @@ def test_an_answer_that_is_not_finite_is_an_error() -> None:
 
 
 def chunk_contract(kind: str, **executor: Any) -> Contract:
-    base = swinging_contract()
-    action = {f: getattr(base.action, f) for f in base.action.__dataclass_fields__}
-    spec = ActionSpec(**(action | {"horizon": 4}))
+    spec = replace(swinging_contract().action, horizon=4)
     return swinging_contract(action=spec, executor=ExecutorSpec(kind=kind, **executor))  # type: ignore[arg-type]
 
 
@@ -182,11 +181,8 @@ def test_skipped_ticks_drop_entries_of_a_chunk() -> None:
 
 def test_a_chunk_that_begins_later_has_nothing_for_now() -> None:
     contract = chunk_contract("receding", execute=4)
-    late = {f: getattr(contract.action, f) for f in contract.action.__dataclass_fields__}
-    contract = swinging_contract(
-        action=ActionSpec(**(late | {"t0_s": 0.1})), executor=contract.executor
-    )
-    session, _ = make_session(contract=contract)
+    late = replace(contract, action=replace(contract.action, t0_s=0.1))
+    session, _ = make_session(contract=late)
     with pytest.raises(ChunkExhausted, match="next chunk begins"):
         act(session, 1)
 

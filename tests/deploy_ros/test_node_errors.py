@@ -1,0 +1,236 @@
+# pyright: standard
+"""Each node's error paths: one line in the log, and no publisher of commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from sim2arm_ros.dds import install
+
+install()
+
+import rclpy  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
+
+from sim2arm_ros import gate_node, policy_node  # noqa: E402
+from sim2arm_ros.graph import DEFAULT_GRAPH  # noqa: E402
+from sim2arm_ros.launcher import private_domain  # noqa: E402
+from sim2arm_ros.node_support import streaming  # noqa: E402
+
+from .rig import COMMANDS  # noqa: E402
+from .swinging import swinging_contract, swinging_files, write_swinging  # noqa: E402
+
+OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
+
+
+@pytest.fixture
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A domain of its own, of rclpy's default context."""
+    for name, value in private_domain().items():
+        monkeypatch.setenv(name, value)
+    rclpy.init(args=[])
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(params=["gate", "policy"])
+def node(request: pytest.FixtureRequest, domain: None) -> Iterator[Any]:
+    made = gate_node.GateNode() if request.param == "gate" else policy_node.PolicyNode()
+    yield made
+    made.destroy_node()
+
+
+@pytest.fixture
+def lines(node: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the node logs as an error."""
+    seen: list[str] = []
+    monkeypatch.setattr(node.get_logger(), "error", lambda text, **_: seen.append(text))
+    logger = node.get_logger()
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    return seen
+
+
+def set_parameters(node: Any, **values: Any) -> None:
+    for name, value in values.items():
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+
+
+def assert_publishers(node: Any, count: int) -> None:
+    """Assert how many publishers of commands there are; the graph is told within 5 s."""
+    end = time.monotonic() + 5.0
+    while node.count_publishers(COMMANDS) != count and time.monotonic() < end:
+        time.sleep(0.01)
+    assert node.count_publishers(COMMANDS) == count
+
+
+def assert_refused(node: Any, lines: list[str], text: str) -> None:
+    assert node.trigger_configure() is FAILURE
+    assert len(lines) == 1 and lines[0].startswith("not configured: ") and text in lines[0]
+    assert "\n" not in lines[0]
+    assert_publishers(node, 0)
+    assert node.trigger_shutdown() is OK  # from unconfigured
+
+
+def test_no_bundle(node: Any, lines: list[str]) -> None:
+    assert_refused(node, lines, "expected the folder of a policy bundle")
+
+
+def test_bundle_that_does_not_exist(node: Any, lines: list[str], tmp_path: Path) -> None:
+    set_parameters(node, bundle=str(tmp_path / "none"))
+    assert_refused(node, lines, "none: expected the folder of a policy bundle, found none")
+
+
+def test_graph_with_an_unknown_key(node: Any, lines: list[str], tmp_path: Path) -> None:
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(DEFAULT_GRAPH.read_text() + "\nspeling: 1\n")
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), graph=str(graph))
+    assert_refused(node, lines, "speling")
+
+
+def test_graph_without_an_input(node: Any, lines: list[str], tmp_path: Path) -> None:
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(DEFAULT_GRAPH.read_text().replace("goal_pose:", "other_pose:"))
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), graph=str(graph))
+    assert_refused(node, lines, "'goal_pose' has no binding")
+
+
+def test_graph_with_a_topic_that_ros_does_not_accept(
+    node: Any, lines: list[str], tmp_path: Path
+) -> None:
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(DEFAULT_GRAPH.read_text().replace("/joint_states", "/joint states"))
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), graph=str(graph))
+    assert_refused(node, lines, "joint states")
+
+
+def test_robot_that_is_not_known(node: Any, lines: list[str], tmp_path: Path) -> None:
+    files = swinging_files(swinging_contract(robot="hal"))
+    set_parameters(node, bundle=str(files.write(tmp_path / "bundle")))
+    assert_refused(node, lines, "robot 'hal' is not known")
+
+
+def test_lifecycle_of_a_good_bundle_leaves_nothing_behind(node: Any, tmp_path: Path) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    before = (len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers)))
+    for _ in range(3):
+        assert node.trigger_configure() is OK
+        assert node.trigger_activate() is FAILURE  # nothing is published here: red
+        assert node.trigger_cleanup() is OK
+        now = (len(list(node.publishers)), len(list(node.subscriptions)), len(list(node.timers)))
+        assert now == before
+    assert_publishers(node, 0)
+
+
+def test_a_transition_that_raises_leaves_no_publisher(
+    node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(node._endpoints, "timer", fail)
+    assert node.trigger_configure() is ERROR
+    assert_publishers(node, 0)
+    monkeypatch.undo()
+    assert node.trigger_configure() is OK  # error processing ended in unconfigured
+
+
+def test_random_transitions_never_publish_outside_of_active(node: Any, tmp_path: Path) -> None:
+    """Forty of them; where the state does not allow one, rclpy raises."""
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    random = np.random.default_rng(0)
+    state = "unconfigured"
+    goals = {
+        ("unconfigured", "configure"): "inactive",
+        ("inactive", "cleanup"): "unconfigured",
+        ("inactive", "activate"): "inactive",  # red here
+    }
+    for _ in range(40):
+        label = str(random.choice(["configure", "cleanup", "activate", "deactivate"]))
+        trigger = getattr(node, f"trigger_{label}")
+        if (state, label) in goals:
+            trigger()
+            state = goals[state, label]
+        else:
+            with pytest.raises(Exception, match=r"not possible|not registered|Invalid"):
+                trigger()
+        assert_publishers(node, int(state == "inactive" and isinstance(node, gate_node.GateNode)))
+
+
+def test_gate_refuses_real_hardware_on_the_fallback_and_in_lock_step(
+    domain: None, tmp_path: Path
+) -> None:
+    gate = gate_node.GateNode()
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), real_hardware=True)
+    if "fallback" in gate_node.backend():
+        assert gate.trigger_configure() is FAILURE
+        set_parameters(gate, allow_fallback_on_hardware=True)
+    assert gate.trigger_configure() is OK
+    assert gate.trigger_cleanup() is OK
+    set_parameters(gate, lock_step=True)
+    assert gate.trigger_configure() is FAILURE
+    gate.destroy_node()
+
+
+def test_qos_that_does_not_match_is_in_the_report_within_2_s(node: Any, tmp_path: Path) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    other = Node("driver")
+    other.create_publisher(JointState, "/joint_states", streaming(10, reliable=False))
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(other)
+    assert node.trigger_configure() is OK
+    for _ in range(100):  # 2 s
+        executor.spin_once(0.02)
+    items = {item.name: item for item in node.report()}
+    item = items["QoS of all topics"]
+    assert not item.ok and "/joint_states from driver" in item.measured
+    assert "est effort" in item.measured
+    executor.shutdown()
+    other.destroy_node()
+
+
+# -- executables -------------------------------------------------------------------------------
+
+
+def run_executable(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sim2arm_ros.executables", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", [(), ("gate",), ("--help",)])
+def test_an_unknown_executable_is_one_line(arguments: tuple[str, ...]) -> None:
+    result = run_executable(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "expected one of policy_node" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text"),
+    [("task:=juggle", "task 'juggle' is not known"), ("robot:=hal", "robot 'hal' is not known"),
+     ("control_hz:=61.0", "control_hz must be one of")],
+)  # fmt: skip
+def test_a_simulated_arm_that_cannot_be_built_is_one_line(parameter: str, text: str) -> None:
+    result = run_executable("sim_arm_node", "--ros-args", "-p", parameter)
+    assert result.returncode == 2
+    assert text in result.stderr and "Traceback" not in result.stderr
