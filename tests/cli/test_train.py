@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sim2arm.cli import train as module
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
+from sim2arm.cli.metrics import EVENTS
 from sim2arm.cli.runs import CHECKPOINT, METRICS, build_env, build_learner, load_learner
 from sim2arm.cli.train import main, train
 from sim2arm.cli.trial import Trial
@@ -44,6 +46,11 @@ def test_a_run_resumes_where_it_ended(tmp_path: Path) -> None:
     assert rows[:2] == first
     assert [row["steps"] for row in rows] == ["32", "64", "96"]
     assert float(rows[2]["wall_s"]) >= float(rows[1]["wall_s"])  # the clock goes on
+    page = (out / "report.html").read_text()
+    assert "sim2arm train: reach-ppo" in page
+    assert "96 steps of all worlds" in page
+    events = EventAccumulator(str(out / EVENTS)).Reload()
+    assert [event.step for event in events.Scalars("reward")] == [32, 64, 96]
 
 
 def test_training_stops_at_the_measured_target_and_stays_there(
@@ -121,7 +128,7 @@ def test_a_checkpoint_of_other_networks_is_one_line(tmp_path: Path) -> None:
     cfg = make_cfg(out)
     train("reach-ppo", cfg)
     wider = build_learner(replace(cfg, algo=replace(cfg.algo, hidden=(16,))), 4)
-    with pytest.raises(UserError, match="not of this version's networks.*train again"):
+    with pytest.raises(UserError, match=r"not of this version.s networks .*train again"):
         load_learner(wider, out)
     (out / CHECKPOINT).write_bytes(b"not safetensors")
     with pytest.raises(UserError, match="checkpoint"):

@@ -23,6 +23,7 @@ from .evaluation import blind, of_bundle
 from .experiments import EXPERIMENTS, TrainCfg
 from .export import ExportCfg, export
 from .measured import Measured, measure_in_process, read_measured, write_measured
+from .metrics import EVENTS
 from .parse import parse, unknown
 from .progress import Progress
 from .runs import CHECKPOINT, CONFIG, METRICS, build_task, read_config
@@ -33,7 +34,7 @@ from .video import FilmCfg, film_episodes, save_png
 
 STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
 IN_PROCESS, BLIND, LOCK_STEP, REAL_TIME = "in process", "blind", "ROS lock step", "ROS real time"
-FRESH = (CONFIG, METRICS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL, "ros-lock-step",
+FRESH = (CONFIG, METRICS, EVENTS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL, "ros-lock-step",
          "ros-real-time", "summary.json", "report.html")  # fmt: skip
 """What `--fresh` removes from the folder."""
 FILMED, FILMED_SHORT = 3, 5

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from math import isnan
 from pathlib import Path
 from typing import Any, cast
 
-from .demo_summary import CASES, Outcome, figures, read_metrics, sentences
+from .demo_summary import CASES, Outcome, figures, sentences
 from .progress import duration
 from .report import (
     Block,
@@ -24,9 +23,9 @@ from .report import (
     video,
     write_report,
 )
-from .report_charts import Share, draw_latency, draw_learning, draw_shares
-from .runs import METRICS
+from .report_charts import Share, draw_latency, draw_shares
 from .table import Cell, format_cell
+from .train_page import learning_section
 
 
 def write_page(outcome: Outcome, summary: Mapping[str, Any], film: Path) -> Path:
@@ -39,7 +38,11 @@ def write_page(outcome: Outcome, summary: Mapping[str, Any], film: Path) -> Path
     through = outcome.real_time or outcome.lock_step
     if through is not None and through.activation:
         sections.append(_activation(through.activation))
-    sections += [_learning(outcome, summary), _figures(summary), _origin(outcome, summary)]
+    sections += [
+        learning_section(outcome.folder, outcome.target),
+        _figures(summary),
+        _origin(outcome, summary),
+    ]
     return write_report(
         outcome.folder,
         sections,
@@ -193,20 +196,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):  # a trained range
         return " to ".join(_shown(each) for each in cast(Sequence[Any], value))
     return format_cell(value) if isinstance(value, int | float | None) else str(value)
-
-
-def _learning(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
-    rows = read_metrics(outcome.folder / METRICS)
-    steps, success, reward = ([row[key] for row in rows] for key in ("steps", "success", "reward"))
-    trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
-    drawing = draw_learning(steps, success, reward, trials=trials, target=outcome.target)
-    caption = (
-        f"{format_cell(summary['train_steps'])} steps of all worlds at "
-        f"{format_cell(summary['train_steps_per_s'])} steps/s. The line is the share of the last "
-        "1000 training episodes, with random actions; points are trials without them, on seeds "
-        "that the evaluation does not use. Training stops when a trial reaches the target."
-    )
-    return Section(title="Learning", blocks=[chart(drawing, caption)])
 
 
 def _figures(summary: Mapping[str, Any]) -> Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .evaluation import Episodes
 from .intervals import clopper_pearson
 from .machine import describe_commit, describe_machine, describe_versions
 from .measured import Measured, Pairing, pair
+from .metrics import read_metrics
 from .progress import duration
 from .runs import METRICS
 from .table import Cell, Row, format_table
@@ -123,13 +123,6 @@ def training_rate(path: Path) -> tuple[int, float]:
     if not rows:
         return 0, 0.0
     return int(rows[-1]["steps"]), round(rows[-1]["steps"] / rows[-1]["wall_s"], 1)
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a run's metrics.csv; what was not measured in a row is NaN."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [{key: float(value or "nan") for key, value in row.items()} for row in rows]
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:

@@ -16,6 +16,7 @@ from .parse import parse, unknown
 # kind: (module, its literal dictionary). Imported when shown: some need an extra.
 DICTIONARIES: dict[str, tuple[str, str]] = {
     "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
+    "tasks": ("sim2arm.sim.tasks.table", "TASKS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
 }
 
@@ -25,7 +26,7 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """Which kind of thing: robots, benchmarks; all by default."""
+    """Which kind of thing: experiments, tasks, robots, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,8 +69,9 @@ def lines_of(kind: str) -> list[str]:
 
 
 def _help_of(entry: object) -> str:
-    """Return the help line of an entry that is a pair (help line, value)."""
-    if isinstance(entry, tuple):
-        first = cast(tuple[object, ...], entry)[0]
-        return first if isinstance(first, str) else ""
-    return ""
+    """Return the help line of an entry that is a pair: (help line, value), (settings, builder)."""
+    if not isinstance(entry, tuple):
+        return ""
+    first = cast(tuple[object, ...], entry)[0]
+    text = first if isinstance(first, str) else type(first).__doc__ or ""
+    return text.splitlines()[0] if text else ""

@@ -17,7 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
-    "list": ("Show what can be named: robots, benchmarks.", "sim2arm.cli.list"),
+    "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }
 
 EXIT_USAGE = 2

@@ -2,8 +2,6 @@
 
 # pyright: standard
 
-import csv
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,38 +124,3 @@ def load_learner(learner: Ppo, folder: Path) -> None:
         raise UserError(
             f"{path} is not of this version's networks ({reason}); train again"
         ) from error
-
-
-class MetricsFile:
-    """metrics.csv, one row per iteration; a resumed run drops rows past its checkpoint.
-
-    `last` is the newest row, empty before the first.
-    """
-
-    def __init__(self, path: Path, keep: int) -> None:
-        """Open the file, keeping the rows of the first `keep` iterations."""
-        self.path = path
-        rows: list[dict[str, str]] = []
-        if keep and path.is_file():
-            with path.open(newline="") as file:
-                rows = [r for r in csv.DictReader(file) if int(r["iteration"]) <= keep]
-        self.last: Mapping[str, Any] = {}
-        self._columns = list(rows[0]) if rows else []
-        self._file = path.open("w", newline="")
-        for row in rows:
-            self.write(row)
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Append one row and flush it."""
-        writer = csv.DictWriter(self._file, self._columns or list(row))
-        if not self._columns:
-            self._columns = list(row)
-        if self._file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
-        self.last = row
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

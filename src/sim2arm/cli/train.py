@@ -13,19 +13,20 @@ from sim2arm.policies.ppo import Ppo
 
 from .errors import UserError
 from .experiments import EXPERIMENTS, TrainCfg
+from .metrics import Metrics
 from .parse import parse_named
 from .progress import Progress
 from .runs import (
     CHECKPOINT,
     CONFIG,
     METRICS,
-    MetricsFile,
     build_env,
     build_learner,
     load_learner,
     read_config,
     write_config,
 )
+from .train_page import write_train_page
 from .trial import Trial
 
 SAVE_EVERY = 10
@@ -63,7 +64,7 @@ def train(name: str, cfg: TrainCfg) -> Path:
     learner = build_learner(cfg)
     if keep:
         load_learner(learner, folder)
-    metrics = MetricsFile(folder / METRICS, learner.iteration)
+    metrics = Metrics(folder / METRICS, learner.iteration)
     try:
         if not _reached(metrics.last, cfg):
             _learn(learner, cfg, metrics)
@@ -73,6 +74,7 @@ def train(name: str, cfg: TrainCfg) -> Path:
     finally:
         metrics.close()
         save_checkpoint(folder / CHECKPOINT, learner.state_dict())
+    write_train_page(folder)
     return folder
 
 
@@ -100,7 +102,7 @@ def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:
     return measured != "" and float(measured) >= cfg.target_success
 
 
-def _learn(learner: Ppo, cfg: TrainCfg, metrics: MetricsFile) -> None:
+def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
     per_iteration = cfg.algo.rollout * cfg.num_envs
     trial = Trial(build_env(cfg, cfg.trial_episodes))
     window = _Window()

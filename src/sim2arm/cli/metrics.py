@@ -1,0 +1,68 @@
+"""Metrics of a training run: metrics.csv for people and programs, events for TensorBoard."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+EVENTS = "tensorboard"
+"""Folder of the event files beside metrics.csv."""
+
+
+class Metrics:
+    """One row per iteration; a resumed run drops rows past its checkpoint.
+
+    `last` is the newest row, empty before the first.
+    """
+
+    def __init__(self, path: Path, keep: int) -> None:
+        """Open the files, keeping the rows of the first `keep` iterations."""
+        from torch.utils.tensorboard import SummaryWriter  # a second to import
+
+        self.path = path
+        rows = [r for r in _rows(path) if int(r["iteration"]) <= keep] if keep else []
+        self.last: Mapping[str, Any] = {}
+        self._columns = list(rows[0]) if rows else []
+        self._file = path.open("w", newline="")
+        for row in rows:
+            self._write_csv(row)
+        first = int(rows[-1]["steps"]) + 1 if rows else None
+        self._events = SummaryWriter(str(path.parent / EVENTS), purge_step=first)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one row; what is empty in it was not measured."""
+        self._write_csv(row)
+        for name, value in row.items():
+            if value != "" and name not in ("iteration", "steps"):
+                self._events.add_scalar(name, float(value), int(row["steps"]))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        self._events.close()
+
+    def _write_csv(self, row: Mapping[str, Any]) -> None:
+        writer = csv.DictWriter(self._file, self._columns or list(row))
+        if not self._columns:
+            self._columns = list(row)
+        if self._file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
+        self.last = row
+        self._file.flush()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a run's metrics.csv; what was not measured in a row is NaN."""
+    return [{key: float(value or "nan") for key, value in row.items()} for row in _rows(path)]

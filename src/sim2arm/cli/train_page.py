@@ -1,0 +1,54 @@
+"""The page of a training run: learning curve, settings, versions. It opens offline."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+
+import yaml
+
+from .metrics import read_metrics
+from .report import Section, chart, code, text, write_report
+from .report_charts import draw_learning
+from .runs import CONFIG, METRICS, read_config
+from .table import format_cell
+
+
+def write_train_page(folder: Path) -> Path:
+    """Write report.html of a run into its folder."""
+    experiment, cfg, data = read_config(folder)
+    settings = yaml.safe_dump(data["settings"], sort_keys=False)
+    versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
+    sections = [
+        learning_section(folder, cfg.target_success),
+        Section(
+            title="How to repeat",
+            blocks=[
+                code(f"sim2arm train {experiment}\nsim2arm export {folder}\nsim2arm eval {folder}"),
+                text(f"Commit {data['commit']}; {versions}.", soft=True),
+            ],
+        ),
+        Section(title=f"Settings ({CONFIG})", blocks=[code(settings)]),
+    ]
+    return write_report(folder, sections, title=f"sim2arm train: {experiment}", lead=[])
+
+
+def learning_section(folder: Path, target: float) -> Section:
+    """Return the learning curve of a run.
+
+    Args:
+        folder: of the run.
+        target: success of a trial at which training stops, in [0, 1].
+    """
+    rows = read_metrics(folder / METRICS)
+    steps, success, reward = ([row[key] for row in rows] for key in ("steps", "success", "reward"))
+    trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
+    drawing = draw_learning(steps, success, reward, trials=trials, target=target)
+    rate = rows[-1]["steps"] / rows[-1]["wall_s"] if rows and rows[-1]["wall_s"] else 0.0
+    caption = (
+        f"{format_cell(rows[-1]['steps'] if rows else 0)} steps of all worlds at "
+        f"{format_cell(rate)} steps/s. The line is the share of the last "
+        "1000 training episodes, with random actions; points are trials without them, on seeds "
+        "that the evaluation does not use. Training stops when a trial reaches the target."
+    )
+    return Section(title="Learning", blocks=[chart(drawing, caption)])
