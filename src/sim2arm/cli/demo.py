@@ -34,8 +34,8 @@ from .video import FilmCfg, film_episodes, save_png
 
 STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
 IN_PROCESS, BLIND, LOCK_STEP, REAL_TIME = "in process", "blind", "ROS lock step", "ROS real time"
-FRESH = (CONFIG, METRICS, EVENTS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL, "ros-lock-step",
-         "ros-real-time", "summary.json", "report.html")  # fmt: skip
+FRESH = (CONFIG, METRICS, EVENTS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL,
+         "ros-lock-step", "ros-real-time", "summary.json", "report.html")  # fmt: skip
 """What `--fresh` removes from the folder."""
 FILMED, FILMED_SHORT = 3, 5
 """Episodes of the film, the first seeds; how many where episodes are short."""
