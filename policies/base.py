@@ -29,7 +29,18 @@ class Env(Protocol):
         ...
 
     def step(self, action: Tensor) -> tuple[Observations, Tensor, Tensor, Tensor, dict[str, Any]]:
-        """Return observations, reward, terminated, truncated, info with `final_obs`, `success`."""
+        """Return observations, reward, terminated, truncated and info.
+
+        Info holds `final_obs`, `reward_terms`, and (N,) bool `success` and `diverged`.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of the random stream from which episodes are drawn."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing where another environment stood; the next `reset` is the first draw."""
         ...
 
     def desynchronise(self) -> None:

@@ -11,6 +11,7 @@ Source: Schulman et al., arXiv 1707.06347.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -67,6 +68,26 @@ class PpoCfg:
     """First deviation of the actions."""
     least_std: float = 0.05
     """Floor of the deviation."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that nothing can be learnt with."""
+        whole = {name: getattr(self, name) for name in ("rollout", "epochs", "minibatches")}
+        whole |= {f"hidden[{i}]": size for i, size in enumerate(self.hidden)}
+        for name, value in whole.items():
+            if value < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {value}")
+        positive = ("clip", "lr", "lr_low", "lr_high", "desired_kl", "max_grad_norm",
+                    "initial_std", "least_std")  # fmt: skip
+        amounts = {name: getattr(self, name) for name in positive}
+        amounts |= {f"lengths[{i}]": length for i, length in enumerate(self.lengths)}
+        for name, value in amounts.items():
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
+        for name in ("discount", "decay", "entropy"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+        if self.lr_low > self.lr_high:
+            raise ValueError(f"lr_low {self.lr_low} lies above lr_high {self.lr_high}")
 
 
 class ActorCritic(nn.Module):
@@ -150,7 +171,7 @@ class Ppo:
         """Fill the storage with one roll-out; return episode counts and mean reward terms."""
         model, store, obs = self.model, self._store, self._obs
         ended = torch.zeros((), device=self.env.device)
-        succeeded, terms = ended.clone(), {}
+        succeeded, diverged, terms = ended.clone(), ended.clone(), {}
         for t in range(self.cfg.rollout):
             actor, critic = model.actor_features(obs), model.critic_features(obs)
             model.actor_norm.update(actor)
@@ -168,10 +189,11 @@ class Ppo:
             self._ends[0, t], self._ends[1, t] = terminated, terminated | truncated
             ended += (terminated | truncated).sum()
             succeeded += (info["success"] & (terminated | truncated)).sum()
+            diverged += info["diverged"].sum()
             for name, term in info["reward_terms"].items():
                 terms[name] = terms.get(name, 0.0) + term.mean() / self.cfg.rollout
         self._obs = obs
-        return {"episodes": ended, "successes": succeeded} | {
+        return {"episodes": ended, "successes": succeeded, "diverged": diverged} | {
             f"reward/{name}": term for name, term in terms.items()
         }
 
@@ -240,17 +262,17 @@ class Ppo:
             yield metrics | self.update()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return everything learning goes on from, as flat tensors; episodes start anew."""
+        """Return everything learning goes on from, as flat tensors; see `resume` for episodes."""
         state = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         for index, entry in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
         return state | {
             "lr": self.lr, "iteration": torch.tensor(self.iteration),
             "generator": self.generator.get_state(),
-        }  # fmt: skip
+        } | {f"env/{name}": value for name, value in self.env.state_dict().items()}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from a `state_dict`."""
+        """Take over networks, optimiser and random actions; the environment stays as it is."""
         prefix = "model/"
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -266,6 +288,17 @@ class Ppo:
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.iteration = int(state["iteration"])
         self.generator.set_state(state["generator"])
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`; new episodes, which were not drawn before.
+
+        Raises:
+            KeyError, RuntimeError: the state is not of this learner.
+        """
+        self.load_state_dict(state)
+        self.env.load_state_dict({"generator": state["env/generator"]})
+        self._obs = self.env.reset()
+        self.env.desynchronise()
 
     def _normal(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self.generator, device=like.device)

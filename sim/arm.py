@@ -32,12 +32,27 @@ SUBSTEPS = {60.0: 8, 100.0: 5, 480.0: 1}
 """Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 100 Hz."""
 
 
+def substeps_of(control_hz: float) -> int:
+    """Return the physics steps of a control period.
+
+    Raises:
+        ValueError: there is no physics step for this rate.
+    """
+    if control_hz not in SUBSTEPS:
+        raise ValueError(f"control_hz must be one of {sorted(SUBSTEPS)}, got {control_hz}")
+    return SUBSTEPS[control_hz]
+
+
 class SimulatedArm:
     """N arms in N worlds of a task, each with its joint trajectory controller.
 
     Attributes:
         kp, kd: (n,) gains of the joint impedance law [N m/rad], [N m s/rad].
         gripper: state of the grippers; after a reset they stand at the task's grip width.
+        success, done: (N,) outcome of the episodes, and whether they have ended.
+        diverged: (N,) episodes that ended, failed, because the physics diverged (the engine then
+            puts the world back to its defaults).
+        steps: (N,) control steps of the episodes.
     """
 
     def __init__(
@@ -67,11 +82,9 @@ class SimulatedArm:
         """
         if robot not in ROBOTS:
             raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
-        if control_hz not in SUBSTEPS:
-            raise ValueError(f"control_hz must be one of {sorted(SUBSTEPS)}, got {control_hz}")
         self.robot = ROBOTS[robot]
         self.task = make_task(task, robot) if isinstance(task, str) else task
-        self.period, self.substeps = 1.0 / control_hz, SUBSTEPS[control_hz]
+        self.period, self.substeps = 1.0 / control_hz, substeps_of(control_hz)
         scene = self.task.scene()
         if meshes:
             use_meshes(scene, self.robot)
@@ -120,6 +133,7 @@ class SimulatedArm:
         self.ticks = self._substep = 0
         self.success = np.zeros(self.num_arms, dtype=bool)
         self.done = np.zeros(self.num_arms, dtype=bool)
+        self.diverged = np.zeros(self.num_arms, dtype=bool)
         self.steps = np.zeros(self.num_arms, dtype=np.int64)
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
@@ -206,9 +220,10 @@ class SimulatedArm:
         self.task.update(self.world)
         terminated, truncated = (x.numpy() for x in self.task.done(self.world))
         self.steps = np.where(self.done, self.steps, self.steps + 1)
-        solved = self.task.success(self.world).numpy()
-        self.success |= solved & ~self.done
-        self.done |= terminated | truncated
+        solved, lost = self.task.success(self.world).numpy(), self.world.diverged.numpy()
+        self.success |= solved & ~lost & ~self.done
+        self.diverged |= lost & ~self.done
+        self.done |= terminated | truncated | lost
 
     @property
     def time(self) -> float:

@@ -14,7 +14,7 @@ from torch import Tensor
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.robots import Robot
 
-from .arm import SUBSTEPS
+from .arm import substeps_of
 from .draws import SeededDraws, StreamDraws
 from .tasks.base import Starts, Task
 from .worlds.mujoco import MujocoWorld
@@ -29,6 +29,10 @@ class Env:
     `step` returns the observation after the reset where an episode ended; the last observation of
     the episode that ended is `info["final_obs"]` (critic group). Actions beyond [-1, 1] are
     clipped, as in the exported policy.
+
+    Where the physics diverged, the engine has put the world back to its defaults: the episode is
+    over (terminated, so without a value of what comes next) and failed, whatever the task thinks
+    of that state. `info["diverged"]` (N,) bool says where; the reward is -1.
 
     Attributes:
         controls: (N, S, nu) controls of the physics substeps of the last control period.
@@ -50,11 +54,9 @@ class Env:
         Raises:
             ValueError: control_hz is not one of SUBSTEPS.
         """
-        if control_hz not in SUBSTEPS:
-            raise ValueError(f"control_hz must be one of {sorted(SUBSTEPS)}, got {control_hz}")
         self.task, self.robot, self.num_envs = task, robot, num_envs
         self.control_hz, self.period = control_hz, 1.0 / control_hz
-        substeps = SUBSTEPS[control_hz]
+        substeps = substeps_of(control_hz)
         self.world = MujocoWorld(
             task.scene(),
             num_envs,
@@ -97,13 +99,9 @@ class Env:
         """
         act = action.detach().to(torch.float64).clamp(-1.0, 1.0)
         self.move(act)
-        terms, reward, terminated, truncated = self._judge(act)
+        terms, reward, terminated, truncated, info = self._judge(act)
         obs = self._observe()
-        info = {
-            "final_obs": obs,
-            "success": self.task.success(self.world),
-            "reward_terms": terms,
-        }
+        info |= {"final_obs": obs, "reward_terms": terms}
         done = terminated | truncated
         ids = torch.nonzero(done)[:, 0]
         if len(ids):
@@ -135,6 +133,15 @@ class Env:
         """Spread the ages of the episodes, so that training worlds do not end together."""
         self.task.desynchronise(self._generator)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of the random stream from which episodes are drawn."""
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing where another environment stood; what it had in stock is left out."""
+        self._generator.set_state(state["generator"])
+        self._stock, self._stocked, self._used = {}, 0, 0
+
     def _next_starts(self, count: int) -> Starts:
         """Return start states from the stock, which is drawn in portions because that is quick."""
         if count > self._stocked - self._used:
@@ -152,14 +159,23 @@ class Env:
         self.controller.reset(starts["q"].numpy(), ids.numpy())
         self._previous[ids] = 0.0
 
-    def _judge(self, act: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor]:
-        """Return the terms of the reward, their sum, terminated and truncated."""
+    def _judge(
+        self, act: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]:
+        """Return the terms of the reward, their sum, terminated, truncated, what else is known."""
         self.task.update(self.world)
         terms = self.task.reward(self.world)
         terms["action_change"] = -0.0002 * torch.sum((act - self._previous) ** 2, dim=-1)
         self._previous = act
+        terminated, truncated = self.task.done(self.world)
+        success, diverged = self.task.success(self.world), self.world.diverged
+        if diverged.any():
+            terms = {name: torch.where(diverged, 0.0, term) for name, term in terms.items()}
+            terminated, truncated = terminated | diverged, truncated & ~diverged
+            success = success & ~diverged
+        terms["diverged"] = -diverged.to(torch.float64)
         reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
-        return terms, reward, *self.task.done(self.world)
+        return terms, reward, terminated, truncated, {"success": success, "diverged": diverged}
 
     def _observe(self) -> dict[str, Tensor]:
         return {name: value.to(torch.float32) for name, value in self.task.observe().items()}

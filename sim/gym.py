@@ -24,7 +24,8 @@ class GymVectorEnv(VectorEnv):
 
     Observations are a dictionary of the arrays in both groups of the environment. Where an
     episode ended, `infos["final_obs"][i]` is the dictionary of its last observation and
-    `infos["_final_obs"]` says where that is. `infos["success"]` is (N,) bool.
+    `infos["_final_obs"]` says where that is. `infos["success"]` and
+    `infos["diverged"]` are (N,) bool.
     """
 
     def __init__(self, env: Env) -> None:
@@ -68,7 +69,7 @@ class GymVectorEnv(VectorEnv):
     ) -> tuple[Arrays, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """Apply actions (N, 6) in [-1, 1]; see the class for `infos`."""
         obs, reward, terminated, truncated, info = self.env.step(torch.from_numpy(actions))
-        infos: dict[str, Any] = {"success": info["success"].numpy()}
+        infos: dict[str, Any] = {name: info[name].numpy() for name in ("success", "diverged")}
         done = (terminated | truncated).numpy()
         if done.any():
             last = self._arrays(info["final_obs"])

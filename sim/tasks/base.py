@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import mujoco
@@ -19,8 +21,22 @@ Starts: TypeAlias = dict[str, Tensor]
 """Start states of episodes, named arrays (n, ...). Many are drawn in little more time than one."""
 
 
+def check_settings(cfg: Any, *, positive: Sequence[str], lengths: Mapping[str, int]) -> None:
+    """Refuse a configuration with a field that is not above 0 or has a wrong number of entries.
+
+    Raises:
+        ValueError: names the field.
+    """
+    for name in positive:
+        if not 0 < getattr(cfg, name) < math.inf:
+            raise ValueError(f"{name} must be above 0, got {getattr(cfg, name)}")
+    for name, length in lengths.items():
+        if len(getattr(cfg, name)) != length:
+            raise ValueError(f"{name} must have {length} numbers, got {getattr(cfg, name)}")
+
+
 class Task(Protocol):
-    """One task of an arm; the conformance suite of `tests/sim/test_tasks.py` runs on each."""
+    """One task of an arm; the conformance suite `tests/sim/tasks/test_tasks.py` runs on each."""
 
     @property
     def cfg(self) -> Any:

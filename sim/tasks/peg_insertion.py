@@ -31,7 +31,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.mujoco import add_pair_force_sensor
 
-from .base import Starts
+from .base import Starts, check_settings
 from .start import quat_from_rpy
 
 
@@ -82,6 +82,22 @@ class PegInsertionCfg:
     peg_mass: float = 0.05
     """Mass of the peg [kg]."""
 
+    def __post_init__(self) -> None:
+        """Refuse settings of which no episode can be made."""
+        if not 0.0001 <= self.clearance <= 0.0025:
+            raise ValueError(
+                f"clearance must lie in 0.0001 to 0.0025 m (radial), got {self.clearance}"
+            )
+        if self.ring_boxes < 32:
+            raise ValueError(f"ring_boxes must be at least 32, got {self.ring_boxes}")
+        if not 0.0 <= self.socket_noise < math.inf:
+            raise ValueError(f"socket_noise must be 0 m or more, got {self.socket_noise}")
+        positive = ("peg_radius", "peg_length", "socket_depth", "socket_wall", "success_distance",
+                    "lost_distance", "aligned_width", "hold_steps", "max_steps", "grasp_depth",
+                    "peg_mass")  # fmt: skip
+        lengths = {"start_low": 6, "start_high": 6, "socket_low": 3, "socket_high": 3}
+        check_settings(self, positive=positive, lengths=lengths)
+
 
 def closeness(cfg: PegInsertionCfg, distance: Tensor, side: Tensor, height: Tensor) -> Tensor:
     """Return how near a peg is to its seat, 0 (far) to 1 (seated).
@@ -106,17 +122,7 @@ class PegInsertion:
     """The peg-insertion task on N worlds; see `PegInsertionCfg`."""
 
     def __init__(self, cfg: PegInsertionCfg, robot: Robot) -> None:
-        """Describe the task for one robot.
-
-        Raises:
-            ValueError: clearance outside of 0.1 to 2.5 mm, or fewer than 32 ring boxes.
-        """
-        if not 0.0001 <= cfg.clearance <= 0.0025:
-            raise ValueError(
-                f"clearance must lie in 0.0001 to 0.0025 m (radial), got {cfg.clearance}"
-            )
-        if cfg.ring_boxes < 32:
-            raise ValueError(f"ring_boxes must be at least 32, got {cfg.ring_boxes}")
+        """Describe the task for one robot."""
         self.cfg, self.robot = cfg, robot
         # The peg's centre in the tool frame: its upper end lies between the pads.
         self._grip = torch.tensor(

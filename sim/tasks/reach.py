@@ -21,7 +21,7 @@ from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
-from .base import Starts
+from .base import Starts, check_settings
 from .start import quat_from_rpy
 
 
@@ -41,6 +41,14 @@ class ReachCfg:
     """Control steps at the goal; the episode then ends with success."""
     max_steps: int = 150
     """Length of an episode [control steps]."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings of which no episode can be made."""
+        check_settings(
+            self,
+            positive=("position_tolerance", "rotation_tolerance", "hold_steps", "max_steps"),
+            lengths={"goal_low": 6, "goal_high": 6},
+        )
 
 
 class Reach:

@@ -40,6 +40,12 @@ class PointMass:
         self.x, self.age = self._draw(self.num_envs), torch.zeros(self.num_envs)
         return self._observe()
 
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.generator.set_state(state["generator"])
+
     def desynchronise(self) -> None:
         self.age = torch.randint(0, self.length, (self.num_envs,), generator=self.generator).float()
 
@@ -55,6 +61,7 @@ class PointMass:
         self.x[rows], self.age[rows] = self._draw(len(rows)), 0.0
         success = self.x[:, 0].abs() < 0.1
         info = {"final_obs": final, "success": success, "reward_terms": {"near": reward}}
+        info["diverged"] = torch.zeros_like(truncated)
         return self._observe(), reward, torch.zeros_like(truncated), truncated, info
 
 
@@ -77,7 +84,8 @@ def test_two_learners_with_one_seed_are_equal_and_a_checkpoint_holds_all(tmp_pat
     c = Ppo(CFG, PointMass(), seed=99)
     c.load_state_dict(load_checkpoint(tmp_path / "c.safetensors"))
     for name, value in a.state_dict().items():
-        torch.testing.assert_close(c.state_dict()[name], value, rtol=0, atol=0)
+        if not name.startswith("env/"):
+            torch.testing.assert_close(c.state_dict()[name], value, rtol=0, atol=0)
     # The same data lead to the same update after loading.
     for name in a._store:
         c._store[name].copy_(a._store[name])
@@ -85,6 +93,53 @@ def test_two_learners_with_one_seed_are_equal_and_a_checkpoint_holds_all(tmp_pat
     torch.testing.assert_close(a.update()["value_loss"], c.update()["value_loss"], rtol=0, atol=0)
     with pytest.raises(FileNotFoundError, match="train first"):
         load_checkpoint(tmp_path / "none.safetensors")
+
+
+def test_a_resumed_learner_draws_other_episodes_and_as_the_first_one_would() -> None:
+    def first_points(learner: Ppo) -> Tensor:
+        return learner._obs["x"].clone()
+
+    before = Ppo(CFG, PointMass(), seed=3)
+    seen = first_points(before)
+    list(before.train(1))
+    after = Ppo(CFG, PointMass(), seed=3)
+    torch.testing.assert_close(first_points(after), seen, rtol=0, atol=0)  # as a new run would
+    after.resume(before.state_dict())
+    assert not torch.isin(first_points(after), seen).any()
+    torch.testing.assert_close(first_points(after), before.env.reset()["x"], rtol=0, atol=0)
+    with pytest.raises(KeyError, match="env/generator"):
+        after.resume({k: v for k, v in before.state_dict().items() if not k.startswith("env/")})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"minibatches": 0}, "minibatches: expected 1 or more, got 0"),
+        ({"hidden": (8, 0)}, r"hidden\[1\]: expected 1 or more, got 0"),
+        ({"lr": float("nan")}, "lr: expected a number above 0, got nan"),
+        ({"lengths": (0.0,)}, r"lengths\[0\]: expected a number above 0"),
+        ({"discount": 1.1}, "discount: expected 0 to 1, got 1.1"),
+        ({"lr_low": 1.0}, "lr_low 1.0 lies above lr_high 0.01"),
+    ],
+)
+def test_settings_that_nothing_can_be_learnt_with_are_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        PpoCfg(**change)
+
+
+def test_diverged_episodes_are_counted() -> None:
+    class Diverging(PointMass):
+        def step(
+            self, action: Tensor
+        ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]:
+            *rest, info = super().step(action)
+            info["diverged"][1] = True
+            return (*rest, info)  # pyright: ignore
+
+    metrics = Ppo(CFG, Diverging(4), seed=0).collect()
+    assert float(metrics["diverged"]) == CFG.rollout  # one world of four, in each step
 
 
 def test_actor_does_not_see_the_critics_inputs() -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
+from sim2arm.sim.tasks.reach import ReachCfg
 from sim2arm.sim.tasks.table import TASKS, describe_task, make_task
 from sim2arm_ros.gate import Gate, GateCfg
 
@@ -48,6 +51,58 @@ def test_step_ends_and_resets_in_the_same_step(task: str) -> None:
         assert bool(truncated.all()) == (k == limit - 1)
     last, now = info["final_obs"]["joint_position"], obs["joint_position"]
     assert (last - now).abs().max() > 1e-3  # the episode that ended, and the one that begins
+
+
+@pytest.mark.parametrize("task", sorted(TASKS))
+def test_an_episode_that_diverged_ends_as_a_failure(
+    task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = make_env(task)
+    obs = env.reset([1, 2, 3])
+    goal = obs["goal_pose" if task == "reach" else "socket_pose"].clone()
+    env.world.joints(FR3.joint_names).dq[1] = 1e11  # beyond what MuJoCo takes for a velocity
+    # Even if the defaults of the engine looked solved, or late, to the task.
+    monkeypatch.setattr(env.task, "success", lambda _: torch.tensor([False, True, False]))
+    monkeypatch.setattr(
+        env.task,
+        "done",
+        lambda _: (torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)),
+    )
+    obs, reward, terminated, truncated, info = env.step(torch.zeros(3, 6))
+    assert info["diverged"].tolist() == terminated.tolist() == [False, True, False]
+    assert truncated.tolist() == [True, False, True]
+    assert not info["success"].any()
+    assert float(reward[1]) == -1.0
+    assert {name for name, v in info["reward_terms"].items() if v[1] != 0.0} == {"diverged"}
+    assert all(torch.isfinite(value).all() for value in info["final_obs"].values())
+    assert (obs["goal_pose" if task == "reach" else "socket_pose"][1] != goal[1]).any()  # a new one
+    monkeypatch.undo()
+    _, reward, terminated, _, info = env.step(torch.zeros(3, 6))
+    assert not info["diverged"].any() and not terminated.any()
+    assert (reward > -0.5).all()
+
+
+def test_an_arm_that_diverged_is_done_without_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = SimulatedArm("reach", "fr3", num_arms=2)
+    arm.reset([0, 1])
+    arm.world.joints(FR3.joint_names).dq[1] = 1e11
+    monkeypatch.setattr(arm.task, "success", lambda _: torch.tensor([False, True]))
+    arm.step()
+    assert arm.done.tolist() == arm.diverged.tolist() == [False, True]
+    assert not arm.success.any()
+    monkeypatch.undo()
+    arm.reset([0, 1])
+    arm.step()
+    assert not arm.done.any() and not arm.diverged.any()
+
+
+def test_the_random_stream_goes_on_in_another_environment() -> None:
+    env, other = make_env("reach", 40), make_env("reach", 40)
+    seen = [env.reset()["goal_pose"], env.reset()["goal_pose"]]
+    torch.testing.assert_close(other.reset()["goal_pose"], seen[0], rtol=0, atol=0)
+    other.load_state_dict(env.state_dict())
+    following = other.reset()["goal_pose"]  # not the second of those above
+    assert len(torch.unique(torch.cat([*seen, following]), dim=0)) == 120
 
 
 def test_seeded_episodes_are_the_same_in_any_company() -> None:
@@ -143,8 +198,19 @@ def test_settings_travel_as_text() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="clearance must lie"):
-        PegInsertion(PegInsertionCfg(clearance=0.01), FR3)
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"clearance": 0.01}, "clearance must lie"),
+        ({"ring_boxes": 8}, "ring_boxes must be at least 32"),
+        ({"socket_noise": -1.0}, "socket_noise must be 0 m or more"),
+        ({"max_steps": 0}, "max_steps must be above 0, got 0"),
+        ({"peg_radius": float("nan")}, "peg_radius must be above 0, got nan"),
+        ({"start_low": (0.4, 0.0)}, "start_low must have 6 numbers"),
+    ]
+    for change, message in cases:
+        with pytest.raises(ValueError, match=message):
+            PegInsertionCfg(**change)
+    with pytest.raises(ValueError, match="hold_steps must be above 0"):
+        ReachCfg(hold_steps=0)
     with pytest.raises(ValueError, match="task 'pour' is not known"):
         make_task("pour", "fr3")
     with pytest.raises(ValueError, match="control_hz must be one of"):
