@@ -30,6 +30,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
 from mujoco.batch import Batch
 
 from sim2arm.cli.errors import UserError
+from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse
 from sim2arm.cli.progress import Progress
 from sim2arm.cli.table import Row, format_results, write_results
@@ -71,6 +72,7 @@ def main(argv: Sequence[str]) -> int:
     numbers = (*cfg.worlds, cfg.steps, cfg.repeats, cfg.vector_worlds, cfg.vector_steps)
     if not cfg.worlds or min(numbers) < 1 or cfg.threads < 0:
         raise UserError("worlds, steps and repeats must be 1 or more, --threads 0 or more")
+    check_file("--json", cfg.json)
     torch.set_num_threads(1)
     rows: list[Row] = []
     # AsyncVectorEnv forks: before any thread pool of ours exists.

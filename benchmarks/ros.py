@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import REACH
+from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse
 from sim2arm.cli.table import Row, format_results, write_results
 from sim2arm.core.contract import Contract, Provenance
@@ -100,6 +101,7 @@ def main(argv: Sequence[str]) -> int:
     unknown = [rate for rate in cfg.rates if rate not in SUBSTEPS]
     if cfg.seconds < 1 or unknown or not cfg.rates:
         raise UserError(f"--seconds must be 1 or more, --rates among {sorted(SUBSTEPS)}")
+    check_file("--json", cfg.json)
     try:
         print(f"bench ros: {install()}", file=sys.stderr)
     except RosImportError as error:

@@ -252,6 +252,22 @@ def test_more_iterations_train_on(copied: Path, monkeypatch: pytest.MonkeyPatch)
         main.main([*ARGV, "--out", str(copied), "--iterations", "3"])
 
 
+def test_what_was_damaged_in_between_is_one_line(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forbid(monkeypatch, "train", "export", "measure_in_process", "film_episodes")
+    measured = copied / demo.MEASURED / "in-process.safetensors"
+    measured.write_bytes(b"not safetensors")
+    argv = [*ARGV, "--out", str(copied)]
+    assert main.main(argv) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"sim2arm: error: measured episodes {measured}: not a safetensors file")
+    (copied / demo.BUNDLE / "contract.yaml").write_text("a: [")
+    assert main.main(argv) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("sim2arm: error: bundle: ") and "contract.yaml" in line
+
+
 def test_without_ros_the_figures_are_null(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -270,6 +286,9 @@ def test_without_ros_the_figures_are_null(
         (["--episodes", "0"], "--episodes must be 1 or more, got 0"),
         (["--ros-episodes", "600"], "--ros-episodes must lie in 0 to --episodes (500), got 600"),
         (["--real-time-episodes", "-1"], "--real-time-episodes must lie in 0 to --episodes (500)"),
+        (["--iterations", "-3"], "--iterations must be 1 or more, got -3"),
+        (["--out", __file__], f"--out: {__file__} cannot be written: {__file__} is not a folder"),
+        (["--json", "."], "--json: . is a folder, expected the name of a file"),
     ],
 )
 def test_bad_arguments_are_one_line(

@@ -51,6 +51,11 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["--bundle", "BUNDLE", "--yes", "--episodes", "2"], "--episodes needs --sim TASK"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--duration", "-1"], "must be 0 or more"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--settings", "none"], "no such file: none"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--settings", "BROKEN"],
+            "unknown key. Known keys: ['goal_high'",
+        ),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--logs", "BROKEN"], "is not a folder"),
         (["none.yaml", "--bundle", "BUNDLE", "--sim", "reach"], "none.yaml: cannot be read"),
         (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
         (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),

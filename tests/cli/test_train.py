@@ -13,13 +13,27 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sim2arm.cli import main as cli
 from sim2arm.cli import train as module
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.metrics import EVENTS
-from sim2arm.cli.runs import CHECKPOINT, METRICS, build_env, build_learner, load_learner
+from sim2arm.cli.runs import (
+    CHECKPOINT,
+    CONFIG,
+    METRICS,
+    build_env,
+    build_learner,
+    load_learner,
+    read_config,
+    write_config,
+)
 from sim2arm.cli.train import main, train
 from sim2arm.cli.trial import Trial
+from sim2arm.policies.ppo import Ppo
+from sim2arm.sim.draws import Draws, StreamDraws
+from sim2arm.sim.tasks.base import Starts
+from sim2arm.sim.tasks.reach import Reach
 
 
 def make_cfg(out: Path, **overrides: object) -> TrainCfg:
@@ -123,12 +137,140 @@ def test_refusals(tmp_path: Path) -> None:
         main(["peg-insertion-pop"])
 
 
+class NotFinite:
+    """`Ppo.update`, which in one iteration measures or leaves something that is not finite."""
+
+    def __init__(self, iteration: int, *, weights: bool) -> None:
+        self.iteration, self.weights, self.true = iteration, weights, Ppo.update
+
+    def __call__(self, learner: Ppo) -> dict[str, torch.Tensor]:
+        metrics = self.true(learner)
+        if learner.iteration == self.iteration:
+            if self.weights:
+                with torch.no_grad():
+                    learner.model.log_std[0] = float("inf")
+            else:
+                metrics["value_loss"] = torch.tensor(float("nan"))
+        return metrics
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_training_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    weights: bool,
+) -> None:
+    out = tmp_path / "run"
+    train("reach-ppo", make_cfg(out))
+    good = (out / CHECKPOINT).read_bytes()
+    broken = NotFinite(4, weights=weights)
+    monkeypatch.setattr(Ppo, "update", lambda learner: broken(learner))
+    monkeypatch.setitem(EXPERIMENTS, "reach-ppo", ("Small.", make_cfg(out)))
+    iterations = "4" if weights else "9"
+    assert cli.main(["train", "reach-ppo", "--resume", "--iterations", iterations]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    what = "model/log_std is not finite after" if weights else "value_loss is nan in"
+    assert line.startswith(f"sim2arm: error: training failed: {what} iteration 4; {out}")
+    assert (out / CHECKPOINT).read_bytes() == good
+    assert len(rows_of(out)) == (4 if weights else 3)
+
+
+def test_a_learning_rate_far_too_high_is_found(tmp_path: Path) -> None:
+    cfg = make_cfg(tmp_path / "run", iterations=9)
+    cfg = replace(cfg, algo=replace(cfg.algo, lr=1e30, lr_high=1e30, desired_kl=1e30))
+    with pytest.raises(UserError, match=r"training failed: .* there is no checkpoint yet"):
+        train("reach-ppo", cfg)
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
+
+
+def test_a_resumed_run_does_not_draw_the_same_start_states_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[torch.Tensor] = []
+    draw = Reach.draw
+
+    def watched(task: Reach, draws: Draws) -> Starts:
+        drawn = draw(task, draws)
+        if isinstance(draws, StreamDraws):
+            starts.append(drawn["goal"])
+        return drawn
+
+    monkeypatch.setattr(Reach, "draw", watched)
+    monkeypatch.setattr(Trial, "success", lambda *_: 0.0)  # its own environment draws as well
+    train("reach-ppo", make_cfg(tmp_path / "run", iterations=1))
+    first = torch.cat(starts)
+    starts.clear()
+    train("reach-ppo", make_cfg(tmp_path / "run", resume=True))
+    built, *resumed = starts  # the environment draws once as it is built
+    assert torch.equal(built, first[: len(built)])
+    assert not torch.isin(torch.cat(resumed)[:, 0], first[:, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--num-envs", "0"], "num_envs: expected a whole number, 1 or more, got 0"),
+        (["--iterations", "-3"], "iterations: expected a whole number, 1 or more, got -3"),
+        (["--trial-every", "0"], "trial_every: expected a whole number, 1 or more, got 0"),
+        (["--seed", "-1"], "seed: expected a whole number, 0 or more, got -1"),
+        (["--algo.minibatches", "0"], "minibatches: expected 1 or more, got 0"),
+        (["--algo.minibatches", "99"], "num_envs x algo.rollout: expected 99 or more, got 32"),
+        (["task:reach-cfg", "--task.max-steps", "0"], "max_steps must be above 0, got 0"),
+        (["--robot", "foo"], "robot 'foo' is not known"),
+    ],
+)
+def test_settings_that_cannot_be_trained_are_one_line_and_leave_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    line: str,
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setitem(EXPERIMENTS, "reach-ppo", ("Small.", make_cfg(out)))
+    assert cli.main(["train", "reach-ppo", *words]) == 2
+    err = capsys.readouterr().err
+    assert line in err and err.count("\n") == 1
+    assert not out.exists()  # so that the corrected command finds no other run
+
+
+def test_a_run_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match=f"{out} cannot be written: {tmp_path / 'file'} is not"):
+            train("reach-ppo", make_cfg(out))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("experiment: reach-ppo", "experiment: [", r"config.yaml:3:1?\d: expected valid YAML"),
+        ("experiment: reach-ppo", "experiment: reach-pop", "unknown experiment .*reach-ppo"),
+        ("commit:", "comit:", "comit: unknown key"),
+        ("num_envs: 4", "num_envs: four", "num_envs: expected a whole number.* got 'four'"),
+        ("rollout: 8", "rollout: 0", "settings.algo: rollout: expected 1 or more"),
+        ("  robot: fr3", "  robt: fr3", "unexpected keyword argument 'robt'"),
+    ],
+)
+def test_a_broken_config_names_file_and_place(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    write_config(tmp_path, "reach-ppo", make_cfg(tmp_path))
+    text = (tmp_path / CONFIG).read_text()
+    assert before in text
+    (tmp_path / CONFIG).write_text(text.replace(before, after))
+    with pytest.raises(UserError, match=message) as caught:
+        read_config(tmp_path)
+    assert str(tmp_path / CONFIG) in str(caught.value)
+
+
 def test_a_checkpoint_of_other_networks_is_one_line(tmp_path: Path) -> None:
     out = tmp_path / "run"
     cfg = make_cfg(out)
     train("reach-ppo", cfg)
     wider = build_learner(replace(cfg, algo=replace(cfg.algo, hidden=(16,))), 4)
-    with pytest.raises(UserError, match=r"not of this version.s networks .*train again"):
+    with pytest.raises(UserError, match=r"not of this version .*train again"):
         load_learner(wider, out)
     (out / CHECKPOINT).write_bytes(b"not safetensors")
     with pytest.raises(UserError, match="checkpoint"):

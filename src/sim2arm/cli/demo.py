@@ -13,17 +13,19 @@ from sim2arm.core.contract import Contract
 from sim2arm.core.plain import to_plain
 from sim2arm.policies.bundle import MANIFEST
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.policies.verify import load_contract
 from sim2arm.sim.tasks.base import Task
 
 from .demo_page import write_page
 from .demo_summary import Outcome, format_summary, rows_of, summarise, write_summary
-from .errors import UserError
+from .errors import UserError, user_input
 from .eval import FIRST_SEED
 from .evaluation import blind, of_bundle
 from .experiments import EXPERIMENTS, TrainCfg
 from .export import ExportCfg, export
 from .measured import Measured, measure_in_process, read_measured, write_measured
 from .metrics import EVENTS
+from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
 from .runs import CHECKPOINT, CONFIG, METRICS, build_task, read_config
@@ -84,12 +86,16 @@ def _check(cfg: DemoCfg) -> None:
         raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
     if cfg.episodes < 1:
         raise UserError(f"--episodes must be 1 or more, got {cfg.episodes}")
+    if cfg.iterations is not None and cfg.iterations < 1:
+        raise UserError(f"--iterations must be 1 or more, got {cfg.iterations}")
     for option, value in (
         ("--ros-episodes", cfg.ros_episodes),
         ("--real-time-episodes", cfg.real_time_episodes),
     ):
         if not 0 <= value <= cfg.episodes:
             raise UserError(f"{option} must lie in 0 to --episodes ({cfg.episodes}), got {value}")
+    check_folder("--out", cfg.out)
+    check_file("--json", cfg.json)
 
 
 def demo(cfg: DemoCfg) -> dict[str, Any]:
@@ -109,7 +115,8 @@ def demo(cfg: DemoCfg) -> dict[str, Any]:
     stages = Stages(cfg.out / STAGES, total)
     _train(stages, cfg, training)
     exported = _export(stages, cfg)
-    contract = OnnxPolicy(cfg.out / BUNDLE).contract
+    with user_input("bundle"):
+        contract = load_contract(cfg.out / BUNDLE)
     process = _in_process(stages, cfg, IN_PROCESS, task, contract)
     driven = _in_process(stages, cfg, BLIND, task, contract) if steered else None
     lock_step = _through_ros(stages, cfg, LOCK_STEP, task) if cfg.ros_episodes else None
@@ -230,7 +237,8 @@ def _in_process(
         return {}
 
     stages.run(name, _inputs(stages, cfg, cfg.episodes), work, outputs=[path])
-    return read_measured(path)
+    with user_input("measured episodes", path):
+        return read_measured(path)
 
 
 def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measured:
@@ -256,7 +264,8 @@ def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measure
         return {}
 
     stages.run(name, _inputs(stages, cfg, episodes), work, outputs=[path])
-    return read_measured(path)
+    with user_input("measured episodes", path):
+        return read_measured(path)
 
 
 def _film(stages: Stages, cfg: DemoCfg, task: Task, steps: float) -> Results:

@@ -11,6 +11,8 @@ from tyro.conf import Positional, arg
 from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.policies.verify import load_contract
+from sim2arm.sim.arm import substeps_of
 from sim2arm.sim.tasks.base import Task
 
 from .errors import UserError, user_input
@@ -18,7 +20,8 @@ from .evaluation import Episodes, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS
 from .intervals import clopper_pearson
 from .measured import Measured, pair
-from .parse import parse
+from .outputs import check_file, check_folder
+from .parse import parse, unknown
 from .progress import Progress
 from .ros_evaluation import run_through_ros
 from .runs import CONFIG, build_task, read_config
@@ -26,6 +29,8 @@ from .table import Row, format_results, write_results
 
 FIRST_SEED = 1_000_000
 """Evaluation seeds start here."""
+LOGS = "ros-logs"
+"""Folder of the nodes' logs, beside the bundle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--episodes, --num-arms and --ros-episodes must be 1 or more")
     if cfg.real_time and cfg.through != "ros":
         raise UserError("--real-time needs --through ros")
+    check_file("--json", cfg.json)
     rows = evaluate(cfg)
     print(format_results(rows))
     if cfg.json is not None:
@@ -68,25 +74,33 @@ def find_bundle(path: Path) -> tuple[Path, Task]:
     """Return the bundle that a path means and its task.
 
     Raises:
-        UserError: neither a run with a bundle nor a bundle.
+        UserError: neither a run with a bundle nor a bundle, or one for which there is no arm.
     """
     bundle = path if (path / CONTRACT).is_file() else path / "bundle"
     if not (bundle / CONTRACT).is_file():
         raise UserError(f"{path} is neither a bundle nor a run with one: run sim2arm export first")
-    run = bundle.parent
-    if (run / CONFIG).is_file():
-        return bundle, build_task(read_config(run)[1])
-    policy = OnnxPolicy(bundle)
-    experiment = policy.contract.provenance.experiment
-    if experiment not in EXPERIMENTS:
-        raise UserError(f"{bundle}: its experiment {experiment!r} is not known here")
-    return bundle, build_task(EXPERIMENTS[experiment][1])
+    with user_input("bundle"):
+        contract = load_contract(bundle)
+    experiment = contract.provenance.experiment
+    if (bundle.parent / CONFIG).is_file():
+        cfg = read_config(bundle.parent)[1]
+    elif experiment in EXPERIMENTS:
+        cfg = EXPERIMENTS[experiment][1]
+    else:
+        raise UserError(f"{bundle}: {unknown('experiment', experiment, EXPERIMENTS)}")
+    if contract.robot != cfg.robot:
+        raise UserError(f"{bundle} is for the {contract.robot}, its task for the {cfg.robot}")
+    with user_input("bundle", bundle):
+        substeps_of(contract.control_hz)
+    return bundle, build_task(cfg)
 
 
 def evaluate(cfg: EvalCfg) -> list[Row]:
     """Run the episodes; return one row per figure."""
     bundle, task = find_bundle(cfg.path)
-    with user_input("bundle", bundle):
+    if cfg.through == "ros":
+        check_folder("logs", bundle.parent / LOGS)
+    with user_input("bundle"):
         policy = OnnxPolicy(bundle, num_envs=cfg.num_arms)
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
     contract = policy.contract
@@ -110,7 +124,7 @@ def ros_rows(
     case = "ROS, real time" if cfg.real_time else "ROS, lock step"
     with Progress(case, len(seeds), "episodes") as progress:
         outside = run_through_ros(
-            bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / "ros-logs",
+            bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / LOGS,
             progress=progress.update,
         )  # fmt: skip
     pairing = pair(Measured(episodes=inside), outside, contract.action)
@@ -137,7 +151,7 @@ def success_rows(case: str, result: Episodes) -> list[Row]:
     """Return the figures of one evaluation."""
     successes, episodes = int(result.success.sum()), len(result.success)
     low, high = clopper_pearson(successes, episodes)
-    return [
+    rows = [
         Row(case=case, metric="success", value=result.rate),
         Row(case=case, metric="success, 95 % low", value=low),
         Row(case=case, metric="success, 95 % high", value=high),
@@ -146,3 +160,6 @@ def success_rows(case: str, result: Episodes) -> list[Row]:
         Row(case=case, metric="ticks slowed by the gate", value=result.slowed / result.ticks),
         Row(case=case, metric="ticks refused by the gate", value=result.refused / result.ticks),
     ]
+    if result.diverged is not None:
+        rows.append(Row(case=case, metric="episodes that diverged", value=result.diverged))
+    return rows

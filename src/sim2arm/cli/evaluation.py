@@ -36,6 +36,8 @@ class Episodes:
     """Ticks of running episodes in which the gate refused the motion."""
     ticks: int
     """Ticks of running episodes."""
+    diverged: int | None = None
+    """Episodes that failed because the physics diverged; None where nobody counts (ROS)."""
     actions: tuple[NDArray[np.float32], ...]
     """Per episode what the policy answered, (steps, A)."""
 
@@ -79,6 +81,7 @@ def run_episodes(
         slowed=sum(part.slowed for part in parts),
         refused=sum(part.refused for part in parts),
         ticks=sum(part.ticks for part in parts),
+        diverged=sum(part.diverged or 0 for part in parts),
         actions=tuple(actions for part in parts for actions in part.actions),
     )
 
@@ -114,6 +117,10 @@ def _run_group(
         decision = gate.step(wanted, velocity)
         running = counted & ~arm.done & ~held
         held |= decision.share == 0.0
+        changed = np.flatnonzero((decision.share < 1.0) & ~held)
+        if len(changed):  # as the gate tells the policy
+            q, dq, ddq = (part[changed] for part in gate.commanded())
+            controller.resume(q, dq, ddq, changed)
         slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
         refused += int(np.sum(running & (decision.share == 0.0)))
         ticks += int(np.sum(running))
@@ -129,6 +136,7 @@ def _run_group(
         slowed=slowed,
         refused=refused,
         ticks=ticks,
+        diverged=int(arm.diverged[:n].sum()),
         actions=tuple(actions[: arm.steps[i], i] for i in range(n)),
     )
 

@@ -42,6 +42,19 @@ class TrainCfg:
     resume: bool = False
     """Go on from the checkpoint in the run folder."""
 
+    def __post_init__(self) -> None:
+        """Refuse settings that nothing can be trained with."""
+        least = dict.fromkeys(
+            ("num_envs", "iterations", "trial_episodes", "trial_every", "threads"), 1
+        )
+        for name, low in (least | {"seed": 0}).items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value < 2**63:
+                raise ValueError(f"{name}: expected a whole number, {low} or more, got {value!r}")
+        parts, steps = max(2, self.algo.minibatches), self.num_envs * self.algo.rollout
+        if steps < parts:
+            raise ValueError(f"num_envs x algo.rollout: expected {parts} or more, got {steps}")
+
 
 ALGO = PpoCfg(initial_std=0.4, entropy=0.001, desired_kl=0.016, lr_low=1e-4)
 # Random steps of 2 mm and updates larger than rsl_rl's: precise motion, learnt in minutes.

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from tyro.conf import Positional, arg
 
-from sim2arm.policies.export import ExportReport, export_bundle
+from sim2arm.policies.bundle import MANIFEST, BundleError
+from sim2arm.policies.export import ExportError, ExportReport, export_bundle
 from sim2arm.policies.ppo import ExportedPpo
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 
 from .errors import UserError
+from .outputs import check_folder
 from .parse import parse
 from .runs import provenance, restore
 
@@ -53,11 +55,10 @@ def export(cfg: ExportCfg) -> ExportReport:
     """Export the policy of a run.
 
     Raises:
-        UserError: no run there, or a bundle that may not be replaced.
+        UserError: no run there, what may not be replaced, or a policy that cannot be exported.
     """
     out = cfg.out or cfg.run / "bundle"
-    if out.exists() and not cfg.overwrite:
-        raise UserError(f"{out} exists: pass --overwrite, or another --out")
+    _check(cfg, out)
     learner, train_cfg = restore(cfg.run, num_envs=4)
     env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
@@ -76,4 +77,18 @@ def export(cfg: ExportCfg) -> ExportReport:
         {name: np.stack([frame[name][row] for frame in frames]) for name in names}
         for row in range(env.num_envs)
     ]
-    return export_bundle(module, contract, sequences, out, overwrite=cfg.overwrite)
+    try:
+        return export_bundle(module, contract, sequences, out, overwrite=cfg.overwrite)
+    except (ExportError, BundleError) as error:
+        raise UserError(f"{cfg.run}: {error}") from error
+
+
+def _check(cfg: ExportCfg, out: Path) -> None:
+    """Refuse what cannot be written, or must not be replaced."""
+    if cfg.success is not None and not 0.0 <= cfg.success <= 1.0:
+        raise UserError(f"--success must lie in 0 to 1, got {cfg.success}")
+    check_folder("--out", out)
+    if out.exists() and not cfg.overwrite:
+        raise UserError(f"{out} exists: pass --overwrite, or another --out")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise UserError(f"{out} holds something else than a bundle: choose another --out")

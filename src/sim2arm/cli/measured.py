@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from sim2arm.core.contract import ActionSpec, Contract
@@ -97,6 +98,7 @@ def write_measured(path: Path, measured: Measured) -> None:
     facts = {
         "slowed": episodes.slowed,
         "refused": episodes.refused,
+        "diverged": episodes.diverged,
         "ticks": episodes.ticks,
         "missed": measured.missed,
         "activation": dict(measured.activation),
@@ -109,9 +111,16 @@ def write_measured(path: Path, measured: Measured) -> None:
 
 
 def read_measured(path: Path) -> Measured:
-    """Read what `write_measured` wrote."""
+    """Read what `write_measured` wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     data = path.read_bytes()
-    arrays: dict[str, NDArray[Any]] = load(data)
+    try:
+        arrays: dict[str, NDArray[Any]] = load(data)
+    except SafetensorError as error:
+        raise ValueError(f"not a safetensors file: {error}") from error
     # The header of safetensors: its length in 8 bytes, then JSON.
     head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     facts: dict[str, Any] = json.loads(head["__metadata__"]["facts"])
@@ -122,6 +131,7 @@ def read_measured(path: Path) -> Measured:
         steps=arrays["steps"],
         slowed=facts["slowed"],
         refused=facts["refused"],
+        diverged=facts["diverged"],
         ticks=facts["ticks"],
         actions=tuple(np.split(arrays["actions"], ends)),
     )

@@ -26,6 +26,7 @@ from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.launcher import Launch, NodeProcess, policy_graph, private_domain, simulated_arm
 
 from .errors import UserError, user_input
+from .outputs import check_folder
 from .parse import parse, unknown
 from .state_line import StateLine
 
@@ -69,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
         contract = load_contract(bundle)
     with user_input("graph"):
         read_graph(cfg.graph).bindings(contract)
+    if cfg.sim is not None:
+        check_task(cfg.sim, contract, cfg.settings)
     try:
         which = install()
     except RosImportError as error:
@@ -106,6 +109,23 @@ def check(cfg: RosUpCfg) -> None:
         raise UserError(f"--settings: no such file: {cfg.settings}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
         raise UserError("--episodes and --duration must be 0 or more, --patience above 0")
+    check_folder("--logs", cfg.logs)
+
+
+def check_task(name: str, contract: Contract, settings: Path | None) -> None:
+    """Refuse a simulated arm that its node could not make.
+
+    Raises:
+        UserError: one line.
+    """
+    from sim2arm.sim.arm import substeps_of
+    from sim2arm.sim.tasks.table import make_task
+
+    with user_input("settings", settings):
+        text = "" if settings is None else settings.read_text(encoding="utf-8")
+        make_task(name, contract.robot, text)
+    with user_input("bundle"):
+        substeps_of(contract.control_hz)
 
 
 def find_bundle(path: Path) -> Path:

@@ -2,7 +2,9 @@
 
 # pyright: standard
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from sim2arm.core.contract import Provenance
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.plain import from_plain, to_plain
 from sim2arm.core.robots import ROBOTS
-from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks import table
@@ -21,8 +23,19 @@ from sim2arm.sim.tasks.base import Task
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .machine import describe_commit, describe_versions
+from .parse import unknown
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Config:
+    """What stands in config.yaml."""
+
+    experiment: str
+    commit: str
+    versions: dict[str, str]
+    settings: dict[str, Any]
 
 
 def build_task(cfg: TrainCfg) -> Task:
@@ -33,7 +46,8 @@ def build_task(cfg: TrainCfg) -> Task:
     """
     if cfg.robot not in ROBOTS:
         raise UserError(f"robot {cfg.robot!r} is not known. Known: {sorted(ROBOTS)}")
-    return table.build_task(cfg.task, ROBOTS[cfg.robot])
+    with user_input("task"):
+        return table.build_task(cfg.task, ROBOTS[cfg.robot])
 
 
 def build_env(cfg: TrainCfg, num_envs: int) -> Env:
@@ -53,7 +67,11 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
-    """Write config.yaml: what was asked for, with which commit and versions."""
+    """Write config.yaml: what was asked for, with which commit and versions.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
     settings = to_plain(replace(cfg, out=None, resume=False))
     data = {
         "experiment": experiment,
@@ -61,8 +79,9 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
         "versions": describe_versions(),
         "settings": settings,
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
+    with user_input("run", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
 
 
 def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
@@ -74,17 +93,17 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"{folder} is not a run: expected {CONFIG} in it; train first")
-    try:
-        data = yaml.safe_load(path.read_text())
-        experiment = str(data["experiment"])
-        _, default = EXPERIMENTS[experiment]
+    with user_input("run", path):
+        data = to_plain(from_plain(_Config, yaml.safe_load(path.read_text())))
+        experiment = data["experiment"]
+        if experiment not in EXPERIMENTS:
+            raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
         values = dict(data["settings"]) | {"out": None, "resume": False}
-        task = from_plain(type(default.task), values.pop("task"), "task")
-        algo = from_plain(PpoCfg, values.pop("algo"), "algo")
-        controller = from_plain(EeDeltaCfg, values.pop("controller"), "controller")
+        kind = type(EXPERIMENTS[experiment][1].task)
+        task = from_plain(kind, values.pop("task"), "settings.task")
+        algo = from_plain(PpoCfg, values.pop("algo"), "settings.algo")
+        controller = from_plain(EeDeltaCfg, values.pop("controller"), "settings.controller")
         settings = TrainCfg(task=task, algo=algo, controller=controller, **values)
-    except (yaml.YAMLError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}; train again") from error
     return experiment, settings, data
 
 
@@ -108,8 +127,49 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
     return learner, cfg
 
 
-def load_learner(learner: Ppo, folder: Path) -> None:
-    """Continue from the checkpoint of a run.
+def save_learner(learner: Ppo, folder: Path) -> None:
+    """Write the checkpoint of a run.
+
+    Raises:
+        UserError: a value is not finite; the checkpoint before stays.
+    """
+    state = learner.state_dict()
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise UserError(
+                f"training failed: {name} is not finite after iteration {learner.iteration}; "
+                f"{_last_good(folder)}"
+            )
+    save_checkpoint(folder / CHECKPOINT, state)
+
+
+def check_metrics(row: Mapping[str, float], learner: Ppo, folder: Path) -> None:
+    """See that what an iteration measured is finite.
+
+    Raises:
+        UserError: it is not, so nothing can be learnt any more.
+    """
+    bad = [f"{name} is {value}" for name, value in row.items() if not isfinite(value)]
+    if bad:
+        raise UserError(
+            f"training failed: {', '.join(bad)} in iteration {learner.iteration}; "
+            f"{_last_good(folder)}"
+        )
+
+
+def _last_good(folder: Path) -> str:
+    there = (folder / CHECKPOINT).is_file()
+    kept = f"{folder / CHECKPOINT} is from before" if there else "there is no checkpoint yet"
+    return f"{kept}; try a lower --algo.lr-high in another --out"
+
+
+def load_learner(learner: Ppo, folder: Path, *, resume: bool = False) -> None:
+    """Take over the checkpoint of a run.
+
+    Args:
+        learner: of the same settings.
+        folder: of the run.
+        resume: go on with the random stream of the environment too, to train on.
 
     Raises:
         UserError: no checkpoint, a damaged one, or one of networks of another size.
@@ -118,9 +178,10 @@ def load_learner(learner: Ppo, folder: Path) -> None:
     with user_input("checkpoint", path):
         state = load_checkpoint(path)
     try:
-        learner.load_state_dict(state)
+        if resume:
+            learner.resume(state)
+        else:
+            learner.load_state_dict(state)
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(
-            f"{path} is not of this version's networks ({reason}); train again"
-        ) from error
+        raise UserError(f"{path} is not of this version ({reason}); train again") from error

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import user_input
 from .machine import describe_commit, describe_machine, describe_versions
 
 Cell = str | int | float | None
@@ -61,13 +62,15 @@ def write_results(path: Path, name: str, rows: Sequence[Row]) -> None:
     """Write results as JSON; the file is whole or absent.
 
     Raises:
+        UserError: the file cannot be written.
         ValueError: a value is NaN or infinite, which JSON does not have.
     """
     text = json.dumps(results(name, rows), indent=2, allow_nan=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    with user_input("results", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
 
 
 def format_results(rows: Sequence[Row]) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from sim2arm.policies.checkpoint import save_checkpoint
 from sim2arm.policies.ppo import Ppo
 
-from .errors import UserError
+from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .metrics import Metrics
+from .outputs import check_folder
 from .parse import parse_named
 from .progress import Progress
 from .runs import (
@@ -22,8 +22,10 @@ from .runs import (
     METRICS,
     build_env,
     build_learner,
+    check_metrics,
     load_learner,
     read_config,
+    save_learner,
     write_config,
 )
 from .train_page import write_train_page
@@ -33,7 +35,7 @@ SAVE_EVERY = 10
 """Iterations between checkpoints."""
 WINDOW = 1000
 """Training episodes over which success is measured."""
-FREE = {"iterations": 0, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
+FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
 
 
@@ -55,31 +57,37 @@ def train(name: str, cfg: TrainCfg) -> Path:
     A resumed run that has reached either already is left as it is.
 
     Raises:
-        UserError: the folder holds a run and `resume` is off, or the other way round.
+        UserError: settings that nothing can be trained with, a folder that holds a run while
+            `resume` is off or the other way round, or numbers that are no longer finite.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
     folder = run_folder(name, cfg)
+    _check_run(folder, name, cfg)
     torch.set_num_threads(cfg.threads)
-    keep = _prepare(folder, name, cfg)
-    learner = build_learner(cfg)
-    if keep:
-        load_learner(learner, folder)
-    metrics = Metrics(folder / METRICS, learner.iteration)
+    learner = build_learner(cfg)  # refuses what cannot be trained, before anything is written
+    if not cfg.resume:
+        write_config(folder, name, cfg)
+    elif (folder / CHECKPOINT).is_file():
+        load_learner(learner, folder, resume=True)
+    with user_input("metrics", folder / METRICS):
+        metrics = Metrics(folder / METRICS, learner.iteration)
     try:
         if not _reached(metrics.last, cfg):
             _learn(learner, cfg, metrics)
+            save_learner(learner, folder)
     except KeyboardInterrupt:
+        save_learner(learner, folder)
         hint = f"sim2arm train {name} --resume" + (f" --out {folder}" if cfg.out else "")
         raise KeyboardInterrupt(f"resume with: {hint}") from None
     finally:
         metrics.close()
-        save_checkpoint(folder / CHECKPOINT, learner.state_dict())
     write_train_page(folder)
     return folder
 
 
-def _prepare(folder: Path, name: str, cfg: TrainCfg) -> bool:
-    """Check the folder against `resume`; return whether there is a checkpoint to go on from."""
+def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
+    """Check the folder against `resume` and the settings of the run in it."""
+    check_folder("--out", folder)
     exists = (folder / CONFIG).is_file()
     if exists and not cfg.resume:
         raise UserError(
@@ -91,9 +99,6 @@ def _prepare(folder: Path, name: str, cfg: TrainCfg) -> bool:
         before, old, _ = read_config(folder)
         if before != name or replace(old, **FREE) != replace(cfg, **FREE):
             raise UserError(f"{folder} holds {before} with other settings: choose another --out")
-        return (folder / CHECKPOINT).is_file()
-    write_config(folder, name, cfg)
-    return False
 
 
 def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:
@@ -111,6 +116,7 @@ def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
     with Progress("train", total, "steps", done=done) as progress:
         for values in learner.train(cfg.iterations - learner.iteration):
             row = {key: round(float(value), 6) for key, value in values.items()}
+            check_metrics(row, learner, metrics.path.parent)
             success = window.add(row["episodes"], row["successes"])
             last = learner.iteration == cfg.iterations
             due = learner.iteration % cfg.trial_every == 0 and success >= cfg.trial_from
@@ -122,7 +128,7 @@ def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
             figures = {"success": f"{success:.3f}", "reward": f"{row['reward']:.4f}"}
             progress.update(steps, **figures | ({"measured": f"{measured}"} if measured else {}))
             if learner.iteration % SAVE_EVERY == 0:
-                save_checkpoint(metrics.path.parent / CHECKPOINT, learner.state_dict())
+                save_learner(learner, metrics.path.parent)
             if _reached(metrics.last, cfg):
                 break
 

@@ -1,0 +1,174 @@
+"""`sim2arm eval` and `sim2arm export`: which input is refused, in one line; what a row tells."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sim2arm.cli import main as cli
+from sim2arm.cli.eval import success_rows
+from sim2arm.cli.evaluation import run_episodes
+from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
+from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
+from sim2arm.cli.train import train
+from sim2arm.core.contract import Contract
+from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
+from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.verify import load_contract
+from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.tasks.table import make_task
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small run with its bundle."""
+    out = tmp_path_factory.mktemp("eval") / "run"
+    small = replace(EXPERIMENTS["reach-ppo"][1], num_envs=4, iterations=1, trial_episodes=1)
+    cfg: TrainCfg = replace(small, algo=replace(small.algo, rollout=4, hidden=(4,)), out=out)
+    train("reach-ppo", cfg)
+    assert cli.main(["export", str(out)]) == 0
+    yield out
+
+
+@pytest.fixture
+def run(exported: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(exported, tmp_path / "run"))
+
+
+def refused(argv: Sequence[str | Path], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which a command is refused."""
+    capsys.readouterr()
+    assert cli.main([str(word) for word in argv]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith("sim2arm: error: ")
+    return err.removeprefix("sim2arm: error: ").strip()
+
+
+def change(path: Path, before: bytes, after: bytes) -> None:
+    """Replace some bytes of a file."""
+    data = path.read_bytes()
+    assert before in data
+    path.write_bytes(data.replace(before, after, 1))
+
+
+def seal(bundle: Path) -> None:
+    """Write a manifest that fits the files."""
+    names = [path for path in bundle.iterdir() if path.name != MANIFEST]
+    (bundle / MANIFEST).write_bytes(write_manifest({p.name: p.read_bytes() for p in names}))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_damaged_bundle_is_one_line(
+    run: Path, alone: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = run / "bundle"
+    if alone:
+        (run / CONFIG).unlink()
+    path = bundle if alone else run
+    change(bundle / MODEL, b"sim2arm", b"sim2arn")
+    assert "policy.onnx: SHA-256 is " in refused(["eval", path], capsys)
+    change(bundle / MODEL, b"sim2arn", b"sim2arm")
+    (bundle / CONTRACT).write_text("a: [1\nb: 2\n")
+    assert "contract.yaml: expected " in refused(["eval", path], capsys)
+    seal(bundle)
+    assert "contract.yaml: not valid YAML" in refused(["eval", path], capsys)
+    (bundle / MANIFEST).write_text("files: [")
+    assert "manifest.yaml: not valid YAML" in refused(["eval", path], capsys)
+    (bundle / MANIFEST).unlink()
+    assert "manifest.yaml: missing file" in refused(["eval", path], capsys)
+    (bundle / CONTRACT).unlink()
+    assert "neither a bundle nor a run" in refused(["eval", path], capsys)
+
+
+def test_a_bundle_that_nothing_here_can_run_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = run / "bundle"
+    contract = load_contract(bundle)
+
+    def rewrite(changed: Contract) -> None:
+        old = load_contract(bundle).canonical_json().encode()
+        new = changed.canonical_json().encode()
+        assert len(new) == len(old)  # the length stands before it in the ONNX file
+        change(bundle / MODEL, old, new)
+        (bundle / CONTRACT).write_text(changed.to_yaml())
+        seal(bundle)
+
+    other = replace(contract.provenance, experiment="reach-pop")
+    rewrite(replace(contract, provenance=other))
+    refused_as_run = cli.main(["eval", str(run), "--episodes", "1", "--num-arms", "1"])
+    assert refused_as_run == 0  # the run says which task it is
+    (run / CONFIG).unlink()
+    assert "unknown experiment 'reach-pop'" in refused(["eval", bundle], capsys)
+    rewrite(replace(contract, control_hz=50.0))
+    assert "control_hz must be one of" in refused(["eval", bundle], capsys)
+    rewrite(replace(contract, robot="fr4"))
+    assert "is for the fr4, its task for the fr3" in refused(["eval", bundle], capsys)
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_work(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_work(*_: object) -> None:
+        raise AssertionError("the path is looked at first")
+
+    monkeypatch.setattr("sim2arm.cli.eval.evaluate", no_work)
+    file = run / METRICS
+    for path, words in (
+        (file / "a.json", f"--json: {file / 'a.json'} cannot be written: {file} is not a folder"),
+        (run, f"--json: {run} is a folder, expected the name of a file"),
+    ):
+        assert refused(["eval", run, "--json", path], capsys) == words
+
+
+def test_export_refuses_in_one_line(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = ["export", run, "--overwrite"]
+    assert "is not a run" in refused(["export", tmp_path / "none"], capsys)
+    assert "pass --overwrite" in refused(["export", run], capsys)
+    assert "--success must lie in 0 to 1" in refused([*again, "--success", "2"], capsys)
+    assert "is not a folder" in refused([*again, "--out", run / METRICS], capsys)
+    line = refused([*again, "--out", run], capsys)
+    assert "holds something else than a bundle" in line
+    assert (run / METRICS).is_file()
+    state = load_checkpoint(run / CHECKPOINT)
+    state["model/actor.0.bias"][:] = float("nan")
+    save_checkpoint(run / CHECKPOINT, state)
+    assert refused(again, capsys).startswith(f"{run}: parity: ")
+    data = yaml.safe_load((run / CONFIG).read_text())
+    data["settings"]["task"]["max_steps"] = 0
+    (run / CONFIG).write_text(yaml.safe_dump(data))
+    assert "settings.task: max_steps must be above 0" in refused(again, capsys)
+    (run / CONFIG).write_text("experiment: [\n")
+    assert "config.yaml:2:1: expected valid YAML" in refused(again, capsys)
+
+
+def test_an_episode_that_diverges_is_a_failure_and_counted(run: Path) -> None:
+    contract = load_contract(run / "bundle")
+
+    def stand(obs: dict[str, np.ndarray]) -> np.ndarray:
+        return np.zeros((2, 6))
+
+    def blow_up(arm: SimulatedArm) -> None:
+        arm.world.joints(arm.robot.joint_names).dq[1] = 1e11
+
+    result = run_episodes(
+        make_task("reach", "fr3"), contract, stand, [0, 1], num_arms=2, record=blow_up
+    )
+    assert result.diverged == 1 and result.steps[1] == 2
+    rows = {row.metric: row.value for row in success_rows("here", result)}
+    assert rows["episodes that diverged"] == 1
+    ros = success_rows("there", replace(result, diverged=None))
+    assert "episodes that diverged" not in {row.metric for row in ros}
+    assert torch.isfinite(torch.from_numpy(np.concatenate(result.actions))).all()
