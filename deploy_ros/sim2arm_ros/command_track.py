@@ -36,14 +36,18 @@ class CommandTrack:
     nanosecond where the arm is on its last trajectory when the next one starts.
     """
 
-    def __init__(self, period: float, q: FloatArray, *, exact: bool = False) -> None:
+    def __init__(
+        self, period: float, q: FloatArray, *, lead: float = 0.0, exact: bool = False
+    ) -> None:
         """Begin at rest.
 
         Args:
             period: control period [s].
             q: (n,) where the arm stands [rad].
+            lead: from the stamp of a tick to the start of its trajectory [s].
             exact: starts are the stamps themselves (lock step).
         """
+        self._lead_ns = round(lead * 1e9)
         self._period_ns, self._exact, self._q = period * 1e9, exact, q
         self._tick, self._anchor_ns = -1, 0
         self._sent: deque[tuple[int, Trajectory]] = deque(maxlen=_REMEMBERED)
@@ -55,7 +59,7 @@ class CommandTrack:
         if tick == 0:
             self._anchor_ns = stamp_ns
         if tick == 0 or self._exact:
-            return Plan(start_ns=stamp_ns, skipped=float(missed), drift=0.0)
+            return Plan(start_ns=stamp_ns + self._lead_ns, skipped=float(missed), drift=0.0)
         planned = self._anchor_ns + round(tick * self._period_ns)
         drift, slew = stamp_ns - planned, 0
         if abs(drift) > 0.5 * self._period_ns:
@@ -63,7 +67,7 @@ class CommandTrack:
             slew = max(-most, min(most, drift))
             self._anchor_ns += slew
         return Plan(
-            start_ns=planned + slew,
+            start_ns=planned + slew + self._lead_ns,
             skipped=missed + slew / self._period_ns,
             drift=drift / 1e9,
         )

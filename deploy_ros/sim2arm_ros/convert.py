@@ -116,7 +116,8 @@ def read_input(
     """Return the array of an input (*spec.shape), its stamp [ns] and a sequence number.
 
     Raises:
-        ValueError: names, frame, shape or numbers are not what the contract says.
+        ValueError: names, frame, shape or numbers are not what the contract says, or a goal lies
+            outside of its trained range.
     """
     if binding.type == JOINT_STATE:
         values = joint_field(message, binding.field, spec.element_names)
@@ -127,6 +128,8 @@ def read_input(
                 f"input {spec.name!r}: expected frame {spec.frame!r}, "
                 f"got {message.header.frame_id!r}"
             )
+    if spec.kind == "goal" and (outside := spec.outside(values)):
+        raise ValueError(outside)
     array = values.astype(spec.dtype)
     spec.check_frame(array)
     stamp = to_ns(message.header.stamp)
@@ -231,11 +234,12 @@ def trajectory_from(message: JointTrajectory, names: Sequence[str]) -> Trajector
         raise ValueError(f"trajectory: expected {list(names)}, got {list(message.joint_names)}")
     order = joint_order(names, message.joint_names)
     pairs = [_point(point, len(names)) for point in message.points]
-    times = np.array([0.0, *(to_ns(p.time_from_start) / 1e9 for p in message.points)])
+    points = [to_ns(p.time_from_start) / 1e9 for p in message.points]
+    times = np.array([min(0.0, points[0] - 1e-3), *points])
     q = np.stack([pairs[0][0], *(pair[0] for pair in pairs)])[:, order]
     dq = np.stack([pairs[0][1], *(pair[1] for pair in pairs)])[:, order]
-    if not (np.all(np.diff(times) > 0) and times[-1] < _LONGEST_S):
-        raise ValueError(f"trajectory: expected rising times above 0, got {times[1:].tolist()}")
+    if not (np.all(np.diff(times) > 0) and points[0] >= 0 and times[-1] < _LONGEST_S):
+        raise ValueError(f"trajectory: expected rising times from 0 on, got {points}")
     if not (np.all(np.isfinite(q)) and np.all(np.isfinite(dq))):
         raise ValueError("trajectory: contains numbers that are not finite (NaN or inf)")
     return Trajectory(times=times[None], q=q[None], dq=dq[None])

@@ -2,17 +2,18 @@
 
 Every tick the gate gets the joint state that is wanted one control period ahead. It extends it to
 a trajectory that ends at rest and judges that whole trajectory, stop included, on a 1 kHz grid:
-position, velocity (with its dependence on position), acceleration, jerk and workspace. What breaks
-a limit a little is slowed: the motion is moved towards the stop that is already under way. What
-breaks it a lot, or is not finite, is not published: the arm follows the rest of the last approved
-trajectory, which ends at rest. So whatever is published lies inside the limits, always.
+position, velocity (with its dependence on position), acceleration, jerk, and workspace at 200 Hz.
+What breaks a limit a little is slowed: the motion is moved towards the stop that is already under
+way. What breaks it a lot, or is not finite, is not published: the arm follows the rest of the last
+approved trajectory, which ends at rest. A controller that gets a motion only after it has begun
+joins it on another path; the gate judges that path too (`take_over`).
 """
 
 # pyright: standard
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,9 @@ from sim2arm.core.trajectory import (
 LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace")
 """What a trajectory is judged by, in the order of `Judgement.worst`."""
 
+_PARTS = ("times", "q", "dq")
+_SHORTEST = 1e-3  # less time than this is not worth a way of its own [s]
+_BISECTIONS = 7
 _FAR = 10.0  # multiples of a limit beyond which a request is not computed with at all
 
 
@@ -51,6 +55,8 @@ class GateCfg:
     """Time in which a stop builds up and releases its braking [s]."""
     longest_stop: float = 1.0
     """Longest braking [s]; what needs longer is too fast for any limit."""
+    workspace_stride: int = 5
+    """The workspace is judged at every so many points of the grid."""
     start_tolerance: float = 1e-6
     """Slack on every limit, relative, for rounding."""
     workspace_low: tuple[float, float, float] = (-1.0, -1.0, -0.2)
@@ -84,23 +90,27 @@ def motion_and_stop(
     dt: float,
     ddq_max: FloatArray,
     cfg: GateCfg,
+    coasting: float | None = None,
 ) -> Trajectory:
     """Return what the gate publishes for a motion: the motion, a coast, a stop.
 
     Args:
         start: position and velocity now, (N, n) each [rad], [rad/s].
         end: position and velocity one period later.
-        dt: control period [s].
+        dt: time of the motion, a control period [s].
         ddq_max: (n,) acceleration limit [rad/s^2].
         cfg: how stops are planned.
+        coasting: time of the coast [s], that of the motion by default.
     """
+    coasting = dt if coasting is None else coasting
     (q0, dq0), (q1, dq1) = start, end
     ddq1 = (6.0 * (q0 - q1) / dt + 2.0 * dq0 + 4.0 * dq1) / dt
-    _, dq2 = coast(q1, dq1, ddq1, dt)
+    _, dq2 = coast(q1, dq1, ddq1, coasting)
     brake = brake_time(
         dq2, ddq_max=ddq_max * cfg.stop_share, ramp=cfg.stop_ramp, longest=cfg.longest_stop
     )
-    return on_wire_grid(with_stop(q0, dq0, q1, dq1, dt=dt, brake=brake, ramp=cfg.stop_ramp))
+    way = with_stop(q0, dq0, q1, dq1, dt=dt, coasting=coasting, brake=brake, ramp=cfg.stop_ramp)
+    return on_wire_grid(way)
 
 
 class Gate:
@@ -118,6 +128,7 @@ class Gate:
         self._dddq_max = np.array(robot.limits.dddq_max)
         self._trajectory = _standing(q)
         self._elapsed = np.zeros(len(q))
+        self._before = (self._trajectory, self._elapsed)
         self.reset(q, np.arange(len(q)))
 
     def reset(self, q: FloatArray, rows: NDArray[np.int64]) -> None:
@@ -151,6 +162,8 @@ class Gate:
         if len(bad):
             self._slow(bad, now, (q1, dq1), brake, best, share)
         approved = (share >= self.cfg.least_share) & finite & ~absurd
+        copies = (part.copy() for part in _arrays(self._trajectory))
+        self._before = (Trajectory(**dict(zip(_PARTS, copies, strict=True))), self._elapsed.copy())
         for old, new in zip(_arrays(self._trajectory), _arrays(best), strict=True):
             old[approved] = new[approved]
         elapsed = np.where(approved, 0.0, self._elapsed)
@@ -168,14 +181,62 @@ class Gate:
         nothing = np.full(self._trajectory.q[:, 0].shape, np.nan)
         return self.step(nothing, nothing)
 
+    def take_over(self, late: float) -> Trajectory | None:
+        """Say that the controller gets the motion of the last `step` only after it has begun.
+
+        It then leaves from the trajectory before, `late` seconds into the motion. The way from
+        there to the end of the motion is judged like any other; where it breaks a limit it is
+        moved towards the trajectory before, and the gate goes on from what was chosen. For one arm.
+
+        Args:
+            late: from the start of the motion to the take-over [s], more than 0.
+
+        Returns:
+            What may be published, its first point `late` seconds after the start of the motion;
+            None if it is too late for this motion: the trajectory before stays in force.
+        """
+        before, elapsed = self._before
+        dt = self.period - late
+        if dt >= _SHORTEST:
+            old = tuple(p[:, 0] for p in sample(before, elapsed[:, None] + late))
+            brake = tuple(p[:, 0] for p in sample(before, elapsed[:, None] + self.period))
+            wanted = self._trajectory.q[:, 1], self._trajectory.dq[:, 1]
+            best: Trajectory | None = None
+            lower, upper, share = 0.0, 1.0, 1.0  # the whole motion first, then bisection
+            for _ in range(_BISECTIONS):
+                q1, dq1 = (b + share * (w - b) for b, w in zip(brake, wanted, strict=False))
+                trial, ok = self._late_way(old, q1, dq1, late)
+                if ok:
+                    best, lower = trial, share
+                else:
+                    upper = share
+                if lower == upper:
+                    break
+                share = 0.5 * (lower + upper)
+            if best is not None:
+                self._trajectory = best
+                return best
+        self._trajectory, self._elapsed = before, elapsed + self.period
+        return None
+
+    def _late_way(
+        self, old: tuple[FloatArray, ...], q1: FloatArray, dq1: FloatArray, late: float
+    ) -> tuple[Trajectory, bool]:
+        """Return the trajectory from a state to the end of the motion, and whether it is fine."""
+        q, dq, ddq, jerk = old
+        dt = self.period - late
+        way = motion_and_stop((q, dq), (q1, dq1), dt, self._ddq_max, self.cfg, self.period)
+        way = on_wire_grid(replace(way, times=way.times + late))
+        return way, bool(self._inside(way, ddq, jerk)[0][0])
+
     def skip(self, periods: float) -> None:
         """Let control periods pass for which nothing was requested: the stop is under way."""
         self._elapsed = self._elapsed + periods * self.period
 
-    def commanded(self) -> tuple[FloatArray, FloatArray]:
-        """Return the commanded state at the end of the period under way, (N, n) each."""
-        q, dq, _, _ = self._state_at(self._elapsed)
-        return q, dq
+    def commanded(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return commanded q, dq, ddq at the end of the period under way, (N, n) each."""
+        q, dq, ddq, _ = self._state_at(self._elapsed)
+        return q, dq, ddq
 
     @property
     def standing(self) -> NDArray[np.bool_]:
@@ -197,21 +258,32 @@ class Gate:
     ) -> tuple[Trajectory, NDArray[np.bool_], NDArray[np.int64]]:
         """Return the trajectory to (q1, dq1) with its stop, whether it is fine, what is worst."""
         q0, dq0, ddq0, jerk0 = now
-        cfg, dt = self.cfg, self.period
-        trajectory = motion_and_stop((q0, dq0), (q1, dq1), dt, self._ddq_max, cfg)
+        trajectory = motion_and_stop((q0, dq0), (q1, dq1), self.period, self._ddq_max, self.cfg)
+        return trajectory, *self._inside(trajectory, ddq0, jerk0)
+
+    def _inside(
+        self, trajectory: Trajectory, ddq0: FloatArray, jerk0: FloatArray
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Judge a trajectory that follows a motion with ddq0 and jerk0 (N, n)."""
+        cfg = self.cfg
         step = 1.0 / cfg.rate_hz
-        ticks = np.arange(1, int(np.ceil(np.max(trajectory.times) * cfg.rate_hz)) + 1)
+        begin = trajectory.times[:, :1]
+        length = float(np.max(trajectory.times[:, -1:] - begin))
+        ticks = np.arange(1, int(np.ceil(length * cfg.rate_hz)) + 1)
         # The points as well: acceleration is linear between them, so it is greatest at one.
-        grid = np.tile(ticks * step, (len(q0), 1))
-        times: FloatArray = np.concatenate([trajectory.times, grid], axis=-1, dtype=np.float64)
+        times: FloatArray = np.concatenate([trajectory.times, begin + ticks * step], axis=-1)
         q, dq, ddq, jerk = sample(trajectory, times)
         low, high = velocity_bounds(self.robot.limits, q)
         # Acceleration jumps only where the new motion leaves the old one. Over any millisecond
         # around that point it changes by at most the jump and the larger of both jerks.
-        start, jerk1 = hermite(q0, dq0, q1, dq1, dt)
+        first = (trajectory.q[:, 0], trajectory.dq[:, 0], trajectory.q[:, 1], trajectory.dq[:, 1])
+        start, jerk1 = hermite(*first, trajectory.times[:, 1:2] - begin)
         jump = np.abs(start - ddq0) / step + np.maximum(np.abs(jerk0), np.abs(jerk1))
+        # Positions of the tool at the points and on a coarser grid: it moves smoothly.
+        points = trajectory.times.shape[1]
+        seen = np.concatenate([q[:, :points], q[:, points :: cfg.workspace_stride]], axis=1)
+        tool = forward(self.robot.chain, seen)[..., :3, 3]  # (N, K, 3)
         low_p, high_p = np.array(cfg.workspace_low), np.array(cfg.workspace_high)
-        tool = forward(self.robot.chain, trajectory.q)[..., :3, 3]  # (N, K, 3)
         # Each term is <= 1 inside its limit; the middle of the range is 0.
         middle, half = 0.5 * (self._q_max + self._q_min), 0.5 * (self._q_max - self._q_min)
         excess = np.stack(
@@ -228,7 +300,7 @@ class Gate:
             axis=-1,
         )
         ok = np.all(excess <= 1.0 + cfg.start_tolerance, axis=-1)
-        return trajectory, ok, np.argmax(excess, axis=-1)
+        return ok, np.argmax(excess, axis=-1)
 
     def _slow(
         self,

@@ -34,6 +34,7 @@ class GateMachine:
         state: HOLD, ACTIVE or FAULT.
         reason: why it is in HOLD or FAULT, one line.
         rejected: the last session that was not let in.
+        changed: the last request was not commanded as it was asked: the policy must know.
     """
 
     def __init__(self, robot: Robot, period: float, limits: GateCfg, cfg: MachineCfg) -> None:
@@ -42,6 +43,7 @@ class GateMachine:
         self.state, self.reason = GateState.HOLD, "started"
         self.counters = Counters()
         self.rejected = ""
+        self.changed = False
         self.good_ticks = 0
         self._limits = limits
         self._gate: Gate | None = None
@@ -164,6 +166,12 @@ class GateMachine:
         if self.state is GateState.ACTIVE:
             self._active_ns = steady_ns
             problem = problem or self._silence(steady_ns)
+            unheard = (steady_ns - self._reference_ns) / 1e9
+            if unheard > self.cfg.reference_timeout_s:
+                problem = problem or (
+                    f"the controller has not said for {unheard:.3f} s what it commands, allowed "
+                    f"{self.cfg.reference_timeout_s} s"
+                )
             if problem:
                 self._hold(problem)
 
@@ -198,12 +206,20 @@ class GateMachine:
         """Name of the last session that was let in, empty if none."""
         return self._session.name
 
+    def answer(self) -> tuple[str, int, FloatArray, FloatArray, FloatArray] | None:
+        """Return session, tick, and commanded q, dq, ddq (n,) at its end, if it was changed."""
+        if not self.changed or self.state is not GateState.ACTIVE:
+            return None
+        self.changed = False
+        q, dq, ddq = (part[0] for part in self._require_gate().commanded())
+        return self._session.name, self._session.tick, q, dq, ddq
+
     def commanded(self) -> tuple[FloatArray, FloatArray, int] | None:
         """Return commanded q (n,), dq (n,) and the stamp of the joint state, None if unknown."""
         if self._joints is None:
             return None
         if self.state is GateState.ACTIVE:
-            q, dq = self._require_gate().commanded()
+            q, dq, _ = self._require_gate().commanded()
             return q[0], dq[0], self._joints.stamp_ns
         if self._reference is None:
             return None
@@ -276,9 +292,12 @@ class GateMachine:
             self.rejected = request.session
             self._hold(str(error))
             return None
-        self._track = CommandTrack(self.period, self._reference, exact=self.cfg.lock_step)
+        lead = 0.0 if self.cfg.lock_step else self.cfg.lead_s
+        self._track = CommandTrack(
+            self.period, self._reference, lead=lead, exact=self.cfg.lock_step
+        )
         self.counters.ignored -= 1
-        session.name = request.session
+        session.name, session.published_ns = request.session, steady_ns
         self.state, self.reason = GateState.ACTIVE, ""
         return self._judge(request, ros_ns, steady_ns)
 
@@ -313,23 +332,38 @@ class GateMachine:
             return None
         self.counters.missed += missed
         session.tick, session.receipt_ns = request.tick, steady_ns
+        self.changed = False
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
         if decision.share[0] == 0.0:
             self.counters.refused += 1
             self._hold(f"request refused: {decision.reason()}")
             return None
-        elapsed, last = 0.0, float(decision.trajectory.times[0, -1])
+        trajectory, left_out = decision.trajectory, 0.0
         if not self.cfg.lock_step:
-            late = (ros_ns - plan.start_ns) / 1e9
-            elapsed = max(0.0, late + self.cfg.late_share * self.period)
-            if elapsed >= last:
-                self._hold(f"the command would be {late:.3f} s late")
-                return None
+            left_out = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
+            if left_out > 0.0:
+                self.counters.late += 1
+                joined = gate.take_over(left_out)
+                if joined is None:
+                    return self._drop(left_out, steady_ns)
+                trajectory = joined
+        session.published_ns = steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
-        self._track.add(plan.start_ns, decision.trajectory)
-        return Command(decision=decision, stamp_ns=plan.start_ns, elapsed=elapsed, request=request)
+        self.changed = decision.share[0] < 1.0 or left_out > 0.0
+        self._track.add(plan.start_ns, trajectory)
+        return Command(
+            trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=left_out, request=request
+        )
+
+    def _drop(self, late: float, steady_ns: int) -> None:
+        """Leave out a command that is too late; too many of them are a reason to hold."""
+        self.counters.dropped += 1
+        self.changed = True
+        silent = (steady_ns - self._session.published_ns) / 1e9
+        if silent > self.cfg.request_timeout_s:
+            self._hold(f"commands have been too late for {silent:.3f} s, the last by {late:.3f} s")
 
     def _hold(self, reason: str) -> None:
         if self.state is GateState.ACTIVE:

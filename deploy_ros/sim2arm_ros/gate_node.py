@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
-from controller_manager_msgs.srv import ListControllers
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.srv import GetParameters
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
@@ -31,6 +28,7 @@ from sim2arm.policies.verify import load_contract
 
 from . import activation
 from .activation import Item
+from .controller_facts import PERIOD_S, ControllerFacts
 from .convert import (
     command_message,
     joint_field,
@@ -45,12 +43,10 @@ from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, run_nodes, streaming
-from .requests import make_tag
+from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .requests import READY, REQUEST_TOPIC, make_tag
+from .supported import check_supported
 
-REQUEST_TOPIC = "/sim2arm/request"
-_FACTS_PERIOD_S = 0.5
-_ANSWER_TIMEOUT_S = 2.0
 _STATE_PERIOD_S = 0.1
 
 
@@ -63,9 +59,10 @@ class GateNode(LifecycleNode):
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
         self.declare_parameter("lock_step", False)
-        self.declare_parameter("real_hardware", False)
+        self.declare_parameter("real_hardware", True)
         self.declare_parameter("allow_fallback_on_hardware", False)
         self.declare_parameter("request_timeout_s", 0.1)
+        self.declare_parameter("lead_periods", 1.0)
         self.declare_parameter("clock_freeze_s", 0.1)
         self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
         self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
@@ -74,12 +71,14 @@ class GateNode(LifecycleNode):
 
     # -- lifecycle -----------------------------------------------------------------------------
 
+    @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle and connect; nothing can be published yet."""
         try:
             self.contract = load_contract(bundle_parameter(self))
             self.graph = read_graph(self._text("graph"))
             self.graph.bindings(self.contract)
+            check_supported(self.contract)
             self._check_backend()
             self.machine = self._make_machine(self.contract)
         except (BundleError, ValueError) as error:
@@ -95,6 +94,7 @@ class GateNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
+    @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Report; become active only when nothing is red."""
         assert self.machine is not None
@@ -158,6 +158,13 @@ class GateNode(LifecycleNode):
                 "allow_fallback_on_hardware"
             )
 
+    def _lead(self) -> float:
+        """Return how many control periods after its tick a motion starts in real time."""
+        lead = float(self.get_parameter("lead_periods").value)
+        if not 0.0 <= lead <= 3.0:
+            raise ValueError(f"lead_periods: expected 0 to 3, got {lead}")
+        return lead
+
     def _make_machine(self, contract: Contract) -> GateMachine:
         if contract.robot not in ROBOTS:
             raise ValueError(f"robot {contract.robot!r} is not known. Known: {sorted(ROBOTS)}")
@@ -172,6 +179,7 @@ class GateNode(LifecycleNode):
             joint_timeout_s=joints.max_receipt_age_s or 0.05,
             joint_age_s=joints.max_stamp_age_s or 0.05,
             latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
+            lead_s=self._lead() * contract.period,
             lock_step=self._flag("lock_step"),
         )
         freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
@@ -180,15 +188,10 @@ class GateNode(LifecycleNode):
 
     def _reset_facts(self) -> None:
         self._description: str | None = None
-        self._gains: dict[str, list[float]] | None = None
-        self._gains_at = 0
-        self._controller_state: str | None = None
-        self._joint_names: list[str] | None = None
         self._q: np.ndarray | None = None
         self._joint_period: float | None = None
         self._joint_receipt = 0
         self._command_publishers = 0
-        self._waiting: dict[str, tuple[Any, Any, int]] = {}
         self._red: list[str] = []
         self._last_state: tuple[object, ...] = ()
         self._state_at = 0
@@ -213,14 +216,9 @@ class GateNode(LifecycleNode):
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
-        parameters = f"{control.name}/get_parameters"
-        self._gain_client = self._endpoints.client(GetParameters, parameters)
-        self._list_client = self._endpoints.client(
-            ListControllers, f"{control.manager}/list_controllers"
-        )
+        self._facts = ControllerFacts(self._endpoints, control, self.contract)
         self._endpoints.timer(self.contract.period, self.on_tick)
-        self._endpoints.timer(_FACTS_PERIOD_S, self.ask_facts)
-        self.ask_facts()
+        self._endpoints.timer(PERIOD_S, self._facts.ask)
 
     def _disconnect(self) -> None:
         self.machine = None
@@ -233,6 +231,8 @@ class GateNode(LifecycleNode):
         machine = self.machine
         if machine is None:
             return
+        if not set(message.name) & set(self.contract.joint_names):
+            return  # another publisher, of a gripper for example; silence is watched elsewhere
         steady = time.monotonic_ns()
         try:
             q = joint_field(message, "position", self.contract.joint_names)
@@ -314,11 +314,20 @@ class GateNode(LifecycleNode):
     # -- outputs -------------------------------------------------------------------------------
 
     def _send(self, command: Command | None) -> None:
+        machine = self.machine
+        answer = None if machine is None else machine.answer()
+        if answer is not None:  # before the command, so that the policy goes on from there
+            session, tick, q, dq, ddq = answer
+            message = joint_state_message(
+                self.contract.joint_names, q, dq, 0, make_tag(session, tick)
+            )
+            message.effort = ddq.tolist()  # accelerations: the message has no better place
+            self._commanded.publish(message)
         if command is not None:
-            decision, request = command.decision, command.request
+            request = command.request
             self._command.publish(
                 command_message(
-                    decision.trajectory, command.elapsed, self.contract.joint_names,
+                    command.trajectory, command.elapsed, self.contract.joint_names,
                     command.stamp_ns, make_tag(request.session, request.tick),
                 )
             )  # fmt: skip
@@ -336,12 +345,15 @@ class GateNode(LifecycleNode):
         elif fault is None:
             machine.set_problem("clock", None)
         self._watch_publishers(machine)
+        # Before the activation the report says the same with more words.
+        active = self._command.is_activated
+        machine.set_problem("facts", self._facts.problem() if active else None, fatal=active)
         machine.watch(now, steady)
         commanded = machine.commanded()
         if commanded is not None and machine.ready and self._command.is_activated:
             q, dq, stamp = commanded
             self._commanded.publish(
-                joint_state_message(self.contract.joint_names, q, dq, stamp, "ready")
+                joint_state_message(self.contract.joint_names, q, dq, stamp, READY)
             )
         self._publish_state(only_changes=True)
 
@@ -395,55 +407,6 @@ class GateNode(LifecycleNode):
 
     # -- activation ----------------------------------------------------------------------------
 
-    def ask_facts(self) -> None:
-        """Ask the controller for its gains and state; answers come later."""
-        control = self.graph.controller
-        joints = self.contract.joint_names
-        names = [control.gain_parameters[g].format(joint=j) for g in ("kp", "kd") for j in joints]
-        self._ask("gains", self._gain_client, GetParameters.Request(names=names), self._on_gains)
-        self._ask("list", self._list_client, ListControllers.Request(), self._on_list)
-
-    def _ask(self, name: str, client: Any, request: Any, done: Any) -> None:
-        now = time.monotonic_ns()
-        if name in self._waiting:
-            asked, future, since = self._waiting[name]
-            if not future.done() and now - since < _ANSWER_TIMEOUT_S * 1e9:
-                return
-            asked.remove_pending_request(future)
-            del self._waiting[name]
-        if not client.service_is_ready():
-            return
-        future = client.call_async(request)
-        self._waiting[name] = (client, future, now)
-        future.add_done_callback(done)
-
-    def _on_gains(self, future: Any) -> None:
-        answer = future.result()
-        if self.machine is None or answer is None:
-            return
-        n = len(self.contract.joint_names)
-        values = [v.double_value for v in answer.values if v.type == 3]
-        if len(values) != 2 * n:
-            self._gains = None
-        else:
-            self._gains = {"kp": values[:n], "kd": values[n:]}
-        red = activation.problems(activation.gain_items(self.contract, self._gains))
-        fatal = self._command.is_activated
-        self.machine.set_problem("gains", red[0] if red else None, fatal=fatal)
-
-    def _on_list(self, future: Any) -> None:
-        answer = future.result()
-        if self.machine is None or answer is None:
-            return
-        name = self.graph.controller.name.strip("/")
-        self._controller_state = next(
-            (c.state for c in answer.controller if c.name == name), "not loaded"
-        )
-        problem = None
-        if self._controller_state != "active":
-            problem = f"controller {name!r} is {self._controller_state}, expected active"
-        self.machine.set_problem("controller state", problem, fatal=self._command.is_activated)
-
     def report(self) -> list[Item]:
         """Return every item that the gate answers for."""
         contract, machine = self.contract, self.machine
@@ -461,10 +424,7 @@ class GateNode(LifecycleNode):
             activation.qos_item(self._endpoints.mismatches()),
             activation.equal("robot", contract.robot, machine.robot.name),
             *chain,
-            *activation.gain_items(contract, self._gains),
-            activation.equal(
-                "controller", "active", self._controller_state, "start or switch the controller"
-            ),
+            *self._facts.items(),
             activation.equal(
                 "publishers of commands", 1, self._command_publishers, "stop every other publisher"
             ),
@@ -475,7 +435,15 @@ class GateNode(LifecycleNode):
             ),
         ]  # fmt: skip
         if not machine.cfg.lock_step:
+            lead = machine.cfg.lead_s
             items += [
+                activation.at_most(
+                    "start of a motion after its observation",
+                    lead,
+                    3.0 * contract.period,
+                    "s",
+                    "trained with 0 s",
+                ),
                 activation.rate_item("joint states", self._joint_period, contract.control_hz),
                 activation.at_most(
                     "joint states: receipt age", age, machine.cfg.joint_timeout_s, "s"

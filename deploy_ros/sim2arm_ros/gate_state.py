@@ -6,9 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sim2arm.core.trajectory import FloatArray
+from sim2arm.core.trajectory import FloatArray, Trajectory
 
-from .gate import GateDecision
 from .requests import Request
 
 _ENDED = 256  # sessions that are remembered, so that none comes back
@@ -43,9 +42,11 @@ class MachineCfg:
     """Largest distance of a measured from its commanded joint position, and of what the
     controller follows from what was published [rad]: more means that the arm is blocked or was
     moved, or that the controller obeys somebody else."""
-    late_share: float = 0.5
-    """Points of a command that the controller would have to reach sooner than in this share of a
-    period are left out: it joins the next one instead of jerking to a near one."""
+    lead_s: float = 0.0
+    """From the stamp of a tick to the start of its motion [s]: time for the policy, the gate and
+    the network. A command that comes in time is joined on the path that is under way."""
+    transport_s: float = 0.003
+    """From publishing a command to the update in which the controller takes it over [s]."""
     lock_step: bool = False
     """Simulation waits for commands: time budgets do not apply."""
 
@@ -54,7 +55,8 @@ class MachineCfg:
 class Command:
     """A trajectory to publish."""
 
-    decision: GateDecision
+    trajectory: Trajectory
+    """(1, ...) with its stop."""
     stamp_ns: int
     """ROS time at which the trajectory starts [ns]."""
     elapsed: float
@@ -71,6 +73,10 @@ class Counters:
     refused: int = 0
     missed: int = 0
     """Control periods of active sessions without a request."""
+    late: int = 0
+    """Commands that came after the start of their motion."""
+    dropped: int = 0
+    """Late commands that were left out: the trajectory before coasted on."""
     ignored: int = 0
     """Requests that came in HOLD or FAULT or out of order."""
     holds: int = 0
@@ -93,6 +99,7 @@ class Session:
     name: str = ""
     tick: int = -1
     receipt_ns: int = 0
+    published_ns: int = 0
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
 
     def end(self, name: str) -> None:

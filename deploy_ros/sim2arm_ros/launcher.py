@@ -48,13 +48,20 @@ def _text(value: object) -> str:
 def policy_graph(
     bundle: Path, *, graph: Path | None, lock_step: bool = False, sim_time: bool = True
 ) -> list[NodeProcess]:
-    """Return policy and gate for a bundle, as every robot has them."""
+    """Return policy and gate for a bundle, as every robot has them.
+
+    Args:
+        bundle: the policy bundle.
+        graph: another graph.yaml than the one of the package.
+        lock_step: the simulated arm waits for commands.
+        sim_time: a simulated arm gives the time; without, this is real hardware.
+    """
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common["lock_step"] = lock_step
     if graph is not None:
         common["graph"] = str(graph.resolve())
     return [
-        NodeProcess(executable="gate_node", parameters=common),
+        NodeProcess(executable="gate_node", parameters=common | {"real_hardware": not sim_time}),
         NodeProcess(executable="policy_node", parameters=common),
     ]
 

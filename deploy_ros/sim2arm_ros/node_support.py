@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -132,6 +133,27 @@ def _incompatible(publisher: QoSProfile, subscription: QoSProfile) -> str:
     """Return why two endpoints do not match, or an empty string."""
     level, reason = qos_check_compatible(publisher, subscription)
     return reason if level == QoSCompatibility.ERROR else ""
+
+
+_Transition = TypeVar(
+    "_Transition", bound=Callable[[Any, LifecycleState], TransitionCallbackReturn]
+)
+
+
+def logged(transition: _Transition) -> _Transition:
+    """Decorate a transition callback: what it raises is logged; rclpy swallows it silently."""
+
+    @wraps(transition)
+    def wrapped(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.get_logger().error(
+                f"{transition.__name__} failed: {type(error).__name__}: {error}"
+            )
+            raise
+
+    return cast(_Transition, wrapped)
 
 
 def run_nodes(build: Callable[[], list[Node]]) -> int:

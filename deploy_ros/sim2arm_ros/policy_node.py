@@ -39,11 +39,11 @@ from .convert import (
     status_values,
     to_ns,
 )
-from .gate_node import REQUEST_TOPIC
 from .graph import InputBinding, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
 from .policy_session import PolicySession
-from .requests import make_tag
+from .requests import READY, REQUEST_TOPIC, make_tag, parse_tag
+from .supported import check_supported
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 
@@ -92,12 +92,14 @@ class PolicyNode(LifecycleNode):
 
     # -- lifecycle -----------------------------------------------------------------------------
 
+    @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and verify the bundle, connect to its inputs."""
         try:
             policy = OnnxPolicy(bundle_parameter(self))
             graph = read_graph(str(self.get_parameter("graph").value))
             policy.contract.input("joint_position")
+            check_supported(policy.contract)
             bindings = graph.bindings(policy.contract)
             robot = ROBOTS.get(policy.contract.robot)
             if robot is None:
@@ -127,6 +129,7 @@ class PolicyNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 
+    @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Report; then wait for the gate."""
         items = self.report()
@@ -182,7 +185,7 @@ class PolicyNode(LifecycleNode):
             qos = streaming(first.depth, reliable=first.reliability == "reliable")
             listen(MESSAGES[first.type], topic, partial(self.on_input, group), qos)
         listen(String, description, self.on_description, latched())
-        listen(JointState, f"{gate}/commanded", self.on_ready, streaming(10))
+        listen(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
         listen(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
         if not self._lock_step:
             self._endpoints.timer(self._contract.period, self.on_tick)
@@ -233,18 +236,26 @@ class PolicyNode(LifecycleNode):
         """Keep the URDF for the activation."""
         self._description = message.data
 
-    def on_ready(self, message: JointState) -> None:
-        """The gate would let a session in; it starts where the arm is commanded to stand."""
-        if self._session is None or self.phase is not Phase.WAITING:
+    def on_commanded(self, message: JointState) -> None:
+        """The gate would let a session in, or says what it commanded instead of a request."""
+        session, names = self._session, self._contract.joint_names
+        if session is None:
             return
         try:
-            q = joint_field(message, "position", self._contract.joint_names)
+            q = joint_field(message, "position", names)
+            if message.header.frame_id != READY:
+                tag = parse_tag(message.header.frame_id)
+                dq, ddq = (joint_field(message, f, names) for f in ("velocity", "effort"))
+                if self.phase is Phase.RUNNING and tag == (session.session, session.tick - 1):
+                    session.resume(q, dq, ddq)
+                return
         except ValueError as error:
             self._stop(f"gate: {error}")
             return
-        self._ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
-        if self._lock_step:
-            self.lock_step()
+        if self.phase is Phase.WAITING:
+            self._ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
+            if self._lock_step:
+                self.lock_step()
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:
         """Stop when the gate no longer passes this session."""
@@ -380,8 +391,10 @@ class PolicyNode(LifecycleNode):
                 )
             if spec.max_stamp_age_s is not None:
                 age = (now - source.stamp_ns) / 1e9 if source.stamp_ns else None
+                trained = spec.trained_age_s
+                note = "" if trained is None else f"trained with {trained[0]:g} to {trained[1]:g} s"
                 items.append(
-                    activation.at_most(f"{name}: stamp age", age, spec.max_stamp_age_s, "s")
+                    activation.at_most(f"{name}: stamp age", age, spec.max_stamp_age_s, "s", note)
                 )
             if spec.kind == "sensor":
                 least = spec.rate_hz or contract.control_hz

@@ -44,6 +44,9 @@ class PolicySession:
         Args:
             policy: a verified bundle with one row.
             robot: limits and gains; its chain is the contract's until `use_chain`.
+
+        Raises:
+            ValueError: the contract asks for something that is not done here.
         """
         self.policy, self.contract = policy, policy.contract
         self.robot = replace(
@@ -54,6 +57,7 @@ class PolicySession:
         self._executor = Executor(
             self.contract.executor, self.contract.action, self.contract.period
         )
+        from_contract(self.robot, self.contract, np.array([robot.home]))  # or says what is missing
         self._controller: EeDelta | None = None
         self._newest: dict[str, tuple[Reading, int]] = {}
         self.session, self.tick = "", 0
@@ -113,6 +117,11 @@ class PolicySession:
         self._executor.reset()
         self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
         self.session, self.tick = secrets.token_hex(6), 0
+
+    def resume(self, q: FloatArray, dq: FloatArray, ddq: FloatArray) -> None:
+        """Go on from what the gate commanded (n,) instead of what was asked for last."""
+        if self._controller is not None:
+            self._controller.resume(q[None], dq[None], ddq[None], np.arange(1))
 
     def act(
         self, sampled: dict[str, NDArray[Any]], stamp_ns: int, time_ns: int, skipped: int = 0

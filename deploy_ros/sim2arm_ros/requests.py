@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 _TAG = re.compile(r"([A-Za-z0-9_-]{1,64})/([0-9]{1,12})")
 
 
+REQUEST_TOPIC = "sim2arm/request"
+"""Where policies ask, relative to the namespace of the nodes: one per arm."""
+
+
+READY = "ready"
+"""Tag (`header.frame_id`) of commanded states from which a session may start."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Request:
     """The joint state that is wanted one control period after a tick."""

@@ -38,6 +38,7 @@ from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.table import make_task
 
+from .controller_facts import JOIN_PARAMETERS
 from .convert import (
     joint_state_message,
     pose_message,
@@ -46,11 +47,10 @@ from .convert import (
     to_stamp,
     trajectory_from,
 )
-from .gate_node import REQUEST_TOPIC
 from .graph import ControllerBinding
 from .latency import LatencyMeter
 from .node_support import STEADY, latched, run_nodes, streaming
-from .requests import parse_tag
+from .requests import REQUEST_TOPIC, parse_tag
 
 _FIRST_NS = 1_000_000_000  # a stamp of 0 means none
 _AGAIN_S = 0.02
@@ -281,6 +281,7 @@ class ControllerNode(Node):
         self._gains = {f"gains.{joint}.{g}": (g, i)
                        for i, joint in enumerate(arm.names) for g in ("p", "d")}  # fmt: skip
         self.declare_parameter("joints", arm.names)
+        self.declare_parameter(JOIN_PARAMETERS[0], True)  # as `join` does
         for key, (gain, i) in self._gains.items():
             values = arm.arm.kp if gain == "p" else arm.arm.kd
             self.declare_parameter(key, float(values[i]))

@@ -142,7 +142,9 @@ class Rig:
             "bundle": str(self.bundle), "use_sim_time": True, "lock_step": self.lock_step,
         }  # fmt: skip
         if name == "gate_node":
-            parameters |= {"request_timeout_s": 0.3, "clock_freeze_s": 0.3}
+            parameters |= {
+                "request_timeout_s": 0.3, "clock_freeze_s": 0.3, "real_hardware": False,
+            }  # fmt: skip
         self.launch.start(NodeProcess(executable=name, parameters=parameters), self.env)
 
     def close(self) -> None:

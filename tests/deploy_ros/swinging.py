@@ -7,7 +7,7 @@ is the swing, and yet every input shows in the last bits of the action.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import ActionSpec, Contract, LowLevelSpec, Provenance, StateSpec
+from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import FR3
 from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.bundle import CONTRACT_KEY
@@ -37,6 +38,13 @@ def weight() -> NDArray[np.float32]:
     values[28:] = 0.0
     values[28, 1] = values[28, 2] = 0.5
     return values
+
+
+PARAMETERS = {
+    name: value
+    for name, value in asdict(EeDeltaCfg()).items()
+    if name not in ("position_scale", "rotation_scale")
+}
 
 
 def swinging_contract(*, max_age_s: float = 0.3, **overrides: Any) -> Contract:
@@ -70,6 +78,7 @@ def swinging_contract(*, max_age_s: float = 0.3, **overrides: Any) -> Contract:
             kind="ee_delta", dim=6, low=(-1.0,) * 6, high=(1.0,) * 6,
             element_names=("x", "y", "z", "rx", "ry", "rz"), scale=(0.005,) * 3 + (0.02,) * 3,
             frame="base", rotation_side="left", relative_to="last_command", dt_s=1.0 / 60.0,
+            parameters=PARAMETERS,
         ),
         "low_level": LowLevelSpec(
             kind="joint_impedance", kp=FR3.kp, kd=FR3.kd,

@@ -260,6 +260,16 @@ def test_commands_leave_out_what_comes_too_soon_but_keep_their_start() -> None:
     assert convert.to_ns(message.header.stamp) == 7
 
 
+def test_a_motion_that_starts_later_says_where() -> None:
+    sent = make_trajectory()
+    message = convert.command_message(sent, -0.004, NAMES, 7, "a/1")
+    assert len(message.points) == 5
+    assert convert.to_ns(message.points[0].time_from_start) == 0
+    back = convert.trajectory_from(message, NAMES)
+    np.testing.assert_array_equal(back.times[0, 1:], sent.times[0])
+    np.testing.assert_array_equal(back.q[0, 1:], sent.q[0])
+
+
 def _no_points(message: Any) -> None:
     message.points = []
 
@@ -268,8 +278,8 @@ def _falling(message: Any) -> None:
     message.points[1].time_from_start.nanosec = 1
 
 
-def _at_zero(message: Any) -> None:
-    message.points[0].time_from_start.nanosec = 0
+def _before_zero(message: Any) -> None:
+    message.points[0].time_from_start.sec = -1
 
 
 def _for_ever(message: Any) -> None:
@@ -289,7 +299,7 @@ def _inf_speed(message: Any) -> None:
     [
         (_no_points, "no points"),
         (_falling, "rising times"),
-        (_at_zero, "rising times"),
+        (_before_zero, "rising times"),
         (_for_ever, "rising times"),
         (_nan, "not finite"),
         (_inf_speed, "not finite"),

@@ -27,8 +27,8 @@ from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
 
 from sim2arm_ros.convert import to_stamp  # noqa: E402
-from sim2arm_ros.gate_node import REQUEST_TOPIC  # noqa: E402
 from sim2arm_ros.node_support import latched, streaming  # noqa: E402
+from sim2arm_ros.requests import REQUEST_TOPIC  # noqa: E402
 from sim2arm_ros.supervisor import OperationError  # noqa: E402
 
 from .rig import (  # noqa: E402
@@ -78,7 +78,7 @@ def request(
     message = JointTrajectory(joint_names=order())
     message.header.frame_id = f"{session}/{int(tick) + ahead}"
     message.header.stamp = to_stamp(rig.relay.states[-1][1])
-    point = copy.deepcopy(last.points[0])
+    point = copy.deepcopy(last.points[1])  # the end of its motion, a period after its start
     change(point)
     message.points = [point]
     return message
@@ -428,7 +428,7 @@ def test_a_second_gate_makes_the_first_one_fault_and_does_not_start(rig: Rig) ->
     rig.swing()
     second = NodeProcess(
         executable="gate_node",
-        parameters={"bundle": str(rig.bundle), "use_sim_time": True},
+        parameters={"bundle": str(rig.bundle), "use_sim_time": True, "real_hardware": False},
         remaps={"__node": "second_gate"},
     )
     first = rig.launch.processes["gate_node"]

@@ -13,7 +13,7 @@ from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.kinematics import forward
 from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3, ROBOTS
-from sim2arm.core.trajectory import sample
+from sim2arm.core.trajectory import Trajectory, sample
 from sim2arm.core.transforms import pose_from_matrix
 from sim2arm_ros.gate import Gate, GateCfg, GateDecision
 
@@ -177,3 +177,38 @@ def test_start_outside_the_limits_is_refused() -> None:
     q[0, 3] = 0.5
     with pytest.raises(ValueError, match="inside the limits of fr3"):
         Gate(FR3, DT, GateCfg(), q)
+
+
+@pytest.mark.parametrize("late", [0.002, 0.005, 0.008, 0.011, 0.014, 0.03])
+def test_a_late_take_over_keeps_the_limits_and_is_made_good(late: float) -> None:
+    """At full actions: the path from the old trajectory, and the next requests."""
+    limits, joined = FR3.limits, 0
+    for seed in range(8):
+        gate, q = make_gate()
+        control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
+        rng = np.random.default_rng(seed)
+        for k in range(30):
+            measured = pose_from_matrix(forward(FR3.chain, control.q))
+            old, begin = gate._trajectory, gate._elapsed.copy()
+            old = Trajectory(times=old.times.copy(), q=old.q.copy(), dq=old.dq.copy())
+            decision = gate.step(*control.step(rng.uniform(-1, 1, (1, 6)), measured))
+            assert decision.share[0] == 1.0
+            if k % 7 != 6:
+                continue
+            way = gate.take_over(late)
+            control.resume(*gate.commanded(), np.arange(1))
+            if way is None:
+                continue
+            joined += 1
+            assert way.times[0, 0] == pytest.approx(late, abs=1e-9)
+            there = [part[:, 0] for part in sample(old, begin[:, None] + late)]
+            np.testing.assert_allclose(way.q[:, 0], there[0], atol=1e-12)
+            np.testing.assert_allclose(way.dq[:, 0], there[1], atol=1e-12)
+            t = late + np.arange(0.0, 0.4, 1e-3)[None]
+            _, dq, ddq, jerk = sample(way, t)
+            assert (np.abs(dq) <= np.array(limits.dq_max)).all()
+            assert (np.abs(ddq) <= np.array(limits.ddq_max) * (1 + 1e-5)).all()
+            assert (np.abs(jerk) <= np.array(limits.dddq_max) * (1 + 1e-5)).all()
+            jump = np.abs(ddq[:, 0] - there[2])
+            assert (jump <= np.array(limits.dddq_max) * 1e-3 * (1 + 1e-5)).all()
+    assert joined == 32 if late < 0.012 else joined < 32

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3
-from sim2arm.core.trajectory import Trajectory, sample
+from sim2arm.core.trajectory import Trajectory, coast, sample
 from sim2arm_ros.gate import GateCfg
 from sim2arm_ros.gate_machine import GateMachine
 from sim2arm_ros.gate_state import Command, GateState, MachineCfg
@@ -74,7 +74,11 @@ class Bench:
         command = self.machine.on_request(request, self.ros, self.steady)
         if command is not None:
             self.commands.append(command)
-            self.trajectory, self.start = command.decision.trajectory, command.stamp_ns
+            self.trajectory, self.start = command.trajectory, command.stamp_ns
+        answer = self.machine.answer()
+        if answer is not None:
+            q, dq, ddq = (part[None] for part in answer[2:])
+            self.policy.resume(q, dq, ddq, np.arange(1))
         return command
 
     def run(self, ticks: int) -> None:
@@ -408,7 +412,9 @@ def test_the_operator_cannot_reset_what_persists() -> None:
 
 def test_one_missed_tick_is_coasted_and_the_next_passes_unslowed() -> None:
     bench = make_active()
-    bench.policy.coast()
+    control = bench.policy  # coasts, as the arm does
+    q, dq = coast(control.q, control.dq, control.ddq, DT)
+    control.resume(q, dq, 0.0 * dq, np.arange(1))
     bench.tick += 1
     bench.pass_time(DT)
     bench.arm()
@@ -444,16 +450,45 @@ def test_starts_follow_a_clock_that_runs_slower_without_a_jump() -> None:
     assert steps.min() >= 1 - 0.0021 and steps.max() <= 1.0 + 1e-6
 
 
-def test_late_points_are_left_out() -> None:
-    bench = make_active()
-    for late, left in ((0.0, 0.5 * DT), (0.012, 0.012 + 0.5 * DT)):
+def test_motions_start_a_lead_after_their_ticks_and_are_published_from_there() -> None:
+    bench = make_active(lead_s=DT)
+    bench.pass_time(DT)
+    bench.arm()
+    command = bench.send(bench.request())
+    assert command is not None
+    assert command.stamp_ns == pytest.approx(bench.ros + DT_NS, abs=20)
+    # It is there 3 ms after it was sent, so 1/60 s - 3 ms before its motion starts.
+    assert command.elapsed == pytest.approx(0.003 - DT, abs=1e-6)
+    assert bench.machine.counters.late == 0
+
+
+def test_a_command_that_is_too_late_is_left_out_and_the_policy_goes_on_from_the_coast() -> None:
+    bench = make_active(30, lead_s=DT)
+    published = len(bench.commands)
+    bench.pass_time(DT)
+    bench.arm()
+    request = bench.request()
+    bench.ros += round(1.9 * DT_NS)
+    assert bench.send(request) is None and bench.state is GateState.ACTIVE
+    bench.ros -= round(1.9 * DT_NS)
+    assert (bench.machine.counters.late, bench.machine.counters.dropped) == (1, 1)
+    bench.run(5)
+    assert len(bench.commands) == published + 5
+    assert bench.machine.counters.slowed == 0 and bench.machine.counters.refused == 0
+
+
+def test_commands_that_are_always_too_late_hold() -> None:
+    bench = make_active(30, lead_s=DT)
+    for _ in range(10):
         bench.pass_time(DT)
         bench.arm()
         request = bench.request()
-        bench.ros += round(late * 1e9)
-        command = bench.send(request)
-        bench.ros -= round(late * 1e9)
-        assert command is not None and command.elapsed == pytest.approx(left, abs=1e-7)
+        bench.ros += round(1.9 * DT_NS)
+        assert bench.send(request) is None
+        bench.ros -= round(1.9 * DT_NS)
+        if bench.state is GateState.HOLD:
+            break
+    assert "commands have been too late for 0.1" in bench.machine.reason
 
 
 def test_requests_out_of_order_are_ignored() -> None:
@@ -551,7 +586,7 @@ def test_whatever_is_asked_what_is_published_stays_inside(events: list[Any]) -> 
 
 def assert_inside(command: Command) -> None:
     """Assert the limits of one trajectory, stop included, and that it ends at rest."""
-    trajectory = command.decision.trajectory
+    trajectory = command.trajectory
     assert np.isfinite(trajectory.q).all() and np.isfinite(trajectory.dq).all()
     assert (np.diff(trajectory.times) > 0).all() and (trajectory.dq[0, -1] == 0.0).all()
     q, dq, ddq, _ = sample(trajectory, np.arange(0.0, trajectory.times[0, -1], 1e-3)[None])

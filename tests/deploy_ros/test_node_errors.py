@@ -65,6 +65,8 @@ def lines(node: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def set_parameters(node: Any, **values: Any) -> None:
+    if node.has_parameter("real_hardware"):
+        values = {"real_hardware": False} | values
     for name, value in values.items():
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
 
@@ -179,10 +181,10 @@ def test_gate_refuses_real_hardware_on_the_fallback_and_in_lock_step(
     set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), real_hardware=True)
     if "fallback" in gate_node.backend():
         assert gate.trigger_configure() is FAILURE
-        set_parameters(gate, allow_fallback_on_hardware=True)
+        set_parameters(gate, allow_fallback_on_hardware=True, real_hardware=True)
     assert gate.trigger_configure() is OK
     assert gate.trigger_cleanup() is OK
-    set_parameters(gate, lock_step=True)
+    set_parameters(gate, lock_step=True, real_hardware=True)
     assert gate.trigger_configure() is FAILURE
     gate.destroy_node()
 

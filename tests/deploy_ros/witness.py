@@ -15,7 +15,7 @@ from sim2arm_ros.convert import to_ns
 
 LIMITS = FR3.limits
 POINTS = 5
-"""Of a command that is complete."""
+"""Of a command that is complete, apart from the one at the start of its motion."""
 _SLACK = 1e-6
 _STEP = 1e-3
 
@@ -23,13 +23,13 @@ _STEP = 1e-3
 def points_of(message: JointTrajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return times (K,), q (K, 7) and dq (K, 7) after asserting what one command must be."""
     assert list(message.joint_names) == list(FR3.joint_names)
-    assert 1 <= len(message.points) <= POINTS
+    assert 1 <= len(message.points) <= POINTS + 1
     times = np.array([to_ns(p.time_from_start) / 1e9 for p in message.points])
     q = np.array([list(p.positions) for p in message.points])
     dq = np.array([list(p.velocities) for p in message.points])
     assert q.shape == dq.shape == (len(times), 7)
     assert np.isfinite(q).all() and np.isfinite(dq).all()
-    assert times[0] > 0.0 and (np.diff(times) > 0.0).all() and times[-1] < 2.0
+    assert times[0] >= 0.0 and (np.diff(times) > 0.0).all() and times[-1] < 2.0
     assert (q >= np.array(LIMITS.q_min) - _SLACK).all()
     assert (q <= np.array(LIMITS.q_max) + _SLACK).all()
     low, high = velocity_bounds(LIMITS, q)
@@ -44,7 +44,8 @@ def assert_fine(
     """Assert that all commands together are a motion inside the limits, from rest to rest.
 
     They are followed as a controller follows them that gets each one in time: position, velocity
-    and acceleration on a 1 kHz grid, so that a jump anywhere would show as an acceleration.
+    and acceleration on a 1 kHz grid, so that a jump anywhere would show as an acceleration. A
+    command that says where its motion starts must start where the one before is then.
 
     Args:
         messages: every command, in the order of arrival.
@@ -55,7 +56,8 @@ def assert_fine(
     for message in messages:
         times, q, dq = points_of(message)
         stamp = to_ns(message.header.stamp)
-        name = message.header.frame_id.rpartition("/")[0]
+        name, _, tick = message.header.frame_id.rpartition("/")
+        seen_before = name == session or tick == "0"
         if name != session:
             if current is not None:
                 _follow(current, float(current.times[0, -1]), all(complete))
@@ -69,6 +71,11 @@ def assert_fine(
             elapsed = (stamp - start) / 1e9
             _follow(current, elapsed, all(complete))
             here, speed, _, _ = (x[:, 0] for x in sample(current, np.array([[elapsed]])))
+        if times[0] == 0.0 and seen_before:
+            np.testing.assert_allclose(q[0], here[0], atol=1e-6)
+            np.testing.assert_allclose(dq[0], speed[0], atol=1e-5)
+        if times[0] == 0.0:
+            times, q, dq = times[1:], q[1:], dq[1:]
         new = Trajectory(
             times=np.array([0.0, *times])[None],
             q=np.concatenate([here, q])[None],
@@ -88,6 +95,6 @@ def _follow(trajectory: Trajectory, end: float, complete: bool) -> None:
     low, high = velocity_bounds(LIMITS, q)
     assert (dq <= high + 1e-4).all() and (dq >= low - 1e-4).all()
     share = np.abs(ddq) / np.array(LIMITS.ddq_max)
-    # A command that was late at the gate misses its first points; the cubic to a later one, and
-    # the way on from there, have up to about three times the acceleration that was judged.
+    # A command that was late misses its first points: the controller joins a later one, at a
+    # moment that is not known here. The gate judges that path; here it is only bounded.
     assert (share <= (1.01 if complete else 3.0)).all(), f"{share.max():.2f} times the acceleration"

@@ -7,7 +7,7 @@ continuous acceleration inside its limits by construction; the safety gate check
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from .inverse import pose_step
 from .kinematics import forward_pose
 from .limits import velocity_bounds
 from .robots import Robot
-from .trajectory import coast
 from .transforms import (
     Array,
     namespace,
@@ -108,10 +107,9 @@ class EeDelta:
         goal_dq = self._follow_pose()
         return self._follow_goal(goal_dq)
 
-    def coast(self) -> None:
-        """Pass a period without an action, as the trajectory that was asked for last goes on."""
-        self.q, self.dq = coast(self.q, self.dq, self.ddq, self.period)
-        self.ddq = self.ddq * 0.0
+    def resume(self, q: Array, dq: Array, ddq: Array, rows: Array) -> None:
+        """Go on from another joint state (len(rows), n) than was asked for: the gate changed it."""
+        self.q[rows], self.dq[rows], self.ddq[rows] = q, dq, ddq
 
     def _integrate(self, action: Array, measured: Array) -> Array:
         cfg = self.cfg
@@ -174,13 +172,31 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:
     """Return the controller that a contract asks for, at rest at q (N, n) [rad].
 
     Raises:
-        ValueError: the kind of action has no controller here.
+        ValueError: the action is not one that this controller executes exactly.
     """
     action = contract.action
-    if action.kind != "ee_delta" or action.rotation_side != "left" or action.frame != "base":
+    for label, expected, got in (
+        ("kind", "ee_delta", action.kind),
+        ("frame", "base", action.frame),
+        ("rotation_side", "left", action.rotation_side),
+        ("relative_to", "last_command", action.relative_to),
+        ("dim", 6, action.dim),
+    ):
+        if got != expected:
+            raise ValueError(f"action.{label}: no controller for {got!r}, expected {expected!r}")
+    if abs(action.dt_s - contract.period) > 1e-6:
         raise ValueError(
-            f"action kind {action.kind!r} in frame {action.frame!r} has no controller; "
-            "expected ee_delta in the base frame with left rotations"
+            f"action.dt_s: expected one control period, {contract.period:.6f} s, got {action.dt_s}"
+        )
+    if len(set(action.scale[:3])) != 1 or len(set(action.scale[3:])) != 1:
+        raise ValueError(
+            "action.scale: expected one number for x y z and one for rx ry rz, got "
+            f"{list(action.scale)}"
+        )
+    known = {field.name for field in fields(EeDeltaCfg)} - {"position_scale", "rotation_scale"}
+    if set(action.parameters) != known:
+        raise ValueError(
+            f"action.parameters: expected {sorted(known)}, got {sorted(action.parameters)}"
         )
     cfg = EeDeltaCfg(
         position_scale=action.scale[0], rotation_scale=action.scale[3], **action.parameters

@@ -89,11 +89,12 @@ def with_stop(
     dt: float,
     brake: FloatArray,
     ramp: float,
+    coasting: float | None = None,
 ) -> Trajectory:
     """Return the motion from one state to the next, a coast, and a stop.
 
-    The coast takes dt as well: its acceleration goes to zero, so that the successor of this
-    trajectory may come up to one period late and finds the arm where it expects it. The stop has
+    In the coast the acceleration goes to zero, so that the successor of this trajectory may come
+    up to one period late and finds the arm where it expects it. The stop has
     three cubics: within `ramp` the acceleration goes to a constant p, stays for `brake` seconds
     and returns to zero within `ramp`. So acceleration is continuous and the arm ends at rest;
     from `dq2 + ramp p / 2 + brake p + ramp p / 2 = 0` follows `p = -dq2 / (ramp + brake)`.
@@ -106,16 +107,18 @@ def with_stop(
         dt: duration of the motion [s].
         brake: (N,) time of constant braking [s], positive.
         ramp: time in which the acceleration changes [s].
+        coasting: time of the coast [s], dt by default.
     """
+    coasting = dt if coasting is None else coasting
     ddq0, jerk0 = hermite(q0, dq0, q1, dq1, dt)
-    q2, dq2 = coast(q1, dq1, ddq0 + jerk0 * dt, dt)
+    q2, dq2 = coast(q1, dq1, ddq0 + jerk0 * dt, coasting)
     middle = brake[:, None]
     p = -dq2 / (ramp + middle)
     q3, dq3, _ = cubic(q2, dq2, 0.0 * p, p / ramp, ramp)
     q4, dq4, _ = cubic(q3, dq3, p, 0.0 * p, middle)
     q5, _, _ = cubic(q4, dq4, p, -p / ramp, ramp)
     zero = np.zeros_like(brake)
-    steps = [zero, zero + dt, zero + dt, zero + ramp, brake, zero + ramp]
+    steps = [zero, zero + dt, zero + coasting, zero + ramp, brake, zero + ramp]
     return Trajectory(
         times=np.cumsum(np.stack(steps, axis=-1), axis=-1),
         q=np.stack([q0, q1, q2, q3, q4, q5], axis=1),

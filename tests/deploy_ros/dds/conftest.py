@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
 
 # Before any rclpy.init(), and for the processes that tests start. Domains up to 101 keep their

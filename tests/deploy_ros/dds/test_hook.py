@@ -70,3 +70,44 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
 def test_unknown_modules_stay_unknown() -> None:
     code = PRINT + "\ntry:\n import rclpy.action\nexcept ImportError: print('none')"
     assert _run(code).stdout.endswith("none\n")
+
+
+# Stands in for the rclpy of a ROS installation: lies on the path, so no hook is needed to find it.
+INSTALLED = """
+import sys
+from sim2arm_ros.dds.facade import rclpy_module, rclpy_modules
+from sim2arm_ros.dds.hook import RosFinder
+sys.meta_path.append(RosFinder())
+for name in rclpy_modules():
+    module = rclpy_module(name)
+    if name == "rclpy":
+        own = {key: value for key, value in vars(module).items() if not key.startswith("__")}
+        globals().update(own)
+    else:
+        sys.modules[name] = module
+"""
+SUITE = sorted(str(path) for path in Path(__file__).parent.glob("test_conformance*.py"))
+
+
+def _collect(*paths: Path) -> "subprocess.CompletedProcess[str]":
+    """Collect the conformance suite as the ROS workflow does: without the extra dds."""
+    words = ["-q", "--collect-only", "-p", "no:cacheprovider", *SUITE]
+    code = f"import sys, pytest; sys.exit(pytest.main({words}))"
+    return _run(code, *paths, SIM2ARM_BASE="1")
+
+
+def test_the_conformance_suite_runs_on_a_real_rclpy_without_the_extra(tmp_path: Path) -> None:
+    real = _fake_rclpy(tmp_path, INSTALLED)
+    done = _collect(real)
+    assert done.returncode == 0, done.stdout
+    for name in SUITE:
+        assert f"dds/{Path(name).name}::test_" in done.stdout
+    nothing = _collect()  # neither ROS nor the extra
+    assert nothing.returncode == 5, nothing.stdout  # no tests collected
+
+
+def test_the_ros_workflow_runs_the_conformance_suite() -> None:
+    root = Path(__file__).resolve().parents[3]
+    steps = (root / ".github" / "workflows" / "ros.yaml").read_text(encoding="utf-8")
+    for name in SUITE:
+        assert str(Path(name).relative_to(root)) in steps

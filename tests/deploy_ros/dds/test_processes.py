@@ -21,6 +21,8 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+
 from .spinning import spin_for, spin_until
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -10,6 +10,8 @@ from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+
 
 def test_service_calls_while_endpoints_come_and_go(ros: None) -> None:
     """The DDS binding shares buffers between threads; unlocked, ids of services get lost."""
