@@ -16,7 +16,8 @@ SRC = TESTS.parent / "src"
 
 # `make test-base` sets this: an environment of the robot side, without two extras. A test file
 # that imports their libraries, itself or through our modules, is not collected there and is named
-# in the header. Everywhere else a missing library is an error.
+# in the header. Everywhere else a missing library is an error. rclpy comes from a ROS installation
+# or from the extra `dds`.
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
 LEFT_OUT = ("train", "dds")
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
@@ -24,6 +25,14 @@ HAS_ROS = importlib.util.find_spec("rclpy") is not None
 
 def _is_type_checking(node: ast.If) -> bool:
     return "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def _extra_of(module: str) -> str | None:
+    """Return the extra that brings a module, if one does."""
+    package = module.partition(".")[0]
+    if package == "rclpy":
+        return None if HAS_ROS else "dds"
+    return EXTRA_OF.get(package)
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -77,7 +86,7 @@ def missing_extras(path: Path) -> frozenset[str]:
             continue
         seen.add(here)
         for module in _imports(here):
-            extra = EXTRA_OF.get(module.partition(".")[0])
+            extra = _extra_of(module)
             if extra in LEFT_OUT:
                 found.add(extra)
             elif (file := _file_of(module)) is not None:

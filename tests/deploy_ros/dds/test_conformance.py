@@ -352,9 +352,11 @@ def test_spin_once_returns_after_its_timeout(executor: Executor, node: Node) -> 
 
 def test_shutdown_from_another_thread_ends_spin(ros: None) -> None:
     node = Node("spinning")
-    threading.Timer(0.2, rclpy.shutdown).start()
+    end = threading.Timer(0.2, rclpy.shutdown)
+    end.start()
     with contextlib.suppress(ExternalShutdownException):
         rclpy.spin(node)
+    end.join(5.0)  # it ends the executor first, so spin may return before it does
     assert not rclpy.ok()
 
 
@@ -458,11 +460,13 @@ def test_the_fallback_passes_this_suite_where_a_real_rclpy_ran_it() -> None:
             "pytest",
             "-q",
             "--import-mode=importlib",
+            "-p",
+            "pytest_timeout",
             *suite,
             "-m",
             "not ros",
         ],
-        env={**os.environ, "SIM2ARM_ROS": "dds"},
+        env={**os.environ, "SIM2ARM_ROS": "dds", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         timeout=120,
