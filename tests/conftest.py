@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sim2arm.cli.extras import EXTRA_OF
+from tests.tables import Table
 
 TESTS = Path(__file__).resolve().parent
 SRC = TESTS.parent / "src"
@@ -21,6 +22,17 @@ SRC = TESTS.parent / "src"
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
 LEFT_OUT = ("train", "dds")
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make learn` and `make faults`."""
+    parser.addoption("--table", type=Path, help="write the rows of the long tests there, as JSON")
+
+
+@pytest.fixture(scope="session")
+def table(request: pytest.FixtureRequest) -> Table:
+    """Return the table of this run."""
+    return Table(request.config.getoption("--table"))
 
 
 def _is_type_checking(node: ast.If) -> bool:

@@ -13,7 +13,9 @@ import pytest
 
 from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.runs import METRICS
+from sim2arm.cli.table import Row
 from sim2arm.cli.train import train
+from tests.tables import Table
 
 
 def curve(folder: Path) -> dict[str, list[float]]:
@@ -34,6 +36,14 @@ def test_the_arm_begins_to_reach(tmp_path: Path) -> None:
 @pytest.mark.learn
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(("experiment", "least"), [("reach-ppo", 0.95), ("peg-insertion-ppo", 0.9)])
-def test_learns(experiment: str, least: float, seed: int, tmp_path: Path) -> None:
+def test_learns(experiment: str, least: float, seed: int, tmp_path: Path, table: Table) -> None:
     cfg = replace(EXPERIMENTS[experiment][1], seed=seed, out=tmp_path / "run")
-    assert curve(train(experiment, cfg))["measured"][-1] >= least
+    columns = curve(train(experiment, cfg))
+    success, case = columns["measured"][-1], f"{experiment}, seed {seed}"
+    table.add(
+        Row(case=case, metric=f"success of {cfg.trial_episodes} trial episodes", value=success),
+        Row(case=case, metric="environment steps", value=columns["steps"][-1]),
+        Row(case=case, metric="wall time", value=columns["wall_s"][-1], unit="s"),
+        Row(case=case, metric="diverged episodes", value=sum(columns["diverged"])),
+    )
+    assert success >= least
