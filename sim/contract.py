@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from sim2arm.core.contract import (
+    LEAD,
     ActionSpec,
     Contract,
     GripperSpec,
     LowLevelSpec,
     Provenance,
+    TrainedRange,
 )
 
 from .env import Env
@@ -61,6 +63,9 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
             speed=gripper.speed,
             force=gripper.force,
             delay_s=gripper.delay_s,
+        ),
+        ranges=(
+            TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
         ),
         provenance=provenance,
     )

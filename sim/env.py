@@ -46,14 +46,29 @@ class Env:
         num_envs: int,
         control_hz: float = 60.0,
         controller: EeDeltaCfg | None = None,
+        lead_share: float = 0.0,
         seed: int = 0,
         threads: int = 0,
     ) -> None:
         """Build the world.
 
+        Args:
+            task: the task, on the robot.
+            robot: the arm.
+            num_envs: N.
+            control_hz: rate of actions [Hz].
+            controller: how actions become joint motion.
+            lead_share: share of episodes in which a motion starts one period after its action,
+                as it does on a robot in real time; in the others it starts at once.
+            seed: of the start states.
+            threads: of the physics, 0: all cores.
+
         Raises:
-            ValueError: control_hz is not one of SUBSTEPS.
+            ValueError: control_hz is not one of SUBSTEPS, or the share not in [0, 1].
         """
+        if not 0.0 <= lead_share <= 1.0:
+            raise ValueError(f"lead_share: expected 0 to 1, got {lead_share}")
+        self.lead_share = lead_share
         self.task, self.robot, self.num_envs = task, robot, num_envs
         self.control_hz, self.period = control_hz, 1.0 / control_hz
         substeps = substeps_of(control_hz)
@@ -79,6 +94,9 @@ class Env:
         home = np.tile(np.asarray(robot.home), (num_envs, 1))
         self.controller = EeDelta(robot, self.period, controller or EeDeltaCfg(), home)
         self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
+        self._leading = np.zeros(num_envs, dtype=bool)
+        # What the controller asked for one period ago: q, dq, ddq, jerk, (n, N) each.
+        self._asked = [np.zeros(home.T.shape) for _ in range(4)]
         self._stock: Starts = {}
         self._stocked = self._used = 0
 
@@ -119,10 +137,15 @@ class Env:
         control = self.controller
         control.step(action.numpy(), self._tool.pose.numpy())
         # The worlds on the last axis: (n, N), and (S, n, N) for the substeps.
-        q, dq, ddq, jerk = (
+        asked = [
             value.T
             for value in (control.q_start, control.dq_start, control.ddq_start, control.jerk)
-        )
+        ]
+        q, dq, ddq, jerk = asked
+        if self.lead_share:
+            before, self._asked = self._asked, asked
+            pairs = zip(before, asked, strict=True)
+            q, dq, ddq, jerk = (np.where(self._leading, old, new) for old, new in pairs)
         # q + lead dq along the cubic, by powers of the time
         lead, t = self._lead, self._times
         a, b, c = q + lead * dq, dq + lead * ddq, 0.5 * (ddq + lead * jerk)
@@ -156,7 +179,13 @@ class Env:
         self.world.reset(ids)
         self.task.reset(self.world, ids, starts)
         self.world.forward(ids)
-        self.controller.reset(starts["q"].numpy(), ids.numpy())
+        rows, q = ids.numpy(), starts["q"].numpy()
+        self.controller.reset(q, rows)
+        if self.lead_share:
+            draws = torch.rand(len(ids), generator=self._generator)
+            self._leading[rows] = draws.numpy() < self.lead_share
+            for part, value in zip(self._asked, (q.T, 0.0, 0.0, 0.0), strict=True):
+                part[:, rows] = value
         self._previous[ids] = 0.0
 
     def _judge(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2arm.core.contract import Contract
+from sim2arm.core.contract import LEAD, Contract
 from sim2arm.core.robots import Chain
 from sim2arm.core.urdf import chain_from_urdf
 
@@ -154,6 +154,18 @@ def position_items(contract: Contract, q: NDArray[np.float64] | None) -> list[It
         for i, joint in enumerate(contract.joint_names)
     ]  # fmt: skip
     return [max(items, key=_badness)]
+
+
+def lead_item(contract: Contract, lead: float) -> Item:
+    """Compare the time from a tick to its motion [s] with the trained range."""
+    name = "start of a motion after its tick"
+    trained = [r for r in contract.ranges if r.name == LEAD]
+    low, high = (trained[0].low, trained[0].high) if trained else (0.0, 0.0)
+    # A policy trained without a lead runs with one all the same, and the report says so: no
+    # command can be there at once.
+    most = max(high, 1.0 / contract.control_hz) * (1.0 + 1e-6)
+    note = f"trained with {low:g} to {high:g} s; change lead_periods of the gate"
+    return at_most(name, lead, most, "s", note)
 
 
 def rate_item(name: str, period_s: float | None, least_hz: float) -> Item:

@@ -437,13 +437,7 @@ class GateNode(LifecycleNode):
         if not machine.cfg.lock_step:
             lead = machine.cfg.lead_s
             items += [
-                activation.at_most(
-                    "start of a motion after its observation",
-                    lead,
-                    3.0 * contract.period,
-                    "s",
-                    "trained with 0 s",
-                ),
+                activation.lead_item(contract, lead),
                 activation.rate_item("joint states", self._joint_period, contract.control_hz),
                 activation.at_most(
                     "joint states: receipt age", age, machine.cfg.joint_timeout_s, "s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim2arm.core.contract import Contract
+from sim2arm.core.contract import LEAD, Contract
 
 
 def check_supported(contract: Contract) -> None:
@@ -24,7 +24,8 @@ def _problems(contract: Contract) -> list[str]:
     if contract.gripper is not None and contract.gripper.kind != "fixed":
         found.append(f"gripper.kind {contract.gripper.kind!r}: these nodes command no gripper")
     for trained in contract.ranges:
-        found.append(f"range {trained.name!r}: these nodes cannot measure it")
+        if trained.name != LEAD:
+            found.append(f"range {trained.name!r}: these nodes cannot measure it")
     for spec in contract.inputs:
         if spec.driver_stage is not None:
             found.append(f"input {spec.name!r}: driver stage {spec.driver_stage!r} is not known")

@@ -215,3 +215,30 @@ def test_bad_settings_are_refused() -> None:
         make_task("pour", "fr3")
     with pytest.raises(ValueError, match="control_hz must be one of"):
         Env(make_task("reach", "fr3"), FR3, num_envs=1, control_hz=50.0)
+
+
+def test_motions_that_lead_are_those_of_one_period_before() -> None:
+    """With a lead every arm executes at tick k + 1 what it asked for at tick k."""
+    late = Env(make_task("reach", "fr3"), FR3, num_envs=2, lead_share=1.0)
+    prompt = make_env("reach", num_envs=2)
+    late.reset([1, 2])
+    prompt.reset([1, 2])
+    rng = np.random.default_rng(0)
+    for k in range(20):
+        action = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, 6)))
+        if k:
+            asked = prompt.controls.clone()
+        late.plan(action)
+        prompt.plan(action)
+        if k:
+            torch.testing.assert_close(late.controls, asked, rtol=0, atol=0)
+        else:  # before the first motion the arm stands
+            still = late.controls[:, :1].expand_as(late.controls)
+            torch.testing.assert_close(late.controls, still, rtol=0, atol=0)
+
+
+def test_the_contract_says_which_leads_were_trained() -> None:
+    for share, high in ((0.0, 0.0), (0.5, 1 / 60)):
+        env = Env(make_task("reach", "fr3"), FR3, num_envs=1, lead_share=share)
+        (trained,) = make_contract(env, Provenance(experiment="x")).ranges
+        assert (trained.name, trained.low, trained.high) == ("latency/lead", 0.0, high)

@@ -71,7 +71,10 @@ def run_episodes(
     A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
     the episode ends.
     """
-    arm = SimulatedArm(task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz)
+    arm = SimulatedArm(
+        task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz,
+        threads=0 if num_arms > 1 else 1,
+    )  # fmt: skip
     groups = [list(seeds[i : i + num_arms]) for i in range(0, len(seeds), num_arms)]
     parts = [_run_group(arm, contract, act, group, begin, record) for group in groups]
     return Episodes(

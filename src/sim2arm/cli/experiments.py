@@ -19,6 +19,8 @@ class TrainCfg:
     """The algorithm."""
     controller: EeDeltaCfg = field(default_factory=EeDeltaCfg)
     """How actions become joint motion."""
+    lead_share: float = 0.5
+    """Share of episodes in which motions start a period after their action, as in real time."""
     robot: str = "fr3"
     """Name of the arm."""
     num_envs: int = 256

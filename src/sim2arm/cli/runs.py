@@ -57,6 +57,7 @@ def build_env(cfg: TrainCfg, num_envs: int) -> Env:
         ROBOTS[cfg.robot],
         num_envs=num_envs,
         controller=cfg.controller,
+        lead_share=cfg.lead_share,
         seed=cfg.seed,
     )
 

@@ -132,6 +132,10 @@ class GripperSpec:
     """Whether a new command interrupts a running one."""
 
 
+LEAD = "latency/lead"
+"""Name of the range of the time from a tick to the start of its motion [s]."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainedRange:
     """One quantity of the real set-up and the range in which the policy was trained."""

@@ -1,0 +1,70 @@
+"""Contracts that the nodes cannot keep are refused; what was trained is compared with what runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm.core.contract import LEAD, GripperSpec, TrainedRange
+from sim2arm.core.controllers import from_contract
+from sim2arm.core.robots import FR3
+from sim2arm_ros.activation import lead_item
+from sim2arm_ros.supported import check_supported
+
+from .swinging import PARAMETERS, swinging_contract
+
+OPENING = GripperSpec(
+    kind="binary", action_element=5, open_width=0.08, speed=0.05, force=70.0, delay_s=0.1
+)
+
+
+def trained(name: str, high: float) -> TrainedRange:
+    return TrainedRange(name=name, unit="s", low=0.0, high=high)
+
+
+def test_what_these_nodes_keep_is_accepted() -> None:
+    check_supported(swinging_contract())
+    check_supported(swinging_contract(ranges=(trained(LEAD, 1 / 60),)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"ranges": (trained("friction/peg", 1.0),)}, "friction/peg"),
+        ({"gripper": OPENING}, "gripper.kind 'binary'"),
+        ({"low_level": replace(swinging_contract().low_level, kind="position")}, "'position'"),
+    ],
+)
+def test_what_they_do_not_keep_is_refused(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        check_supported(swinging_contract(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"kind": "ee_pose", "relative_to": "absolute"}, "action.kind"),
+        ({"relative_to": "absolute"}, "action.relative_to"),
+        ({"dt_s": 1 / 30}, "action.dt_s"),
+        ({"scale": (0.005, 0.004, 0.005, 0.02, 0.02, 0.02)}, "action.scale"),
+        ({"parameters": PARAMETERS | {"speed": 1.0}}, "action.parameters"),
+        ({"parameters": {}}, "action.parameters"),
+    ],
+)
+def test_actions_without_an_exact_controller_are_refused(
+    changes: dict[str, Any], text: str
+) -> None:
+    contract = swinging_contract(action=replace(swinging_contract().action, **changes))
+    with pytest.raises(ValueError, match=text):
+        from_contract(FR3, contract, np.array([FR3.home]))
+
+
+def test_the_lead_is_compared_with_its_trained_range() -> None:
+    contract = swinging_contract(ranges=(trained(LEAD, 1 / 60),))
+    assert lead_item(contract, 1 / 60).ok
+    assert not lead_item(contract, 2 / 60).ok
+    without = lead_item(swinging_contract(), 1 / 60)
+    assert without.ok and "trained with 0 to 0 s" in without.note
