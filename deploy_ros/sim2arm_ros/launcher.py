@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import IO
 
 _GRACE_S = 5.0
+PARENT_VARIABLE = "SIM2ARM_PARENT"
+"""Environment variable with the process without which a node must not go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +135,13 @@ class Launch:
             output = (self.log_folder / f"{node.executable}.log").open("ab")
             self._files.append(output)
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        parent = {PARENT_VARIABLE: str(os.getpid())}
         process = subprocess.Popen(
             node.command(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output is not None else None,
-            env={**threads, **os.environ, **env},
+            env={**threads, **os.environ, **env, **parent},
             start_new_session=True,
         )
         self.processes[node.executable] = process

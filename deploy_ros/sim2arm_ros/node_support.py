@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -21,6 +25,8 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_check_compatible,
 )
+
+from .launcher import PARENT_VARIABLE
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
@@ -156,9 +162,19 @@ def logged(transition: _Transition) -> _Transition:
     return cast(_Transition, wrapped)
 
 
+def _end_with(parent: int) -> None:
+    """End this process in order when the one that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def run_nodes(build: Callable[[], list[Node]]) -> int:
     """Spin nodes of this process until a signal; return the exit code."""
     rclpy.init(args=sys.argv)
+    parent = os.environ.get(PARENT_VARIABLE, "")
+    if parent.isdigit():
+        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     nodes: list[Node] = []
     executor = SingleThreadedExecutor()
     try:
