@@ -46,7 +46,7 @@ class ReachCfg:
         """Refuse settings of which no episode can be made."""
         check_settings(
             self,
-            positive=("position_tolerance", "rotation_tolerance", "hold_steps", "max_steps"),
+            positive=("hold_steps", "max_steps"),
             lengths={"goal_low": 6, "goal_high": 6},
         )
 
