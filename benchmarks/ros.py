@@ -20,8 +20,6 @@ task is `reach` without an end. All times are of the steady clock.
 - *in process*: policy and gate called in this process, one after the other, without ROS.
 """
 
-# pyright: standard
-
 from __future__ import annotations
 
 import json

@@ -9,8 +9,6 @@ one control period; while it waits it sends that observation again. In real time
 the steady clock, a few physics substeps at a time, whether commands come or not.
 """
 
-# pyright: standard
-
 from __future__ import annotations
 
 import math

@@ -1,7 +1,5 @@
 """The demo from end to end on a small training; only the ROS nodes are played by this process."""
 
-# pyright: standard
-
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,3 @@
-# pyright: standard
 """A stand-in for `launch` and `launch_ros`, which are not on PyPI: it records what is described."""
 
 from __future__ import annotations

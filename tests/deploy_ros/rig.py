@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Real processes with a wire that the tests can cut: arm -> relay -> policy, gate -> arm.
 
 The simulated arm publishes its topics under /raw; a relay in the test process passes them on,

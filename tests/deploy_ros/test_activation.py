@@ -1,4 +1,3 @@
-# pyright: standard
 """The activation report: margins computed by hand, and every way to be red."""
 
 from __future__ import annotations

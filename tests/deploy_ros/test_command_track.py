@@ -1,4 +1,3 @@
-# pyright: standard
 """Starts of trajectories: evenly spaced, following a drifting clock slowly."""
 
 from __future__ import annotations

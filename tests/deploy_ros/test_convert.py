@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Messages to arrays and back; whatever does not fit is one line."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Faults between real processes: no wrong command is published, the arm comes to a bounded stop.
 
 Budgets of the rig are generous (0.3 s where a robot has 0.05 to 0.1 s), because machines that run

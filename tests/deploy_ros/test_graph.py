@@ -1,4 +1,3 @@
-# pyright: standard
 """graph.yaml: the one of the package fits, everything else is one clear line."""
 
 from __future__ import annotations

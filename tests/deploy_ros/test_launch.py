@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """The launch file starts what exists, as the stand-alone launcher does, and in the right order."""
 
 from __future__ import annotations

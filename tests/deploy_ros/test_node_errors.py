@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Each node's error paths: one line in the log, and no publisher of commands."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """The ROS package installs what it needs: entry points, data files, dependencies."""
 
 from __future__ import annotations

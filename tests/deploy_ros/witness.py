@@ -1,4 +1,3 @@
-# pyright: standard
 """What must hold of every command that was ever published, judged without the gate's code."""
 
 from __future__ import annotations

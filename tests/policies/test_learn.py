@@ -1,7 +1,5 @@
 """Learning of the real tasks: three seeds each (`make learn`), and a smoke test of seconds."""
 
-# pyright: standard
-
 from __future__ import annotations
 
 import csv

@@ -1,7 +1,5 @@
 """Features of poses: millimetres stay visible beside decimetres."""
 
-# pyright: standard
-
 from __future__ import annotations
 
 import math

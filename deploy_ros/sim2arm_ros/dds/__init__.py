@@ -1,4 +1,3 @@
-# pyright: standard
 """The subset of rclpy over Eclipse Cyclone DDS, for machines without a ROS installation."""
 
 from .hook import RosImportError, backend, install, uninstall

@@ -1,4 +1,3 @@
-# pyright: standard
 """Callback groups: which callbacks may run at the same time."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """Message and service definitions: rosbags' Jazzy store, and the text files in `definitions/`.
 
 rosbags ships the messages of the common interface packages and no services. What it lacks lies

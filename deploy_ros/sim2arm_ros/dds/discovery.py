@@ -1,4 +1,3 @@
-# pyright: standard
 """Discovery configuration, built from the environment as rmw_cyclonedds does.
 
 Unset variables mean this machine only: a laptop running a test must not reach a robot.

@@ -1,4 +1,3 @@
-# pyright: standard
 """What publishers, subscriptions, services and clients share: endpoints in the graph."""
 
 from __future__ import annotations

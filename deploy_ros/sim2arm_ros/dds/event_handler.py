@@ -1,4 +1,3 @@
-# pyright: standard
 """QoS events of publishers and subscriptions: what was missed, lost or does not match."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """Exceptions of rclpy that node code may catch."""
 
 from __future__ import annotations

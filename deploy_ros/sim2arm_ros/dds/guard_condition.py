@@ -1,4 +1,3 @@
-# pyright: standard
 """Guard conditions: let any thread run a callback in the executor."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """Import hook: provides rclpy and the message packages where no ROS installation does."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """The lifecycle state machine as data: states and transitions of lifecycle_msgs.
 
 Source: design.ros2.org/articles/node_lifecycle.html, and the constants of

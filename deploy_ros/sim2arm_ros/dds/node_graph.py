@@ -1,4 +1,3 @@
-# pyright: standard
 """What a node can ask about the ROS graph."""
 
 from __future__ import annotations

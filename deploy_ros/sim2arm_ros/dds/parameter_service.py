@@ -1,4 +1,3 @@
-# pyright: standard
 """The six parameter services of a node."""
 
 from __future__ import annotations

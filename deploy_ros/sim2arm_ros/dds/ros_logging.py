@@ -1,4 +1,3 @@
-# pyright: standard
 """Loggers of rclpy: one line per message on standard error, in the format of ROS."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# pyright: standard
 """Timers on absolute deadlines, and rates."""
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """`sim2arm export RUN`: make a bundle of a run's policy: ONNX, contract, golden sequences."""
 
-# pyright: standard
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

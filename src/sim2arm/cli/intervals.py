@@ -1,29 +1,6 @@
 """Confidence intervals of a success rate, without SciPy."""
 
-from math import exp, fsum, lgamma, log, log1p, sqrt
-from statistics import NormalDist
-
-
-def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval of a success rate.
-
-    Its coverage is near `level` on average over rates; `clopper_pearson` never falls below it.
-
-    Args:
-        successes: number of successes, 0 to `trials`.
-        trials: number of trials, at least 1.
-        level: confidence level, between 0 and 1.
-
-    Source: E. B. Wilson, J. American Statistical Association 22(158), 1927.
-    """
-    _check(successes, trials, level)
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    rate = successes / trials
-    centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == trials else min(1.0, centre + half)
-    return low, high
+from math import exp, fsum, lgamma, log, log1p
 
 
 def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:

@@ -4,8 +4,6 @@ A quick look on the training environment; the figure that counts is that of `sim
 exported bundle behind the gate, with other seeds.
 """
 
-# pyright: standard
-
 import torch
 
 from sim2arm.policies.ppo import ActorCritic

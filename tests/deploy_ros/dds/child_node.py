@@ -1,4 +1,3 @@
-# pyright: standard
 """A lifecycle node in a process of its own, as on a robot."""
 
 import os

@@ -1,4 +1,3 @@
-# pyright: standard
 """A domain of its own for each run, on this machine only; rclpy of whatever provides it."""
 
 import os

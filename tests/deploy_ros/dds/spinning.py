@@ -1,4 +1,3 @@
-# pyright: standard
 """Spin until something is true."""
 
 import time

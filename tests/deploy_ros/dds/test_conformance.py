@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Behaviour of nodes, the same on the fallback and on a real rclpy."""
 
 import contextlib

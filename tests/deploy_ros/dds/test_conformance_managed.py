@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Behaviour of parameters, graph and lifecycle, the same on the fallback and on a real rclpy."""
 
 from pathlib import Path

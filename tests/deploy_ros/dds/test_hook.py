@@ -1,4 +1,3 @@
-# pyright: standard
 """Which rclpy an import finds: the fallback, a real one, or one clear error."""
 
 import os

@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Nodes in processes of their own: topics, services, parameters, lifecycle, death, time."""
 
 import os

@@ -1,4 +1,4 @@
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 """Discovery, service calls and new endpoints in several threads at once."""
 
 import threading
