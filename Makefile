@@ -47,10 +47,10 @@ test: $(STAMP) ## the fast test suite
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 learn: $(STAMP) ## learning tests with three seeds (hours), results in benchmarks/results/learn.json
-	@$(PY) -m pytest -m learn --timeout 7200 --table benchmarks/results/learn.json $(PYTEST_ARGS)
+	@$(PY) -m pytest -m learn --timeout 7200 --table=benchmarks/results/learn.json $(PYTEST_ARGS)
 
 faults: $(STAMP) ## long fault and fuzz tables, results in benchmarks/results/faults.json
-	@$(PY) -m pytest -m faults --timeout 3600 --table benchmarks/results/faults.json $(PYTEST_ARGS)
+	@$(PY) -m pytest -m faults --timeout 3600 --table=benchmarks/results/faults.json $(PYTEST_ARGS)
 
 bench: $(STAMP) ## benchmarks, results in runs/bench (BENCH="env ros")
 	@mkdir -p runs/bench
