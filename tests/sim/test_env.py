@@ -226,8 +226,7 @@ def test_motions_that_lead_are_those_of_one_period_before() -> None:
     rng = np.random.default_rng(0)
     for k in range(20):
         action = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, 6)))
-        if k:
-            asked = prompt.controls.clone()
+        asked = prompt.controls.clone()
         late.plan(action)
         prompt.plan(action)
         if k:
