@@ -1,7 +1,7 @@
 """ROS messages to arrays and back: the only place that knows the layout of messages.
 
-Whatever does not fit is a `ValueError` of one line; nothing is guessed. Quaternions change from
-xyzw (ROS) to wxyz (here) and back in this file alone.
+Whatever does not fit is a `ValueError` of one line; nothing is guessed. Quaternions of
+messages are read and written here by the names of their fields.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -88,12 +90,14 @@ def test_inverse_kinematics_reaches_the_pose() -> None:
 
 
 def test_contract_gives_the_controller_it_describes() -> None:
-    action = make_action(parameters={"position_leash": 0.02, "bandwidth": 20.0})
+    parameters = asdict(EeDeltaCfg(position_leash=0.02, bandwidth=20.0))
+    del parameters["position_scale"], parameters["rotation_scale"]
+    action = make_action(parameters=parameters)
     contract = make_contract(action=action)
     control = from_contract(ROBOTS["panda"], contract, np.asarray(FR3.home)[None])
     assert control.cfg.position_leash == 0.02
     assert control.cfg.bandwidth == 20.0
     assert control.cfg.rotation_scale == 0.05
-    other = make_contract(action=make_action(kind="ee_delta", rotation_side="right"))
+    other = make_contract(action=replace(action, rotation_side="right"))
     with pytest.raises(ValueError, match="no controller"):
         from_contract(ROBOTS["panda"], other, np.asarray(FR3.home)[None])
