@@ -118,8 +118,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_learn", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="resume with: sim2arm train reach-ppo --resume"):
-        train("reach-ppo", make_cfg(tmp_path / "run"))
+    out = str(tmp_path / "run")
+    argv = ["reach-ppo", "--num-envs", "4", "--out", out]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        main(argv)
+    # Word for word what was typed: other settings would be refused.
+    assert str(caught.value) == f"resume with: sim2arm train {' '.join(argv)} --resume"
     assert (tmp_path / "run" / CHECKPOINT).is_file()
 
 
@@ -250,7 +254,12 @@ def test_a_run_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
         ("commit:", "comit:", "comit: unknown key"),
         ("num_envs: 4", "num_envs: four", "num_envs: expected a whole number.* got 'four'"),
         ("rollout: 8", "rollout: 0", "settings.algo: rollout: expected 1 or more"),
-        ("  robot: fr3", "  robt: fr3", "unexpected keyword argument 'robt'"),
+        (
+            "  robot: fr3",
+            "  robt: fr3",
+            r"settings lack \['robot'\]: the run is of another version",
+        ),
+        ("  robot: fr3", "  robot: fr3\n  speed: 1", "unexpected keyword argument 'speed'"),
     ],
 )
 def test_a_broken_config_names_file_and_place(

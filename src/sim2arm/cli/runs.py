@@ -3,7 +3,7 @@
 # pyright: standard
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,16 @@ def build_task(cfg: TrainCfg) -> Task:
 
 
 def build_env(cfg: TrainCfg, num_envs: int) -> Env:
-    """Return the environment of an experiment."""
+    """Return the environment of an experiment.
+
+    Raises:
+        UserError: a setting is not possible.
+    """
+    task = build_task(cfg)
+    if not 0.0 <= cfg.lead_share <= 1.0:
+        raise UserError(f"--lead-share: expected 0 to 1, got {cfg.lead_share}")
     return Env(
-        build_task(cfg),
+        task,
         ROBOTS[cfg.robot],
         num_envs=num_envs,
         controller=cfg.controller,
@@ -100,6 +107,9 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
         values = dict(data["settings"]) | {"out": None, "resume": False}
+        absent = sorted({f.name for f in fields(TrainCfg)} - set(values))
+        if absent:  # a default would claim what was never trained
+            raise ValueError(f"settings lack {absent}: the run is of another version; train again")
         kind = type(EXPERIMENTS[experiment][1].task)
         task = from_plain(kind, values.pop("task"), "settings.task")
         algo = from_plain(PpoCfg, values.pop("algo"), "settings.algo")

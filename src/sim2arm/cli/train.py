@@ -1,5 +1,6 @@
 """`sim2arm train EXPERIMENT`: learn a policy; Ctrl-C leaves a run that `--resume` continues."""
 
+import shlex
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,13 @@ FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resu
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run."""
     name, cfg = parse_named(EXPERIMENTS, argv, "sim2arm train", "experiment")
-    train(name, cfg)
+    try:
+        folder = train(name, cfg)
+    except KeyboardInterrupt:
+        again = [*argv, *([] if cfg.resume else ["--resume"])]
+        words = shlex.join(["sim2arm", "train", *again])
+        raise KeyboardInterrupt(f"resume with: {words}") from None
+    print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
     return 0
 
 
@@ -77,8 +84,7 @@ def train(name: str, cfg: TrainCfg) -> Path:
             save_learner(learner, folder)
     except KeyboardInterrupt:
         save_learner(learner, folder)
-        hint = f"sim2arm train {name} --resume" + (f" --out {folder}" if cfg.out else "")
-        raise KeyboardInterrupt(f"resume with: {hint}") from None
+        raise
     finally:
         metrics.close()
     write_train_page(folder)
