@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from sim2arm.cli.extras import EXTRA_OF
 from tests.tables import Table
+
+# Started in the background, a shell leaves SIGINT ignored, for the processes of the tests too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).resolve().parent
 SRC = TESTS.parent / "src"

@@ -295,9 +295,11 @@ def test_permuted_joints_give_the_same_actions_to_the_bit(tmp_path: Path) -> Non
     finally:
         rig.close()
     assert straight.steps == mixed.steps == 150, (straight.reason, mixed.reason)
-    np.testing.assert_array_equal(np.array(straight.actions), np.array(mixed.actions))
+    # The policy may answer the last observation too, before it is told that the episode is over.
+    first, second = (np.array(log.actions[:150]) for log in (straight, mixed))
+    np.testing.assert_array_equal(first, second)
     commands = [message for _, message in rig.relay.commands]
-    assert len(commands) == 300
+    assert 300 <= len(commands) <= 302
     assert_fine(commands, rig.relay.references)
 
 
