@@ -107,10 +107,16 @@ class ControllerFacts:
             ),
         ]  # fmt: skip
 
-    def problem(self) -> str | None:
-        """Return the first thing that is not as it must be, or None."""
-        red = activation.problems(self.items())
-        return red[0] if red else None
+    def problem(self) -> tuple[str, bool] | None:
+        """Return the first thing that is not as it must be, and whether it is known to be so.
+
+        A controller that answers wrongly is a fault; one that does not answer is a reason to hold
+        until it does.
+        """
+        red = [item for item in self.items() if not item.ok]
+        known = [item for item in red if item.measured]
+        worst = (known or red)[:1]
+        return (activation.problems(worst)[0], bool(known)) if worst else None
 
     def _read_gains(self, answer: Any) -> dict[str, list[float]] | None:
         n = len(self._contract.joint_names)

@@ -347,7 +347,8 @@ class GateNode(LifecycleNode):
         self._watch_publishers(machine)
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
-        machine.set_problem("facts", self._facts.problem() if active else None, fatal=active)
+        text, known = (active and self._facts.problem()) or (None, False)
+        machine.set_problem("facts", text, fatal=known)
         machine.watch(now, steady)
         commanded = machine.commanded()
         if commanded is not None and machine.ready and self._command.is_activated:
