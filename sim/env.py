@@ -84,6 +84,13 @@ class Env:
         self._generator = torch.Generator().manual_seed(seed)
         task.bind(self.world)
         self._tool = self.world.site(robot.chain.tool_frame)
+        self._open_command_path(substeps, controller or EeDeltaCfg())
+        self._stock: Starts = {}
+        self._stocked = self._used = 0
+
+    def _open_command_path(self, substeps: int, cfg: EeDeltaCfg) -> None:
+        """Make the controller and the buffers between actions and controls."""
+        task, robot, num_envs = self.task, self.robot, self.num_envs
         names = self.world.actuators
         first = names.index(robot.chain.joint_names[0])
         self._columns = slice(first, first + len(robot.chain.joint_names))
@@ -92,13 +99,11 @@ class Env:
         self.controls[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
         self._lead = (np.asarray(robot.kd) / np.asarray(robot.kp))[:, None]
         home = np.tile(np.asarray(robot.home), (num_envs, 1))
-        self.controller = EeDelta(robot, self.period, controller or EeDeltaCfg(), home)
+        self.controller = EeDelta(robot, self.period, cfg, home)
         self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
         self._leading = np.zeros(num_envs, dtype=bool)
         # What the controller asked for one period ago: q, dq, ddq, jerk, (n, N) each.
         self._asked = [np.zeros(home.T.shape) for _ in range(4)]
-        self._stock: Starts = {}
-        self._stocked = self._used = 0
 
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""

@@ -35,7 +35,6 @@ from sim2arm.core.trajectory import (
 LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace")
 """What a trajectory is judged by, in the order of `Judgement.worst`."""
 
-_PARTS = ("times", "q", "dq")
 _SHORTEST = 1e-3  # less time than this is not worth a way of its own [s]
 _BISECTIONS = 7
 _FAR = 10.0  # multiples of a limit beyond which a request is not computed with at all
@@ -162,15 +161,13 @@ class Gate:
         if len(bad):
             self._slow(bad, now, (q1, dq1), brake, best, share)
         approved = (share >= self.cfg.least_share) & finite & ~absurd
-        copies = (part.copy() for part in _arrays(self._trajectory))
-        self._before = (Trajectory(**dict(zip(_PARTS, copies, strict=True))), self._elapsed.copy())
+        self._before = (_copy(self._trajectory), self._elapsed.copy())
         for old, new in zip(_arrays(self._trajectory), _arrays(best), strict=True):
             old[approved] = new[approved]
         elapsed = np.where(approved, 0.0, self._elapsed)
         self._elapsed = elapsed + self.period
-        times, q, dq = (a.copy() for a in _arrays(self._trajectory))
         return GateDecision(
-            trajectory=Trajectory(times=times, q=q, dq=dq),
+            trajectory=_copy(self._trajectory),
             elapsed=elapsed,
             share=np.where(approved, share, 0.0),
             limit=np.where(finite, np.where(absurd, 0, np.where(ok, -1, worst)), -2),
@@ -339,6 +336,11 @@ def _standing(q: FloatArray) -> Trajectory:
     times: FloatArray = np.tile(np.arange(6, dtype=np.float64) * 1e-3, (len(q), 1))
     points = np.repeat(q[:, None].astype(np.float64), 6, axis=1)
     return Trajectory(times=times, q=points, dq=np.zeros_like(points))
+
+
+def _copy(trajectory: Trajectory) -> Trajectory:
+    times, q, dq = (part.copy() for part in _arrays(trajectory))
+    return Trajectory(times=times, q=q, dq=dq)
 
 
 def _arrays(trajectory: Trajectory) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -115,12 +115,11 @@ class PolicyNode(LifecycleNode):
         specs = {spec.name: spec for spec in session.derivation.sampled}
         self._sources = {name: _Source(spec=specs[name]) for name in bindings}
         self._description: str | None = None
-        self._gate_values: dict[str, str] = {}
         self._ready: tuple[np.ndarray, int, int] | None = None
         self._acted_ns = self._started_ns = 0
         self._last_tick = 0
         self._let_in, self._gate_heard_ns = False, 0
-        self._reason, self._red = "", list[str]()
+        self._red: list[str] = []
         try:
             self._connect(bindings, graph.robot_description)
         except NameValidationException as error:
@@ -258,7 +257,7 @@ class PolicyNode(LifecycleNode):
                 self.lock_step()
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:
-        """Stop when the gate no longer passes this session."""
+        """Stop when the gate no longer passes our requests."""
         session = self._session
         if session is None or self.phase is not Phase.RUNNING:
             return
@@ -348,7 +347,7 @@ class PolicyNode(LifecycleNode):
         self._enter(Phase.STOPPED, reason)
 
     def _enter(self, phase: Phase, reason: str) -> None:
-        self.phase, self._reason = phase, reason
+        self.phase = phase
         if self._session is None:
             return
         level = DiagnosticStatus.OK if phase is Phase.RUNNING else DiagnosticStatus.WARN
