@@ -46,6 +46,10 @@ class EmpiricalNormalization(nn.Module):
         return (x - self.mean) / (self.var.sqrt() + 0.01)
 
 
+class RelativePoseError(ValueError):
+    """A relative pose was asked for of what is not an observed pose."""
+
+
 class PoseFeatures(nn.Module):
     """One vector from named observations, extended by relative poses.
 
@@ -61,14 +65,19 @@ class PoseFeatures(nn.Module):
         relative: Sequence[RelativePose],
         lengths: Sequence[float] = (),
     ) -> None:
-        """Take the shapes of the observations, in order, the pairs of poses, the lengths [m]."""
+        """Take the shapes of the observations, in order, the pairs of poses, the lengths [m].
+
+        Raises:
+            RelativePoseError: a pair names what is not an observation of shape (7,).
+        """
         super().__init__()
         for pair in relative:
             for name in pair:
                 if shapes.get(name) != (7,):
-                    raise ValueError(
-                        f"relative pose {pair}: {name!r} must be an observation of shape (7,), "
-                        f"got {shapes.get(name)}"
+                    poses = sorted(n for n, shape in shapes.items() if shape == (7,))
+                    raise RelativePoseError(
+                        f"{name!r} of the pair {' '.join(pair)} is not a pose that the networks "
+                        f"see. Poses: {', '.join(poses)}"
                     )
         self.names, self.relative, self.lengths = tuple(shapes), tuple(relative), tuple(lengths)
         plain = sum(torch.Size(s).numel() for s in shapes.values())

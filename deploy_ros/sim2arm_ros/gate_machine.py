@@ -191,7 +191,7 @@ class GateMachine:
             return "; ".join(self._problems.values())
         self._end_session()
         self._session.name, self._active_ns = "", 0
-        self.state, self.reason = GateState.HOLD, "reset by the operator"
+        self.state, self.reason = GateState.HOLD, "reset was asked for"
         self.good_ticks = 0
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,19 @@ _POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _UNITS = {"position": ("rad", "m"), "velocity": ("rad/s", "m/s"), "effort": ("N m", "N")}
 JOINT_STATE = "sensor_msgs/msg/JointState"
 POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+
+
+NAME = "expected a ROS name such as /arm/joint_states"
+
+
+def is_name(name: str) -> bool:
+    """Return whether ROS takes this as the name of a topic, a service or a node.
+
+    Source: design.ros2.org/articles/topic_and_service_names.html.
+    """
+    part = r"[A-Za-z_]\w*"
+    found = re.fullmatch(f"/?{part}(/{part})*", name, re.ASCII)
+    return found is not None and "__" not in name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +49,8 @@ class InputBinding:
         """Return why this binding cannot feed an input, or None."""
         if (self.type == POSE_STAMPED) != (self.field == "pose"):
             return f"{self.type} has no field {self.field!r}"
+        if not is_name(self.topic):
+            return f"topic: {NAME}, got {self.topic!r}"
         if self.depth < 1:
             return f"depth: expected 1 or more, got {self.depth}"
         if self.type == POSE_STAMPED:
@@ -82,6 +98,17 @@ class Graph:
     """Topic with the URDF of the robot."""
     inputs: dict[str, InputBinding]
     """By name of the input."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that ROS does not take."""
+        names = {
+            "controller.name": self.controller.name,
+            "controller.manager": self.controller.manager,
+            "robot_description": self.robot_description,
+        }
+        for key, name in names.items():
+            if not is_name(name):
+                raise ValueError(f"{key}: {NAME}, got {name!r}")
 
     def bindings(self, contract: Contract) -> dict[str, InputBinding]:
         """Return the bindings of the inputs that a contract takes from sensors and goals.

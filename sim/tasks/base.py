@@ -22,7 +22,9 @@ Starts: TypeAlias = dict[str, Tensor]
 
 
 def check_settings(cfg: Any, *, positive: Sequence[str], lengths: Mapping[str, int]) -> None:
-    """Refuse a configuration with a field that is not above 0 or has a wrong number of entries.
+    """Refuse a configuration with a field that is not above 0 or has wrong entries.
+
+    A field `..._low` must not lie above its `..._high` anywhere.
 
     Raises:
         ValueError: names the field.
@@ -33,6 +35,15 @@ def check_settings(cfg: Any, *, positive: Sequence[str], lengths: Mapping[str, i
     for name, length in lengths.items():
         if len(getattr(cfg, name)) != length:
             raise ValueError(f"{name} must have {length} numbers, got {getattr(cfg, name)}")
+        if name.endswith("_low"):
+            high = f"{name.removesuffix('_low')}_high"
+            if not all(
+                a <= b for a, b in zip(getattr(cfg, name), getattr(cfg, high), strict=False)
+            ):
+                raise ValueError(
+                    f"{name} must not lie above {high}, got {getattr(cfg, name)} and "
+                    f"{getattr(cfg, high)}"
+                )
 
 
 class Task(Protocol):

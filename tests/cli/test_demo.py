@@ -222,7 +222,8 @@ def test_a_folder_with_another_training_is_refused_and_fresh_starts_over(
     assert main.main([*ARGV, "--out", str(copied)]) == 2
     line = capsys.readouterr().err.strip()
     assert line.endswith(
-        f"{copied} holds a run with another seed: start over with --fresh, or choose another --out"
+        f"{copied} holds a run with other settings (seed: 0 != 5): start over with "
+        "--fresh, or choose another --out"
     )
     (copied / "mine.txt").touch()
 

@@ -58,6 +58,8 @@ def test_a_verb_of_two_words(
     assert cli.main(["swarm"]) == 2
     assert cli.main(["swarm", "upp"]) == 2
     lines = capsys.readouterr().err.splitlines()
+    assert cli.main(["swarm", "--help"]) == 0
+    assert "swarm up  " in capsys.readouterr().out
     assert lines == [
         "sim2arm: error: sim2arm swarm: expected one of: up",
         "sim2arm: error: unknown verb 'sim2arm swarm ...' 'upp'; perhaps you meant up",

@@ -58,6 +58,12 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["--bundle", "BUNDLE", "--sim", "reach", "--logs", "BROKEN"], "is not a folder"),
         (["none.yaml", "--bundle", "BUNDLE", "--sim", "reach"], "none.yaml: cannot be read"),
         (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
+        (["GRAPH", "--bundle", "BUNDLE", "--sim", "reach"], "got '/joint states'"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--seed", "-1"], "--seed: expected 0 or more"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "peg-insertion"],
+            "the policy needs goal_pose, and peg-insertion gives socket_pose",
+        ),
         (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
     ],
 )
@@ -66,7 +72,9 @@ def test_bad_input_is_one_line_and_code_2(
 ) -> None:
     broken = tmp_path / "graph.yaml"
     broken.write_text("version: 1\ninputs: {joint_position: {topic: /x}}\n")
-    known = {"BUNDLE": str(bundle), "BROKEN": str(broken)}
+    graph = tmp_path / "names.yaml"
+    graph.write_text(ros.DEFAULT_GRAPH.read_text().replace("/joint_states", "/joint states"))
+    known = {"BUNDLE": str(bundle), "BROKEN": str(broken), "GRAPH": str(graph)}
     assert cli.main(["ros", "up", *(known.get(word, word) for word in words)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

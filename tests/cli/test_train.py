@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from sim2arm.cli import train as module
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.metrics import EVENTS
+from sim2arm.cli.parse import parse_named
 from sim2arm.cli.runs import (
     CHECKPOINT,
     CONFIG,
@@ -29,6 +31,7 @@ from sim2arm.cli.runs import (
     write_config,
 )
 from sim2arm.cli.train import main, train
+from sim2arm.cli.train_page import command
 from sim2arm.cli.trial import Trial
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.draws import Draws, StreamDraws
@@ -220,8 +223,18 @@ def test_a_resumed_run_does_not_draw_the_same_start_states_again(
         (["--seed", "-1"], "seed: expected a whole number, 0 or more, got -1"),
         (["--algo.minibatches", "0"], "minibatches: expected 1 or more, got 0"),
         (["--algo.minibatches", "99"], "num_envs x algo.rollout: expected 99 or more, got 32"),
-        (["task:reach-cfg", "--task.max-steps", "0"], "max_steps must be above 0, got 0"),
+        (["--task.max-steps", "0"], "max_steps must be above 0, got 0"),
         (["--robot", "foo"], "robot 'foo' is not known"),
+        (["--lead-share", "2"], "lead_share: expected 0 to 1, got 2.0"),
+        (["--target-success", "nan"], "target_success: expected 0 to 1, got nan"),
+        (["--controller.limit-share", "5"], "limit_share: expected above 0 to 1, got 5.0"),
+        (["--controller.damping", "-1"], "damping: expected a number above 0, got -1.0"),
+        (["--controller.joint-margin", "2"], "joint_margin: expected less than 1.4"),
+        (["--algo.relative", "a", "b"], "--algo.relative: 'a' of the pair a b is not a pose"),
+        (
+            ["--task.goal-low", "1", "0", "0", "0", "0", "0"],
+            "goal_low must not lie above goal_high, got (1.0,",
+        ),
     ],
 )
 def test_settings_that_cannot_be_trained_are_one_line_and_leave_nothing(
@@ -252,14 +265,19 @@ def test_a_run_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
         ("experiment: reach-ppo", "experiment: [", r"config.yaml:3:1?\d: expected valid YAML"),
         ("experiment: reach-ppo", "experiment: reach-pop", "unknown experiment .*reach-ppo"),
         ("commit:", "comit:", "comit: unknown key"),
-        ("num_envs: 4", "num_envs: four", "num_envs: expected a whole number.* got 'four'"),
+        (
+            "num_envs: 4",
+            "num_envs: four",
+            "settings.num_envs: expected a whole number.* got 'four'",
+        ),
         ("rollout: 8", "rollout: 0", "settings.algo: rollout: expected 1 or more"),
         (
             "  robot: fr3",
             "  robt: fr3",
             r"settings lack \['robot'\]: the run is of another version",
         ),
-        ("  robot: fr3", "  robot: fr3\n  speed: 1", "unexpected keyword argument 'speed'"),
+        ("  robot: fr3", "  robot: fr3\n  speed: 1", "settings.speed: unknown key"),
+        ("lead_share: 0.5", "lead_share: x", "settings.lead_share: expected a number"),
     ],
 )
 def test_a_broken_config_names_file_and_place(
@@ -272,6 +290,21 @@ def test_a_broken_config_names_file_and_place(
     with pytest.raises(UserError, match=message) as caught:
         read_config(tmp_path)
     assert str(tmp_path / CONFIG) in str(caught.value)
+
+
+def test_the_page_repeats_the_command_with_its_settings(tmp_path: Path) -> None:
+    default = EXPERIMENTS["reach-ppo"][1]
+    task = replace(default.task, max_steps=90)
+    algo = replace(default.algo, lr_high=0.004, relative=(("ee_pose", "goal_pose"),))
+    cfg = replace(default, task=task, algo=algo, seed=3, resume=True)
+    words = command("reach-ppo", cfg, Path("runs/a b"))
+    assert words == (
+        "sim2arm train reach-ppo --task.max-steps 90 --algo.relative ee_pose goal_pose "
+        "--algo.lr-high 0.004 --seed 3 --out 'runs/a b'"
+    )
+    name, read = parse_named(EXPERIMENTS, shlex.split(words)[2:], "sim2arm train", "experiment")
+    assert (name, replace(read, out=None)) == ("reach-ppo", replace(cfg, resume=False))
+    assert command("reach-ppo", default, Path("runs/reach-ppo")) == "sim2arm train reach-ppo"
 
 
 def test_a_checkpoint_of_other_networks_is_one_line(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, read_graph
+from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name, read_graph
 from sim2arm_ros.requests import make_tag, parse_tag
 
 from .swinging import swinging_contract
@@ -39,6 +39,7 @@ def _changed(**changes: Any) -> Any:
         ({"field": "velocity"}, "velocity is in rad/s, not 'rad'"),
         ({"field": "effort"}, "effort is in N m, not 'rad'"),
         ({"depth": 0}, "depth: expected 1 or more"),
+        ({"topic": "/joint states"}, "topic: expected a ROS name such as .* got '/joint states'"),
     ],
 )
 def test_a_binding_that_cannot_feed_its_input(changes: dict[str, Any], message: str) -> None:
@@ -72,6 +73,7 @@ def test_an_input_without_a_binding() -> None:
         ("inputs: {a: {topic: /a, type: std_msgs/msg/String, field: position}}", "inputs.a.type"),
         ("inputs: {a: {topic: /a, type: sensor_msgs/msg/JointState}}", "field"),
         ("inputs: {a: {topic: 3, type: sensor_msgs/msg/JointState, field: effort}}", "topic"),
+        ("controller: {name: /arm controller}\ninputs: {}", "controller.name: expected a ROS name"),
         ("!!python/object/apply:os.system [ls]", "graph.yaml"),
     ],
 )
@@ -81,6 +83,15 @@ def test_files_that_are_not_graphs(tmp_path: Path, text: str, message: str) -> N
     with pytest.raises(ValueError, match=message) as error:
         read_graph(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [("/a", True), ("a_1/b", True), ("/a/b2", True), ("", False), ("/", False), ("/2a", False),
+     ("a//b", False), ("/a/", False), ("/a b", False), ("/a__b", False), ("/ä", False)],
+)  # fmt: skip
+def test_names_that_ros_takes(name: str, good: bool) -> None:
+    assert is_name(name) == good
 
 
 def test_a_missing_or_binary_file(tmp_path: Path) -> None:

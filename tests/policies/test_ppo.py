@@ -186,5 +186,5 @@ def test_relative_pose_by_hand() -> None:
     assert out.shape == (1, features.size)
     expected = torch.tensor([[2.0, 0, 0, 1, 0, 0, 1, 0, 0]])
     torch.testing.assert_close(out[:, 14:], expected, atol=1e-6, rtol=0)
-    with pytest.raises(ValueError, match="must be an observation of shape"):
+    with pytest.raises(ValueError, match="is not a pose that the networks see"):
         PoseFeatures({"a": (7,)}, (("a", "b"),))

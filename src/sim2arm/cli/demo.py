@@ -28,10 +28,10 @@ from .metrics import EVENTS
 from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
-from .runs import CHECKPOINT, CONFIG, METRICS, build_task, read_config
+from .runs import CHECKPOINT, CONFIG, METRICS, build_task, other_run
 from .stages import Results, Stages, hash_file
 from .table import write_results
-from .train import FREE, train
+from .train import train
 from .video import FilmCfg, film_episodes, save_png
 
 STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
@@ -165,15 +165,9 @@ def _check_folder(folder: Path, experiment: str, training: TrainCfg) -> None:
     """See that a run in the folder is one that this training can go on with."""
     if not (folder / CONFIG).is_file():
         return
-    before, old, _ = read_config(folder)
-    if before != experiment:
-        other = f"of {before}"
-    else:
-        was, now = (to_plain(replace(each, **FREE)) for each in (old, training))
-        changed = [name for name in now if was[name] != now[name]]
-        if not changed:
-            return
-        other = f"with another {', '.join(changed)}"
+    other = other_run(folder, experiment, training)
+    if not other:
+        return
     raise UserError(
         f"{folder} holds a run {other}: start over with --fresh, or choose another --out"
     )

@@ -180,7 +180,7 @@ def _activation(report: Mapping[str, Any]) -> Section:
             _shown(item["measured"]),
             _shown(item["unit"]),
             _shown(item["margin"]),
-            _shown(item["note"]),
+            "" if item["ok"] else _shown(item["note"]),
         ]
         for item in sorted(items, key=lambda item: bool(item["ok"]))
     ]

@@ -53,6 +53,10 @@ class TrainCfg:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value < 2**63:
                 raise ValueError(f"{name}: expected a whole number, {low} or more, got {value!r}")
+        for name in ("lead_share", "target_success", "trial_from"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name}: expected 0 to 1, got {value!r}")
         parts, steps = max(2, self.algo.minibatches), self.num_envs * self.algo.rollout
         if steps < parts:
             raise ValueError(f"num_envs x algo.rollout: expected {parts} or more, got {steps}")

@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .errors import UserError, one_line
 from .extras import missing_extra
@@ -44,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words or words[0] in ("-h", "--help", "help"):
             print(usage())
             return 0
+        if words[1:2] in (["-h"], ["--help"]) and words[0] not in VERBS:
+            inner = {verb: VERBS[verb] for verb in VERBS if verb.startswith(f"{words[0]} ")}
+            if inner:
+                print(usage(inner))
+                return 0
         if words[0] == "--version":
             from sim2arm import __version__
 
@@ -100,10 +105,10 @@ def split_verb(words: list[str]) -> tuple[str, list[str]]:
     raise UserError(unknown("verb", words[0], VERBS))
 
 
-def usage() -> str:
-    """Return the text of `sim2arm --help`."""
-    width = max(len(verb) for verb in VERBS) + 2
-    lines = [f"  {verb:<{width}}{help_line}" for verb, (help_line, _) in VERBS.items()]
+def usage(verbs: Mapping[str, tuple[str, str]] = VERBS) -> str:
+    """Return the text of `sim2arm --help`, for all verbs or for some."""
+    width = max(len(verb) for verb in verbs) + 2
+    lines = [f"  {verb:<{width}}{help_line}" for verb, (help_line, _) in verbs.items()]
     return "\n".join(
         (
             "usage: sim2arm [--traceback] VERB ...",

@@ -67,6 +67,7 @@ def parse_named(
             type(default),
             args=list(argv[1:]),
             default=default,
+            config=(tyro.conf.AvoidSubcommands,),
             prog=f"{prog} {name}",
             description=help_line,
         )

@@ -107,6 +107,8 @@ def check(cfg: RosUpCfg) -> None:
             raise UserError(unknown("task", cfg.sim, TASKS))
     if cfg.settings is not None and not cfg.settings.is_file():
         raise UserError(f"--settings: no such file: {cfg.settings}")
+    if not 0 <= cfg.seed < 2**63:
+        raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
         raise UserError("--episodes and --duration must be 0 or more, --patience above 0")
     check_folder("--logs", cfg.logs)
@@ -123,9 +125,16 @@ def check_task(name: str, contract: Contract, settings: Path | None) -> None:
 
     with user_input("settings", settings):
         text = "" if settings is None else settings.read_text(encoding="utf-8")
-        make_task(name, contract.robot, text)
+        task = make_task(name, contract.robot, text)
     with user_input("bundle"):
         substeps_of(contract.control_hz)
+    given = {spec.name for spec in task.goals}
+    needed = {spec.name for spec in contract.inputs if spec.kind == "goal"}
+    if needed - given:
+        raise UserError(
+            f"--sim: the policy needs {', '.join(sorted(needed - given))}, and {name} gives "
+            f"{', '.join(sorted(given)) or 'no goal'}; which task was it trained for?"
+        )
 
 
 def find_bundle(path: Path) -> Path:

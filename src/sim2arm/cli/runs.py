@@ -8,14 +8,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from sim2arm.core.contract import Provenance
-from sim2arm.core.controllers import EeDeltaCfg
-from sim2arm.core.plain import from_plain, to_plain
+from sim2arm.core.controllers import EeDelta
+from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
-from sim2arm.policies.ppo import Ppo, PpoCfg
+from sim2arm.policies.networks import RelativePoseError
+from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
@@ -26,6 +28,8 @@ from .machine import describe_commit, describe_versions
 from .parse import unknown
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
+"""Settings that may change when a run goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +61,12 @@ def build_env(cfg: TrainCfg, num_envs: int) -> Env:
         UserError: a setting is not possible.
     """
     task = build_task(cfg)
-    if not 0.0 <= cfg.lead_share <= 1.0:
-        raise UserError(f"--lead-share: expected 0 to 1, got {cfg.lead_share}")
+    robot = ROBOTS[cfg.robot]
+    with user_input("controller"):  # whether it fits the robot
+        EeDelta(robot, 1.0, cfg.controller, np.asarray([robot.home]))
     return Env(
         task,
-        ROBOTS[cfg.robot],
+        robot,
         num_envs=num_envs,
         controller=cfg.controller,
         lead_share=cfg.lead_share,
@@ -70,8 +75,16 @@ def build_env(cfg: TrainCfg, num_envs: int) -> Env:
 
 
 def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
-    """Return the algorithm with its environment."""
-    return Ppo(cfg.algo, build_env(cfg, num_envs or cfg.num_envs), seed=cfg.seed)
+    """Return the algorithm with its environment.
+
+    Raises:
+        UserError: a setting is not possible.
+    """
+    env = build_env(cfg, num_envs or cfg.num_envs)
+    try:
+        return Ppo(cfg.algo, env, seed=cfg.seed)
+    except RelativePoseError as error:
+        raise UserError(f"--algo.relative: {error}") from error
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
@@ -106,16 +119,24 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         experiment = data["experiment"]
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
-        values = dict(data["settings"]) | {"out": None, "resume": False}
-        absent = sorted({f.name for f in fields(TrainCfg)} - set(values))
+        values = {k: v for k, v in data["settings"].items() if k not in ("out", "resume")}
+        absent = sorted({f.name for f in fields(TrainCfg)} - {"out", "resume"} - set(values))
         if absent:  # a default would claim what was never trained
             raise ValueError(f"settings lack {absent}: the run is of another version; train again")
         kind = type(EXPERIMENTS[experiment][1].task)
         task = from_plain(kind, values.pop("task"), "settings.task")
-        algo = from_plain(PpoCfg, values.pop("algo"), "settings.algo")
-        controller = from_plain(EeDeltaCfg, values.pop("controller"), "settings.controller")
-        settings = TrainCfg(task=task, algo=algo, controller=controller, **values)
+        given = {"task": task, "out": None, "resume": False}
+        settings = from_plain(TrainCfg, values, "settings", given)
     return experiment, settings, data
+
+
+def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
+    """Return in what the run of a folder differs from one that would go on with it, or ""."""
+    before, old, _ = read_config(folder)
+    if before != experiment:
+        return f"of {before}"
+    lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
+    return f"with other settings ({'; '.join(lines)})" if lines else ""
 
 
 def provenance(folder: Path, steps: int) -> Provenance:

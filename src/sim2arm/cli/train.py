@@ -4,7 +4,6 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +24,7 @@ from .runs import (
     build_learner,
     check_metrics,
     load_learner,
-    read_config,
+    other_run,
     save_learner,
     write_config,
 )
@@ -36,8 +35,6 @@ SAVE_EVERY = 10
 """Iterations between checkpoints."""
 WINDOW = 1000
 """Training episodes over which success is measured."""
-FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
-"""Settings that may change when a run goes on."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -102,9 +99,9 @@ def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
     if cfg.resume:
         if not exists:
             raise UserError(f"nothing to resume in {folder}: leave out --resume")
-        before, old, _ = read_config(folder)
-        if before != name or replace(old, **FREE) != replace(cfg, **FREE):
-            raise UserError(f"{folder} holds {before} with other settings: choose another --out")
+        other = other_run(folder, name, cfg)
+        if other:
+            raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
 def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import yaml
 
+from sim2arm.core.plain import to_plain
+
+from .experiments import EXPERIMENTS, TrainCfg
 from .metrics import read_metrics
 from .report import Section, chart, code, text, write_report
 from .report_charts import draw_learning
@@ -19,18 +27,42 @@ def write_train_page(folder: Path) -> Path:
     experiment, cfg, data = read_config(folder)
     settings = yaml.safe_dump(data["settings"], sort_keys=False)
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
+    run = shlex.quote(str(folder))
     sections = [
         learning_section(folder, cfg.target_success),
         Section(
             title="How to repeat",
             blocks=[
-                code(f"sim2arm train {experiment}\nsim2arm export {folder}\nsim2arm eval {folder}"),
+                code(
+                    f"{command(experiment, cfg, folder)}\nsim2arm export {run}\nsim2arm eval {run}"
+                ),
                 text(f"Commit {data['commit']}; {versions}.", soft=True),
             ],
         ),
         Section(title=f"Settings ({CONFIG})", blocks=[code(settings)]),
     ]
     return write_report(folder, sections, title=f"sim2arm train: {experiment}", lead=[])
+
+
+def command(experiment: str, cfg: TrainCfg, folder: Path) -> str:
+    """Return the command that trains with these settings, as far as they are not the defaults."""
+    words = ["sim2arm", "train", experiment]
+    default = EXPERIMENTS[experiment][1]
+    words += _options(*(to_plain(replace(c, out=None, resume=False)) for c in (default, cfg)))
+    if folder != Path("runs") / experiment:
+        words += ["--out", str(folder)]
+    return shlex.join(words)
+
+
+def _options(default: Mapping[str, Any], chosen: Mapping[str, Any], start: str = "--") -> list[str]:
+    words: list[str] = []
+    for name, value in chosen.items():
+        option = f"{start}{name.replace('_', '-')}"
+        if isinstance(value, Mapping):
+            words += _options(default[name], cast("dict[str, Any]", value), f"{option}.")
+        elif value != default[name]:
+            words += [option, *(str(number) for number in np.ravel(value).tolist())]
+    return words
 
 
 def learning_section(folder: Path, target: float) -> Section:

@@ -7,6 +7,7 @@ continuous acceleration inside its limits by construction; the safety gate check
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,6 +53,19 @@ class EeDeltaCfg:
     joint_margin: float = 0.05
     """Distance that goals keep from the joint limits [rad]."""
 
+    def __post_init__(self) -> None:
+        """Refuse settings that no motion can be made of."""
+        for name in ("position_scale", "rotation_scale", "position_leash", "rotation_leash",
+                     "damping", "bandwidth"):  # fmt: skip
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        if not 0.0 <= self.posture_rate <= 1.0:
+            raise ValueError(f"posture_rate: expected 0 to 1, got {self.posture_rate}")
+        if not 0.0 < self.limit_share <= 1.0:
+            raise ValueError(f"limit_share: expected above 0 to 1, got {self.limit_share}")
+        if not 0.0 <= self.joint_margin < math.inf:
+            raise ValueError(f"joint_margin: expected 0 or more, got {self.joint_margin}")
+
 
 class EeDelta:
     """`ee_delta` actions: 3 translations and 3 rotations in the base frame, left-multiplied.
@@ -69,10 +83,20 @@ class EeDelta:
     """
 
     def __init__(self, robot: Robot, period: float, cfg: EeDeltaCfg, q: Array) -> None:
-        """Start at rest at q (N, n); its array type and dtype are used from here on."""
+        """Start at rest at q (N, n); its array type and dtype are used from here on.
+
+        Raises:
+            ValueError: the margin leaves a joint no range.
+        """
         xp = namespace(q)
         self.robot, self.period, self.cfg = robot, period, cfg
         limits = robot.limits
+        least = min(high - low for low, high in zip(limits.q_min, limits.q_max, strict=True))
+        if 2.0 * cfg.joint_margin >= least:
+            raise ValueError(
+                f"joint_margin: expected less than {least / 2:.3f} rad, half the least range of a "
+                f"joint of {robot.name}, got {cfg.joint_margin}"
+            )
 
         def constant(values: Any) -> Array:
             return xp.asarray(np.asarray(values, dtype=np.float64), dtype=q.dtype)

@@ -42,26 +42,34 @@ def to_plain(value: Any) -> Any:
     )
 
 
-def from_plain(kind: type[Record], data: Any, path: str = "") -> Record:
+def from_plain(
+    kind: type[Record], data: Any, path: str = "", given: Mapping[str, Any] | None = None
+) -> Record:
     """Return the record of a dataclass that plain data describes.
+
+    Args:
+        kind: the dataclass.
+        data: a mapping by field name.
+        path: of the data in its file, for errors.
+        given: values of fields that the data does not describe.
 
     Raises:
         ValueError: one line with the path of the key, what was expected and what came.
     """
-    where = path or kind.__name__
+    where = path or "top level"
     if not isinstance(data, Mapping):
         raise ValueError(f"{where}: expected a mapping with named fields, got {_short(data)}")
-    given = cast(Mapping[Any, Any], data)
+    told, values = cast(Mapping[Any, Any], data), dict(given or {})
     fields = {field.name: field for field in dataclasses.fields(cast(Any, kind)) if field.init}
+    fields = {name: field for name, field in fields.items() if name not in values}
     prefix = f"{path}." if path else ""
-    for key in given:
+    for key in told:
         if key not in fields:
             raise ValueError(f"{prefix}{key}: unknown key. Known keys: {sorted(fields)}")
     hints = _hints(kind)
-    values: dict[str, Any] = {}
     for name, field in fields.items():
-        if name in given:
-            values[name] = _decode(hints[name], given[name], f"{prefix}{name}")
+        if name in told:
+            values[name] = _decode(hints[name], told[name], f"{prefix}{name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{prefix}{name}: missing key")
     try:
