@@ -227,7 +227,7 @@ def test_a_resumed_run_does_not_draw_the_same_start_states_again(
         (["--robot", "foo"], "robot 'foo' is not known"),
         (["--lead-share", "2"], "lead_share: expected 0 to 1, got 2.0"),
         (["--target-success", "nan"], "target_success: expected 0 to 1, got nan"),
-        (["--controller.limit-share", "5"], "limit_share: expected above 0 to 1, got 5.0"),
+        (["--controller.limit-share", "5"], "limit_share: expected 1 or less, because the gate"),
         (["--controller.damping", "-1"], "damping: expected a number above 0, got -1.0"),
         (["--controller.joint-margin", "2"], "joint_margin: expected less than 1.4"),
         (["--algo.relative", "a", "b"], "--algo.relative: 'a' of the pair a b is not a pose"),

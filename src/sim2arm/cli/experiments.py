@@ -57,6 +57,11 @@ class TrainCfg:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name}: expected 0 to 1, got {value!r}")
+        if self.controller.limit_share > 1.0:
+            raise ValueError(
+                "controller.limit_share: expected 1 or less, because the gate refuses what is "
+                f"beyond the limits, got {self.controller.limit_share}"
+            )
         parts, steps = max(2, self.algo.minibatches), self.num_envs * self.algo.rollout
         if steps < parts:
             raise ValueError(f"num_envs x algo.rollout: expected {parts} or more, got {steps}")

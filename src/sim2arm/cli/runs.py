@@ -33,7 +33,7 @@ FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resu
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Config:
+class RunRecord:
     """What stands in config.yaml."""
 
     experiment: str
@@ -115,7 +115,7 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{folder} is not a run: expected {CONFIG} in it; train first")
     with user_input("run", path):
-        data = to_plain(from_plain(_Config, yaml.safe_load(path.read_text())))
+        data = to_plain(from_plain(RunRecord, yaml.safe_load(path.read_text())))
         experiment = data["experiment"]
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))

@@ -56,13 +56,11 @@ class EeDeltaCfg:
     def __post_init__(self) -> None:
         """Refuse settings that no motion can be made of."""
         for name in ("position_scale", "rotation_scale", "position_leash", "rotation_leash",
-                     "damping", "bandwidth"):  # fmt: skip
+                     "damping", "bandwidth", "limit_share"):  # fmt: skip
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
         if not 0.0 <= self.posture_rate <= 1.0:
             raise ValueError(f"posture_rate: expected 0 to 1, got {self.posture_rate}")
-        if not 0.0 < self.limit_share <= 1.0:
-            raise ValueError(f"limit_share: expected above 0 to 1, got {self.limit_share}")
         if not 0.0 <= self.joint_margin < math.inf:
             raise ValueError(f"joint_margin: expected 0 or more, got {self.joint_margin}")
 

@@ -56,7 +56,7 @@ def from_plain(
     Raises:
         ValueError: one line with the path of the key, what was expected and what came.
     """
-    where = path or "top level"
+    where = path or kind.__name__
     if not isinstance(data, Mapping):
         raise ValueError(f"{where}: expected a mapping with named fields, got {_short(data)}")
     told, values = cast(Mapping[Any, Any], data), dict(given or {})
