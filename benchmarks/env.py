@@ -131,7 +131,7 @@ def _alternate(env: Env, bare: Batch, random: torch.Generator, steps: int) -> tu
         env.step(action)
         ours += time.perf_counter() - start
         bare.state[:] = before
-        controls = env.controls.numpy()
+        controls = env.commands.controls.numpy()
         start = time.perf_counter()
         bare.rollout(controls.shape[1], controls, record=())
         alone += time.perf_counter() - start

@@ -119,12 +119,11 @@ class SimulatedArm:
     def reset(self, seeds: Sequence[int] | int) -> None:
         """Start the episodes of the given seeds, one per arm; the same seed, the same episode."""
         each = [seeds] * self.num_arms if isinstance(seeds, int) else list(seeds)
-        ids = torch.arange(self.num_arms)
-        self.world.reset(ids)
+        self.world.reset()
         starts = self.task.draw(SeededDraws(each))
-        self.task.reset(self.world, ids, starts)
+        self.task.reset(self.world, torch.ones(self.num_arms, dtype=torch.bool), starts)
         q = starts["q"].numpy()
-        self.world.forward(ids)
+        self.world.forward()
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))

@@ -25,7 +25,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
         env: the environment; its robot, task, controller and rate are described.
         provenance: where the policy comes from.
     """
-    robot, cfg = env.robot, env.controller.cfg
+    robot, cfg = env.robot, env.commands.cfg
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")

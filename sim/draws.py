@@ -29,7 +29,12 @@ class StreamDraws:
 
     def unit(self, count: int) -> Tensor:
         """Return (episodes, count) numbers in [0, 1), float64."""
-        return torch.rand((self._episodes, count), generator=self._generator, dtype=torch.float64)
+        return torch.rand(
+            (self._episodes, count),
+            generator=self._generator,
+            dtype=torch.float64,
+            device=self._generator.device,
+        )
 
 
 class SeededDraws:
@@ -47,5 +52,6 @@ class SeededDraws:
 
 def uniform(draws: Draws, low: Sequence[float], high: Sequence[float]) -> Tensor:
     """Return (episodes, len(low)) numbers, uniform between low and high."""
-    bottom = torch.tensor(low, dtype=torch.float64)
-    return bottom + (torch.tensor(high, dtype=torch.float64) - bottom) * draws.unit(len(low))
+    share = draws.unit(len(low))
+    bottom = share.new_tensor(low)
+    return bottom + (share.new_tensor(high) - bottom) * share

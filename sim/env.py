@@ -7,20 +7,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sim2arm.core.controllers import EeDelta, EeDeltaCfg
+from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import Robot
 
 from .arm import substeps_of
+from .command_path import CommandPath
 from .draws import SeededDraws, StreamDraws
-from .tasks.base import Starts, Task
+from .tasks.base import Starts, Task, put
 from .worlds.mujoco import MujocoWorld
 
 STOCK = 64
-"""Start states that are drawn at once: 64 take twice the time of one."""
+"""Fewest start states that are drawn at once: 64 take twice the time of one."""
 
 
 class Env:
@@ -35,7 +35,7 @@ class Env:
     of that state. `info["diverged"]` (N,) bool says where; the reward is -1.
 
     Attributes:
-        controls: (N, S, nu) controls of the physics substeps of the last control period.
+        commands: the command path, with the controls of the last control period.
     """
 
     def __init__(
@@ -64,7 +64,8 @@ class Env:
             threads: of the physics, 0: all cores.
 
         Raises:
-            ValueError: control_hz is not one of SUBSTEPS, or the share not in [0, 1].
+            ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], or the
+                controller does not fit the robot.
         """
         if not 0.0 <= lead_share <= 1.0:
             raise ValueError(f"lead_share: expected 0 to 1, got {lead_share}")
@@ -81,35 +82,27 @@ class Env:
         )
         self.device, self.action_dim = self.world.device, 6
         self.groups = {"actor": list(task.actor), "critic": list(task.critic)}
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator(self.device).manual_seed(seed)
         task.bind(self.world)
         self._tool = self.world.site(robot.chain.tool_frame)
-        self._open_command_path(substeps, controller or EeDeltaCfg())
+        self.commands = CommandPath(
+            robot,
+            self.world,
+            period=self.period,
+            substeps=substeps,
+            cfg=controller or EeDeltaCfg(),
+        )
+        grip = self.world.actuators.index(f"{robot.name}_gripper")
+        self.commands.controls[:, :, grip] = task.grip_width
+        self._previous = torch.zeros((num_envs, 6), dtype=self.world.dtype, device=self.device)
+        self._everywhere = torch.ones(num_envs, dtype=torch.bool, device=self.device)
         self._stock: Starts = {}
         self._stocked = self._used = 0
 
-    def _open_command_path(self, substeps: int, cfg: EeDeltaCfg) -> None:
-        """Make the controller and the buffers between actions and controls."""
-        task, robot, num_envs = self.task, self.robot, self.num_envs
-        names = self.world.actuators
-        first = names.index(robot.chain.joint_names[0])
-        self._columns = slice(first, first + len(robot.chain.joint_names))
-        self._times = (np.arange(1, substeps + 1) * (self.period / substeps))[:, None, None]
-        self.controls = torch.zeros((num_envs, substeps, len(names)), dtype=torch.float64)
-        self.controls[:, :, names.index(f"{robot.name}_gripper")] = task.grip_width
-        self._lead = (np.asarray(robot.kd) / np.asarray(robot.kp))[:, None]
-        home = np.tile(np.asarray(robot.home), (num_envs, 1))
-        self.controller = EeDelta(robot, self.period, cfg, home)
-        self._previous = torch.zeros((num_envs, 6), dtype=torch.float64)
-        self._leading = np.zeros(num_envs, dtype=bool)
-        # What the controller asked for one period ago: q, dq, ddq, jerk, (n, N) each.
-        self._asked = [np.zeros(home.T.shape) for _ in range(4)]
-
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
-        ids = torch.arange(self.num_envs)
-        starts = None if seeds is None else self.task.draw(SeededDraws(seeds))
-        self._start(ids, self._next_starts(self.num_envs) if starts is None else starts)
+        drawn = None if seeds is None else self._cast(self.task.draw(SeededDraws(seeds)))
+        self._start(self._everywhere, drawn or self._next_starts(self._everywhere))
         return self._observe()
 
     def step(
@@ -120,42 +113,24 @@ class Env:
         Returns:
             Observations after any reset, reward (N,), terminated (N,), truncated (N,), info.
         """
-        act = action.detach().to(torch.float64).clamp(-1.0, 1.0)
+        act = action.detach().to(self.world.dtype).clamp(-1.0, 1.0)
         self.move(act)
         terms, reward, terminated, truncated, info = self._judge(act)
         obs = self._observe()
         info |= {"final_obs": obs, "reward_terms": terms}
         done = terminated | truncated
-        ids = torch.nonzero(done)[:, 0]
-        if len(ids):
-            self._start(ids, self._next_starts(len(ids)))
+        if done.any():
+            self._start(done, self._next_starts(done))
             obs = self._observe()
         return obs, reward, terminated, truncated, info
 
     def move(self, action: Tensor) -> None:
         """Run command path and physics for one control period, without rewards or resets."""
-        self.plan(action)
-        self.world.step(self.controls)
+        self.world.step(self.plan(action))
 
-    def plan(self, action: Tensor) -> None:
-        """Write the controls of each substep of the next control period: the command path."""
-        control = self.controller
-        control.step(action.numpy(), self._tool.pose.numpy())
-        # The worlds on the last axis: (n, N), and (S, n, N) for the substeps.
-        asked = [
-            value.T
-            for value in (control.q_start, control.dq_start, control.ddq_start, control.jerk)
-        ]
-        q, dq, ddq, jerk = asked
-        if self.lead_share:
-            before, self._asked = self._asked, asked
-            pairs = zip(before, asked, strict=True)
-            q, dq, ddq, jerk = (np.where(self._leading, old, new) for old, new in pairs)
-        # q + lead dq along the cubic, by powers of the time
-        lead, t = self._lead, self._times
-        a, b, c = q + lead * dq, dq + lead * ddq, 0.5 * (ddq + lead * jerk)
-        path = a + t * (b + t * (c + t * (jerk / 6.0)))
-        self.controls.numpy()[:, :, self._columns] = path.transpose(2, 0, 1)
+    def plan(self, action: Tensor) -> Tensor:
+        """Return the controls (N, S, nu) of the next control period: the command path alone."""
+        return self.commands.plan(action, self._tool.pose)
 
     def desynchronise(self) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
@@ -170,28 +145,35 @@ class Env:
         self._generator.set_state(state["generator"])
         self._stock, self._stocked, self._used = {}, 0, 0
 
-    def _next_starts(self, count: int) -> Starts:
-        """Return start states from the stock, which is drawn in portions because that is quick."""
+    def _next_starts(self, chosen: Tensor) -> Starts:
+        """Return start states (N, ...), new in chosen worlds, from the stock.
+
+        The stock is drawn in portions because that is quick.
+        """
+        count = int(chosen.sum())
         if count > self._stocked - self._used:
             portion = max(count, STOCK)
-            self._stock = self.task.draw(StreamDraws(self._generator, portion))
+            self._stock = self._cast(self.task.draw(StreamDraws(self._generator, portion)))
             self._stocked, self._used = portion, 0
-        rows = slice(self._used, self._used + count)
+        rows = (self._used - 1 + torch.cumsum(chosen, dim=0)).clamp(min=0)
         self._used += count
         return {name: values[rows] for name, values in self._stock.items()}
 
-    def _start(self, ids: Tensor, starts: Starts) -> None:
-        self.world.reset(ids)
-        self.task.reset(self.world, ids, starts)
-        self.world.forward(ids)
-        rows, q = ids.numpy(), starts["q"].numpy()
-        self.controller.reset(q, rows)
+    def _cast(self, starts: Starts) -> Starts:
+        return {
+            name: values.to(self.world.device, self.world.dtype) for name, values in starts.items()
+        }
+
+    def _start(self, chosen: Tensor, starts: Starts) -> None:
+        """Begin episodes in chosen worlds (N,) bool, from start states (N, ...)."""
+        self.world.reset(chosen)
+        self.task.reset(self.world, chosen, starts)
+        self.world.forward(chosen)
+        self.commands.start(chosen, starts["q"])
         if self.lead_share:
-            draws = torch.rand(len(ids), generator=self._generator)
-            self._leading[rows] = draws.numpy() < self.lead_share
-            for part, value in zip(self._asked, (q.T, 0.0, 0.0, 0.0), strict=True):
-                part[:, rows] = value
-        self._previous[ids] = 0.0
+            draws = torch.rand(self.num_envs, generator=self._generator, device=self.device)
+            put(self.commands.leading, chosen, draws < self.lead_share)
+        put(self._previous, chosen, 0.0)
 
     def _judge(
         self, act: Tensor
@@ -207,7 +189,7 @@ class Env:
             terms = {name: torch.where(diverged, 0.0, term) for name, term in terms.items()}
             terminated, truncated = terminated | diverged, truncated & ~diverged
             success = success & ~diverged
-        terms["diverged"] = -diverged.to(torch.float64)
+        terms["diverged"] = -diverged.to(self.world.dtype)
         reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
         return terms, reward, terminated, truncated, {"success": success, "diverged": diverged}
 

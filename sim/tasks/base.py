@@ -46,6 +46,17 @@ def check_settings(cfg: Any, *, positive: Sequence[str], lengths: Mapping[str, i
                 )
 
 
+def put(target: Tensor, chosen: Tensor, values: Tensor | float) -> None:
+    """Write to the rows of chosen worlds, without waiting for a GPU.
+
+    Args:
+        target: (N, ...), written to.
+        chosen: (N,) bool.
+        values: (N, ...) or a number.
+    """
+    target.copy_(torch.where(chosen.reshape(-1, *[1] * (target.ndim - 1)), values, target))
+
+
 class Task(Protocol):
     """One task of an arm; the conformance suite `tests/sim/tasks/test_tasks.py` runs on each."""
 
@@ -83,11 +94,11 @@ class Task(Protocol):
         ...
 
     def draw(self, draws: Draws) -> Starts:
-        """Return start states; among them `q`, the arm's joints (n, 7) [rad]."""
+        """Return start states (n, ...), float64; among them `q`, the arm's joints (n, 7) [rad]."""
         ...
 
-    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
-        """Write one start state into each of the given worlds."""
+    def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:
+        """Write start states (N, ...) into chosen worlds (N,) bool."""
         ...
 
     def observe(self) -> dict[str, Tensor]:

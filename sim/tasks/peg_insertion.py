@@ -29,9 +29,10 @@ from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
-from sim2arm.sim.worlds.mujoco import add_pair_force_sensor
+from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 
-from .base import Starts, check_settings
+from .base import Starts, check_settings, put
+from .counters import EpisodeCounters
 from .start import quat_from_rpy
 
 
@@ -124,16 +125,6 @@ class PegInsertion:
     def __init__(self, cfg: PegInsertionCfg, robot: Robot) -> None:
         """Describe the task for one robot."""
         self.cfg, self.robot = cfg, robot
-        # The peg's centre in the tool frame: its upper end lies between the pads.
-        self._grip = torch.tensor(
-            [0.0, 0.0, 0.5 * cfg.peg_length - 0.5 * cfg.grasp_depth, 1.0, 0.0, 0.0, 0.0],
-            dtype=torch.float64,
-        )
-        # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
-        self._seat = torch.tensor([0.0, 0.0, 0.002 + 0.5 * cfg.peg_length], dtype=torch.float64)
-        offsets = torch.linspace(-0.5, 0.5, 4, dtype=torch.float64) * cfg.peg_length
-        self._keypoints = offsets[:, None]
-        self._up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
     @property
     def actor(self) -> tuple[str, ...]:
@@ -239,11 +230,17 @@ class PegInsertion:
             ("socket", "peg"),
         ]
         n = world.num_worlds
-        self._error = torch.zeros((n, 3), dtype=torch.float64)
-        self._closeness = torch.zeros(n, dtype=torch.float64)
-        self._fresh = torch.ones(n, dtype=torch.bool)
-        self._held = torch.zeros(n, dtype=torch.int64)
-        self._steps = torch.zeros(n, dtype=torch.int64)
+        like = {"dtype": world.dtype, "device": world.device}
+        # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
+        self._seat = torch.tensor([0.0, 0.0, 0.002 + 0.5 * self.cfg.peg_length], **like)
+        self._keypoints = torch.linspace(-0.5, 0.5, 4, **like)[:, None] * self.cfg.peg_length
+        self._up = torch.tensor([0.0, 0.0, 1.0], **like)
+        self._error = torch.zeros((n, 3), **like)
+        self._closeness = torch.zeros(n, **like)
+        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
+        self._counters = EpisodeCounters(
+            world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
+        )
 
     # -- episodes ------------------------------------------------------------------------------
 
@@ -255,28 +252,30 @@ class PegInsertion:
         noise = (cfg.socket_noise,) * 3
         error = uniform(draws, [-v for v in noise], noise)
         tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
-        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(start), -1)
-        upright = torch.tensor([1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+        home = start.new_tensor(self.robot.home).expand(len(start), -1)
+        upright = start.new_tensor([1.0, 0.0, 0.0, 0.0])
+        # The peg's centre in the tool frame: its upper end lies between the pads.
+        below = 0.5 * cfg.peg_length - 0.5 * cfg.grasp_depth
+        grip = start.new_tensor([0.0, 0.0, below, 1.0, 0.0, 0.0, 0.0])
         return {
             "q": solve_pose(self.robot, tool, home, iterations=6),
-            "peg": pose_compose(tool, self._grip),
+            "peg": pose_compose(tool, grip),
             "socket": pose(socket, upright),
             "error": error,
         }
 
-    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
-        """Start episodes in the given worlds, with the peg between the pads."""
-        self._arm.q[env_ids] = starts["q"]
-        self._arm.dq[env_ids] = 0.0
-        self._fingers.q[env_ids] = self.cfg.peg_radius
-        self._fingers.dq[env_ids] = 0.0
-        self._peg.q[env_ids] = starts["peg"]
-        self._peg.dq[env_ids] = 0.0
-        self._socket[env_ids] = starts["socket"]
-        self._error[env_ids] = starts["error"]
-        self._fresh[env_ids] = True
-        self._held[env_ids] = 0
-        self._steps[env_ids] = 0
+    def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:
+        """Start episodes in chosen worlds, with the peg between the pads."""
+        put(self._arm.q, chosen, starts["q"])
+        put(self._arm.dq, chosen, 0.0)
+        put(self._fingers.q, chosen, self.cfg.peg_radius)
+        put(self._fingers.dq, chosen, 0.0)
+        put(self._peg.q, chosen, starts["peg"])
+        put(self._peg.dq, chosen, 0.0)
+        put(self._socket, chosen, starts["socket"])
+        put(self._error, chosen, starts["error"])
+        put(self._fresh, chosen, True)
+        self._counters.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the arrays of the actor and of the critic, float64, as `spec` lists them."""
@@ -305,15 +304,14 @@ class PegInsertion:
         away = middle[:, None] + self._keypoints * tilt[:, None]  # (N, 4, 3)
         self._distance = torch.linalg.vector_norm(away, dim=-1).mean(dim=-1)
         side = torch.linalg.vector_norm(away[..., :2], dim=-1).mean(dim=-1)
-        before = self._closeness
-        self._closeness = closeness(self.cfg, self._distance, side, away[..., 2].mean(dim=-1))
-        self._progress = torch.where(self._fresh, 0.0, self._closeness - before)
+        near = closeness(self.cfg, self._distance, side, away[..., 2].mean(dim=-1))
+        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
+        self._closeness = near
         self._fresh[:] = False
         offset = peg[:, :3] - self._tool.pose[:, :3]
         self._lost = torch.linalg.vector_norm(offset, dim=-1) > self.cfg.lost_distance
         inserted = self._distance < self.cfg.success_distance
-        self._held = torch.where(inserted, self._held + 1, 0)
-        self._steps += 1
+        self._counters.advance(inserted)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
@@ -329,13 +327,12 @@ class PegInsertion:
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the peg left the hand; and truncated (N,)."""
         terminated = self.success(world) | self._lost
-        return terminated, (self._steps >= self.cfg.max_steps) & ~terminated
+        return terminated, self._counters.over() & ~terminated
 
     def success(self, world: World) -> Tensor:
         """Return whether the peg has stayed inserted for `hold_steps` (N,)."""
-        return self._held >= self.cfg.hold_steps
+        return self._counters.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        n = len(self._steps)
-        self._steps = torch.randint(0, self.cfg.max_steps, (n,), generator=generator)
+        self._counters.desynchronise(generator)

@@ -21,7 +21,8 @@ from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
-from .base import Starts, check_settings
+from .base import Starts, check_settings, put
+from .counters import EpisodeCounters
 from .start import quat_from_rpy
 
 
@@ -99,26 +100,26 @@ class Reach:
         self._arm = world.joints(self.robot.chain.joint_names)
         self._tool = world.site(self.robot.chain.tool_frame)
         self._goal = world.mocap("goal")
-        self._held = torch.zeros(world.num_worlds, dtype=torch.int64)
-        self._steps = torch.zeros(world.num_worlds, dtype=torch.int64)
+        self._counters = EpisodeCounters(
+            world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
+        )
 
     def draw(self, draws: Draws) -> Starts:
         """Return joints and goals of episodes: `q` (n, 7) [rad] and `goal` (n, 7)."""
         cfg = self.cfg
         start = uniform(draws, cfg.goal_low, cfg.goal_high)
         goal = uniform(draws, cfg.goal_low, cfg.goal_high)
-        home = torch.tensor(self.robot.home, dtype=torch.float64).expand(len(start), -1)
+        home = start.new_tensor(self.robot.home).expand(len(start), -1)
         tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
         q = solve_pose(self.robot, tool, home, iterations=8)
         return {"q": q, "goal": pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))}
 
-    def reset(self, world: World, env_ids: Tensor, starts: Starts) -> None:
-        """Start episodes in the given worlds."""
-        self._arm.q[env_ids] = starts["q"]
-        self._arm.dq[env_ids] = 0.0
-        self._goal[env_ids] = starts["goal"]
-        self._held[env_ids] = 0
-        self._steps[env_ids] = 0
+    def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:
+        """Start episodes in chosen worlds."""
+        put(self._arm.q, chosen, starts["q"])
+        put(self._arm.dq, chosen, 0.0)
+        put(self._goal, chosen, starts["goal"])
+        self._counters.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations."""
@@ -137,8 +138,7 @@ class Reach:
         self._angle = torch.linalg.norm(turn, dim=-1)
         cfg = self.cfg
         near = (self._distance < cfg.position_tolerance) & (self._angle < cfg.rotation_tolerance)
-        self._held = torch.where(near, self._held + 1, 0)
-        self._steps += 1
+        self._counters.advance(near)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
@@ -146,19 +146,18 @@ class Reach:
         return {
             "position": -0.01 * torch.tanh(5.0 * self._distance),
             "rotation": -0.01 * torch.tanh(2.0 * self._angle),
-            "success": self.success(world).to(torch.float64),
+            "success": self.success(world).to(self._distance.dtype),
         }
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,) and truncated (N,)."""
         terminated = self.success(world)
-        return terminated, (self._steps >= self.cfg.max_steps) & ~terminated
+        return terminated, self._counters.over() & ~terminated
 
     def success(self, world: World) -> Tensor:
         """Return whether the tool has stayed at the goal for `hold_steps` (N,)."""
-        return self._held >= self.cfg.hold_steps
+        return self._counters.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        n = len(self._steps)
-        self._steps = torch.randint(0, self.cfg.max_steps, (n,), generator=generator)
+        self._counters.desynchronise(generator)

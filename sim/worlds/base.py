@@ -5,8 +5,9 @@ are live: a write is the state of the next `step` or `forward`. Poses, twists an
 copies, one per control step, which nobody overwrites.
 
 What is current when: after `step`, poses, twists and Jacobians belong to the new state, and
-forces are those that acted during the last physics substep. After `reset` or after writing to
-state or fields, everything derived is undefined, old or new, until `forward`.
+forces are those that acted during the last physics substep; from `reset` to the next `step` they
+are zero. After `reset` or after writing to state or fields, poses, twists and Jacobians are
+undefined, old or new, until `forward`.
 
 Frames: the world frame, unless a line says otherwise. A pose is (x y z qw qx qy qz) [m]; a twist
 is the velocity of the frame's origin [m/s] and the angular velocity [rad/s].
@@ -84,6 +85,11 @@ class World(Protocol):
         ...
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the tensors: that in which the engine computes."""
+        ...
+
+    @property
     def timestep(self) -> float:
         """Length of one physics substep [s]."""
         ...
@@ -112,7 +118,7 @@ class World(Protocol):
         ...
 
     def forward(self, ids: Tensor | None = None) -> None:
-        """Make everything derived current after writes to state or fields."""
+        """Make poses, twists and Jacobians current after writes to state or fields."""
         ...
 
     @property

@@ -15,9 +15,14 @@ from typing import Any
 
 import mujoco
 import numpy as np
+import torch
+import warp as wp
+from torch import Tensor
 
 from sim2arm.core.robots import Chain, FloatArray
 from sim2arm.core.transforms import pose, pose_to_matrix
+from sim2arm.sim.chain_kernels import chain_kernel, link_poses
+from sim2arm.sim.warp_device import warp_device
 
 PARAMETERS = (
     "body_pos",
@@ -38,6 +43,33 @@ class SiteChain:
     chain: Chain
     columns: tuple[int, ...]
     """Places of the joint angles in `qpos`."""
+
+
+class ChainPose:
+    """Poses of a site at the end of a chain in N worlds, straight from the state."""
+
+    def __init__(self, chain: Chain, q: Tensor) -> None:
+        """Take the live joint angles (N, n)."""
+        n = q.shape[0]
+        self._pose = torch.zeros((n, 7), dtype=q.dtype, device=q.device)
+        device, real = warp_device(q.device), wp.dtype_from_torch(q.dtype)
+        links, axes = (
+            wp.array(values, dtype=real, device=device)
+            for values in (link_poses(chain), np.asarray(chain.axes))
+        )
+        self._launch: Any = wp.launch(
+            chain_kernel(real, len(chain.joint_names)),
+            dim=n,
+            inputs=[wp.from_torch(q), links, axes],
+            outputs=[wp.from_torch(self._pose)],
+            device=device,
+            record_cmd=True,
+        )
+
+    def __call__(self) -> Tensor:
+        """Return the poses (N, 7) now; a copy."""
+        self._launch.launch()
+        return self._pose.clone()
 
 
 def site_chain(model: Any, site: int) -> SiteChain | None:

@@ -226,14 +226,14 @@ def test_motions_that_lead_are_those_of_one_period_before() -> None:
     rng = np.random.default_rng(0)
     for k in range(20):
         action = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, 6)))
-        asked = prompt.controls.clone()
+        asked = prompt.commands.controls.clone()
         late.plan(action)
         prompt.plan(action)
         if k:
-            torch.testing.assert_close(late.controls, asked, rtol=0, atol=0)
+            torch.testing.assert_close(late.commands.controls, asked, rtol=0, atol=0)
         else:  # before the first motion the arm stands
-            still = late.controls[:, :1].expand_as(late.controls)
-            torch.testing.assert_close(late.controls, still, rtol=0, atol=0)
+            still = late.commands.controls[:, :1].expand_as(late.commands.controls)
+            torch.testing.assert_close(late.commands.controls, still, rtol=0, atol=0)
 
 
 def test_the_contract_says_which_leads_were_trained() -> None:

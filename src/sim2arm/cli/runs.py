@@ -8,11 +8,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from sim2arm.core.contract import Provenance
-from sim2arm.core.controllers import EeDelta
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
@@ -62,8 +60,8 @@ def build_env(cfg: TrainCfg, num_envs: int) -> Env:
     """
     task = build_task(cfg)
     robot = ROBOTS[cfg.robot]
-    with user_input("controller"):  # whether it fits the robot
-        EeDelta(robot, 1.0, cfg.controller, np.asarray([robot.home]))
+    with user_input("controller"):
+        cfg.controller.check(robot)
     return Env(
         task,
         robot,

@@ -1,8 +1,9 @@
 """From policy actions to joint requests: the part of the command path that a policy owns.
 
-`EeDelta` turns end-effector steps into a smooth joint motion. It runs in the simulation (torch,
-N worlds) and in the policy node (numpy, N = 1) with the same code. What it asks for has
-continuous acceleration inside its limits by construction; the safety gate checks it again.
+`EeDelta` turns end-effector steps into a smooth joint motion. It runs in the policy node and in
+evaluations; training runs the same law as one kernel for N worlds (`sim/command_path.py`), which a
+test holds to this code. What it asks for has continuous acceleration inside its limits by
+construction; the safety gate checks it again.
 """
 
 from __future__ import annotations
@@ -64,6 +65,20 @@ class EeDeltaCfg:
         if not 0.0 <= self.joint_margin < math.inf:
             raise ValueError(f"joint_margin: expected 0 or more, got {self.joint_margin}")
 
+    def check(self, robot: Robot) -> None:
+        """See that a robot can be controlled with these settings.
+
+        Raises:
+            ValueError: the margin leaves a joint no range.
+        """
+        limits = robot.limits
+        least = min(high - low for low, high in zip(limits.q_min, limits.q_max, strict=True))
+        if 2.0 * self.joint_margin >= least:
+            raise ValueError(
+                f"joint_margin: expected less than {least / 2:.3f} rad, half the least range of a "
+                f"joint of {robot.name}, got {self.joint_margin}"
+            )
+
 
 class EeDelta:
     """`ee_delta` actions: 3 translations and 3 rotations in the base frame, left-multiplied.
@@ -89,12 +104,7 @@ class EeDelta:
         xp = namespace(q)
         self.robot, self.period, self.cfg = robot, period, cfg
         limits = robot.limits
-        least = min(high - low for low, high in zip(limits.q_min, limits.q_max, strict=True))
-        if 2.0 * cfg.joint_margin >= least:
-            raise ValueError(
-                f"joint_margin: expected less than {least / 2:.3f} rad, half the least range of a "
-                f"joint of {robot.name}, got {cfg.joint_margin}"
-            )
+        cfg.check(robot)
 
         def constant(values: Any) -> Array:
             return xp.asarray(np.asarray(values, dtype=np.float64), dtype=q.dtype)

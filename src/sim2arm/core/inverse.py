@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
 from array_api_compat import device
@@ -37,12 +39,17 @@ def pose_step(
     turn = quat_to_rotvec(quat_mul(wanted[..., 3:], quat_conjugate(at[..., 3:])))
     error = xp.concat([wanted[..., :3] - at[..., :3], turn], axis=-1)
     JT = xp.matrix_transpose(J)
-    ridge = xp.asarray(np.eye(6) * damping**2, dtype=q.dtype)
+    ridge = xp.asarray(np.eye(6) * damping**2, dtype=q.dtype, device=device(q))
     residual = error - (J @ posture[..., None])[..., 0]
-    # numpy's own: the compatible one imports something in every call
-    solve = np.linalg.solve if xp is numpy_namespace else xp.linalg.solve
-    solved = solve(J @ JT + ridge, residual[..., None])
+    solved = _solve(xp, J @ JT + ridge, residual[..., None])
     return posture + (JT @ solved)[..., 0], error
+
+
+def _solve(xp: Any, A: Array, b: Array) -> Array:
+    """Solve A x = b without waiting for a GPU."""
+    if xp is numpy_namespace:  # numpy's own: the compatible one imports something in every call
+        return np.linalg.solve(A, b)
+    return xp.linalg.solve_ex(A, b)[0]  # `solve` looks at the result to report singular matrices
 
 
 def solve_pose(robot: Robot, wanted: Array, q: Array, iterations: int = 8) -> Array:
@@ -56,8 +63,9 @@ def solve_pose(robot: Robot, wanted: Array, q: Array, iterations: int = 8) -> Ar
     if xp is not numpy_namespace and str(device(q)) == "cpu":
         arrays = (np.from_dlpack(wanted), np.from_dlpack(q))
         return xp.from_dlpack(solve_pose(robot, *arrays, iterations=iterations))
-    low = xp.asarray(np.asarray(robot.limits.q_min), dtype=q.dtype) + 0.01
-    high = xp.asarray(np.asarray(robot.limits.q_max), dtype=q.dtype) - 0.01
+    place = device(q)
+    low = xp.asarray(np.asarray(robot.limits.q_min), dtype=q.dtype, device=place) + 0.01
+    high = xp.asarray(np.asarray(robot.limits.q_max), dtype=q.dtype, device=place) - 0.01
     for _ in range(iterations):
         step, _ = pose_step(robot, q, wanted, 0.0 * q, 1e-4)
         largest = xp.max(xp.abs(step), axis=-1, keepdims=True)

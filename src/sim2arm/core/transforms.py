@@ -7,7 +7,7 @@ coordinates in b to coordinates in a. Leading axes are free and broadcast.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
@@ -17,15 +17,21 @@ Array: TypeAlias = Any
 """A numpy array or a torch tensor; every function returns what it was given."""
 
 
+_NAMESPACES: dict[type, Any] = {np.ndarray: numpy_namespace}
+
+
 def namespace(*arrays: Array) -> Any:
-    """Return the array library of the arrays: `array_namespace` with a short way for numpy.
+    """Return the array library of the arrays: `array_namespace`, remembered by type.
 
     The general search costs as much as several operations on the arrays of 100 worlds.
     """
+    kind = cast("type[Any]", type(arrays[0]))
     for array in arrays:
-        if type(array) is not np.ndarray:
+        if type(array) is not kind:
             return array_namespace(*arrays)
-    return numpy_namespace
+    if kind not in _NAMESPACES:
+        _NAMESPACES[kind] = array_namespace(*arrays)
+    return _NAMESPACES[kind]
 
 
 def stack_last(values: Sequence[Array]) -> Array:

@@ -105,10 +105,10 @@ def test_a_reset_starts_some_worlds_and_leaves_the_others_alone(name: str) -> No
     for action in actions(10):
         env.step(action)
     before = {key: value.clone() for key, value in task.observe().items()}
-    ids = torch.tensor([1, 3])
-    world.reset(ids)
-    task.reset(world, ids, task.draw(SeededDraws([21, 23])))
-    world.forward(ids)
+    ids, chosen = torch.tensor([1, 3]), torch.tensor([False, True, False, True])
+    world.reset(chosen)
+    task.reset(world, chosen, task.draw(SeededDraws([20, 21, 22, 23])))
+    world.forward(chosen)
     after = task.observe()
     fresh = make_env(name)
     fresh.reset([20, 21, 22, 23])
