@@ -81,7 +81,7 @@ REACH = TrainCfg(
     task=ReachCfg(),
     # Actions are twice as large as the peg's, random steps as small.
     algo=replace(ALGO, relative=(("goal_pose", "ee_pose"),), initial_std=0.2, entropy=0.0005),
-    iterations=200,
+    iterations=400,
     trial_from=0.3,
 )
 
