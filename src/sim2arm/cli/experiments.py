@@ -27,9 +27,9 @@ class TrainCfg:
     """Parallel worlds."""
     iterations: int = 500
     """Most iterations; each is `algo.rollout` steps of all worlds."""
-    target_success: float = 0.96
+    target_success: float = 0.95
     """Stop when this share of the trial episodes succeeds: seeded, without random actions."""
-    trial_episodes: int = 200
+    trial_episodes: int = 400
     """Episodes of a trial."""
     trial_every: int = 20
     """Iterations between trials; there is one at the last iteration too."""
