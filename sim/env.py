@@ -17,7 +17,7 @@ from .arm import substeps_of
 from .command_path import CommandPath
 from .draws import SeededDraws, StreamDraws
 from .tasks.base import Starts, Task, put
-from .worlds.mujoco import MujocoWorld
+from .worlds.table import make_world
 
 STOCK = 64
 """Fewest start states that are drawn at once: 64 take twice the time of one."""
@@ -36,6 +36,8 @@ class Env:
 
     Attributes:
         commands: the command path, with the controls of the last control period.
+        looks: whether masks are looked at, so that work for no world is left out. On a GPU that
+            would wait for it, in every step.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Env:
         controller: EeDeltaCfg | None = None,
         lead_share: float = 0.0,
         seed: int = 0,
+        world: str = "mujoco",
+        device: str = "cpu",
         threads: int = 0,
     ) -> None:
         """Build the world.
@@ -61,11 +65,13 @@ class Env:
             lead_share: share of episodes in which a motion starts one period after its action,
                 as it does on a robot in real time; in the others it starts at once.
             seed: of the start states.
-            threads: of the physics, 0: all cores.
+            world: engine of the physics, one of `WORLDS`.
+            device: where it runs, `cpu` or `cuda:0`.
+            threads: of the physics on a CPU, 0: all cores.
 
         Raises:
-            ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], or the
-                controller does not fit the robot.
+            ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], the
+                controller does not fit the robot, or the engine the device.
         """
         if not 0.0 <= lead_share <= 1.0:
             raise ValueError(f"lead_share: expected 0 to 1, got {lead_share}")
@@ -73,12 +79,14 @@ class Env:
         self.task, self.robot, self.num_envs = task, robot, num_envs
         self.control_hz, self.period = control_hz, 1.0 / control_hz
         substeps = substeps_of(control_hz)
-        self.world = MujocoWorld(
+        self.world = make_world(
+            world,
             task.scene(),
             num_envs,
             timestep=self.period / substeps,
             control_substeps=substeps,
-            num_threads=threads,
+            device=device,
+            threads=threads,
         )
         self.device, self.action_dim = self.world.device, 6
         self.groups = {"actor": list(task.actor), "critic": list(task.critic)}
@@ -96,8 +104,10 @@ class Env:
         self.commands.controls[:, :, grip] = task.grip_width
         self._previous = torch.zeros((num_envs, 6), dtype=self.world.dtype, device=self.device)
         self._everywhere = torch.ones(num_envs, dtype=torch.bool, device=self.device)
+        self.looks = self.device.type == "cpu"
         self._stock: Starts = {}
-        self._stocked = self._used = 0
+        self._stocked = self._calls = 0
+        self._used = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
@@ -119,7 +129,7 @@ class Env:
         obs = self._observe()
         info |= {"final_obs": obs, "reward_terms": terms}
         done = terminated | truncated
-        if done.any():
+        if not self.looks or done.any():
             self._start(done, self._next_starts(done))
             obs = self._observe()
         return obs, reward, terminated, truncated, info
@@ -143,20 +153,27 @@ class Env:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on drawing where another environment stood; what it had in stock is left out."""
         self._generator.set_state(state["generator"])
-        self._stock, self._stocked, self._used = {}, 0, 0
+        self._stock, self._stocked, self._calls = {}, 0, 0
+        self._used = torch.zeros_like(self._used)
 
     def _next_starts(self, chosen: Tensor) -> Starts:
         """Return start states (N, ...), new in chosen worlds, from the stock.
 
-        The stock is drawn in portions because that is quick.
+        The stock is drawn in portions because that is quick: when it is used up, or, where that
+        cannot be looked at, N states every `STOCK` calls; should more episodes have ended in
+        between, some start as others did.
         """
-        count = int(chosen.sum())
-        if count > self._stocked - self._used:
-            portion = max(count, STOCK)
+        used = self._used + torch.cumsum(chosen, dim=0)  # of the stock, up to and with each world
+        if self.looks:
+            due, portion = int(used[-1]) > self._stocked, max(int(chosen.sum()), STOCK)
+        else:
+            due, portion = self._calls % STOCK == 0, self.num_envs
+        self._calls += 1
+        if due:
             self._stock = self._cast(self.task.draw(StreamDraws(self._generator, portion)))
-            self._stocked, self._used = portion, 0
-        rows = (self._used - 1 + torch.cumsum(chosen, dim=0)).clamp(min=0)
-        self._used += count
+            self._stocked, used = portion, used - self._used
+        self._used = used[-1]
+        rows = (used - 1).clamp(min=0) % self._stocked
         return {name: values[rows] for name, values in self._stock.items()}
 
     def _cast(self, starts: Starts) -> Starts:
@@ -185,7 +202,7 @@ class Env:
         self._previous = act
         terminated, truncated = self.task.done(self.world)
         success, diverged = self.task.success(self.world), self.world.diverged
-        if diverged.any():
+        if not self.looks or diverged.any():
             terms = {name: torch.where(diverged, 0.0, term) for name, term in terms.items()}
             terminated, truncated = terminated | diverged, truncated & ~diverged
             success = success & ~diverged

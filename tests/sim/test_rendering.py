@@ -16,13 +16,17 @@ import torch
 from sim2arm.core.robots import PANDA
 from sim2arm.sim.robots.franka import add_home_key, add_robot
 from sim2arm.sim.scene import add_surroundings, add_table
-from sim2arm.sim.worlds import rendering
+from sim2arm.sim.worlds import rendering, table
+from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.mujoco import MujocoWorld
 
 Picture = npt.NDArray[np.uint8]
 
 
-def make_world(num_worlds: int) -> MujocoWorld:
+EVERY = pytest.mark.parametrize("engine", table.WORLDS)
+
+
+def make_world(num_worlds: int, engine: str = "mujoco") -> World:
     """A red ball on a free joint in front of a camera that looks along +y."""
     spec = mujoco.MjSpec()
     ball = spec.worldbody.add_body(name="ball", pos=(0.0, 1.0, 0.0))
@@ -31,7 +35,7 @@ def make_world(num_worlds: int) -> MujocoWorld:
     ball.add_geom(name="unseen", size=(0.4, 0.0, 0.0), rgba=(0.0, 1.0, 0.0, 1.0), group=3)
     spec.worldbody.add_light(pos=(0.0, -1.0, 1.0), dir=(0.0, 1.0, -1.0))
     spec.worldbody.add_camera(name="front", pos=(0.0, 0.0, 0.0), xyaxes=(1, 0, 0, 0, 0, 1))
-    return MujocoWorld(spec, num_worlds)
+    return table.make_world(engine, spec, num_worlds, timestep=0.002, control_substeps=1)
 
 
 def red(picture: Picture) -> npt.NDArray[np.bool_]:
@@ -50,8 +54,9 @@ def test_the_renderer_has_a_name() -> None:
     assert rendering.renderer_name() in {"egl", "osmesa", "glfw", "warp"}
 
 
-def test_each_world_is_drawn_as_it_stands() -> None:
-    world = make_world(3)
+@EVERY
+def test_each_world_is_drawn_as_it_stands(engine: str) -> None:
+    world = make_world(3, engine)
     ball = world.free_body("ball").q
     ball[1, 0] = 0.3  # right
     ball[2, 2] = 0.3  # up
@@ -65,8 +70,9 @@ def test_each_world_is_drawn_as_it_stands() -> None:
     np.testing.assert_allclose(up, (31.5, 23.5 - 17.4), atol=2.0)
 
 
-def test_pictures_of_some_worlds_in_any_order_and_size() -> None:
-    world = make_world(3)
+@EVERY
+def test_pictures_of_some_worlds_in_any_order_and_size(engine: str) -> None:
+    world = make_world(3, engine)
     world.free_body("ball").q[2, 0] = 0.3
     both = world.render("front", [2, 0], 64, 48)
     np.testing.assert_array_equal(both[0], world.render("front", [2], 64, 48)[0])
@@ -74,8 +80,9 @@ def test_pictures_of_some_worlds_in_any_order_and_size() -> None:
     np.testing.assert_array_equal(both, world.render("front", [2, 0], 64, 48))
 
 
-def test_per_world_parameters_are_seen() -> None:
-    world = make_world(2)
+@EVERY
+def test_per_world_parameters_are_seen(engine: str) -> None:
+    world = make_world(2, engine)
     world.field("geom_rgba")[1, 0] = torch.tensor([0.0, 0.0, 1.0, 1.0])
     world.field("geom_size")[1, 0, 0] = 0.1
     pictures = world.render("front", [0, 1], 64, 48)

@@ -1,0 +1,68 @@
+"""The engines we know, one line each."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mujoco
+
+from .base import World
+from .mujoco import MujocoWorld
+
+
+def make_world(
+    name: str,
+    spec: mujoco.MjSpec,
+    num_worlds: int,
+    *,
+    timestep: float,
+    control_substeps: int,
+    device: str = "cpu",
+    threads: int = 0,
+) -> World:
+    """Return N worlds of a scene on an engine.
+
+    Args:
+        name: one of `WORLDS`.
+        spec: the scene; it is compiled with the engine's options.
+        num_worlds: N.
+        timestep: of a physics substep [s].
+        control_substeps: substeps of a control step.
+        device: where they run, `cpu` or `cuda:0`.
+        threads: of the physics on a CPU, 0: all cores.
+
+    Raises:
+        ValueError: the engine is not known, or does not run on the device.
+    """
+    if name not in WORLDS:
+        raise ValueError(f"world {name!r} is not known. Known: {sorted(WORLDS)}")
+    return WORLDS[name](
+        spec,
+        num_worlds,
+        timestep=timestep,
+        control_substeps=control_substeps,
+        device=device,
+        threads=threads,
+    )
+
+
+def _mujoco(
+    spec: mujoco.MjSpec, num_worlds: int, *, device: str, threads: int, **given: Any
+) -> World:
+    if device != "cpu":
+        raise ValueError(f"world 'mujoco' runs on the cpu, not on {device!r}: take 'warp'")
+    return MujocoWorld(spec, num_worlds, num_threads=threads, **given)
+
+
+def _warp(spec: mujoco.MjSpec, num_worlds: int, *, threads: int, **given: Any) -> World:
+    from .warp import WarpWorld  # loads MuJoCo Warp, which takes a second
+
+    return WarpWorld(spec, num_worlds, **given)
+
+
+WORLDS: dict[str, Callable[..., World]] = {"mujoco": _mujoco, "warp": _warp}
+"""Name -> how to build it; the conformance suite `tests/sim/test_world.py` runs on each."""

@@ -1,0 +1,87 @@
+"""What only Warp worlds do: capacity, incidents, graphs that are recorded again."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mujoco
+import pytest
+import torch
+
+from sim2arm.sim.worlds.compiled import add_pair_force_sensor
+from sim2arm.sim.worlds.incident import read_incident, write_incident
+from sim2arm.sim.worlds.warp import CapacityError, WarpWorld
+
+MASS = 2.0
+
+
+def make_scene() -> mujoco.MjSpec:
+    """A box that rests on the floor, and a joint with a motor."""
+    spec = mujoco.MjSpec()
+    spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1.0, 1.0, 0.1))
+    box = spec.worldbody.add_body(name="box", pos=(0.0, 0.0, 0.03))
+    box.add_freejoint(name="box")
+    box.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=(0.03,) * 3, mass=MASS)
+    arm = spec.worldbody.add_body(name="arm", pos=(0.5, 0.0, 0.5))
+    arm.add_joint(name="arm", axis=(0.0, 1.0, 0.0))
+    arm.add_geom(size=(0.05, 0.0, 0.0), mass=1.0)
+    spec.add_actuator(name="arm", target="arm", trntype=mujoco.mjtTrn.mjTRN_JOINT)
+    add_pair_force_sensor(spec, "world", "box")
+    return spec
+
+
+def test_contacts_that_find_no_room_are_told_with_the_numbers_to_raise() -> None:
+    # A box on a plane: 4 contacts, and 4 rows each with a pyramid of 4 edges.
+    world = WarpWorld(make_scene(), 2, contacts=2, rows=5)
+    world.step()
+    with pytest.raises(CapacityError, match=r"2 of 2 worlds .*room for 2\).*room for 5\); raise"):
+        world.check_capacity()
+    world.step()
+    with pytest.raises(CapacityError):  # it still does not fit
+        world.check_capacity()
+    enough = WarpWorld(make_scene(), 2, contacts=4, rows=16)
+    for _ in range(20):
+        enough.step()
+    enough.check_capacity()
+    force = enough.pair_force("world", "box")[:, 2]
+    torch.testing.assert_close(force, torch.full_like(force, MASS * 9.81), rtol=1e-2, atol=0)
+
+
+def test_an_incident_is_the_step_that_broke_and_runs_again_in_the_c_engine(tmp_path: Path) -> None:
+    world = WarpWorld(make_scene(), 3)
+    world.field("body_mass")[1] *= 3.0
+    world.commit_fields()
+    world.forward()
+    world.step()
+    assert world.incidents() == []
+    arm = world.joints(["arm"])
+    arm.dq[1] = 1e11  # beyond what MuJoCo takes for a velocity
+    controls = torch.linspace(0.0, 1.0, 3 * 4).reshape(3, 4, 1)
+    world.step(controls)
+    assert world.diverged.tolist() == [False, True, False]
+    assert torch.isfinite(world.qpos).all() and torch.isfinite(world.qvel).all()
+    world.step()  # what comes later does not change what is kept
+    (incident,) = world.incidents()
+    assert incident.world == 1
+    assert incident.controls[:, 0].tolist() == pytest.approx(controls[1, :, 0].tolist())
+    assert world.incidents() == []
+
+    write_incident(tmp_path / "incident", world.model, incident)
+    model, data, stored = read_incident(tmp_path / "incident")
+    assert model.body("box").mass[0] == pytest.approx(3.0 * MASS)
+    assert data.qvel[model.joint("arm").dofadr[0]] == pytest.approx(1e11)
+    for row in stored:
+        data.ctrl[:] = row
+        mujoco.mj_step(model, data)
+    assert data.warning[mujoco.mjtWarning.mjWARN_BADQVEL].number > 0
+
+
+def test_a_field_that_becomes_one_per_world_is_in_the_next_step() -> None:
+    world = WarpWorld(make_scene(), 2)
+    world.step()  # with a graph that knows one gravity
+    world.field("opt.gravity")[1] = torch.tensor([0.0, 0.0, 9.81])
+    world.step()
+    assert (world.free_body("box").dq[:, 2] > 0.05).tolist() == [False, True]
