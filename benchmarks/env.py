@@ -38,6 +38,7 @@ from sim2arm.core.robots import FR3
 from sim2arm.sim.arm import SUBSTEPS, make_task
 from sim2arm.sim.env import Env
 from sim2arm.sim.gym import GymVectorEnv
+from sim2arm.sim.worlds.mujoco import MujocoWorld
 
 PARTS = ("physics", "controller", "observation", "reward", "reset")
 
@@ -92,14 +93,16 @@ def main(argv: Sequence[str]) -> int:
 def beside_physics(cfg: EnvBenchCfg, worlds: int) -> list[Row]:
     """Return steps/s beside the physics alone, and the share of each part of a step."""
     env = make_env(cfg, worlds, 60.0)
-    bare = Batch(env.world.model, worlds, cfg.threads)
+    world = env.world
+    assert isinstance(world, MujocoWorld)
+    bare = Batch(world.model, worlds, cfg.threads)
     random = torch.Generator().manual_seed(1)
     ours: list[float] = []
     alone: list[float] = []
     with Progress(f"{worlds} worlds", cfg.repeats + 1, "repeats") as progress:
-        _alternate(env, bare, random, cfg.steps // 5 + 1)  # warm up
+        _alternate(env, world, bare, random, cfg.steps // 5 + 1)  # warm up
         for repeat in range(cfg.repeats):
-            times = _alternate(env, bare, random, cfg.steps)
+            times = _alternate(env, world, bare, random, cfg.steps)
             ours.append(cfg.steps * worlds / times[0])
             alone.append(cfg.steps * worlds / times[1])
             progress.update(repeat + 1)
@@ -121,12 +124,14 @@ def beside_physics(cfg: EnvBenchCfg, worlds: int) -> list[Row]:
     ]
 
 
-def _alternate(env: Env, bare: Batch, random: torch.Generator, steps: int) -> tuple[float, float]:
+def _alternate(
+    env: Env, world: MujocoWorld, bare: Batch, random: torch.Generator, steps: int
+) -> tuple[float, float]:
     """Return the time of environment steps and of the same physics alone [s]."""
     ours = alone = 0.0
     for _ in range(steps):
         action = _actions(env, random)
-        before = env.world.batch.state.copy()
+        before = world.batch.state.copy()
         start = time.perf_counter()
         env.step(action)
         ours += time.perf_counter() - start

@@ -71,6 +71,10 @@ class FreeBodyView(Protocol):
         ...
 
 
+class CapacityError(RuntimeError):
+    """Contacts or constraint rows were lost because there was no room for them."""
+
+
 class World(Protocol):
     """N parallel simulations of one model."""
 
@@ -160,6 +164,14 @@ class World(Protocol):
 
     def commit_fields(self, ids: Tensor | None = None) -> None:
         """Recompute what the engine derives from the model parameters after writes to them."""
+        ...
+
+    def check_capacity(self) -> None:
+        """See that no contact was lost for want of room; a GPU is waited for.
+
+        Raises:
+            CapacityError: some were; says what to raise.
+        """
         ...
 
     def render(

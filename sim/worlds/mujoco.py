@@ -24,6 +24,7 @@ from torch import Tensor
 
 from sim2arm.core.transforms import pose, quat_mul
 
+from .base import CapacityError
 from .chains import PARAMETERS, ChainPose, site_chain
 from .compiled import (
     actuator_names,
@@ -40,6 +41,10 @@ from .views import Frame, FreeBody, Joints, even_slice
 
 _VEL = int(mujoco.mjtStage.mjSTAGE_VEL)
 _NONE = int(mujoco.mjtStage.mjSTAGE_NONE)
+_FULL = [
+    int(mujoco.mjtWarning.mjWARN_CONTACTFULL),
+    int(mujoco.mjtWarning.mjWARN_CNSTRFULL),
+]
 _BAD = [
     int(mujoco.mjtWarning.mjWARN_BADQPOS),
     int(mujoco.mjtWarning.mjWARN_BADQVEL),
@@ -254,6 +259,15 @@ class MujocoWorld:
         """See `World`; runs `mj_setConst`. Call `forward` afterwards, as after any write."""
         self.batch.set_const(_indices(ids))
         self.version += 1
+
+    def check_capacity(self) -> None:
+        """See `World`; MuJoCo's C engine has one arena per world."""
+        lost = self.batch.warning[:, _FULL, 1].sum(axis=1)
+        if lost.any():
+            raise CapacityError(
+                f"MuJoCo had no room for contacts or constraints in {int((lost > 0).sum())} of "
+                f"{self.num_worlds} worlds; raise the memory of the scene (MjSpec.memory)"
+            )
 
     def render(
         self, camera: str, ids: Sequence[int], width: int, height: int

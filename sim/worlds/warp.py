@@ -29,6 +29,7 @@ from torch import Tensor
 from sim2arm.core.transforms import pose, quat_mul
 from sim2arm.sim.warp_device import torch_stream, warp_device
 
+from .base import CapacityError
 from .compiled import (
     actuator_names,
     check_targets,
@@ -42,10 +43,6 @@ from .guard import Guard
 from .incident import Incident
 from .ray_camera import RayCamera
 from .views import Frame, FreeBody, Joints
-
-
-class CapacityError(RuntimeError):
-    """Contacts or constraint rows were lost because there was no room for them."""
 
 
 class WarpWorld:

@@ -36,6 +36,7 @@ def test_episodes_run_alike_on_both_engines(name: str) -> None:
     random = torch.Generator().manual_seed(0)
     start, _ = (env.reset(range(N))["joint_position"].clone() for env in envs)
     compared: set[str] = set()
+    a = b = {"joint_position": start}
     for _ in range(STEPS):
         action = 2.0 * torch.rand((N, 6), generator=random) - 1.0
         (a, reward_a, *ends_a, _), (b, reward_b, *ends_b, _) = (env.step(action) for env in envs)

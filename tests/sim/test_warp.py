@@ -11,9 +11,10 @@ import mujoco
 import pytest
 import torch
 
+from sim2arm.sim.worlds.base import CapacityError
 from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 from sim2arm.sim.worlds.incident import read_incident, write_incident
-from sim2arm.sim.worlds.warp import CapacityError, WarpWorld
+from sim2arm.sim.worlds.warp import WarpWorld
 
 MASS = 2.0
 

@@ -16,7 +16,7 @@ from sim2arm.core.robots import PANDA
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.sim.robots.franka import add_home_key, add_robot
 from sim2arm.sim.scene import add_table
-from sim2arm.sim.worlds.base import World
+from sim2arm.sim.worlds.base import CapacityError, World
 from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 from sim2arm.sim.worlds.table import WORLDS, make_world
 
@@ -314,6 +314,22 @@ def test_a_diverged_world_is_reported_until_its_reset(build: Build) -> None:
     world.forward()
     assert not world.diverged.any()
     assert torch.isfinite(everything(world)).all()
+
+
+def test_nothing_is_lost_for_want_of_room(build: Build) -> None:
+    world = build(make_scene(), 2)
+    for _ in range(5):
+        world.step()
+    world.check_capacity()  # four contacts of the box
+
+
+def test_the_c_engine_tells_when_its_arena_is_too_small() -> None:
+    spec = make_scene()
+    spec.memory = 9000  # [bytes]; four contacts of condim 3 need more
+    world = make_world("mujoco", spec, 2, timestep=1.0 / 480.0, control_substeps=8)
+    world.step()
+    with pytest.raises(CapacityError, match=r"no room .* in 2 of 2 worlds; raise the memory"):
+        world.check_capacity()
 
 
 ERRORS: dict[str, tuple[Callable[[World], object], type[Exception], str]] = {
