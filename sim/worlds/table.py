@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mujoco
+import torch
 
 from .base import World
 from .mujoco import MujocoWorld
@@ -59,6 +60,9 @@ def _mujoco(
 
 
 def _warp(spec: mujoco.MjSpec, num_worlds: int, *, threads: int, **given: Any) -> World:
+    device = given["device"]
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: torch finds no GPU here; take 'cpu'")
     from .warp import WarpWorld  # loads MuJoCo Warp, which takes a second
 
     return WarpWorld(spec, num_worlds, **given)

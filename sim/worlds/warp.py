@@ -76,7 +76,7 @@ class WarpWorld:
         self.model: Any = compile_scene(spec, timestep)
         self._device, self._substeps = torch.device(device), control_substeps
         self.warp_device = warp_device(self._device)
-        self._capacity = (contacts, rows)
+        self.capacity = (contacts, rows)
         with wp.ScopedDevice(self.warp_device):
             self.physics = mjw.put_model(self.model)
             self.physics.opt.warn_overflow = 0  # `check_capacity` tells, once and with numbers
@@ -336,7 +336,7 @@ class WarpWorld:
         Raises:
             CapacityError: there was not room for all; says what to raise, and to what.
         """
-        problem = self.guard.capacity_problem(*self._capacity)
+        problem = self.guard.capacity_problem(*self.capacity)
         if problem is not None:
             raise CapacityError(problem)
 

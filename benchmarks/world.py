@@ -1,0 +1,187 @@
+"""Speed of a world and of the environment on it beside the bare engine, over numbers of worlds.
+
+The bare engine is a second set of simulations of the same scene: before every `Env.step` it gets
+the state, afterwards the controls of the substeps that the environment ran, and only its physics is
+timed. So both do the same physics from the same states, and what else the machine does falls on
+both.
+`World.step` alone is timed inside the environment's step.
+
+With `--learn-iterations`, PPO trains on the same number of worlds, roll-outs and updates included.
+"""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from _bare import Bare, make_bare, used_memory, wait_for
+
+from sim2arm.cli.errors import UserError, user_input
+from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.outputs import check_file
+from sim2arm.cli.parse import parse, unknown
+from sim2arm.cli.progress import Progress
+from sim2arm.cli.runs import build_task
+from sim2arm.cli.table import Row, format_results, write_results
+from sim2arm.core.robots import ROBOTS
+from sim2arm.policies.ppo import Ppo
+from sim2arm.sim.env import Env
+from sim2arm.sim.worlds.table import WORLDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldBenchCfg:
+    """Measure a world and the environment on it beside the bare engine."""
+
+    world: str = "mujoco"
+    """Engine: mujoco or warp."""
+    device: str = "cpu"
+    """Where it runs: cpu or cuda:0."""
+    num_worlds: tuple[int, ...] = (16, 64, 256)
+    """Numbers of worlds, a row each."""
+    experiment: str = "peg-insertion-ppo"
+    """Whose task and controller are used."""
+    steps: int = 50
+    """Control steps of a repeat."""
+    repeats: int = 5
+    """Repeats; medians are reported."""
+    learn_iterations: int = 0
+    """Iterations of PPO to time as well, after one to warm up; 0: none."""
+    threads: int = 0
+    """Threads of the physics on a CPU, 0: all."""
+    json: Path | None = None
+    """Write the rows there."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments, measure, print and write.
+
+    Raises:
+        UserError: a number below 1, or an unknown engine or experiment.
+    """
+    cfg = parse(WorldBenchCfg, argv, "sim2arm bench world")
+    if not cfg.num_worlds or min(*cfg.num_worlds, cfg.steps, cfg.repeats) < 1:
+        raise UserError("--num-worlds, --steps and --repeats must be 1 or more")
+    if cfg.world not in WORLDS:
+        raise UserError(unknown("world", cfg.world, WORLDS))
+    if cfg.experiment not in EXPERIMENTS:
+        raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
+    check_file("--json", cfg.json)
+    torch.set_num_threads(1)
+    rows: list[Row] = []
+    for n in cfg.num_worlds:
+        rows += measure(cfg, n)
+    print(format_results(rows))
+    if cfg.json is not None:
+        write_results(cfg.json, "world", rows)
+    return 0
+
+
+def measure(cfg: WorldBenchCfg, n: int) -> list[Row]:
+    """Return the rows of N worlds."""
+    before = used_memory(torch.device(cfg.device))
+    env = make_env(cfg, n)
+    substeps = env.commands.controls.shape[1]
+    after = used_memory(env.device)
+    bare = make_bare(env.world, substeps=substeps, threads=cfg.threads)
+    random = torch.Generator(env.device).manual_seed(1)
+    env.reset()
+    env.desynchronise()
+    rates: list[tuple[float, float, float]] = []
+    with Progress(f"{n} worlds", cfg.repeats, "repeats") as progress:
+        _repeat(env, bare, random, cfg.steps // 5 + 1)  # warm up
+        for repeat in range(cfg.repeats):
+            rates.append(_repeat(env, bare, random, cfg.steps))
+            progress.update(repeat + 1)
+    env.world.check_capacity()
+    step, world, alone = (statistics.median(column) for column in zip(*rates, strict=True))
+    case = f"{cfg.experiment}, {cfg.world} on {cfg.device}, {n} worlds"
+    rows = [
+        Row(case=case, metric="env steps", value=step, unit="1/s", baseline=bare.name,
+            baseline_value=alone),
+        Row(case=case, metric="world steps", value=world * substeps, unit="1/s",
+            baseline=bare.name, baseline_value=alone * substeps),
+    ]  # fmt: skip
+    if before is not None and after is not None:
+        kib = (after - before) / n / 1024
+        rows.append(Row(case=case, metric="memory per world", value=kib, unit="KiB"))
+    if cfg.learn_iterations:
+        rate = learning_rate(cfg, env)
+        rows.append(
+            Row(case=case, metric="PPO steps, learning included", value=rate, unit="1/s",
+                baseline=bare.name, baseline_value=alone)
+        )  # fmt: skip
+    return rows
+
+
+def make_env(cfg: WorldBenchCfg, n: int) -> Env:
+    """Return the environment of the experiment on N worlds."""
+    settings = EXPERIMENTS[cfg.experiment][1]
+    with user_input("world"):
+        return Env(
+            build_task(settings),
+            ROBOTS[settings.robot],
+            num_envs=n,
+            controller=settings.controller,
+            world=cfg.world,
+            device=cfg.device,
+            threads=cfg.threads,
+        )
+
+
+def _repeat(
+    env: Env, bare: Bare, random: torch.Generator, steps: int
+) -> tuple[float, float, float]:
+    """Return control steps of all worlds per second: of the environment, its world, the engine."""
+    n, device = env.num_envs, env.device
+    spent = [0.0, 0.0, 0.0]
+    world_step = env.world.step
+
+    def timed(targets: torch.Tensor | None = None) -> None:
+        wait_for(device)
+        start = time.perf_counter()
+        world_step(targets)
+        wait_for(device)
+        spent[1] += time.perf_counter() - start
+
+    env.world.step = timed  # type: ignore[method-assign]
+    try:
+        for _ in range(steps):
+            shape = (n, env.action_dim)
+            action = 2.0 * torch.rand(shape, generator=random, device=device) - 1.0
+            bare.load()
+            wait_for(device)
+            start = time.perf_counter()
+            env.step(action)
+            wait_for(device)
+            spent[0] += time.perf_counter() - start
+            start = time.perf_counter()
+            bare.run(env.commands.controls)
+            wait_for(device)
+            spent[2] += time.perf_counter() - start
+    finally:
+        env.world.step = world_step  # type: ignore[method-assign]
+    step, world, alone = (steps * n / seconds for seconds in spent)
+    return step, world, alone
+
+
+def learning_rate(cfg: WorldBenchCfg, env: Env) -> float:
+    """Return steps of all worlds per second of PPO, roll-outs and updates."""
+    settings = EXPERIMENTS[cfg.experiment][1]
+    learner = Ppo(settings.algo, env, seed=0)
+    iterations = learner.train(1 + cfg.learn_iterations)
+    next(iterations)
+    wait_for(env.device)
+    start = time.perf_counter()
+    for _ in iterations:
+        pass
+    wait_for(env.device)
+    took = time.perf_counter() - start
+    return cfg.learn_iterations * settings.algo.rollout * env.num_envs / took
