@@ -152,7 +152,8 @@ class SimulatedArm:
         seen = self.task.observe()
         q, dq = self.joint_state()
         goals = {name: seen[name].numpy().copy() for name in self._goals}
-        return {"joint_position": q, "joint_velocity": dq} | goals
+        width = self.gripper_width()[:, None]
+        return {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""

@@ -8,14 +8,13 @@ from sim2arm.core.contract import (
     LEAD,
     ActionSpec,
     Contract,
-    GripperSpec,
     LowLevelSpec,
     Provenance,
     TrainedRange,
 )
 
 from .env import Env
-from .specs import arm_specs
+from .specs import arm_specs, gripper_spec
 
 
 def make_contract(env: Env, provenance: Provenance) -> Contract:
@@ -29,7 +28,10 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
-    gripper = robot.gripper
+    names: tuple[str, ...] = ("x", "y", "z", "rx", "ry", "rz")
+    scale = (position,) * 3 + (rotation,) * 3
+    if env.task.gripper_action:  # from -1, closed, to 1, open
+        names, scale = (*names, "gripper"), (*scale, 0.5 * robot.gripper.open_width)
     return Contract(
         robot=robot.name,
         joint_names=robot.chain.joint_names,
@@ -38,11 +40,11 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
         inputs=tuple(known[name] for name in env.groups["actor"]),
         action=ActionSpec(
             kind="ee_delta",
-            dim=6,
-            low=(-1.0,) * 6,
-            high=(1.0,) * 6,
-            element_names=("x", "y", "z", "rx", "ry", "rz"),
-            scale=(position,) * 3 + (rotation,) * 3,
+            dim=env.action_dim,
+            low=(-1.0,) * env.action_dim,
+            high=(1.0,) * env.action_dim,
+            element_names=names,
+            scale=scale,
             frame="base",
             rotation_side="left",
             relative_to="last_command",
@@ -57,13 +59,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
             kd_range=tuple((k, k) for k in robot.kd),
         ),
         limits=robot.limits,
-        gripper=GripperSpec(
-            kind="fixed",
-            open_width=gripper.open_width,
-            speed=gripper.speed,
-            force=gripper.force,
-            delay_s=gripper.delay_s,
-        ),
+        gripper=gripper_spec(robot, acts=env.task.gripper_action),
         ranges=(
             TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
         ),

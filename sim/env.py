@@ -16,6 +16,8 @@ from sim2arm.core.robots import Robot
 from .arm import substeps_of
 from .command_path import CommandPath
 from .draws import SeededDraws, StreamDraws
+from .gripper_path import GripperPath
+from .specs import gripper_spec
 from .tasks.base import Starts, Task, put
 from .worlds.table import make_world
 
@@ -36,6 +38,9 @@ class Env:
 
     Attributes:
         commands: the command path, with the controls of the last control period.
+        action_dim: elements of an action: translation, rotation, and the gripper's where the task
+            has `gripper_action`.
+        gripper: what works the gripper, None where it keeps the task's grip width.
         looks: whether masks are looked at, so that work for no world is left out. On a GPU that
             would wait for it, in every step.
     """
@@ -88,7 +93,7 @@ class Env:
             device=device,
             threads=threads,
         )
-        self.device, self.action_dim = self.world.device, 6
+        self.device, self.action_dim = self.world.device, 7 if task.gripper_action else 6
         self.groups = {"actor": list(task.actor), "critic": list(task.critic)}
         self._generator = torch.Generator(self.device).manual_seed(seed)
         task.bind(self.world)
@@ -100,11 +105,23 @@ class Env:
             substeps=substeps,
             cfg=controller or EeDeltaCfg(),
         )
-        grip = self.world.actuators.index(f"{robot.name}_gripper")
-        self.commands.controls[:, :, grip] = task.grip_width
-        self._previous = torch.zeros((num_envs, 6), dtype=self.world.dtype, device=self.device)
+        self._grip = self.world.actuators.index(f"{robot.name}_gripper")
+        self.commands.controls[:, :, self._grip] = task.grip_width
+        shape = (num_envs, self.action_dim)
+        self._previous = torch.zeros(shape, dtype=self.world.dtype, device=self.device)
         self._everywhere = torch.ones(num_envs, dtype=torch.bool, device=self.device)
         self.looks = self.device.type == "cpu"
+        self.gripper: GripperPath | None = None
+        if task.gripper_action:
+            self.gripper = GripperPath(
+                robot,
+                gripper_spec(robot, acts=True),
+                self.world,
+                width=task.grip_width,
+                period=self.period,
+                substeps=substeps,
+                looks=self.looks,
+            )
         self._stock: Starts = {}
         self._stocked = self._calls = 0
         self._used = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -118,7 +135,7 @@ class Env:
     def step(
         self, action: Tensor
     ) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]:
-        """Apply actions (N, 6) for one control period.
+        """Apply actions (N, action_dim) for one control period.
 
         Returns:
             Observations after any reset, reward (N,), terminated (N,), truncated (N,), info.
@@ -137,10 +154,15 @@ class Env:
     def move(self, action: Tensor) -> None:
         """Run command path and physics for one control period, without rewards or resets."""
         self.world.step(self.plan(action))
+        if self.gripper is not None:
+            self.gripper.advance()
 
     def plan(self, action: Tensor) -> Tensor:
         """Return the controls (N, S, nu) of the next control period: the command path alone."""
-        return self.commands.plan(action, self._tool.pose)
+        controls = self.commands.plan(action[:, :6], self._tool.pose)
+        if self.gripper is not None:
+            controls[:, :, self._grip] = self.gripper.plan(action)
+        return controls
 
     def desynchronise(self) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
@@ -187,6 +209,8 @@ class Env:
         self.task.reset(self.world, chosen, starts)
         self.world.forward(chosen)
         self.commands.start(chosen, starts["q"])
+        if self.gripper is not None:
+            self.gripper.start(chosen)
         if self.lead_share:
             draws = torch.rand(self.num_envs, generator=self._generator, device=self.device)
             put(self.commands.leading, chosen, draws < self.lead_share)

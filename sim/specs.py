@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from sim2arm.core.contract import GripperSpec
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 
 POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
 POSE_UNITS = "m m m 1 1 1 1"
+GRIPPER_ELEMENT = 6
+"""Place of the gripper's element in actions that have one: after the six of the tool."""
+LEAST_CHANGE = 0.002
+"""Least change of the width that is a new command to the gripper [m] (ours)."""
+SOFT = 0.002
+"""How far the width of the gripper may be measured beyond its ends [m]: stops are soft."""
 MAX_AGE = 0.05
 """Oldest joint state that is still used [s]: three periods at 60 Hz."""
 
@@ -48,7 +55,33 @@ def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
             frame=robot.chain.base_frame,
             element_names=POSE_NAMES,
         ),
+        "gripper_width": ArraySpec(
+            name="gripper_width",
+            kind="sensor",
+            shape=(1,),
+            unit="m",
+            low=(-SOFT,),
+            high=(robot.gripper.open_width + SOFT,),
+            max_stamp_age_s=MAX_AGE,
+            max_receipt_age_s=MAX_AGE,
+            trained_age_s=(0.0, 0.0),
+        ),
     }
+
+
+def gripper_spec(robot: Robot, *, acts: bool) -> GripperSpec:
+    """Return how the gripper is commanded: by an action element, or not at all."""
+    gripper = robot.gripper
+    return GripperSpec(
+        kind="share" if acts else "fixed",
+        action_element=GRIPPER_ELEMENT if acts else None,
+        least_change=LEAST_CHANGE if acts else 0.0,
+        open_width=gripper.open_width,
+        speed=gripper.speed,
+        force=gripper.force,
+        delay_s=gripper.delay_s,
+        preemptible=gripper.preemptible,
+    )
 
 
 def goal_spec(

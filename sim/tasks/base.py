@@ -82,7 +82,15 @@ class Task(Protocol):
 
     @property
     def grip_width(self) -> float:
-        """Distance between the finger pads that the gripper is told to keep [m]."""
+        """Distance between the finger pads that the gripper is told to keep [m].
+
+        With `gripper_action` it is that at the start of an episode.
+        """
+        ...
+
+    @property
+    def gripper_action(self) -> bool:
+        """Whether the policy works the gripper: a seventh element of the action."""
         ...
 
     def scene(self) -> mujoco.MjSpec:

@@ -21,19 +21,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, pose_between, pose_compose, quat_z_axis
 from sim2arm.sim.draws import Draws, uniform
-from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
-from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
-from .start import quat_from_rpy
+from .shapes import add_held_body, add_ring, arm_scene, held_forces
+from .start import tool_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,26 +147,19 @@ class PegInsertion:
         """Distance between the pads that is asked for [m]: 2 mm less than the peg, about 40 N."""
         return 2.0 * self.cfg.peg_radius - 0.002
 
+    @property
+    def gripper_action(self) -> bool:
+        """The gripper is not the policy's."""
+        return False
+
     # -- scene ---------------------------------------------------------------------------------
 
     def scene(self) -> mujoco.MjSpec:
         """Return the model: robot, table, socket (mocap), peg (free)."""
-        spec = mujoco.MjSpec()
-        # Elliptic cones with stiff friction: the grasp creeps by 0.2 mm/s instead of 1 mm/s.
-        spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-        spec.option.impratio = 20.0
-        add_robot(spec, self.robot)
         cfg = self.cfg
-        spec.worldbody.add_geom(
-            name="table",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=[0.4, 0.5, 0.02],
-            pos=[0.55, 0.0, -0.02],
-            rgba=[0.75, 0.72, 0.68, 1.0],
-        )
+        spec = arm_scene(self.robot)
         self._add_socket(spec)
-        peg = spec.worldbody.add_body(name="peg")
-        peg.add_freejoint(name="peg")
+        peg = add_held_body(spec, self.robot, "peg", "socket")
         peg.add_geom(
             name="peg",
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
@@ -178,33 +169,16 @@ class PegInsertion:
             condim=4,
             friction=[1.0, 0.005, 0.0001],
         )
-        prefix = self.robot.name
-        add_pair_force_sensor(spec, "socket", "peg")
-        add_pair_force_sensor(spec, f"{prefix}_leftfinger", "peg")
-        add_pair_force_sensor(spec, f"{prefix}_rightfinger", "peg")
         return spec
 
     def _add_socket(self, spec: mujoco.MjSpec) -> None:
         cfg = self.cfg
         socket = spec.worldbody.add_body(name="socket", mocap=True, pos=[0.5, 0.0, 0.0])
         inner = cfg.peg_radius + cfg.clearance
-        # The faces of the boxes touch the circle of radius `inner` from outside.
-        half_width = (inner + cfg.socket_wall) * math.tan(math.pi / cfg.ring_boxes)
-        middle = inner + 0.5 * cfg.socket_wall
-        for k in range(cfg.ring_boxes):
-            angle = 2.0 * math.pi * k / cfg.ring_boxes
-            socket.add_geom(
-                name=f"socket_{k}",
-                type=mujoco.mjtGeom.mjGEOM_BOX,
-                size=[0.5 * cfg.socket_wall, half_width, 0.5 * cfg.socket_depth],
-                pos=[
-                    middle * math.cos(angle),
-                    middle * math.sin(angle),
-                    0.002 + 0.5 * cfg.socket_depth,
-                ],
-                quat=[math.cos(0.5 * angle), 0.0, 0.0, math.sin(0.5 * angle)],
-                rgba=[0.25, 0.4, 0.6, 1.0],
-            )
+        add_ring(
+            socket, "socket", inner=inner, wall=cfg.socket_wall, bottom=0.002,
+            height=cfg.socket_depth, boxes=cfg.ring_boxes, rgba=(0.25, 0.4, 0.6, 1.0),
+        )  # fmt: skip
         outer = inner + cfg.socket_wall
         socket.add_geom(
             name="socket_floor",
@@ -216,7 +190,6 @@ class PegInsertion:
 
     def bind(self, world: World) -> None:
         """Take the views of a world that has this scene; buffers for N worlds."""
-        prefix = self.robot.name
         self._world = world
         self._arm = world.joints(self.robot.chain.joint_names)
         self._tool = world.site(self.robot.chain.tool_frame)
@@ -224,11 +197,7 @@ class PegInsertion:
         self._peg_now = world.body("peg")
         self._socket = world.mocap("socket")
         self._fingers = world.joints(self.robot.gripper.joint_names)
-        self._forces = [
-            (f"{prefix}_leftfinger", "peg"),
-            (f"{prefix}_rightfinger", "peg"),
-            ("socket", "peg"),
-        ]
+        self._forces = held_forces(self.robot, "peg", "socket")
         n = world.num_worlds
         like = {"dtype": world.dtype, "device": world.device}
         # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
@@ -247,18 +216,16 @@ class PegInsertion:
     def draw(self, draws: Draws) -> Starts:
         """Return start states: `q` (n, 7) [rad], `peg` and `socket` (n, 7), `error` (n, 3) [m]."""
         cfg = self.cfg
-        start = uniform(draws, cfg.start_low, cfg.start_high)
+        q, tool = tool_start(self.robot, draws, cfg.start_low, cfg.start_high, iterations=6)
         socket = uniform(draws, cfg.socket_low, cfg.socket_high)
         noise = (cfg.socket_noise,) * 3
         error = uniform(draws, [-v for v in noise], noise)
-        tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
-        home = start.new_tensor(self.robot.home).expand(len(start), -1)
-        upright = start.new_tensor([1.0, 0.0, 0.0, 0.0])
+        upright = tool.new_tensor([1.0, 0.0, 0.0, 0.0])
         # The peg's centre in the tool frame: its upper end lies between the pads.
         below = 0.5 * cfg.peg_length - 0.5 * cfg.grasp_depth
-        grip = start.new_tensor([0.0, 0.0, below, 1.0, 0.0, 0.0, 0.0])
+        grip = tool.new_tensor([0.0, 0.0, below, 1.0, 0.0, 0.0, 0.0])
         return {
-            "q": solve_pose(self.robot, tool, home, iterations=6),
+            "q": q,
             "peg": pose_compose(tool, grip),
             "socket": pose(socket, upright),
             "error": error,

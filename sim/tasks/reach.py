@@ -12,18 +12,17 @@ import mujoco
 import torch
 from torch import Tensor
 
-from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.sim.draws import Draws, uniform
-from sim2arm.sim.robots.franka import add_robot
+from sim2arm.sim.robots.models import ROBOT_MODELS
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
-from .start import quat_from_rpy
+from .start import quat_from_rpy, tool_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +78,15 @@ class Reach:
         """The gripper stays closed [m]."""
         return 0.0
 
+    @property
+    def gripper_action(self) -> bool:
+        """The gripper is not the policy's."""
+        return False
+
     def scene(self) -> mujoco.MjSpec:
         """Return the model: the robot and a marker of the goal (mocap, no contact)."""
         spec = mujoco.MjSpec()
-        add_robot(spec, self.robot)
+        ROBOT_MODELS[self.robot.name](spec, self.robot)
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_geom(
             name="goal",
@@ -107,11 +111,8 @@ class Reach:
     def draw(self, draws: Draws) -> Starts:
         """Return joints and goals of episodes: `q` (n, 7) [rad] and `goal` (n, 7)."""
         cfg = self.cfg
-        start = uniform(draws, cfg.goal_low, cfg.goal_high)
+        q, _ = tool_start(self.robot, draws, cfg.goal_low, cfg.goal_high)
         goal = uniform(draws, cfg.goal_low, cfg.goal_high)
-        home = start.new_tensor(self.robot.home).expand(len(start), -1)
-        tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
-        q = solve_pose(self.robot, tool, home, iterations=8)
         return {"q": q, "goal": pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))}
 
     def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:

@@ -1,9 +1,18 @@
 """Start poses shared by tasks."""
 
+# pyright: standard
+
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from sim2arm.core.inverse import solve_pose
+from sim2arm.core.robots import Robot
+from sim2arm.core.transforms import pose
+from sim2arm.sim.draws import Draws, uniform
 
 
 def quat_from_rpy(rpy: Tensor) -> Tensor:
@@ -21,3 +30,21 @@ def quat_from_rpy(rpy: Tensor) -> Tensor:
         ],
         dim=-1,
     )
+
+
+def tool_start(
+    robot: Robot, draws: Draws, low: Sequence[float], high: Sequence[float], *, iterations: int = 8
+) -> tuple[Tensor, Tensor]:
+    """Return joints (n, joints) [rad] and poses (n, 7) of tools that start between two corners.
+
+    Args:
+        robot: the arm.
+        draws: of the episodes.
+        low: lowest x y z [m], roll pitch yaw [rad].
+        high: highest.
+        iterations: of the inverse kinematics.
+    """
+    start = uniform(draws, low, high)
+    tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
+    home = start.new_tensor(robot.home).expand(len(start), -1)
+    return solve_pose(robot, tool, home, iterations=iterations), tool

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import from_contract
 from sim2arm.core.derive import Derivation
+from sim2arm.core.gripper import GripperAdapter
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
@@ -20,7 +21,7 @@ from sim2arm.sim.tasks.base import Task
 from sim2arm_ros.gate import Gate, GateCfg
 
 Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
-"""Observations (N, ...) to actions (N, 6) in [-1, 1]."""
+"""Observations (N, ...) to actions (N, A) in [-1, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,7 @@ def _run_group(
     q, _ = arm.joint_state()
     controller = from_contract(arm.robot, contract, q)
     gate = Gate(arm.robot, contract.period, GateCfg(), q)
+    gripper = None if contract.gripper is None else GripperAdapter(contract.gripper, arm.gripper)
     derivation = Derivation(contract)
     counted = np.arange(arm.num_arms) < n
     held = np.zeros(arm.num_arms, dtype=bool)
@@ -128,6 +130,8 @@ def _run_group(
         refused += int(np.sum(running & (decision.share == 0.0)))
         ticks += int(np.sum(running))
         arm.command(decision.trajectory, decision.elapsed)
+        if gripper is not None:
+            gripper.command(action, ~held)
         arm.step()
         if record is not None:
             record(arm)

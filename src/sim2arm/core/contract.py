@@ -113,13 +113,17 @@ class LowLevelSpec:
 class GripperSpec:
     """How the gripper is commanded and how fast it answers."""
 
-    kind: Literal["fixed", "binary", "width"]
-    """fixed: holds what it holds; binary: one action element opens and closes; width: metres."""
+    kind: Literal["fixed", "binary", "width", "share"]
+    """fixed: holds what it holds; binary: one action element opens and closes; width: metres;
+    share: -1 closed, 1 open, linear between."""
     action_element: int | None = None
     """Index of the gripper's element in the action."""
     open_above: float = 0.5
     """binary: opens when the element rises above this; the gap to close_below is the hysteresis."""
     close_below: float = -0.5
+    least_change: float = 0.0
+    """width, share: a wanted width that is no farther than this from the last is not a new one
+    [m]; a gripper that nothing interrupts would otherwise be busy with noise."""
     open_width: float
     """[m]"""
     speed: float

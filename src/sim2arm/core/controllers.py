@@ -128,7 +128,8 @@ class EeDelta:
         """Advance by one control period.
 
         Args:
-            action: (N, 6) in [-1, 1]: translation, then rotation, in the base frame.
+            action: (N, 6 or more) in [-1, 1]: translation, then rotation, in the base frame; what
+                follows is the gripper's (`GripperAdapter`).
             measured: (N, 7) measured tool pose in the base frame.
 
         Returns:
@@ -146,7 +147,7 @@ class EeDelta:
     def _integrate(self, action: Array, measured: Array) -> Array:
         cfg = self.cfg
         p = self.pose[..., :3] + cfg.position_scale * action[..., :3]
-        turn = quat_from_rotvec(cfg.rotation_scale * action[..., 3:])
+        turn = quat_from_rotvec(cfg.rotation_scale * action[..., 3:6])
         q = quat_mul(turn, self.pose[..., 3:])
         p = measured[..., :3] + _leash(p - measured[..., :3], cfg.position_leash)
         error = quat_to_rotvec(quat_mul(q, quat_conjugate(measured[..., 3:])))
@@ -206,13 +207,16 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:
     Raises:
         ValueError: the action is not one that this controller executes exactly.
     """
-    action = contract.action
+    action, gripper = contract.action, contract.gripper
+    works = gripper is not None and gripper.kind != "fixed"  # its element follows the arm's
+    if works and gripper.action_element != 6:
+        raise ValueError(f"gripper.action_element: expected 6, got {gripper.action_element}")
     for label, expected, got in (
         ("kind", "ee_delta", action.kind),
         ("frame", "base", action.frame),
         ("rotation_side", "left", action.rotation_side),
         ("relative_to", "last_command", action.relative_to),
-        ("dim", 6, action.dim),
+        ("dim", 7 if works else 6, action.dim),
     ):
         if got != expected:
             raise ValueError(f"action.{label}: no controller for {got!r}, expected {expected!r}")
@@ -220,7 +224,7 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:
         raise ValueError(
             f"action.dt_s: expected one control period, {contract.period:.6f} s, got {action.dt_s}"
         )
-    if len(set(action.scale[:3])) != 1 or len(set(action.scale[3:])) != 1:
+    if len(set(action.scale[:3])) != 1 or len(set(action.scale[3:6])) != 1:
         raise ValueError(
             "action.scale: expected one number for x y z and one for rx ry rz, got "
             f"{list(action.scale)}"

@@ -50,13 +50,19 @@ class GripperModel:
         dropped: (N,) int64, commands that met a busy gripper since the reset.
     """
 
-    def __init__(self, gripper: Gripper | GripperSpec, width: Array) -> None:
+    def __init__(self, gripper: Gripper | GripperSpec, width: Array, *, looks: bool = True) -> None:
         """Stand at a width (N,) [m]; its array type and dtype are used from here on.
+
+        Args:
+            gripper: speed, delay, opening.
+            width: to stand at.
+            looks: whether arrays are looked at, for errors and to leave out work for grippers
+                that rest. On a GPU that would wait for it.
 
         Raises:
             ValueError: the width is not (N,) or beyond the opening.
         """
-        self.gripper, self._rate = gripper, 2.0 * gripper.speed
+        self.gripper, self._rate, self.looks = gripper, 2.0 * gripper.speed, looks
         if width.ndim != 1:
             raise ValueError(f"gripper width must have shape (N,), got {tuple(width.shape)}")
         self._xp, self._device = namespace(width), device(width)
@@ -81,6 +87,18 @@ class GripperModel:
         self._seen, self._mark, self._still = self.target, self.target, self._wait
         self._rests = True  # all stand at their goals: most of the time there is nothing to do
 
+    def restart(self, rows: Array, width: float) -> None:
+        """Put the grippers `rows` (N,) bool to a width [m], free, with nothing dropped."""
+        xp = self._xp
+        for name in ("target", "goal", "_former", "_seen", "_mark"):
+            setattr(self, name, xp.where(rows, width, getattr(self, name)))
+        for name in ("_wait", "_still"):
+            setattr(self, name, xp.where(rows, 0.0, getattr(self, name)))
+        for name in ("busy", "blocked", "_pending"):
+            setattr(self, name, getattr(self, name) & ~rows)
+        self.dropped = xp.where(rows, 0, self.dropped)
+        self._rests = False
+
     def command(self, width: Array, rows: Array | None = None) -> Array:
         """Command widths (N,) [m] to the grippers `rows` (N,) bool, all if None.
 
@@ -95,7 +113,7 @@ class GripperModel:
             expected, got = tuple(self.goal.shape), tuple(width.shape)
             raise ValueError(f"gripper width must have shape {expected}, got {got}")
         asked = xp.ones_like(self.busy) if rows is None else rows
-        self._check(width[asked])
+        self._check(xp.where(asked, width, 0.0))
         taken = asked if self.gripper.preemptible else asked & ~self.busy
         self.dropped = self.dropped + xp.astype(asked & ~taken, xp.int64)
         fresh = taken & ~self._pending
@@ -129,7 +147,8 @@ class GripperModel:
         xp = self._xp
         if not self._rests:
             self._pass(dt, measured)
-            self._rests = not bool(xp.any(self.busy | (self.target != self.goal)))
+            moving = self.busy | (self.target != self.goal)
+            self._rests = self.looks and not bool(xp.any(moving))
         self._seen = xp.asarray(measured, copy=True)
 
     def _pass(self, dt: float, measured: Array) -> None:
@@ -155,7 +174,7 @@ class GripperModel:
 
     def _check(self, width: Array) -> None:
         xp, widest = self._xp, self.gripper.open_width
-        if not bool(xp.all((width >= 0.0) & (width <= widest))):
+        if self.looks and not bool(xp.all((width >= 0.0) & (width <= widest))):
             raise ValueError(f"gripper width must lie in 0 to {widest} m, got {width}")
 
 
@@ -166,6 +185,9 @@ class GripperAdapter:
     - binary: above `open_above` the gripper is wanted open, below `close_below` closed; between
       them, and until the first of the two, what was wanted last stays wanted.
     - width: the element is the wanted width [m], saturated at closed and open.
+    - share: -1 is closed, 1 open, linear between, saturated beyond.
+
+    A wanted width that is no farther than `least_change` from the last wanted one is that one.
 
     What is wanted is commanded until the gripper takes it: a change while it is busy comes as soon
     as it is free, and every refused tick counts in `GripperModel.dropped`.
@@ -194,8 +216,17 @@ class GripperAdapter:
         self.model.reset(width)
         self.wanted = self.model.goal
 
-    def command(self, action: Array) -> Array:
+    def restart(self, rows: Array, width: float) -> None:
+        """Start again with the grippers `rows` (N,) bool at a width [m]."""
+        self.model.restart(rows, width)
+        self.wanted = namespace(rows).where(rows, width, self.wanted)
+
+    def command(self, action: Array, rows: Array | None = None) -> Array:
         """Command what actions (N, A) of one tick ask for; return who took a command (N,) bool.
+
+        Args:
+            action: of the policy.
+            rows: grippers (N,) bool that are commanded, all if None.
 
         Raises:
             ValueError: the gripper's element is not a number.
@@ -205,13 +236,19 @@ class GripperAdapter:
         if spec.kind == "fixed":
             return xp.zeros_like(model.busy)
         element = action[:, spec.action_element]
-        if not bool(xp.all(xp.isfinite(element))):
+        if self.model.looks and not bool(xp.all(xp.isfinite(element))):
             raise ValueError(f"gripper element of the action: expected numbers, got {element}")
         if spec.kind == "binary":
             wanted = xp.where(element > spec.open_above, spec.open_width, self.wanted)
-            self.wanted = xp.where(element < spec.close_below, 0.0, wanted)
+            wanted = xp.where(element < spec.close_below, 0.0, wanted)
         else:
-            element = xp.astype(element, model.goal.dtype)
-            self.wanted = xp.where(element > spec.open_width, spec.open_width, element)
-            self.wanted = xp.where(element < 0.0, 0.0, self.wanted)
-        return model.command(self.wanted, self.wanted != model.goal)
+            wanted = xp.astype(element, model.goal.dtype)
+            if spec.kind == "share":
+                wanted = 0.5 * spec.open_width * (1.0 + wanted)
+            wanted = xp.where(wanted > spec.open_width, spec.open_width, wanted)
+            wanted = xp.where(wanted < 0.0, 0.0, wanted)
+            near = xp.abs(wanted - self.wanted) <= spec.least_change
+            wanted = xp.where(near, self.wanted, wanted)
+        asked = xp.ones_like(model.busy) if rows is None else rows
+        self.wanted = xp.where(asked, wanted, self.wanted)
+        return model.command(self.wanted, asked & (self.wanted != model.goal))

@@ -1,0 +1,94 @@
+"""What several scenes are made of: the arm at its table, rings around holes."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mujoco
+
+from sim2arm.core.robots import Robot
+from sim2arm.sim.robots.models import ROBOT_MODELS
+from sim2arm.sim.worlds.compiled import add_pair_force_sensor
+
+TABLE_MIDDLE, TABLE_HALF = (0.55, 0.0), (0.4, 0.5)
+"""The table before the arm [m]; its top is at height 0, like the base."""
+
+
+def arm_scene(robot: Robot) -> mujoco.MjSpec:
+    """Return a scene with an arm and the body-less geom `table` before it, for work in contact."""
+    spec = mujoco.MjSpec()
+    # Elliptic cones with stiff friction: a grasp creeps by 0.2 mm/s instead of 1 mm/s.
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = 20.0
+    ROBOT_MODELS[robot.name](spec, robot)
+    spec.worldbody.add_geom(
+        name="table",
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[*TABLE_HALF, 0.02],
+        pos=[*TABLE_MIDDLE, -0.02],
+        rgba=[0.75, 0.72, 0.68, 1.0],
+    )
+    return spec
+
+
+def add_ring(
+    body: Any,
+    name: str,
+    *,
+    inner: float,
+    wall: float,
+    bottom: float,
+    height: float,
+    boxes: int,
+    rgba: tuple[float, ...],
+) -> None:
+    """Add an upright ring of boxes about the z axis of a body, geoms `<name>_0` and so on.
+
+    Args:
+        body: of a scene, changed in place.
+        name: of the ring.
+        inner: radius of the circle that the faces of the boxes touch from outside [m].
+        wall: thickness [m].
+        bottom: height of its lower end in the body [m].
+        height: from its lower to its upper end [m].
+        boxes: how many; the hole is a polygon with as many sides.
+        rgba: colour.
+    """
+    half_width = (inner + wall) * math.tan(math.pi / boxes)
+    middle = inner + 0.5 * wall
+    for k in range(boxes):
+        angle = 2.0 * math.pi * k / boxes
+        body.add_geom(
+            name=f"{name}_{k}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.5 * wall, half_width, 0.5 * height],
+            pos=[middle * math.cos(angle), middle * math.sin(angle), bottom + 0.5 * height],
+            quat=[math.cos(0.5 * angle), 0.0, 0.0, math.sin(0.5 * angle)],
+            rgba=rgba,
+        )
+
+
+def add_held_body(spec: mujoco.MjSpec, robot: Robot, name: str, stands_in: str) -> Any:
+    """Add a free body for the gripper and the sensors of the forces on it; return the body.
+
+    Args:
+        spec: the scene, changed in place.
+        robot: the arm in it.
+        name: of the body; it has a free joint of that name and no geom yet.
+        stands_in: the other body that touches it.
+    """
+    body = spec.worldbody.add_body(name=name)
+    body.add_freejoint(name=name)
+    for other, _ in held_forces(robot, name, stands_in):
+        add_pair_force_sensor(spec, other, name)
+    return body
+
+
+def held_forces(robot: Robot, name: str, stands_in: str) -> list[tuple[str, str]]:
+    """Return the pairs of bodies between which forces on a held body are measured."""
+    fingers = [f"{robot.name}_{side}finger" for side in ("left", "right")]
+    return [(other, name) for other in (*fingers, stands_in)]
