@@ -85,6 +85,7 @@ def make_kernels(real: Any, n: int) -> tuple[Any, Any]:
         dq_max: wp.array[real],
         cfg: wp.array[real],
         leading: wp.array[wp.bool],
+        lead: wp.array2d[real],
         column: int,
         pose: wp.array2d[real],
         goal: wp.array2d[real],
@@ -196,10 +197,10 @@ def make_kernels(real: Any, n: int) -> tuple[Any, Any]:
                 jerk = asked[world, 3, i]
             for k in range(4):
                 asked[world, k, i] = now[k]
-            lead = limits[5, i]  # kd / kp: the torque is then kp (q_des - q) + kd (dq_des - dq)
-            c0 = x + lead * v
-            c1 = v + lead * a0
-            c2 = real(0.5) * (a0 + lead * jerk)
+            # with kd / kp as lead the torque is kp (q_des - q) + kd (dq_des - dq)
+            c0 = x + lead[world, i] * v
+            c1 = v + lead[world, i] * a0
+            c2 = real(0.5) * (a0 + lead[world, i] * jerk)
             c3 = jerk / real(6.0)
             for s in range(substeps):
                 t = dt * real(s + 1) / real(substeps)

@@ -29,6 +29,7 @@ class CommandPath:
         controls: (N, S, nu) controls of the substeps of the last control period.
         leading: (N,) bool, worlds in which a motion starts one period after its action, as on a
             robot in real time.
+        lead: (N, n) kd / kp of the law that the actuators of each world follow [s].
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class CommandPath:
         self._like: dict[str, Any] = {"dtype": world.dtype, "device": world.device}
         self.controls = torch.zeros((n, substeps, len(world.actuators)), **self._like)
         self.leading = torch.zeros(n, dtype=torch.bool, device=world.device)
+        ratio = torch.tensor(robot.kd, **self._like) / torch.tensor(robot.kp, **self._like)
+        self.lead = ratio.repeat(n, 1)
         self._action = torch.zeros((n, 6), **self._like)
         self._measured = torch.zeros((n, 7), **self._like)
         self._q = torch.zeros((n, count), **self._like)
@@ -79,7 +82,6 @@ class CommandPath:
                 np.asarray(limits.q_max) - cfg.joint_margin,
                 np.asarray(limits.ddq_max) * cfg.limit_share,
                 np.asarray(limits.dddq_max) * cfg.limit_share * period,
-                np.asarray(robot.kd) / np.asarray(robot.kp),
             ]
         )
         profile = limits.velocity_profile
@@ -99,7 +101,7 @@ class CommandPath:
         kept = [wp.from_torch(t) for t in (self.pose, self.goal, self._state, self._asked)]
         inputs = [wp.from_torch(self._action), wp.from_torch(self._measured), links, axes,
                   limit_rows, profile_rows, dq_max, numbers, wp.from_torch(self.leading),
-                  first]  # fmt: skip
+                  wp.from_torch(self.lead), first]  # fmt: skip
         n = self._world.num_worlds
         outputs = [*kept, wp.from_torch(self.controls)]
         self._plan: Any = wp.launch(

@@ -10,7 +10,14 @@ from typing import Any
 import mujoco
 from torch import Tensor
 
-_COUNTS = {"body": "nbody", "joint": "njnt", "site": "nsite", "actuator": "nu", "camera": "ncam"}
+_COUNTS = {
+    "body": "nbody",
+    "joint": "njnt",
+    "site": "nsite",
+    "actuator": "nu",
+    "camera": "ncam",
+    "geom": "ngeom",
+}
 
 
 def compile_scene(spec: mujoco.MjSpec, timestep: float) -> Any:

@@ -310,9 +310,7 @@ class WarpWorld:
 
     def commit_fields(self, ids: Tensor | None = None) -> None:
         """See `World`; in all worlds. Call `forward` afterwards, as after any write."""
-        with self._scope():
-            mjw.set_const(self.physics, self.state)
-        self.version += 1
+        self._run("constants", lambda: mjw.set_const(self.physics, self.state))
 
     # -- pictures ------------------------------------------------------------------------------
 

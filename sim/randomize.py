@@ -1,0 +1,161 @@
+"""What differs between episodes of a training beside the start state: typed terms, drawn at reset.
+
+Each term names what it changes, its unit and its distribution. A term draws `count` numbers in
+[0, 1) per episode from the episode's own stream, so a seed is an episode with its physics. The
+range of a term lies about a nominal value; a curriculum widens it with `level` from 0 to 1.
+
+Model fields are written in chosen worlds only, by masks. Terms whose fields enter constants of the
+engine (masses, inertias, armature, sizes) say so; they are recomputed once for all of them.
+"""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from sim2arm.core.contract import TrainedRange
+
+from .command_path import CommandPath
+from .tasks.base import put
+from .worlds.base import World
+
+Write: TypeAlias = Callable[[Tensor, Tensor, float], None]
+"""Write the values of chosen worlds (N,) bool for unit numbers (N, count) at a level in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A term on the worlds of an environment."""
+
+    write: Write
+    constants: bool
+    """Whether the engine's constants depend on what is written."""
+
+
+class Term(Protocol):
+    """One thing that differs between episodes."""
+
+    @property
+    def count(self) -> int:
+        """How many numbers it draws per episode."""
+        ...
+
+    @property
+    def ranges(self) -> tuple[TrainedRange, ...]:
+        """What is drawn, for the contract."""
+        ...
+
+    def bind(self, world: World, commands: CommandPath) -> Bound:
+        """Take the fields of the worlds, or what the command path knows of them.
+
+        Raises:
+            KeyError: something that it names is not in the model.
+        """
+        ...
+
+
+class Randomizer:
+    """The terms of an environment: draws, writes, knows the ranges.
+
+    Attributes:
+        level: share of each range that is drawn from, 0 (nominal) to 1; a curriculum raises it.
+    """
+
+    def __init__(self, terms: Sequence[Term], world: World, commands: CommandPath) -> None:
+        """Bind every term to the worlds."""
+        self.level = 1.0
+        self._world, self._terms = world, tuple(terms)
+        self._bound = [term.bind(world, commands) for term in terms]
+        self._constants = any(bound.constants for bound in self._bound)
+
+    @property
+    def count(self) -> int:
+        """How many numbers an episode draws."""
+        return sum(term.count for term in self._terms)
+
+    @property
+    def ranges(self) -> tuple[TrainedRange, ...]:
+        """What is drawn, for the contract."""
+        return tuple(found for term in self._terms for found in term.ranges)
+
+    def write(self, chosen: Tensor, unit: Tensor) -> None:
+        """Write the values of episodes that begin.
+
+        Args:
+            chosen: (N,) bool.
+            unit: (N, count) in [0, 1).
+        """
+        first = 0
+        for term, bound in zip(self._terms, self._bound, strict=True):
+            bound.write(chosen, unit[:, first : first + term.count], self.level)
+            first += term.count
+        if self._constants:
+            self._world.commit_fields(chosen)
+
+
+class Column:
+    """One row of a model field, or one number of it, per world.
+
+    Attributes:
+        nominal: its value in the model.
+    """
+
+    def __init__(self, world: World, name: str, row: int, number: int | None = None) -> None:
+        """Take a row of the field `name`, or one number of the row."""
+        values = world.field(name)[:, row]
+        self._live = values if number is None else values[..., number]
+        self.nominal = self._live[0].clone()
+
+    def write(self, chosen: Tensor, values: Tensor) -> None:
+        """Write values (N, ...) into chosen worlds (N,) bool."""
+        put(self._live, chosen, values)
+
+
+def factor_term(columns: Sequence[Column], low: float, high: float, *, constants: bool) -> Bound:
+    """Return the term that gives all columns one factor."""
+
+    def write(chosen: Tensor, unit: Tensor, level: float) -> None:
+        factor = factors(low, high, unit[:, 0], level)
+        for column in columns:
+            column.write(chosen, column.nominal * factor)
+
+    return Bound(write=write, constants=constants)
+
+
+def uniform_about(low: float, high: float, nominal: float, unit: Tensor, level: float) -> Tensor:
+    """Return numbers in the range, drawn in towards the nominal value by the level."""
+    bottom, top = nominal + level * (low - nominal), nominal + level * (high - nominal)
+    return bottom + (top - bottom) * unit
+
+
+def factors(low: float, high: float, unit: Tensor, level: float) -> Tensor:
+    """Return factors about 1, uniform in their logarithm."""
+    return torch.exp(uniform_about(math.log(low), math.log(high), 0.0, unit, level))
+
+
+def check_factors(low: float, high: float) -> None:
+    """Refuse a range of factors that does not hold 1.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if not 0.0 < low <= 1.0 <= high < math.inf:
+        raise ValueError(f"expected factors 0 < low <= 1 <= high, got {low} and {high}")
+
+
+def physics_range(name: str, unit: str, low: float, high: float) -> TrainedRange:
+    """Return a range of physics for the contract."""
+    return TrainedRange(name=f"physics/{name}", unit=unit, low=low, high=high)
+
+
+def model_of(world: World) -> Any:
+    """Return the model of a world on MuJoCo's engines."""
+    return world.model  # type: ignore[attr-defined]
