@@ -30,7 +30,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
-from .shapes import add_held_body, add_ring, arm_scene, held_forces
+from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
 from .start import tool_start
 
 
@@ -235,9 +235,7 @@ class PegInsertion:
         """Start episodes in chosen worlds, with the peg between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        # A hair from the peg: at a distance of exactly zero, single precision rolls dice for the
-        # first contact, which then turned the peg by 0.03 rad.
-        put(self._fingers.q, chosen, self.cfg.peg_radius + 2e-4)
+        put(self._fingers.q, chosen, self.cfg.peg_radius + PAD_GAP)
         put(self._fingers.dq, chosen, 0.0)
         put(self._peg.q, chosen, starts["peg"])
         put(self._peg.dq, chosen, 0.0)

@@ -17,6 +17,10 @@ from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 TABLE_MIDDLE, TABLE_HALF = (0.55, 0.0), (0.4, 0.5)
 """The table before the arm [m]; its top is at height 0, like the base."""
 
+PAD_GAP = 2e-4
+"""Distance of each pad from a held body at the start of an episode [m]: at exactly zero, single
+precision rolls dice for the first contact, which then turned a peg by 0.03 rad."""
+
 
 def arm_scene(robot: Robot) -> mujoco.MjSpec:
     """Return a scene with an arm and the body-less geom `table` before it, for work in contact."""
@@ -72,23 +76,23 @@ def add_ring(
         )
 
 
-def add_held_body(spec: mujoco.MjSpec, robot: Robot, name: str, stands_in: str) -> Any:
+def add_held_body(spec: mujoco.MjSpec, robot: Robot, name: str, *others: str) -> Any:
     """Add a free body for the gripper and the sensors of the forces on it; return the body.
 
     Args:
         spec: the scene, changed in place.
         robot: the arm in it.
         name: of the body; it has a free joint of that name and no geom yet.
-        stands_in: the other body that touches it.
+        others: what else touches it, bodies.
     """
     body = spec.worldbody.add_body(name=name)
     body.add_freejoint(name=name)
-    for other, _ in held_forces(robot, name, stands_in):
+    for other, _ in held_forces(robot, name, *others):
         add_pair_force_sensor(spec, other, name)
     return body
 
 
-def held_forces(robot: Robot, name: str, stands_in: str) -> list[tuple[str, str]]:
-    """Return the pairs of bodies between which forces on a held body are measured."""
+def held_forces(robot: Robot, name: str, *others: str) -> list[tuple[str, str]]:
+    """Return pairs of bodies: the fingers, and what else touches a body, each with that body."""
     fingers = [f"{robot.name}_{side}finger" for side in ("left", "right")]
-    return [(other, name) for other in (*fingers, stands_in)]
+    return [(other, name) for other in (*fingers, *others)]

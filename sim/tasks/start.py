@@ -32,6 +32,12 @@ def quat_from_rpy(rpy: Tensor) -> Tensor:
     )
 
 
+def joints_of(robot: Robot, tool: Tensor, *, iterations: int = 8) -> Tensor:
+    """Return joints (n, joints) [rad] near the home posture whose tool poses are (n, 7)."""
+    home = tool.new_tensor(robot.home).expand(len(tool), -1)
+    return solve_pose(robot, tool, home, iterations=iterations)
+
+
 def tool_start(
     robot: Robot, draws: Draws, low: Sequence[float], high: Sequence[float], *, iterations: int = 8
 ) -> tuple[Tensor, Tensor]:
@@ -46,5 +52,4 @@ def tool_start(
     """
     start = uniform(draws, low, high)
     tool = pose(start[:, :3], quat_from_rpy(start[:, 3:]))
-    home = start.new_tensor(robot.home).expand(len(start), -1)
-    return solve_pose(robot, tool, home, iterations=iterations), tool
+    return joints_of(robot, tool, iterations=iterations), tool

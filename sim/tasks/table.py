@@ -11,12 +11,18 @@ from sim2arm.core import plain
 from sim2arm.core.robots import ROBOTS, Robot
 
 from .base import Task
+from .lift_cube import LiftCube, LiftCubeCfg
 from .peg_insertion import PegInsertion, PegInsertionCfg
+from .peg_placement import PegPlacement, PegPlacementCfg
+from .push_t import PushT, PushTCfg
 from .reach import Reach, ReachCfg
 
 TASKS: dict[str, tuple[Any, Callable[[Any, Robot], Task]]] = {
     "reach": (ReachCfg(), Reach),
+    "lift-cube": (LiftCubeCfg(), LiftCube),
     "peg-insertion": (PegInsertionCfg(), PegInsertion),
+    "peg-placement": (PegPlacementCfg(), PegPlacement),
+    "push-t": (PushTCfg(), PushT),
 }
 """Name -> default configuration, constructor."""
 

@@ -38,7 +38,7 @@ def test_episodes_run_alike_on_both_engines(name: str) -> None:
     compared: set[str] = set()
     a = b = {"joint_position": start}
     for _ in range(STEPS):
-        action = 2.0 * torch.rand((N, 6), generator=random) - 1.0
+        action = 2.0 * torch.rand((N, envs[0].action_dim), generator=random) - 1.0
         (a, reward_a, *ends_a, _), (b, reward_b, *ends_b, _) = (env.step(action) for env in envs)
         torch.testing.assert_close(reward_a, reward_b, rtol=0, atol=1e-3)
         for one, other in zip(ends_a, ends_b, strict=True):

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.ppo import PpoCfg
+from sim2arm.sim.tasks.lift_cube import LiftCubeCfg
 from sim2arm.sim.tasks.peg_insertion import PegInsertionCfg
+from sim2arm.sim.tasks.peg_placement import PegPlacementCfg
+from sim2arm.sim.tasks.push_t import PushTCfg
 from sim2arm.sim.tasks.reach import ReachCfg
 
 
@@ -13,7 +16,7 @@ from sim2arm.sim.tasks.reach import ReachCfg
 class TrainCfg:
     """Train a policy with PPO."""
 
-    task: PegInsertionCfg | ReachCfg
+    task: LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
     """The task."""
     algo: PpoCfg = field(default_factory=PpoCfg)
     """The algorithm."""
@@ -84,10 +87,38 @@ REACH = TrainCfg(
     iterations=400,
     trial_from=0.3,
 )
+LIFT = TrainCfg(
+    task=LiftCubeCfg(),
+    algo=replace(ALGO, relative=(("ee_pose", "cube_pose"),), entropy=0.002),
+    controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.03),
+    iterations=600,
+)
+PLACE = replace(
+    PEG,
+    task=PegPlacementCfg(),
+    algo=replace(ALGO, relative=(("pad_pose", "ee_pose"), ("pad_pose", "peg_pose"))),
+)
+PUSH = TrainCfg(
+    task=PushTCfg(),
+    algo=replace(ALGO, relative=(("ee_pose", "block_pose"), ("goal_pose", "block_pose"))),
+    controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.02),
+    iterations=1500,
+)
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
+    "push-t-ppo": ("Push a T-shaped block into a goal pose with PPO.", PUSH),
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),
+    "lift-cube-ppo": ("Grasp a cube and lift it to 20 cm with PPO.", LIFT),
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
+    "peg-placement-ppo": ("Stand a peg, held askew, upright on a pad; its pose is seen.", PLACE),
+    "peg-placement-ppo-blind": (
+        "The same without the peg's pose, which touch would tell: a baseline to beat.",
+        replace(
+            PLACE,
+            task=PegPlacementCfg(peg_seen=False),
+            algo=replace(ALGO, relative=(("pad_pose", "ee_pose"),)),
+        ),
+    ),
     "peg-insertion-ppo-tight": (
         "The same at 0.5 mm clearance and +-5 mm noise, without touch: a hard baseline.",
         replace(PEG, task=PegInsertionCfg(clearance=0.0005, socket_noise=0.005)),

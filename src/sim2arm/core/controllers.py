@@ -208,15 +208,15 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> EeDelta:
         ValueError: the action is not one that this controller executes exactly.
     """
     action, gripper = contract.action, contract.gripper
-    works = gripper is not None and gripper.kind != "fixed"  # its element follows the arm's
-    if works and gripper.action_element != 6:
-        raise ValueError(f"gripper.action_element: expected 6, got {gripper.action_element}")
+    element = None if gripper is None else gripper.action_element
+    if element not in (None, 6):  # it follows the arm's elements
+        raise ValueError(f"gripper.action_element: expected 6 or none, got {element}")
     for label, expected, got in (
         ("kind", "ee_delta", action.kind),
         ("frame", "base", action.frame),
         ("rotation_side", "left", action.rotation_side),
         ("relative_to", "last_command", action.relative_to),
-        ("dim", 7 if works else 6, action.dim),
+        ("dim", 6 if element is None else 7, action.dim),
     ):
         if got != expected:
             raise ValueError(f"action.{label}: no controller for {got!r}, expected {expected!r}")

@@ -24,9 +24,12 @@ def make_env(name: str, num_envs: int = N) -> Env:
     return Env(make_task(name, "fr3"), FR3, num_envs=num_envs, threads=1)
 
 
-def actions(steps: int, seed: int = 0) -> Tensor:
-    """Return random actions (steps, N, 6) in [-1, 1]."""
-    return torch.rand((steps, N, 6), generator=torch.Generator().manual_seed(seed)) * 2 - 1
+def actions(env: Env, steps: int, seed: int = 0) -> Tensor:
+    """Return random actions (steps, N, action_dim) in [-1, 1]."""
+    return (
+        torch.rand((steps, N, env.action_dim), generator=torch.Generator().manual_seed(seed)) * 2
+        - 1
+    )
 
 
 @EVERY
@@ -67,7 +70,7 @@ def test_the_same_seeds_and_actions_give_the_same_episode(name: str) -> None:
     first, second = make_env(name), make_env(name)
     for env in (first, second):
         env.reset([5, 6, 7, 8])
-    for action in actions(20):
+    for action in actions(first, 20):
         a, b = first.step(action), second.step(action)
         for key, value in a[0].items():
             torch.testing.assert_close(b[0][key], value, rtol=0, atol=0)
@@ -82,7 +85,7 @@ def test_reward_done_and_success_are_read_without_a_change(name: str) -> None:
     env = make_env(name)
     task, world = env.task, env.world
     env.reset([0, 1, 2, 3])
-    for action in actions(5):
+    for action in actions(env, 5):
         env.move(action.to(torch.float64))
         task.update(world)
         terms, (terminated, truncated) = task.reward(world), task.done(world)
@@ -102,7 +105,7 @@ def test_a_reset_starts_some_worlds_and_leaves_the_others_alone(name: str) -> No
     env = make_env(name)
     task, world = env.task, env.world
     env.reset([0, 1, 2, 3])
-    for action in actions(10):
+    for action in actions(env, 10):
         env.step(action)
     before = {key: value.clone() for key, value in task.observe().items()}
     ids, chosen = torch.tensor([1, 3]), torch.tensor([False, True, False, True])
@@ -128,7 +131,7 @@ def test_episodes_end_at_their_length_and_together_only_without_desynchronise(na
             env.desynchronise()
         first = torch.zeros(N, dtype=torch.int64)
         for step in range(1, env.task.cfg.max_steps + 1):
-            _, _, _, truncated, _ = env.step(torch.zeros(N, 6))
+            _, _, _, truncated, _ = env.step(torch.zeros(N, env.action_dim))
             first[truncated & (first == 0)] = step
         ends.append(first.tolist())
     assert ends[0] == [TASKS[name][0].max_steps] * N
