@@ -14,6 +14,7 @@ from sim2arm.core.contract import (
 )
 
 from .env import Env
+from .physics_terms import gain_factors
 from .specs import arm_specs, gripper_spec
 
 
@@ -27,6 +28,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
     robot, cfg = env.robot, env.commands.cfg
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
+    kp, kd = gain_factors(env.randomizer.terms)
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
     names: tuple[str, ...] = ("x", "y", "z", "rx", "ry", "rz")
     scale = (position,) * 3 + (rotation,) * 3
@@ -55,13 +57,14 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
             kind="joint_impedance",
             kp=robot.kp,
             kd=robot.kd,
-            kp_range=tuple((k, k) for k in robot.kp),
-            kd_range=tuple((k, k) for k in robot.kd),
+            kp_range=tuple((k / kp, k * kp) for k in robot.kp),
+            kd_range=tuple((k / kd, k * kd) for k in robot.kd),
         ),
         limits=robot.limits,
         gripper=gripper_spec(robot, acts=env.task.gripper_action),
         ranges=(
             TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
+            *env.randomizer.ranges,
         ),
         provenance=provenance,
     )

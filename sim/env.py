@@ -15,14 +15,18 @@ from sim2arm.core.robots import Robot
 
 from .arm import substeps_of
 from .command_path import CommandPath
-from .draws import SeededDraws, StreamDraws
+from .draws import Draws, SeededDraws, StreamDraws
 from .gripper_path import GripperPath
+from .physics_terms import prepare_scene
+from .randomize import Randomizer, Term
 from .specs import gripper_spec
 from .tasks.base import Starts, Task, put
 from .worlds.table import make_world
 
 STOCK = 64
 """Fewest start states that are drawn at once: 64 take twice the time of one."""
+PHYSICS = "physics"
+"""Among start states: the numbers that the physics of the episode is drawn with."""
 
 
 class Env:
@@ -38,6 +42,7 @@ class Env:
 
     Attributes:
         commands: the command path, with the controls of the last control period.
+        randomizer: writes the physics of each episode.
         action_dim: elements of an action: translation, rotation, and the gripper's where the task
             has `gripper_action`.
         gripper: what works the gripper, None where it keeps the task's grip width.
@@ -54,6 +59,7 @@ class Env:
         control_hz: float = 60.0,
         controller: EeDeltaCfg | None = None,
         lead_share: float = 0.0,
+        terms: Sequence[Term] = (),
         seed: int = 0,
         world: str = "mujoco",
         device: str = "cpu",
@@ -69,6 +75,7 @@ class Env:
             controller: how actions become joint motion.
             lead_share: share of episodes in which a motion starts one period after its action,
                 as it does on a robot in real time; in the others it starts at once.
+            terms: what of the physics differs between episodes.
             seed: of the start states.
             world: engine of the physics, one of `WORLDS`.
             device: where it runs, `cpu` or `cuda:0`.
@@ -77,6 +84,7 @@ class Env:
         Raises:
             ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], the
                 controller does not fit the robot, or the engine the device.
+            KeyError: a term names what is not in the scene.
         """
         if not 0.0 <= lead_share <= 1.0:
             raise ValueError(f"lead_share: expected 0 to 1, got {lead_share}")
@@ -84,9 +92,11 @@ class Env:
         self.task, self.robot, self.num_envs = task, robot, num_envs
         self.control_hz, self.period = control_hz, 1.0 / control_hz
         substeps = substeps_of(control_hz)
+        scene = task.scene()
+        prepare_scene(scene, terms)
         self.world = make_world(
             world,
-            task.scene(),
+            scene,
             num_envs,
             timestep=self.period / substeps,
             control_substeps=substeps,
@@ -105,6 +115,7 @@ class Env:
             substeps=substeps,
             cfg=controller or EeDeltaCfg(),
         )
+        self.randomizer = Randomizer(terms, self.world, self.commands)
         self._grip = self.world.actuators.index(f"{robot.name}_gripper")
         self.commands.controls[:, :, self._grip] = task.grip_width
         shape = (num_envs, self.action_dim)
@@ -128,7 +139,7 @@ class Env:
 
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
-        drawn = None if seeds is None else self._cast(self.task.draw(SeededDraws(seeds)))
+        drawn = None if seeds is None else self._draw(SeededDraws(seeds))
         self._start(self._everywhere, drawn or self._next_starts(self._everywhere))
         return self._observe()
 
@@ -192,20 +203,21 @@ class Env:
             due, portion = self._calls % STOCK == 0, self.num_envs
         self._calls += 1
         if due:
-            self._stock = self._cast(self.task.draw(StreamDraws(self._generator, portion)))
+            self._stock = self._draw(StreamDraws(self._generator, portion))
             self._stocked, used = portion, used - self._used
         self._used = used[-1]
         rows = (used - 1).clamp(min=0) % self._stocked
         return {name: values[rows] for name, values in self._stock.items()}
 
-    def _cast(self, starts: Starts) -> Starts:
-        return {
-            name: values.to(self.world.device, self.world.dtype) for name, values in starts.items()
-        }
+    def _draw(self, draws: Draws) -> Starts:
+        """Return start states, and the numbers that the physics is drawn with (n, count)."""
+        starts = self.task.draw(draws) | {PHYSICS: draws.unit(self.randomizer.count)}
+        return {k: v.to(self.world.device, self.world.dtype) for k, v in starts.items()}
 
     def _start(self, chosen: Tensor, starts: Starts) -> None:
         """Begin episodes in chosen worlds (N,) bool, from start states (N, ...)."""
         self.world.reset(chosen)
+        self.randomizer.write(chosen, starts[PHYSICS])
         self.task.reset(self.world, chosen, starts)
         self.world.forward(chosen)
         self.commands.start(chosen, starts["q"])

@@ -351,3 +351,9 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
     for term in terms:
         if isinstance(term, MassSpread):
             spec.body(term.body).simple = False
+
+
+def gain_factors(terms: Sequence[Term]) -> tuple[float, float]:
+    """Return the greatest factors of kp and of kd; their inverses are the least."""
+    found = [term for term in terms if isinstance(term, Gains)]
+    return max((t.kp for t in found), default=1.0), max((t.kd for t in found), default=1.0)

@@ -66,25 +66,26 @@ class Randomizer:
     """The terms of an environment: draws, writes, knows the ranges.
 
     Attributes:
+        terms: what is drawn.
         level: share of each range that is drawn from, 0 (nominal) to 1; a curriculum raises it.
     """
 
     def __init__(self, terms: Sequence[Term], world: World, commands: CommandPath) -> None:
         """Bind every term to the worlds."""
         self.level = 1.0
-        self._world, self._terms = world, tuple(terms)
+        self._world, self.terms = world, tuple(terms)
         self._bound = [term.bind(world, commands) for term in terms]
         self._constants = any(bound.constants for bound in self._bound)
 
     @property
     def count(self) -> int:
         """How many numbers an episode draws."""
-        return sum(term.count for term in self._terms)
+        return sum(term.count for term in self.terms)
 
     @property
     def ranges(self) -> tuple[TrainedRange, ...]:
         """What is drawn, for the contract."""
-        return tuple(found for term in self._terms for found in term.ranges)
+        return tuple(found for term in self.terms for found in term.ranges)
 
     def write(self, chosen: Tensor, unit: Tensor) -> None:
         """Write the values of episodes that begin.
@@ -94,7 +95,7 @@ class Randomizer:
             unit: (N, count) in [0, 1).
         """
         first = 0
-        for term, bound in zip(self._terms, self._bound, strict=True):
+        for term, bound in zip(self.terms, self._bound, strict=True):
             bound.write(chosen, unit[:, first : first + term.count], self.level)
             first += term.count
         if self._constants:

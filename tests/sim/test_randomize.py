@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import mujoco
@@ -13,10 +14,13 @@ import numpy as np
 import pytest
 import torch
 
+from sim2arm.core.contract import Provenance
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import FR3
 from sim2arm.core.transforms import quat_rotate
 from sim2arm.sim.command_path import CommandPath
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
 from sim2arm.sim.physics_terms import (
     Friction,
     Gains,
@@ -30,6 +34,7 @@ from sim2arm.sim.physics_terms import (
 from sim2arm.sim.randomize import Randomizer, Term
 from sim2arm.sim.robots.franka import add_home_key, add_robot
 from sim2arm.sim.scene import add_table
+from sim2arm.sim.tasks.table import make_task
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 from sim2arm.sim.worlds.table import WORLDS, make_world
@@ -247,3 +252,48 @@ def test_the_ranges_are_for_the_contract(world: World) -> None:
         ("physics/gravity", "1", 1 / 1.1, 1.1),
         ("physics/gravity tilt", "rad", -0.1, 0.1),
     ]
+
+
+@pytest.mark.parametrize("engine", WORLDS)
+def test_a_seed_is_an_episode_with_its_physics(engine: str) -> None:
+    terms = (Mass(body="peg", low=0.5, high=2.0), Gains(joints=JOINTS, kp=1.3, kd=1.1))
+
+    def masses(seeds: list[int]) -> list[float]:
+        env = Env(
+            make_task("peg-insertion", "fr3"), FR3, num_envs=len(seeds), terms=terms, world=engine
+        )
+        env.reset(seeds)
+        return env.world.field("body_mass")[:, row(env.world, "body", "peg")].tolist()
+
+    several = masses([5, 6, 7])
+    assert masses([7]) == several[2:]
+    assert len(set(several)) == 3 and 0.025 <= min(several) <= max(several) <= 0.1
+
+
+def test_the_contract_tells_what_was_drawn() -> None:
+    terms = (Gravity(tilt=0.05), Gains(joints=JOINTS, kp=1.25, kd=1.1))
+    env = Env(make_task("reach", "fr3"), FR3, num_envs=1, terms=terms)
+    contract = make_contract(env, Provenance(experiment="test"))
+    np.testing.assert_allclose(contract.low_level.kp_range[0], (600 / 1.25, 600 * 1.25))
+    np.testing.assert_allclose(contract.low_level.kd_range[0], (50 / 1.1, 50 * 1.1))
+    ranges = {r.name: (r.low, r.high) for r in contract.ranges}
+    assert ranges["physics/gravity tilt"] == (-0.05, 0.05)
+    plain = make_contract(
+        Env(make_task("reach", "fr3"), FR3, num_envs=1), Provenance(experiment="test")
+    )
+    assert plain.low_level.kp_range[0] == (600.0, 600.0)
+    assert [r.name for r in plain.ranges] == ["latency/lead"]
+
+
+def test_episodes_that_begin_draw_their_own_physics() -> None:
+    terms = (Mass(body="peg", low=0.5, high=2.0),)
+    task = make_task("peg-insertion", "fr3", "max_steps: 3")
+    env = Env(task, FR3, num_envs=4, terms=terms)
+    env.reset()
+    mass = env.world.field("body_mass")[:, row(env.world, "body", "peg")]
+    seen = [mass.clone()]
+    for _ in range(6):
+        env.step(torch.zeros((4, 6)))
+        seen.append(mass.clone())
+    changed = [not torch.equal(a, b) for a, b in pairwise(seen)]
+    assert changed == [False, False, True, False, False, True]
