@@ -150,6 +150,13 @@ class World(Protocol):
         """Return the pose (N, 7) of a mocap body; writes move it at the next step or forward."""
         ...
 
+    def equality(self, name: str) -> Tensor:
+        """Return whether an equality constraint acts (N,), live: 0 or 1, or bool.
+
+        A write changes it from the next step on; `reset` puts it to what the scene says.
+        """
+        ...
+
     def pair_force(self, body_a: str, body_b: str) -> Tensor:
         """Return the contact force (N, 3) that body a exerts on body b [N]."""
         ...

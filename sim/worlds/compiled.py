@@ -17,6 +17,7 @@ _COUNTS = {
     "actuator": "nu",
     "camera": "ncam",
     "geom": "ngeom",
+    "equality": "neq",
 }
 
 
@@ -40,7 +41,7 @@ def find(model: Any, kind: str, name: str) -> int:
 
     Args:
         model: `mujoco.MjModel`.
-        kind: `body`, `joint`, `site`, `actuator` or `camera`.
+        kind: `body`, `joint`, `site`, `actuator`, `camera`, `geom` or `equality`.
         name: of the element.
 
     Raises:

@@ -230,6 +230,10 @@ class MujocoWorld:
             self._mocap[name] = (i, self._read_mocap(i))
         return self._mocap[name][1]
 
+    def equality(self, name: str) -> Tensor:
+        """See `World`: 0 or 1."""
+        return torch.from_numpy(self.batch.bind("eq_active"))[:, find(self.model, "equality", name)]
+
     def pair_force(self, body_a: str, body_b: str) -> Tensor:
         """See `World`.
 

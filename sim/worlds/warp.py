@@ -255,6 +255,10 @@ class WarpWorld:
             self._mocap[name] = (i, self._read_mocap(i))
         return self._mocap[name][1]
 
+    def equality(self, name: str) -> Tensor:
+        """See `World`: bool."""
+        return self._tensor("eq_active")[:, find(self.model, "equality", name)]
+
     def pair_force(self, body_a: str, body_b: str) -> Tensor:
         """See `World`.
 

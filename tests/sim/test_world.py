@@ -272,6 +272,33 @@ def test_pair_force_is_the_weight_of_a_resting_box(build: Build) -> None:
     np.testing.assert_allclose(world.pair_force("world", "box")[0], [0, 0, weight], atol=1e-3)
 
 
+def test_an_equality_acts_where_it_is_switched_on_until_the_reset(build: Build) -> None:
+    spec = make_scene()
+    spec.add_equality(
+        name="held",
+        type=mujoco.mjtEq.mjEQ_WELD,
+        objtype=mujoco.mjtObj.mjOBJ_BODY,
+        name1="mark",
+        name2="box",
+        active=False,
+        data=[0.0] * 6 + [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+    world = build(spec, 3)
+    world.free_body("box").q[:, 2] = 1.0  # falls
+    world.mocap("mark")[:] = world.free_body("box").q
+    acts = world.equality("held")
+    assert not acts.any()
+    acts[1] = True
+    for _ in range(6):
+        world.step()
+    # Free fall for 0.1 s: 9.81 * 0.1^2 / 2 = 49 mm.
+    height = world.body("box").pose[:, 2]
+    np.testing.assert_allclose(height[[0, 2]], 0.951, atol=2e-3)
+    assert height[1] > 0.998
+    world.reset(torch.tensor([False, True, True]))
+    assert not world.equality("held").any()
+
+
 def test_fields_per_world_change_the_physics(build: Build) -> None:
     world = build(make_scene(), 3)
     body = [world_body(world, "box")]
