@@ -349,8 +349,9 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
     when the centre of mass moves.
     """
     for term in terms:
-        if isinstance(term, MassSpread):
-            spec.body(term.body).simple = False
+        body = spec.body(term.body) if isinstance(term, MassSpread) else None
+        if body is not None:  # that there is none, `bind` tells
+            body.simple = False
 
 
 def gain_factors(terms: Sequence[Term]) -> tuple[float, float]:

@@ -21,6 +21,14 @@ _COUNTS = {
 }
 
 
+class UnknownNameError(KeyError):
+    """A name that is not in the model."""
+
+    def __str__(self) -> str:
+        """Return the message as it was written; `KeyError` would quote it."""
+        return str(self.args[0])
+
+
 def compile_scene(spec: mujoco.MjSpec, timestep: float) -> Any:
     """Return the `mujoco.MjModel` of a scene with our time step [s], integrator and solver."""
     spec.option.timestep = timestep
@@ -45,13 +53,13 @@ def find(model: Any, kind: str, name: str) -> int:
         name: of the element.
 
     Raises:
-        KeyError: it is not in the model; lists those that are.
+        UnknownNameError: it is not in the model; lists those that are.
     """
     try:
         return int(getattr(model, kind)(name).id)
     except KeyError:
         known = [getattr(model, kind)(i).name for i in range(getattr(model, _COUNTS[kind]))]
-        raise KeyError(f"{kind} {name!r} is not in the model. Known: {known}") from None
+        raise UnknownNameError(f"{kind} {name!r} is not in the model. Known: {known}") from None
 
 
 def free_start(model: Any, body: int) -> int:

@@ -15,6 +15,10 @@ from .base import World
 from .mujoco import MujocoWorld
 
 
+class DeviceError(ValueError):
+    """An engine does not run on the device that was asked for."""
+
+
 def make_world(
     name: str,
     spec: mujoco.MjSpec,
@@ -37,7 +41,8 @@ def make_world(
         threads: of the physics on a CPU, 0: all cores.
 
     Raises:
-        ValueError: the engine is not known, or does not run on the device.
+        ValueError: the engine is not known.
+        DeviceError: it does not run on the device.
     """
     if name not in WORLDS:
         raise ValueError(f"world {name!r} is not known. Known: {sorted(WORLDS)}")
@@ -55,14 +60,14 @@ def _mujoco(
     spec: mujoco.MjSpec, num_worlds: int, *, device: str, threads: int, **given: Any
 ) -> World:
     if device != "cpu":
-        raise ValueError(f"world 'mujoco' runs on the cpu, not on {device!r}: take 'warp'")
+        raise DeviceError(f"world 'mujoco' runs on the cpu, not on {device!r}: take 'warp'")
     return MujocoWorld(spec, num_worlds, num_threads=threads, **given)
 
 
 def _warp(spec: mujoco.MjSpec, num_worlds: int, *, threads: int, **given: Any) -> World:
     device = given["device"]
     if device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: torch finds no GPU here; take 'cpu'")
+        raise DeviceError(f"device {device!r}: torch finds no GPU here; take 'cpu'")
     from .warp import WarpWorld  # loads MuJoCo Warp, which takes a second
 
     return WarpWorld(spec, num_worlds, **given)

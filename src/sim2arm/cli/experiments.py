@@ -24,6 +24,12 @@ class TrainCfg:
     """How actions become joint motion."""
     lead_share: float = 0.5
     """Share of episodes in which motions start a period after their action, as in real time."""
+    randomization: str = "none"
+    """What of the physics differs between episodes, a name of `cli/randomizations.py`."""
+    world: str = "mujoco"
+    """Engine of the physics: mujoco (C, on the CPU) or warp (GPU)."""
+    device: str = "cpu"
+    """Where engine and networks run: cpu or cuda:0."""
     robot: str = "fr3"
     """Name of the arm."""
     num_envs: int = 256

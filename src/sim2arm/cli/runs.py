@@ -19,11 +19,14 @@ from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
+from sim2arm.sim.worlds.compiled import UnknownNameError
+from sim2arm.sim.worlds.table import WORLDS, DeviceError
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .machine import describe_commit, describe_versions
 from .parse import unknown
+from .randomizations import RANDOMIZATIONS
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
 FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
@@ -62,14 +65,24 @@ def build_env(cfg: TrainCfg, num_envs: int) -> Env:
     robot = ROBOTS[cfg.robot]
     with user_input("controller"):
         cfg.controller.check(robot)
-    return Env(
-        task,
-        robot,
-        num_envs=num_envs,
-        controller=cfg.controller,
-        lead_share=cfg.lead_share,
-        seed=cfg.seed,
-    )
+    if cfg.randomization not in RANDOMIZATIONS:
+        raise UserError(unknown("randomization", cfg.randomization, RANDOMIZATIONS))
+    if cfg.world not in WORLDS:
+        raise UserError(unknown("world", cfg.world, WORLDS))
+    try:
+        return Env(
+            task,
+            robot,
+            num_envs=num_envs,
+            controller=cfg.controller,
+            lead_share=cfg.lead_share,
+            terms=RANDOMIZATIONS[cfg.randomization],
+            seed=cfg.seed,
+            world=cfg.world,
+            device=cfg.device,
+        )
+    except (UnknownNameError, DeviceError) as error:
+        raise UserError(str(error)) from error
 
 
 def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
