@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 
 from sim2arm.core.contract import (
     LEAD,
@@ -12,6 +13,7 @@ from sim2arm.core.contract import (
     Provenance,
     TrainedRange,
 )
+from sim2arm.core.spec import ArraySpec
 
 from .env import Env
 from .physics_terms import gain_factors
@@ -27,6 +29,12 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
     """
     robot, cfg = env.robot, env.commands.cfg
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
+    inputs = tuple(known[name] for name in env.groups["actor"])
+    if env.sensing is not None:
+        ages = env.sensing.ages()
+        inputs = tuple(
+            replace(spec, trained_age_s=ages.get(spec.name, spec.trained_age_s)) for spec in inputs
+        )
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
     kp, kd = gain_factors(env.randomizer.terms)
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
@@ -39,7 +47,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
         joint_names=robot.chain.joint_names,
         chain=robot.chain.to_dict(),
         control_hz=env.control_hz,
-        inputs=tuple(known[name] for name in env.groups["actor"]),
+        inputs=inputs,
         action=ActionSpec(
             kind="ee_delta",
             dim=env.action_dim,
@@ -65,6 +73,18 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
         ranges=(
             TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
             *env.randomizer.ranges,
+            *_noise_ranges(env, known),
         ),
         provenance=provenance,
     )
+
+
+def _noise_ranges(env: Env, known: Mapping[str, ArraySpec]) -> list[TrainedRange]:
+    """Return biases and deviations of what the policy sees."""
+    noises = [] if env.sensing is None else env.sensing.noises
+    return [
+        TrainedRange(name=f"{kind}/{term.name}", unit=known[term.name].unit, low=0.0, high=value)
+        for term in noises
+        if term.name in known
+        for kind, value in (("bias", term.bias), ("noise", term.deviation))
+    ]

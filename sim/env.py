@@ -19,6 +19,7 @@ from .draws import Draws, SeededDraws, StreamDraws
 from .gripper_path import GripperPath
 from .physics_terms import prepare_scene
 from .randomize import Randomizer, Term
+from .sensing import SENSORS, Sensing, SensorTerm, merge
 from .specs import gripper_spec
 from .tasks.base import Starts, Task, put
 from .worlds.table import make_world
@@ -60,6 +61,7 @@ class Env:
         controller: EeDeltaCfg | None = None,
         lead_share: float = 0.0,
         terms: Sequence[Term] = (),
+        sensors: Sequence[SensorTerm] = (),
         seed: int = 0,
         world: str = "mujoco",
         device: str = "cpu",
@@ -76,6 +78,7 @@ class Env:
             lead_share: share of episodes in which a motion starts one period after its action,
                 as it does on a robot in real time; in the others it starts at once.
             terms: what of the physics differs between episodes.
+            sensors: how observations are seen; the truth without any.
             seed: of the start states.
             world: engine of the physics, one of `WORLDS`.
             device: where it runs, `cpu` or `cuda:0`.
@@ -84,7 +87,7 @@ class Env:
         Raises:
             ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], the
                 controller does not fit the robot, or the engine the device.
-            KeyError: a term names what is not in the scene.
+            KeyError: a term names what is not in the scene or among the observations.
         """
         if not 0.0 <= lead_share <= 1.0:
             raise ValueError(f"lead_share: expected 0 to 1, got {lead_share}")
@@ -133,6 +136,11 @@ class Env:
                 substeps=substeps,
                 looks=self.looks,
             )
+        self.sensing: Sensing | None = None
+        if sensors:
+            self.sensing = Sensing(
+                sensors, self._observe(), robot, period=self.period, generator=self._generator
+            )
         self._stock: Starts = {}
         self._stocked = self._calls = 0
         self._used = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -140,8 +148,7 @@ class Env:
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
         drawn = None if seeds is None else self._draw(SeededDraws(seeds))
-        self._start(self._everywhere, drawn or self._next_starts(self._everywhere))
-        return self._observe()
+        return self._start(self._everywhere, drawn or self._next_starts(self._everywhere))
 
     def step(
         self, action: Tensor
@@ -154,12 +161,12 @@ class Env:
         act = action.detach().to(self.world.dtype).clamp(-1.0, 1.0)
         self.move(act)
         terms, reward, terminated, truncated, info = self._judge(act)
-        obs = self._observe()
+        obs = self._observe() if self.sensing is None else self.sensing.read(self._observe())
         info |= {"final_obs": obs, "reward_terms": terms}
         done = terminated | truncated
         if not self.looks or done.any():
-            self._start(done, self._next_starts(done))
-            obs = self._observe()
+            fresh = self._start(done, self._next_starts(done))
+            obs = fresh if self.sensing is None else merge(done, fresh, obs)
         return obs, reward, terminated, truncated, info
 
     def move(self, action: Tensor) -> None:
@@ -212,10 +219,16 @@ class Env:
     def _draw(self, draws: Draws) -> Starts:
         """Return start states, and the numbers that the physics is drawn with (n, count)."""
         starts = self.task.draw(draws) | {PHYSICS: draws.unit(self.randomizer.count)}
+        if self.sensing is not None:
+            starts[SENSORS] = draws.unit(self.sensing.count)
         return {k: v.to(self.world.device, self.world.dtype) for k, v in starts.items()}
 
-    def _start(self, chosen: Tensor, starts: Starts) -> None:
-        """Begin episodes in chosen worlds (N,) bool, from start states (N, ...)."""
+    def _start(self, chosen: Tensor, starts: Starts) -> dict[str, Tensor]:
+        """Begin episodes in chosen worlds (N,) bool, from start states (N, ...).
+
+        Returns:
+            Observations of all worlds; those of others were read again.
+        """
         self.world.reset(chosen)
         self.randomizer.write(chosen, starts[PHYSICS])
         self.task.reset(self.world, chosen, starts)
@@ -227,6 +240,11 @@ class Env:
             draws = torch.rand(self.num_envs, generator=self._generator, device=self.device)
             put(self.commands.leading, chosen, draws < self.lead_share)
         put(self._previous, chosen, 0.0)
+        truth = self._observe()
+        if self.sensing is None:
+            return truth
+        self.sensing.start(chosen, starts[SENSORS], truth)
+        return self.sensing.look(truth)
 
     def _judge(
         self, act: Tensor

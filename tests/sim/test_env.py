@@ -59,7 +59,7 @@ def test_an_episode_that_diverged_ends_as_a_failure(
 ) -> None:
     env = make_env(task)
     obs = env.reset([1, 2, 3])
-    goal = obs["goal_pose" if task == "reach" else "socket_pose"].clone()
+    goal = obs[env.task.goals[0].name].clone()
     env.world.joints(FR3.joint_names).dq[1] = 1e11  # beyond what MuJoCo takes for a velocity
     # Even if the defaults of the engine looked solved, or late, to the task.
     monkeypatch.setattr(env.task, "success", lambda _: torch.tensor([False, True, False]))

@@ -1,26 +1,48 @@
-"""What of the physics differs between episodes: name -> terms, a line per experiment or family.
+"""What differs between training episodes beside their start: name -> terms, an entry per family.
 
 The ranges are guesses about what a careful owner of an arm does not know: no identification of one
 stands behind them. A measured range replaces a guess here.
 """
 
+from dataclasses import dataclass, replace
+
 from sim2arm.core.robots import FR3
 from sim2arm.sim.physics_terms import Friction, Gains, Gravity, JointDynamics, Mass, MassSpread
 from sim2arm.sim.randomize import Term
+from sim2arm.sim.sensing import Delay, Noise, SensorTerm
 
-ARM: tuple[Term, ...] = (
-    Gains(joints=FR3.chain.joint_names, kp=1.15, kd=1.15),
-    JointDynamics(joints=FR3.chain.joint_names, damping=1.5, armature=1.2, dry_friction=0.3),
-    Gravity(tilt=0.02),
+
+@dataclass(frozen=True, kw_only=True)
+class Randomization:
+    """What differs between episodes beside their start."""
+
+    physics: tuple[Term, ...] = ()
+    sensors: tuple[SensorTerm, ...] = ()
+
+
+ARM = Randomization(
+    physics=(
+        Gains(joints=FR3.chain.joint_names, kp=1.15, kd=1.15),
+        JointDynamics(joints=FR3.chain.joint_names, damping=1.5, armature=1.2, dry_friction=0.3),
+        Gravity(tilt=0.02),
+    ),
+    sensors=(
+        Delay(names=("joint_position", "joint_velocity"), low=0.0, high=0.008, jitter=0.004),
+        Noise(name="joint_position", bias=0.001, deviation=0.0001),  # [rad]
+        Noise(name="joint_velocity", deviation=0.005),  # [rad/s]
+    ),
 )
 
-RANDOMIZATIONS: dict[str, tuple[Term, ...]] = {
-    "none": (),
+RANDOMIZATIONS: dict[str, Randomization] = {
+    "none": Randomization(),
     "arm": ARM,
-    "peg": (
-        *ARM,
-        Mass(body="peg", low=0.7, high=1.4),
-        MassSpread(body="peg", factor=1.2, shift=0.003),
-        Friction(geoms=("peg",), low=0.7, high=1.3),
+    "peg": replace(
+        ARM,
+        physics=(
+            *ARM.physics,
+            Mass(body="peg", low=0.7, high=1.4),
+            MassSpread(body="peg", factor=1.2, shift=0.003),
+            Friction(geoms=("peg",), low=0.7, high=1.3),
+        ),
     ),
 }

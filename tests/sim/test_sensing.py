@@ -1,0 +1,209 @@
+"""Late, lost, biased and noisy readings: by hand, by their statistics, and in the environment."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sim2arm.core.contract import Provenance
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.robots import FR3
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
+from sim2arm.sim.sensing import Delay, Noise, Sensing, SensorTerm
+from sim2arm.sim.tasks.table import make_task
+from sim2arm.sim.worlds.table import WORLDS
+
+N, PERIOD = 4, 0.01
+
+
+def truth_at(step: int, n: int = N) -> dict[str, torch.Tensor]:
+    """Joints that rise by 1 per step, ten apart in each world."""
+    rows = torch.arange(n, dtype=torch.float64)[:, None]
+    return {
+        "joint_position": step + 10.0 * rows.expand(-1, 7).clone(),
+        "goal_pose": torch.tensor([[0.1, 0.2, 0.3, 1.0, 0.0, 0.0, 0.0]]).double().repeat(n, 1),
+    }
+
+
+def make_sensing(*terms: SensorTerm, n: int = N) -> Sensing:
+    generator = torch.Generator().manual_seed(0)
+    sensing = Sensing(terms, truth_at(0, n), FR3, period=PERIOD, generator=generator)
+    return sensing
+
+
+def everyone(n: int = N) -> torch.Tensor:
+    return torch.ones(n, dtype=torch.bool)
+
+
+def test_a_reading_is_as_old_as_its_delay_by_hand() -> None:
+    sensing = make_sensing(Delay(names=("joint_position",), low=0.0, high=0.03))
+    # 0, 10, 15 and 30 ms of a period of 10 ms
+    unit = torch.tensor([[0.0], [1 / 3], [0.5], [1.0]], dtype=torch.float64)
+    assert sensing.count == 1
+    sensing.start(everyone(), unit, truth_at(0))
+    base = 10.0 * np.arange(4)
+    for step, expected in (
+        (1, [1, 0, 0, 0]),  # before the start nothing moved
+        (2, [2, 1, 0.5, 0]),
+        (3, [3, 2, 1.5, 0]),
+        (4, [4, 3, 2.5, 1]),
+        (5, [5, 4, 3.5, 2]),
+    ):
+        seen = sensing.read(truth_at(step))["joint_position"][:, 0]
+        np.testing.assert_allclose(seen, base + expected, atol=1e-9)
+
+
+def test_a_start_forgets_the_past_of_chosen_worlds() -> None:
+    sensing = make_sensing(Delay(names=("joint_position",), low=0.02, high=0.02))
+    unit = torch.zeros((N, 1), dtype=torch.float64)
+    sensing.start(everyone(), unit, truth_at(0))
+    for step in range(1, 6):
+        sensing.read(truth_at(step))
+    sensing.start(torch.tensor([False, True, False, False]), unit, truth_at(100))
+    seen = sensing.look(truth_at(5))["joint_position"][:, 0]
+    np.testing.assert_allclose(seen, [3.0, 110.0, 23.0, 33.0])
+
+
+def test_lost_readings_are_seen_again() -> None:
+    n = 2000
+    sensing = make_sensing(Delay(names=("joint_position",), high=0.0, lost=0.25), n=n)
+    sensing.start(everyone(n), torch.zeros((n, 1)), truth_at(0, n))
+    before = sensing.read(truth_at(1, n))["joint_position"][:, 0]
+    after = sensing.read(truth_at(2, n))["joint_position"][:, 0]
+    base = 10.0 * torch.arange(n)
+    stale = after - base
+    assert set(stale.unique().tolist()) == {0.0, 1.0, 2.0}  # lost twice, once, not at all
+    share = float((stale < 2.0).double().mean())
+    assert abs(share - 0.25) < 4 * (0.25 * 0.75 / n) ** 0.5
+    np.testing.assert_allclose(stale[stale < 2.0], (before - base)[stale < 2.0])
+
+
+def test_jitter_is_drawn_for_every_reading() -> None:
+    n = 4000
+    sensing = make_sensing(Delay(names=("joint_position",), high=0.0, jitter=0.02), n=n)
+    sensing.start(everyone(n), torch.zeros((n, 1)), truth_at(0, n))
+    seen = torch.zeros(n)
+    for step in range(1, 10):
+        seen = sensing.read(truth_at(step, n))["joint_position"][:, 0]
+    age = (9.0 - (seen - 10.0 * torch.arange(n))) * PERIOD
+    assert age.min() >= 0.0 and age.max() <= 0.02 + 1e-12
+    # Uniform on 0 to 20 ms: mean 10 ms, deviation 20 / sqrt(12) = 5.77 ms.
+    assert float(age.mean()) == pytest.approx(0.01, abs=4 * 0.00577 / n**0.5)
+    assert float(age.std()) == pytest.approx(0.00577, rel=0.05)
+
+
+def test_bias_stays_and_white_noise_does_not() -> None:
+    n = 3000
+    sensing = make_sensing(Noise(name="joint_position", bias=0.5, deviation=0.1), n=n)
+    assert sensing.count == 7
+    unit = torch.full((n, 7), 0.5, dtype=torch.float64)
+    unit[0] = 0.0
+    sensing.start(everyone(n), unit, truth_at(0, n))
+    readings = [sensing.read(truth_at(0, n))["joint_position"] for _ in range(2)]
+    off = [reading - truth_at(0, n)["joint_position"] for reading in readings]
+    assert float(off[0][1:].std()) == pytest.approx(0.1, rel=0.03)
+    assert float((off[0][1:] - off[1][1:]).std()) == pytest.approx(0.1414, rel=0.03)
+    assert float(off[0][0].mean()) == pytest.approx(-0.5, abs=4 * 0.1 / 7**0.5)
+
+
+def test_noise_of_a_pose_is_in_its_position() -> None:
+    sensing = make_sensing(Noise(name="goal_pose", bias=0.01, deviation=0.0))
+    sensing.start(everyone(), torch.ones((N, 3), dtype=torch.float64), truth_at(0))
+    seen = sensing.read(truth_at(0))["goal_pose"]
+    np.testing.assert_allclose(seen, [[0.11, 0.21, 0.31, 1, 0, 0, 0]] * N)
+
+
+@pytest.mark.parametrize("engine", WORLDS)
+def test_the_tool_is_where_the_joints_that_were_read_put_it(engine: str) -> None:
+    sensors = (
+        Noise(name="joint_position", bias=0.02, deviation=0.01),
+        Delay(names=("joint_position", "joint_velocity"), low=0.01, high=0.03, jitter=0.005),
+    )
+    env = Env(make_task("reach", "fr3"), FR3, num_envs=3, sensors=sensors, world=engine)
+    obs = env.reset([1, 2, 3])
+    for _ in range(3):
+        pose = forward_pose(FR3.chain, obs["joint_position"])
+        torch.testing.assert_close(obs["ee_pose"], pose)
+        true = env.world.site(FR3.chain.tool_frame).pose.to(torch.float32)
+        assert (obs["ee_pose"][:, :3] - true[:, :3]).abs().max() > 1e-3
+        obs = env.step(torch.ones((3, 6)))[0]
+
+
+def test_a_seed_is_an_episode_with_its_bias_and_delay() -> None:
+    sensors = (Noise(name="joint_position", bias=0.02), Delay(names=("goal_pose",), high=0.02))
+
+    def first(seeds: list[int]) -> torch.Tensor:
+        env = Env(make_task("reach", "fr3"), FR3, num_envs=len(seeds), sensors=sensors)
+        return env.reset(seeds)["joint_position"]
+
+    torch.testing.assert_close(first([5, 6])[1], first([6])[0], rtol=0, atol=0)
+
+
+def test_an_episode_that_begins_sees_nothing_of_the_last() -> None:
+    sensors = (Delay(names=("goal_pose", "joint_position"), low=0.04, high=0.04),)
+    env = Env(make_task("reach", "fr3", "max_steps: 4"), FR3, num_envs=2, sensors=sensors)
+    obs = env.reset()
+    for step in range(1, 9):
+        last = obs["goal_pose"].clone()
+        obs, *_, info = env.step(torch.ones((2, 6)))
+        if step % 4 == 0:
+            torch.testing.assert_close(info["final_obs"]["goal_pose"], last)
+            assert (obs["goal_pose"] != last).any(dim=-1).all()
+            q = env.world.joints(FR3.joint_names).q.to(torch.float32)
+            torch.testing.assert_close(obs["joint_position"], q)
+        else:
+            torch.testing.assert_close(obs["goal_pose"], last)
+
+
+def test_the_contract_tells_ages_and_noise() -> None:
+    sensors = (
+        Delay(names=("joint_position",), low=0.005, high=0.02, jitter=0.01),
+        Noise(name="goal_pose", bias=0.003, deviation=0.001),
+    )
+    env = Env(make_task("reach", "fr3"), FR3, num_envs=1, sensors=sensors)
+    contract = make_contract(env, Provenance(experiment="test"))
+    inputs = {spec.name: spec for spec in contract.inputs}
+    assert inputs["joint_position"].trained_age_s == pytest.approx((0.005, 0.03))
+    assert inputs["joint_velocity"].trained_age_s == (0.0, 0.0)
+    ranges = {r.name: (r.unit, r.high) for r in contract.ranges}
+    assert ranges["bias/goal_pose"] == ("m m m 1 1 1 1", 0.003)
+    assert ranges["noise/goal_pose"] == ("m m m 1 1 1 1", 0.001)
+
+
+@pytest.mark.parametrize(
+    ("terms", "error", "message"),
+    [
+        ((Noise(name="joint_torque"),), KeyError, "no observation 'joint_torque'. Known"),
+        ((Noise(name="ee_pose"),), ValueError, "ee_pose follows from joint_position"),
+        (
+            (Delay(names=("goal_pose",)), Delay(names=("goal_pose",))),
+            ValueError,
+            "two delays of the same observation",
+        ),
+    ],
+)
+def test_terms_that_cannot_be(terms: Any, error: type[Exception], message: str) -> None:
+    truth = truth_at(0) | {"ee_pose": truth_at(0)["goal_pose"]}
+    with pytest.raises(error, match=message):
+        Sensing(terms, truth, FR3, period=PERIOD, generator=torch.Generator())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Delay(names=("a",), low=0.02, high=0.01),
+        lambda: Delay(names=("a",), jitter=-1.0),
+        lambda: Delay(names=("a",), lost=1.0),
+        lambda: Noise(name="a", bias=-1.0),
+        lambda: Noise(name="a", deviation=float("nan")),
+    ],
+)
+def test_what_is_no_delay_or_noise_is_refused(build: Any) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        build()
