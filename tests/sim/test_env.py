@@ -68,16 +68,16 @@ def test_an_episode_that_diverged_ends_as_a_failure(
         "done",
         lambda _: (torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)),
     )
-    obs, reward, terminated, truncated, info = env.step(torch.zeros(3, 6))
+    obs, reward, terminated, truncated, info = env.step(torch.zeros(3, env.action_dim))
     assert info["diverged"].tolist() == terminated.tolist() == [False, True, False]
     assert truncated.tolist() == [True, False, True]
     assert not info["success"].any()
     assert float(reward[1]) == -1.0
     assert {name for name, v in info["reward_terms"].items() if v[1] != 0.0} == {"diverged"}
     assert all(torch.isfinite(value).all() for value in info["final_obs"].values())
-    assert (obs["goal_pose" if task == "reach" else "socket_pose"][1] != goal[1]).any()  # a new one
+    assert (obs[env.task.goals[0].name][1] != goal[1]).any()  # a new one
     monkeypatch.undo()
-    _, reward, terminated, _, info = env.step(torch.zeros(3, 6))
+    _, reward, terminated, _, info = env.step(torch.zeros(3, env.action_dim))
     assert not info["diverged"].any() and not terminated.any()
     assert (reward > -0.5).all()
 
