@@ -45,7 +45,7 @@ def test_step_ends_and_resets_in_the_same_step(task: str) -> None:
     limit = TASKS[task][0].max_steps
     obs, info = {}, {}
     for k in range(limit):
-        obs, reward, terminated, truncated, info = env.step(torch.zeros(2, 6))
+        obs, reward, terminated, truncated, info = env.step(torch.zeros(2, env.action_dim))
         assert reward.shape == (2,)
         assert not (terminated & truncated).any()
         assert bool(truncated.all()) == (k == limit - 1)
