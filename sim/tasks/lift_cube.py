@@ -29,7 +29,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
-from .shapes import add_held_body, arm_scene, held_forces
+from .shapes import FLAT_GRIP, add_held_body, arm_scene, held_forces
 from .start import quat_from_rpy, tool_start
 
 
@@ -156,8 +156,7 @@ class LiftCube:
             size=[0.5 * cfg.edge] * 3,
             mass=cfg.cube_mass,
             rgba=[0.85, 0.35, 0.2, 1.0],
-            condim=4,
-            friction=[0.8, 0.005, 0.0001],
+            **FLAT_GRIP,
         )
         return spec
 

@@ -11,6 +11,7 @@ from sim2arm.core import plain
 from sim2arm.core.robots import ROBOTS, Robot
 
 from .base import Task
+from .bolt_on_nut import BoltOnNut, BoltOnNutCfg
 from .lift_cube import LiftCube, LiftCubeCfg
 from .peg_insertion import PegInsertion, PegInsertionCfg
 from .peg_placement import PegPlacement, PegPlacementCfg
@@ -23,6 +24,7 @@ TASKS: dict[str, tuple[Any, Callable[[Any, Robot], Task]]] = {
     "peg-insertion": (PegInsertionCfg(), PegInsertion),
     "peg-placement": (PegPlacementCfg(), PegPlacement),
     "push-t": (PushTCfg(), PushT),
+    "bolt-on-nut": (BoltOnNutCfg(), BoltOnNut),
 }
 """Name -> default configuration, constructor."""
 

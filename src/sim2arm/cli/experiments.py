@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.ppo import PpoCfg
+from sim2arm.sim.tasks.bolt_on_nut import BoltOnNutCfg
 from sim2arm.sim.tasks.lift_cube import LiftCubeCfg
 from sim2arm.sim.tasks.peg_insertion import PegInsertionCfg
 from sim2arm.sim.tasks.peg_placement import PegPlacementCfg
@@ -16,7 +17,7 @@ from sim2arm.sim.tasks.reach import ReachCfg
 class TrainCfg:
     """Train a policy with PPO."""
 
-    task: LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
+    task: BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
     """The task."""
     algo: PpoCfg = field(default_factory=PpoCfg)
     """The algorithm."""
@@ -25,7 +26,7 @@ class TrainCfg:
     lead_share: float = 0.5
     """Share of episodes in which motions start a period after their action, as in real time."""
     randomization: str = "none"
-    """What of the physics differs between episodes, a name of `cli/randomizations.py`."""
+    """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     world: str = "mujoco"
     """Engine of the physics: mujoco (C, on the CPU) or warp (GPU)."""
     device: str = "cpu"
@@ -110,9 +111,11 @@ PUSH = TrainCfg(
     controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.02),
     iterations=1500,
 )
+BOLT = replace(PEG, task=BoltOnNutCfg(), algo=replace(ALGO, relative=(("nut_pose", "ee_pose"),)))
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "push-t-ppo": ("Push a T-shaped block into a goal pose with PPO.", PUSH),
+    "bolt-on-nut-ppo": ("Set an M16 bolt on a nut and turn it by 1 rad with PPO.", BOLT),
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),
     "lift-cube-ppo": ("Grasp a cube and lift it to 20 cm with PPO.", LIFT),
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
