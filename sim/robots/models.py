@@ -1,4 +1,4 @@
-"""The robot models by the name of their robot."""
+"""The robot models by the name of their robot: the one place where tasks get their robots from."""
 
 # MuJoCo's extension modules have no stubs.
 # pyright: standard, reportAttributeAccessIssue=false
@@ -30,3 +30,26 @@ class AddRobot(Protocol):
 
 ROBOT_MODELS: dict[str, AddRobot] = {"panda": franka.add_robot, "fr3": franka.add_robot}
 """The builder of every robot of `core.robots.ROBOTS`."""
+
+
+def add_robot(
+    spec: mujoco.MjSpec, robot: Robot, *, position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> None:
+    """Add an arm with its gripper to the world body of a scene.
+
+    Every model has: a hinge and an actuator per arm joint, both with the joint's name; the site
+    `robot.chain.tool_frame`; the actuator `<name>_gripper`, whose control is the distance between
+    the pads [m]. Arm and gripper are gravity-compensated, the actuators are the joint impedance
+    law (control `q_des + (kd / kp) dq_des`), limited to the torque limits.
+
+    Args:
+        spec: the scene, changed in place; its angles become radians.
+        robot: one that is known.
+        position: of the base, with the world's axes [m].
+
+    Raises:
+        ValueError: the robot has no model.
+    """
+    if robot.name not in ROBOT_MODELS:
+        raise ValueError(f"robot {robot.name!r} has no model. Known: {sorted(ROBOT_MODELS)}")
+    ROBOT_MODELS[robot.name](spec, robot, position=position)

@@ -16,7 +16,7 @@ from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.sim.draws import Draws, uniform
-from sim2arm.sim.robots.models import ROBOT_MODELS
+from sim2arm.sim.robots.models import add_robot
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
@@ -86,7 +86,7 @@ class Reach:
     def scene(self) -> mujoco.MjSpec:
         """Return the model: the robot and a marker of the goal (mocap, no contact)."""
         spec = mujoco.MjSpec()
-        ROBOT_MODELS[self.robot.name](spec, self.robot)
+        add_robot(spec, self.robot)
         goal = spec.worldbody.add_body(name="goal", mocap=True)
         goal.add_geom(
             name="goal",

@@ -11,7 +11,7 @@ from typing import Any
 import mujoco
 
 from sim2arm.core.robots import Robot
-from sim2arm.sim.robots.models import ROBOT_MODELS
+from sim2arm.sim.robots.models import add_robot
 from sim2arm.sim.worlds.compiled import add_pair_force_sensor
 
 TABLE_MIDDLE, TABLE_HALF = (0.55, 0.0), (0.4, 0.5)
@@ -41,7 +41,7 @@ def arm_scene(robot: Robot) -> mujoco.MjSpec:
     # Elliptic cones with stiff friction: a grasp creeps by 0.2 mm/s instead of 1 mm/s.
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 20.0
-    ROBOT_MODELS[robot.name](spec, robot)
+    add_robot(spec, robot)
     spec.worldbody.add_geom(
         name="table",
         type=mujoco.mjtGeom.mjGEOM_BOX,
