@@ -257,6 +257,59 @@ def test_width_and_fixed() -> None:
     assert not model.busy.any()
 
 
+def test_share_of_the_opening_and_changes_too_small_to_be_commands() -> None:
+    model = make_model(0.08, preemptible=True)
+    adapter = GripperAdapter(make_spec(kind="share", least_change=0.002), model)
+    # 0.08 / 2 * (1 + a): -1 closed, 0 half open, beyond 1 open.
+    for element, wanted in ((-1.0, 0.0), (0.0, 0.04), (1.5, 0.08), (-0.25, 0.03)):
+        adapter.command(np.array([[0.0, element]]))
+        assert model.goal[0] == pytest.approx(wanted, abs=1e-15)
+    # 2 mm are an element of 0.05: less is no command, from the last wanted width, not from tick
+    # to tick.
+    assert not adapter.command(np.array([[0.0, -0.21]])).any()
+    assert not adapter.command(np.array([[0.0, -0.23]])).any()
+    assert adapter.command(np.array([[0.0, -0.17]])).all()
+    assert model.goal[0] == pytest.approx(0.04 * 0.83)
+
+
+def test_chosen_rows_are_commanded_and_start_again() -> None:
+    model = make_model(0.08, rows=3)
+    adapter = GripperAdapter(make_spec(), model)
+    close = np.tile([[0.0, -1.0]], (3, 1))
+    np.testing.assert_array_equal(
+        adapter.command(close, np.array([True, True, False])), [True, True, False]
+    )
+    follow(model, 10)
+    adapter.command(np.tile([[0.0, 1.0]], (3, 1)))  # dropped by the busy ones
+    np.testing.assert_array_equal(model.dropped, [1, 1, 0])
+    adapter.restart(np.array([True, False, False]), 0.06)
+    fresh = make_model(0.06)
+    for name in ("target", "goal", "busy", "blocked", "dropped"):
+        assert getattr(model, name)[0] == getattr(fresh, name)[0], name
+    assert adapter.wanted[0] == 0.06
+    np.testing.assert_array_equal(model.busy, [False, True, False])
+    before = model.target.copy()
+    model.advance(DT, model.targets(np.array([DT]))[:, 0])
+    assert model.target[0] == 0.06  # nothing is left of the command under way
+    assert model.target[1] == pytest.approx(before[1] - 0.005)
+    assert model.target[2] == 0.08
+
+
+def test_grippers_that_nobody_looks_at_do_the_same() -> None:
+    seen, unseen = (
+        GripperModel(FR3.gripper, np.full(4, 0.08), looks=looks) for looks in (True, False)
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        width, rows = rng.uniform(0.0, 0.08, 4), rng.random(4) < 0.1
+        for model in (seen, unseen):
+            model.command(width, rows)
+            model.advance(DT, np.maximum(model.targets(np.array([DT]))[:, 0], 0.02))
+        np.testing.assert_array_equal(seen.target, unseen.target)
+        np.testing.assert_array_equal(seen.busy, unseen.busy)
+    assert seen.dropped.sum() > 0
+
+
 def test_adapters_that_cannot_work_are_refused() -> None:
     model = make_model()
     with pytest.raises(ValueError, match="expected an index for kind 'width'"):

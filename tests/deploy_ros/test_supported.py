@@ -35,6 +35,7 @@ def test_what_these_nodes_keep_is_accepted() -> None:
     [
         ({"ranges": (trained("friction/peg", 1.0),)}, "friction/peg"),
         ({"gripper": OPENING}, "gripper.kind 'binary'"),
+        ({"gripper": replace(OPENING, kind="share")}, "gripper.kind 'share'"),
         ({"low_level": replace(swinging_contract().low_level, kind="position")}, "'position'"),
     ],
 )
@@ -60,6 +61,25 @@ def test_actions_without_an_exact_controller_are_refused(
     contract = swinging_contract(action=replace(swinging_contract().action, **changes))
     with pytest.raises(ValueError, match=text):
         from_contract(FR3, contract, np.array([FR3.home]))
+
+
+def test_the_element_of_the_gripper_follows_those_of_the_arm() -> None:
+    action = swinging_contract().action
+    seven = replace(
+        action, dim=7, low=(-1.0,) * 7, high=(1.0,) * 7, scale=(*action.scale, 0.04),
+        element_names=(*action.element_names, "gripper"),
+    )  # fmt: skip
+    contract = swinging_contract(action=seven, gripper=replace(OPENING, action_element=6))
+    home = np.array([FR3.home])
+    motion, bare = from_contract(FR3, contract, home), from_contract(FR3, swinging_contract(), home)
+    step = np.full((1, 7), 0.5)
+    np.testing.assert_array_equal(
+        motion.step(step, motion.pose)[0], bare.step(step[:, :6], bare.pose)[0]
+    )
+    with pytest.raises(ValueError, match="action_element: expected 6 or none, got 5"):
+        from_contract(FR3, swinging_contract(action=seven, gripper=OPENING), home)
+    with pytest.raises(ValueError, match="action.dim: no controller for 7, expected 6"):
+        from_contract(FR3, swinging_contract(action=seven), home)
 
 
 def test_the_lead_is_compared_with_its_trained_range() -> None:
