@@ -23,6 +23,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .pictures import Cameras, Shot
+
 
 class JointsView(Protocol):
     """Hinge and slide joints, in the order in which they were asked for."""
@@ -178,6 +180,15 @@ class World(Protocol):
 
         Raises:
             CapacityError: some were; says what to raise.
+        """
+        ...
+
+    def cameras(self, shots: Sequence[Shot]) -> Cameras:
+        """Return cameras of the model that are drawn together, into tensors on the device.
+
+        Raises:
+            KeyError: the model has no such camera.
+            ValueError: there is no shot, or two of one camera.
         """
         ...
 

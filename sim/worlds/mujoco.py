@@ -36,7 +36,8 @@ from .compiled import (
     mocap_index,
     pair_force_start,
 )
-from .rendering import Renderer
+from .pictures import Cameras, Shot, render_some
+from .rendering import make_cameras
 from .views import Frame, FreeBody, Joints, even_slice
 
 _VEL = int(mujoco.mjtStage.mjSTAGE_VEL)
@@ -82,7 +83,7 @@ class MujocoWorld:
         self.ctrl = torch.from_numpy(self.batch.bind("ctrl"))
         self._time = torch.from_numpy(self.batch.bind("time"))
         self._mocap: dict[str, tuple[int, Tensor]] = {}
-        self._renderers: dict[tuple[int, int], Renderer] = {}
+        self._cameras: dict[Shot, Cameras] = {}
         self._warnings = self._count_warnings()
         self.version = 0
         """Rises whenever something derived may have changed."""
@@ -133,7 +134,7 @@ class MujocoWorld:
 
     def step(self, targets: Tensor | None = None) -> None:
         """See `World`."""
-        self._write_mocap()
+        self.write_mocap()
         control = None if targets is None else self._check_targets(targets)
         substeps = self._substeps if control is None else control.shape[1]
         self.batch.rollout(substeps, control, record=())
@@ -153,7 +154,7 @@ class MujocoWorld:
 
     def forward(self, ids: Tensor | None = None) -> None:
         """See `World`."""
-        self._write_mocap()
+        self.write_mocap()
         chosen = _indices(ids)
         self.batch.forward(chosen, stage=_VEL)
         self.version += 1
@@ -273,14 +274,17 @@ class MujocoWorld:
                 f"{self.num_worlds} worlds; raise the memory of the scene (MjSpec.memory)"
             )
 
+    def cameras(self, shots: Sequence[Shot]) -> Cameras:
+        """See `World`; `rendering.renderer_name()` says which renderer draws."""
+        return make_cameras(self, shots)
+
     def render(
         self, camera: str, ids: Sequence[int], width: int, height: int
     ) -> npt.NDArray[np.uint8]:
-        """See `World`; `rendering.renderer_name()` says which renderer draws."""
-        size = (width, height)
-        if size not in self._renderers:
-            self._renderers[size] = Renderer(self.model, width, height)
-        return self._renderers[size].draw(self.batch, camera, ids)
+        """See `World`."""
+        return render_some(
+            self, self._cameras, Shot(camera=camera, width=width, height=height), ids
+        )
 
     def read(self, name: str) -> Tensor:
         """Return a derived field of the engine (N, ...) at the present state.
@@ -290,7 +294,7 @@ class MujocoWorld:
         if name not in self._bound or self._engine_version != self.version:
             self.batch.bind(name)
             self._bound.add(name)
-            self._write_mocap()
+            self.write_mocap()
             self.batch.forward(stage=_VEL)
             self._engine_version = self.version
         array = self.batch.bind(name)
@@ -311,7 +315,8 @@ class MujocoWorld:
         position, turn = self.batch.bind("mocap_pos")[:, i], self.batch.bind("mocap_quat")[:, i]
         return torch.from_numpy(np.concatenate([position, turn], axis=-1))
 
-    def _write_mocap(self) -> None:
+    def write_mocap(self) -> None:
+        """Hand poses written to mocap bodies to the engine."""
         for i, buffer in self._mocap.values():
             values = buffer.numpy()
             self.batch.bind("mocap_pos")[:, i] = values[:, :3]

@@ -41,7 +41,8 @@ from .compiled import (
 )
 from .guard import Guard
 from .incident import Incident
-from .ray_camera import RayCamera
+from .pictures import Cameras, Shot, render_some
+from .ray_camera import RayCameras
 from .views import Frame, FreeBody, Joints
 
 
@@ -92,7 +93,7 @@ class WarpWorld:
         self._jacobians: dict[str, tuple[Any, ...]] = {}
         self._graphs: dict[object, Any] = {}
         self._fields: list[str] = []
-        self._cameras: dict[tuple[str, int, int], RayCamera] = {}
+        self._cameras: dict[Shot, Cameras] = {}
         self._path = wp.zeros((control_substeps, *self.ctrl.shape), dtype=float, device=device)
         self.version = 0
         self._find_start()
@@ -187,7 +188,7 @@ class WarpWorld:
 
     def _run(self, key: object, work: Callable[[], None]) -> None:
         """Replay the graph of some work; the first time it is done as it comes, then recorded."""
-        with self._scope():
+        with self.scope():
             if key in self._graphs:
                 wp.capture_launch(self._graphs[key])
             else:
@@ -197,7 +198,7 @@ class WarpWorld:
                 self._graphs[key] = capture.graph
         self.version += 1
 
-    def _scope(self) -> Any:
+    def scope(self) -> Any:
         """Return the device, and on a GPU the stream on which torch works."""
         if self._device.type == "cuda":
             return wp.ScopedStream(torch_stream(self._device))
@@ -283,7 +284,7 @@ class WarpWorld:
             )
         point, bodies, linear, angular = self._jacobians[site]
         wp.to_torch(point).copy_(self.read("site_xpos")[:, i])
-        with self._scope():
+        with self.scope():
             mjw.jac(self.physics, self.state, linear, angular, point, bodies)
         return torch.cat([wp.to_torch(linear), wp.to_torch(angular)], dim=1)[:, :, dofs]
 
@@ -318,17 +319,17 @@ class WarpWorld:
 
     # -- pictures ------------------------------------------------------------------------------
 
+    def cameras(self, shots: Sequence[Shot]) -> Cameras:
+        """See `World`; all worlds are drawn, on their device."""
+        return RayCameras(self, shots)
+
     def render(
         self, camera: str, ids: Sequence[int], width: int, height: int
     ) -> npt.NDArray[np.uint8]:
-        """See `World`; all worlds are drawn, on their device."""
-        key = (camera, width, height)
-        self.forward()
-        with self._scope():
-            if key not in self._cameras:
-                self._cameras[key] = RayCamera(self, camera, width, height)
-            pictures = self._cameras[key].draw()
-        return pictures[list(ids)].cpu().numpy()
+        """See `World`."""
+        return render_some(
+            self, self._cameras, Shot(camera=camera, width=width, height=height), ids
+        )
 
     # -- what the host asks for now and then ---------------------------------------------------
 

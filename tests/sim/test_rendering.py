@@ -19,6 +19,7 @@ from sim2arm.sim.scene import add_surroundings, add_table
 from sim2arm.sim.worlds import rendering, table
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.mujoco import MujocoWorld
+from sim2arm.sim.worlds.pictures import Shot
 
 Picture = npt.NDArray[np.uint8]
 
@@ -121,7 +122,11 @@ def test_the_rays_see_what_opengl_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = rendering.renderer_name()
     usual = world.render("front", [0, 1], 64, 48)
     monkeypatch.setattr(rendering, "renderer_name", lambda: "warp")
-    rays = rendering.Renderer(world.model, 64, 48).draw(world.batch, "front", [0, 1])
+    cameras = world.cameras([Shot(camera="front", width=64, height=48)])
+    assert cameras.renderer == "warp"
+    rgb = cameras.draw()["front"].rgb
+    assert rgb is not None
+    rays = rgb.numpy()
     for a, b in zip(usual, rays, strict=True):
         np.testing.assert_allclose(centre(a), centre(b), atol=0.5)
         disagree = (red(a) != red(b)).mean()

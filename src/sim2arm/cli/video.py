@@ -27,7 +27,6 @@ Picture = NDArray[np.uint8]
 """(height, width, 3), RGB."""
 
 RAY_CASTER = "warp"
-_SKY = (186, 199, 213)
 _INK, _PAPER, _GOOD, _BAD = "#e6e9ee", "#14181f", "#5bd08a", "#ff8f7a"
 
 
@@ -167,7 +166,6 @@ class _Crew:
 
     def _look(self, arm: SimulatedArm) -> Picture:
         width, height, rays = self._cfg.width, self._cfg.height, self._rays
-        # One size for both cameras: each size has its own drawing context.
         overview, close = (
             arm.world.render(camera, [0], rays * width, rays * height)[0]
             for camera in (OVERVIEW, CLOSE)
@@ -175,8 +173,6 @@ class _Crew:
         margin = (width - height) // 2
         close = close[:, rays * margin : rays * (margin + height)]
         view = np.concatenate([overview, close], axis=1)
-        if renderer_name() == RAY_CASTER:  # it leaves black where nothing is
-            view[(view == 0).all(axis=-1)] = _SKY
         view = shrink(view, rays)
         view[:, width - 1 : width + 1] = 255  # a line between the two views
         return view
