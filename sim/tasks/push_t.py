@@ -5,8 +5,9 @@ al., arXiv 2109.00137): a T of seven squares, a bar of four and a stem of three,
 friction on a table, and success is how much of it covers the goal. The share that is covered is
 measured at points spread evenly over the T.
 
-The reward is the increase of `closeness` in each step; away from the goal it is made of distance
-and angle, near it of the covered share. The fingers are kept at pushing height by a small cost.
+The reward is made of the increase of `closeness` in each step; away from the goal it is made of
+distance and angle, near it of the covered share. The fingers are kept at pushing height by a small
+cost.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -62,6 +63,9 @@ class PushTCfg:
     """Share of the goal that must be covered for success [1]."""
     start_gap: float = 0.03
     """Distance of the tool at the start from the circle around the T [m]."""
+    progress_gain: float = 4.0
+    """Reward of an increase of closeness by 1: pushing is slow, and the cost of restless actions
+    would hide it."""
     far_scale: float = 8.0
     """Rate at which closeness falls with the distance from the goal [1/m]."""
     lost_distance: float = 0.3
@@ -82,8 +86,8 @@ class PushTCfg:
     def __post_init__(self) -> None:
         """Refuse settings of which no episode can be made."""
         positive = ("square", "height", "mass", "friction", "tool_height", "success_share",
-                    "start_gap", "far_scale", "lost_distance", "hold_steps",
-                    "max_steps")  # fmt: skip
+                    "start_gap", "progress_gain", "far_scale", "lost_distance",
+                    "hold_steps", "max_steps")  # fmt: skip
         lengths = {"block_low": 3, "block_high": 3, "goal_low": 3, "goal_high": 3}
         check_settings(self, positive=positive, lengths=lengths)
         if self.success_share > 1.0:
@@ -290,7 +294,7 @@ class PushT:
         """Return the named terms of the reward, each (N,)."""
         progress = self._progress
         return {
-            "progress": progress,
+            "progress": self.cfg.progress_gain * progress,
             "time": torch.full_like(progress, -0.002),
             "height": -0.003 * torch.tanh(30.0 * self._off),
             "success": self.success(world).to(progress.dtype),

@@ -78,7 +78,7 @@ def test_the_element_of_the_gripper_follows_those_of_the_arm() -> None:
     )
     with pytest.raises(ValueError, match="action_element: expected 6 or none, got 5"):
         from_contract(FR3, swinging_contract(action=seven, gripper=OPENING), home)
-    with pytest.raises(ValueError, match="action.dim: no controller for 7, expected 6"):
+    with pytest.raises(ValueError, match=r"action\.dim: no controller for 7, expected 6"):
         from_contract(FR3, swinging_contract(action=seven), home)
 
 

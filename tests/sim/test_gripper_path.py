@@ -1,4 +1,4 @@
-"""Policies that work the gripper: the same widths in training and on the arm, and in the contract."""
+"""Policies that work the gripper: the same widths in training and on the arm; the contract."""
 
 # pyright: standard
 
@@ -56,7 +56,7 @@ def test_training_and_the_simulated_arm_drive_the_fingers_alike() -> None:
 @pytest.mark.parametrize("world", ["mujoco", "warp"])
 def test_an_episode_starts_with_a_gripper_that_rests(world: str) -> None:
     env = make_env(world)
-    env.reset([0, 1, 2])
+    obs = env.reset([0, 1, 2])
     close = torch.tensor([[0.0] * 6 + [-1.0]]).expand(N, -1)
     for _ in range(30):  # 0.5 s: 0.1 s of delay and 40 mm, which the fingers follow 3.5 mm behind
         obs = env.step(close)[0]
