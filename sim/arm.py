@@ -21,6 +21,8 @@ from sim2arm.core.robots import ROBOTS
 from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
 
 from .draws import SeededDraws
+from .physics_terms import prepare_scene
+from .randomize import Randomizer, Term
 from .robots.meshes import use_meshes
 from .tasks.base import Task
 from .tasks.table import make_task
@@ -53,6 +55,7 @@ class SimulatedArm:
         diverged: (N,) episodes that ended, failed, because the physics diverged (the engine then
             puts the world back to its defaults).
         steps: (N,) control steps of the episodes.
+        lead: (N, n) kd / kp of the law that the actuators of each arm follow [s].
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class SimulatedArm:
         control_hz: float = 60.0,
         threads: int = 1,
         meshes: bool = False,
+        physics: Sequence[Term] = (),
     ) -> None:
         """Build the worlds.
 
@@ -73,6 +77,7 @@ class SimulatedArm:
             num_arms: N.
             control_hz: control periods per second.
             threads: of the physics.
+            physics: what `change_physics` will change.
             meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
                 same.
 
@@ -88,6 +93,7 @@ class SimulatedArm:
         scene = self.task.scene()
         if meshes:
             use_meshes(scene, self.robot)
+        prepare_scene(scene, physics)
         self.world = MujocoWorld(
             scene,
             num_arms,
@@ -98,7 +104,7 @@ class SimulatedArm:
         self.task.bind(self.world)
         self._tool = self.world.site(self.robot.chain.tool_frame)
         self.kp, self.kd = np.asarray(self.robot.kp), np.asarray(self.robot.kd)
-        self._lead = self.kd / self.kp
+        self.lead = torch.from_numpy(self.kd / self.kp).repeat(num_arms, 1)
         names = self.world.actuators
         first = names.index(self.robot.chain.joint_names[0])
         self._columns = slice(first, first + len(self.robot.chain.joint_names))
@@ -109,7 +115,17 @@ class SimulatedArm:
         self.gripper = GripperModel(self.robot.gripper, self._stand())
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
         self._goals = {spec.name for spec in self.task.goals}
+        self._randomizer = Randomizer(physics, self.world, self)
         self.reset([0] * num_arms)
+
+    def change_physics(self, unit: FloatArray) -> None:
+        """Change what `physics` names, in all arms and for all episodes to come.
+
+        Args:
+            unit: (count,) in [0, 1], where in its range each number lies.
+        """
+        rows = torch.from_numpy(np.asarray(unit, dtype=np.float64)).expand(self.num_arms, -1)
+        self._randomizer.write(torch.ones(self.num_arms, dtype=torch.bool), rows)
 
     @property
     def num_arms(self) -> int:
@@ -142,7 +158,7 @@ class SimulatedArm:
         bias[:, self._columns, 1] = -torch.from_numpy(np.asarray(kp, dtype=np.float64))
         bias[:, self._columns, 2] = -torch.from_numpy(np.asarray(kd, dtype=np.float64))
         self.kp, self.kd = np.asarray(kp, dtype=np.float64), np.asarray(kd, dtype=np.float64)
-        self._lead = self.kd / self.kp
+        self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.num_arms, 1)
 
     def measured(self) -> dict[str, FloatArray]:
         """Return what the arm measures and the task's inputs, each (N, ...) float64.
@@ -203,7 +219,7 @@ class SimulatedArm:
             raise ValueError(f"substeps: expected 1 to {left} (rest of the period), got {substeps}")
         q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets[:substeps])
         control = self._ctrl[:, :substeps]
-        control.numpy()[:, :, self._columns] = q + self._lead * dq
+        control.numpy()[:, :, self._columns] = q + self.lead.numpy()[:, None] * dq
         control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
         self.world.step(control)
         self.gripper.advance(float(self._offsets[substeps - 1]), self.gripper_width())

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sim2arm.core.contract import TrainedRange
 
-from .command_path import CommandPath
 from .randomize import (
     Bound,
     Column,
+    Law,
     Term,
     check_factors,
     factor_term,
@@ -54,7 +54,7 @@ class Mass:
         """See `Term`."""
         return (physics_range(f"mass/{self.body}", "1", self.low, self.high),)
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         row = find(model_of(world), "body", self.body)
         mass, inertia = Column(world, "body_mass", row), Column(world, "body_inertia", row)
@@ -102,7 +102,7 @@ class MassSpread:
             physics_range(f"centre of mass/{self.body}", "m", -self.shift, self.shift),
         )
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         row = find(model_of(world), "body", self.body)
         inertia, centre = Column(world, "body_inertia", row), Column(world, "body_ipos", row)
@@ -141,7 +141,7 @@ class Friction:
         """See `Term`."""
         return (physics_range(f"friction/{self.geoms[0]}", "1", self.low, self.high),)
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         rows = [find(model_of(world), "geom", name) for name in self.geoms]
         columns = [Column(world, "geom_friction", row, 0) for row in rows]
@@ -185,7 +185,7 @@ class JointDynamics:
             physics_range("joint dry friction", "N m", 0.0, self.dry_friction),
         )
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         model = model_of(world)
         dofs = [int(model.jnt_dofadr[find(model, "joint", name)]) for name in self.joints]
@@ -235,7 +235,7 @@ class Gravity:
             physics_range("gravity tilt", "rad", -self.tilt, self.tilt),
         )
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         gravity = world.field("opt.gravity")
         strength = float(torch.linalg.vector_norm(gravity[0]))
@@ -282,14 +282,14 @@ class Gains:
             physics_range("gain kd", "1", 1.0 / self.kd, self.kd),
         )
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         rows = [find(model_of(world), "actuator", name) for name in self.joints]
         # MuJoCo's affine servo: force = gain[0] ctrl + bias[1] q + bias[2] dq.
         stiff = [Column(world, "actuator_gainprm", row, 0) for row in rows]
         back = [Column(world, "actuator_biasprm", row, 1) for row in rows]
         damp = [Column(world, "actuator_biasprm", row, 2) for row in rows]
-        nominal = commands.lead[0].clone()
+        nominal = law.lead[0].clone()
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             kp = factors(1.0 / self.kp, self.kp, unit[:, 0], level)
@@ -297,7 +297,7 @@ class Gains:
             for columns, factor in ((stiff, kp), (back, kp), (damp, kd)):
                 for column in columns:
                     column.write(chosen, column.nominal * factor)
-            put(commands.lead, chosen, nominal * (kd / kp)[:, None])
+            put(law.lead, chosen, nominal * (kd / kp)[:, None])
 
         return Bound(write=write, constants=False)
 
@@ -331,7 +331,7 @@ class GeomSize:
         """See `Term`."""
         return (physics_range(f"size {self.axis}/{self.geom}", "m", self.low, self.high),)
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
+    def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         column = Column(world, "geom_size", find(model_of(world), "geom", self.geom), self.axis)
 

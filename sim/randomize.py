@@ -23,7 +23,6 @@ from torch import Tensor
 
 from sim2arm.core.contract import TrainedRange
 
-from .command_path import CommandPath
 from .tasks.base import put
 from .worlds.base import World
 
@@ -40,6 +39,13 @@ class Bound:
     """Whether the engine's constants depend on what is written."""
 
 
+class Law(Protocol):
+    """What turns wanted joint motion into controls of the actuators."""
+
+    lead: Tensor
+    """(N, n) kd / kp of the law that the actuators of each world follow [s]."""
+
+
 class Term(Protocol):
     """One thing that differs between episodes."""
 
@@ -53,8 +59,8 @@ class Term(Protocol):
         """What is drawn, for the contract."""
         ...
 
-    def bind(self, world: World, commands: CommandPath) -> Bound:
-        """Take the fields of the worlds, or what the command path knows of them.
+    def bind(self, world: World, law: Law) -> Bound:
+        """Take the fields of the worlds, or what the law knows of them.
 
         Raises:
             KeyError: something that it names is not in the model.
@@ -70,11 +76,11 @@ class Randomizer:
         level: share of each range that is drawn from, 0 (nominal) to 1; a curriculum raises it.
     """
 
-    def __init__(self, terms: Sequence[Term], world: World, commands: CommandPath) -> None:
+    def __init__(self, terms: Sequence[Term], world: World, law: Law) -> None:
         """Bind every term to the worlds."""
         self.level = 1.0
         self._world, self.terms = world, tuple(terms)
-        self._bound = [term.bind(world, commands) for term in terms]
+        self._bound = [term.bind(world, law) for term in terms]
         self._constants = any(bound.constants for bound in self._bound)
 
     @property

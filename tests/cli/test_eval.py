@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ import yaml
 
 from sim2arm.cli import main as cli
 from sim2arm.cli.eval import success_rows
-from sim2arm.cli.evaluation import run_episodes
+from sim2arm.cli.evaluation import OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
+from sim2arm.cli.randomizations import RANDOMIZATIONS
 from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
+from sim2arm.cli.shifts import SHIFTS
 from sim2arm.cli.train import train
 from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
@@ -172,3 +175,63 @@ def test_an_episode_that_diverges_is_a_failure_and_counted(run: Path) -> None:
     ros = success_rows("there", replace(result, diverged=None))
     assert "episodes that diverged" not in {row.metric for row in ros}
     assert torch.isfinite(torch.from_numpy(np.concatenate(result.actions))).all()
+
+
+def test_an_arm_that_is_not_as_in_training_moves_and_sees_otherwise(run: Path) -> None:
+    contract = load_contract(run / "bundle")
+    seen: dict[object, list[np.ndarray]] = {}
+    ends: dict[object, np.ndarray] = {}
+
+    def episodes(other: OtherArm | None) -> None:
+        key = other and other.seed
+        seen[key] = []
+
+        def push(obs: dict[str, np.ndarray]) -> np.ndarray:
+            seen[key].append(obs["joint_position"][0].copy())
+            return np.full((1, 6), 0.3)
+
+        def keep(arm: SimulatedArm) -> None:
+            ends[key] = arm.joint_state()[0][0]
+
+        run_episodes(
+            make_task("reach", "fr3", "max_steps: 20"), contract, push, [3], num_arms=1,
+            record=keep, other=other,
+        )  # fmt: skip
+
+    episodes(None)
+    for seed in (0, 1):
+        episodes(OtherArm(change=SHIFTS["reach"][0], seed=seed))
+    first = {key: rows[0] for key, rows in seen.items()}
+    # At rest at the start only bias and noise are seen: 1.5 mrad, and 5 deviations of 0.2 mrad.
+    for seed in (0, 1):
+        off = np.abs(first[seed] - first[None])
+        assert 5e-4 < off.max() < 2.5e-3
+        # Another law and dry friction lead elsewhere, but not far.
+        assert 1e-4 < np.abs(ends[seed] - ends[None]).max() < 0.1
+    assert np.abs(first[0] - first[1]).max() > 5e-4
+    assert np.abs(ends[0] - ends[1]).max() > 1e-5
+
+
+def test_a_shift_is_outside_what_any_training_draws() -> None:
+    for levels in SHIFTS.values():
+        for level in levels:
+            for term in level.physics:
+                for drawn in term.ranges:
+                    if drawn.low == drawn.high:  # the strength of gravity
+                        continue
+                    for known in RANDOMIZATIONS.values():
+                        for trained in (r for t in known.physics for r in t.ranges):
+                            if trained.name == drawn.name:
+                                assert drawn.high > trained.high, drawn.name
+        for milder, harder in pairwise(levels):
+            for a, b in zip(milder.physics, harder.physics, strict=True):
+                for x, y in zip(a.ranges, b.ranges, strict=True):
+                    assert y.high > x.high or y.low == y.high
+
+
+def test_eval_reports_the_other_arm(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--episodes", "2", "--num-arms", "2", "--shift", "2", "--eval-seed", "7"]
+    assert cli.main(["eval", str(run), *words]) == 0
+    assert "shift 2, arm 7" in capsys.readouterr().out
+    assert "--shift: expected 1, 2 or 3" in refused(["eval", run, "--shift", "4"], capsys)
+    assert "--eval-seed: expected 0" in refused(["eval", run, "--eval-seed", "-1"], capsys)

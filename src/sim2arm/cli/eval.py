@@ -14,9 +14,10 @@ from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.arm import substeps_of
 from sim2arm.sim.tasks.base import Task
+from sim2arm.sim.tasks.table import describe_task
 
 from .errors import UserError, user_input
-from .evaluation import Episodes, blind, of_bundle, run_episodes
+from .evaluation import Episodes, OtherArm, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS
 from .intervals import clopper_pearson
 from .measured import Measured, pair
@@ -25,6 +26,7 @@ from .parse import parse, unknown
 from .progress import Progress
 from .ros_evaluation import run_through_ros
 from .runs import CONFIG, build_task, read_config
+from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
 
 FIRST_SEED = 1_000_000
@@ -49,6 +51,10 @@ class EvalCfg:
     """Through ROS: every node keeps its own time; without it the arm waits for commands."""
     ros_episodes: int = 50
     """Episodes through ROS, with the first seeds of those in process."""
+    shift: int = 0
+    """1, 2 or 3: also on an arm outside the ranges of training, in process; 0: not."""
+    eval_seed: int = 0
+    """Which arm that is."""
     open_loop: bool = True
     """Also drive blind to the noisy pose, for comparison (peg-insertion)."""
     json: Path | None = None
@@ -62,6 +68,10 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--episodes, --num-arms and --ros-episodes must be 1 or more")
     if cfg.real_time and cfg.through != "ros":
         raise UserError("--real-time needs --through ros")
+    if cfg.shift not in (0, *LEVELS):
+        raise UserError(f"--shift: expected 1, 2 or 3, or 0 for none, got {cfg.shift}")
+    if cfg.eval_seed < 0:
+        raise UserError(f"--eval-seed: expected 0 or more, got {cfg.eval_seed}")
     check_file("--json", cfg.json)
     rows = evaluate(cfg)
     print(format_results(rows))
@@ -108,12 +118,31 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
         task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset
     )
     rows = success_rows("in process", result)
+    if cfg.shift:
+        other = other_arm(task, cfg)
+        shifted = run_episodes(
+            task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
+            other=other,
+        )  # fmt: skip
+        rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":
         rows += ros_rows(cfg, bundle, task, result, contract)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
         driven = run_episodes(task, contract, blind(contract), seeds, num_arms=cfg.num_arms)
         rows += success_rows("blind", driven)
     return rows
+
+
+def other_arm(task: Task, cfg: EvalCfg) -> OtherArm:
+    """Return the arm outside the ranges of training.
+
+    Raises:
+        UserError: there is none for the task.
+    """
+    name = describe_task(task)[0]
+    if name not in SHIFTS:
+        raise UserError(f"--shift: none for the task {name}; there are for {', '.join(SHIFTS)}")
+    return OtherArm(change=SHIFTS[name][cfg.shift - 1], seed=cfg.eval_seed)
 
 
 def ros_rows(

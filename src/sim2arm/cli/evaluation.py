@@ -3,10 +3,13 @@
 This is the command path of the robot without DDS, so its episodes pair with those through ROS.
 """
 
+# pyright: standard
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
@@ -17,11 +20,45 @@ from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.sensing import Sensing
 from sim2arm.sim.tasks.base import Task
 from sim2arm_ros.gate import Gate, GateCfg
 
+from .randomizations import Randomization
+
+Array = NDArray[np.float64]
 Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
 """Observations (N, ...) to actions (N, A) in [-1, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherArm:
+    """An arm that is not as in training: each number of a change at one end of its range."""
+
+    change: Randomization
+    seed: int
+    """Which ends."""
+
+    def ends(self, count: int) -> NDArray[np.float64]:
+        """Return which end each of `count` numbers takes, 0 or 1."""
+        return np.random.default_rng(self.seed).integers(0, 2, count).astype(np.float64)
+
+    def sensing(self, arm: SimulatedArm) -> Sensing:
+        """Return sensors that begin to see now."""
+        truth = {name: torch.from_numpy(value) for name, value in arm.measured().items()}
+        generator = torch.Generator().manual_seed(self.seed)
+        sensing = Sensing(
+            self.change.sensors, truth, arm.robot, period=arm.period, generator=generator
+        )
+        unit = torch.from_numpy(self.ends(sensing.count)).expand(arm.num_arms, -1)
+        sensing.start(torch.ones(arm.num_arms, dtype=torch.bool), unit, truth)
+        return sensing
+
+
+def read(sensing: Sensing, measured: dict[str, Array]) -> dict[str, Array]:
+    """Return what sensors see of what is measured, (N, ...) each."""
+    seen = sensing.read({name: torch.from_numpy(value) for name, value in measured.items()})
+    return {name: value.numpy() for name, value in seen.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +94,7 @@ def run_episodes(
     num_arms: int = 50,
     begin: Callable[[], None] = lambda: None,
     record: Callable[[SimulatedArm], None] | None = None,
+    other: OtherArm | None = None,
 ) -> Episodes:
     """Run one episode per seed, `num_arms` at a time.
 
@@ -68,16 +106,19 @@ def run_episodes(
         num_arms: episodes that run together; the outcome of each does not depend on it.
         begin: called before each group of episodes, to reset the policy.
         record: called with the arm after every step, to take pictures.
+        other: an arm that is not as in training.
 
     A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
     the episode ends.
     """
     arm = SimulatedArm(
         task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz,
-        threads=0 if num_arms > 1 else 1,
+        threads=0 if num_arms > 1 else 1, physics=() if other is None else other.change.physics,
     )  # fmt: skip
+    if other is not None:
+        arm.change_physics(other.ends(sum(term.count for term in other.change.physics)))
     groups = [list(seeds[i : i + num_arms]) for i in range(0, len(seeds), num_arms)]
-    parts = [_run_group(arm, contract, act, group, begin, record) for group in groups]
+    parts = [_run_group(arm, contract, act, group, begin, record, other) for group in groups]
     return Episodes(
         seeds=tuple(seeds),
         success=np.concatenate([part.success for part in parts]),
@@ -97,6 +138,7 @@ def _run_group(
     seeds: list[int],
     begin: Callable[[], None],
     record: Callable[[SimulatedArm], None] | None,
+    other: OtherArm | None,
 ) -> Episodes:
     """Run the episodes of at most as many seeds as there are arms."""
     n = len(seeds)
@@ -107,12 +149,13 @@ def _run_group(
     gate = Gate(arm.robot, contract.period, GateCfg(), q)
     gripper = None if contract.gripper is None else GripperAdapter(contract.gripper, arm.gripper)
     derivation = Derivation(contract)
+    sensing = None if other is None else other.sensing(arm)
     counted = np.arange(arm.num_arms) < n
     held = np.zeros(arm.num_arms, dtype=bool)
     slowed = refused = ticks = 0
     log: list[NDArray[np.float32]] = []
     while not arm.done[counted].all():
-        measured = arm.measured()
+        measured = arm.measured() if sensing is None else read(sensing, arm.measured())
         sampled = {s.name: measured[s.name].astype(s.dtype) for s in derivation.sampled}
         action = act(derivation.complete(sampled))
         log.append(action[:n].astype(np.float32))

@@ -1,0 +1,57 @@
+"""Arms that are not as in training, for `sim2arm eval --shift`: by task, three levels each.
+
+Every term takes one end of its range, low or high by the evaluation seed, the same in all episodes:
+one other arm. The ends lie outside the ranges of `randomizations.py`, farther with each level.
+"""
+
+from sim2arm.core.robots import FR3
+from sim2arm.sim.physics_terms import Friction, Gains, Gravity, JointDynamics, Mass
+from sim2arm.sim.randomize import Term
+from sim2arm.sim.sensing import Delay, Noise
+
+from .randomizations import Randomization
+
+LEVELS = (1, 2, 3)
+_JOINTS = FR3.chain.joint_names
+
+
+def _arm(level: int) -> Randomization:
+    """Gains, joints, gravity, latency, noise and bias of an arm [s], [rad]."""
+    return Randomization(
+        physics=(
+            Gains(joints=_JOINTS, kp=1.15 + 0.15 * level, kd=1.15 + 0.15 * level),
+            JointDynamics(
+                joints=_JOINTS,
+                damping=1.5 + 0.5 * level,
+                armature=1.2 + 0.1 * level,
+                dry_friction=0.3 + 0.4 * level,
+            ),
+            Gravity(tilt=0.02 + 0.01 * level),
+        ),
+        sensors=(
+            Delay(
+                names=("joint_position", "joint_velocity"),
+                low=0.012 + 0.006 * level,
+                high=0.014 + 0.008 * level,
+                jitter=0.004,
+            ),
+            Noise(name="joint_position", bias=0.001 + 0.0005 * level, deviation=0.0002),
+            Noise(name="joint_velocity", deviation=0.01 * level),
+        ),
+    )
+
+
+def _peg(level: int) -> Randomization:
+    arm = _arm(level)
+    held: tuple[Term, ...] = (
+        Mass(body="peg", low=1.0 / (1.4 + 0.3 * level), high=1.4 + 0.3 * level),
+        Friction(geoms=("peg",), low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
+    )
+    return Randomization(physics=(*arm.physics, *held), sensors=arm.sensors)
+
+
+SHIFTS: dict[str, tuple[Randomization, ...]] = {
+    "reach": tuple(_arm(level) for level in LEVELS),
+    "peg-insertion": tuple(_peg(level) for level in LEVELS),
+}
+"""Name of the task -> the three levels."""
