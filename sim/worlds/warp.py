@@ -193,10 +193,20 @@ class WarpWorld:
                 wp.capture_launch(self._graphs[key])
             else:
                 work()  # compiles kernels and allocates, which a recording must not
-                with wp.ScopedCapture(device=self.warp_device) as capture:
-                    work()
-                self._graphs[key] = capture.graph
+        if key not in self._graphs:
+            self._graphs[key] = self._record(work)
         self.version += 1
+
+    def _record(self, work: Callable[[], None]) -> Any:
+        """Return the graph of some work, which is not done."""
+        if self._device.type != "cuda":
+            with wp.ScopedDevice(self.warp_device), wp.ScopedCapture(self.warp_device) as capture:
+                work()
+            return capture.graph
+        stream = wp.Stream(self.warp_device)  # CUDA records nothing on the stream torch starts with
+        with wp.ScopedStream(stream), wp.ScopedCapture(stream=stream) as capture:
+            work()
+        return capture.graph
 
     def scope(self) -> Any:
         """Return the device, and on a GPU the stream on which torch works."""

@@ -164,8 +164,9 @@ def provenance(folder: Path, steps: int) -> Provenance:
 
 
 def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
-    """Return the learner of a run as its checkpoint left it."""
+    """Return the learner of a run as its checkpoint left it, on this machine's CPU."""
     _, cfg, _ = read_config(folder)
+    cfg = replace(cfg, world="mujoco", device="cpu")
     learner = build_learner(cfg, num_envs)
     load_learner(learner, folder)
     return learner, cfg
