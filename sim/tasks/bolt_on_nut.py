@@ -290,7 +290,7 @@ class BoltOnNut:
             name2="bolt",
             active=False,
             data=[0.0] * 6 + [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
-            solref=(0.02, 1.0),
+            solref=(0.01, 1.0),
             # The bolt alone is light to turn; the hand that holds it is not.
             solimp=(0.9995, 0.9999, 0.001, 0.5, 2.0),
         )

@@ -20,13 +20,31 @@ N, STEPS = 4, 60
 TOLERANCES = {
     "joint_position": 1e-3,  # [rad], after 1 s of motion at up to 2 rad/s
     "joint_velocity": 5e-2,  # [rad/s], where a peg strikes the table
+    "gripper_width": 1e-4,  # [m]
     "ee_pose": 5e-4,  # [m], and of the quaternion
     "socket_pose": 1e-6,
     "true_socket_pose": 1e-6,
     "goal_pose": 1e-6,
-    "peg_in_socket": 3e-2,  # the same: 1e-4 in the air, 0.012 after a blow of 12 N
+    "pad_pose": 1e-6,
+    "true_pad_pose": 1e-6,
+    "nut_pose": 1e-6,
+    "true_nut_pose": 1e-6,
+    "thread": 1e-6,  # nothing catches in a second at random
+    "cube_pose": 1e-3,  # [m], and of the quaternion: it lies, and may be struck
+    "true_cube_pose": 1e-3,
+    "block_pose": 1e-3,  # the same; `tests/sim/tasks/test_push_t.py` pushes it
+    "block_twist": 0.2,  # [m/s], [rad/s], where it is struck: turns at up to 5 rad/s
+    "peg_in_socket": 3e-2,  # 1e-4 in the air, 0.012 after a blow of 12 N
+    "peg_in_tool": 3e-2,  # the same
+    "peg_pose": 3e-2,
+    "bolt_in_nut": 6e-2,  # 1e-4 in the air, 0.036 after a blow of the tip on the nut
 }
 """Largest difference within a second. Forces are left out: at a contact they are as stiff as it."""
+AFTER_A_BLOW = {"bolt-on-nut": {"joint_position": 5e-3, "ee_pose": 2e-3, "joint_velocity": 0.1}}
+"""Of the arm in tasks where what it holds strikes hard: a bolt, 45 mm below the tool, on a nut."""
+STAYS = {"push-t": [2, 3, 4]}
+"""Elements of the action that are 0: closed fingers that are pressed on the table slide on its
+friction for a second, 1 cm apart."""
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -36,18 +54,20 @@ def test_episodes_run_alike_on_both_engines(name: str) -> None:
     random = torch.Generator().manual_seed(0)
     start, _ = (env.reset(range(N))["joint_position"].clone() for env in envs)
     compared: set[str] = set()
+    tolerances = TOLERANCES | AFTER_A_BLOW.get(name, {})
     a = b = {"joint_position": start}
     for _ in range(STEPS):
         action = 2.0 * torch.rand((N, envs[0].action_dim), generator=random) - 1.0
+        action[:, STAYS.get(name, [])] = 0.0
         (a, reward_a, *ends_a, _), (b, reward_b, *ends_b, _) = (env.step(action) for env in envs)
         torch.testing.assert_close(reward_a, reward_b, rtol=0, atol=1e-3)
         for one, other in zip(ends_a, ends_b, strict=True):
             assert torch.equal(one, other)
-        for key in a.keys() & TOLERANCES.keys():
+        for key in a.keys() & tolerances.keys():
             off = (a[key] - b[key]).abs().max()
-            assert off <= TOLERANCES[key], f"{key}: {off}"
+            assert off <= tolerances[key], f"{key}: {off}"
             compared.add(key)
-    assert compared >= {"joint_position", "joint_velocity", "ee_pose"}
+    assert {key for key in a.keys() - compared if not key.endswith("_force")} == set()
     assert (a["joint_position"] - start).abs().max() > 0.1
     envs[1].world.check_capacity()
 
