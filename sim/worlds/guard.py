@@ -50,7 +50,8 @@ class Guard:
             for name in REMEMBERED
         }
         self._kept = {name: wp.zeros_like(values) for name, values in self._live.items()}
-        self._kept_path = wp.zeros((1, 1, 1), dtype=float, device=device)
+        self._paths: dict[int, Any] = {}  # by substeps: recorded graphs write to each of them
+        self._substeps = wp.zeros(n, dtype=int, device=device)
         self._start = [
             wp.array(np.asarray(values, dtype=np.float32), device=device)
             for values in (world.start.qpos, world.start.qvel, world.start.ctrl)
@@ -62,10 +63,12 @@ class Guard:
             if values.size:
                 kept = self._kept[name]
                 wp.launch(remember, dim=values.shape, inputs=[self._frozen, values, kept])
-        if self._kept_path.shape != path.shape:
-            self._kept_path = wp.zeros_like(path)
+        kept = self._paths.setdefault(path.shape[0], wp.zeros_like(path))
         wp.launch(
-            remember_path, dim=path.shape, inputs=[self._frozen, path], outputs=[self._kept_path]
+            remember_path,
+            dim=path.shape,
+            inputs=[self._frozen, path],
+            outputs=[kept, self._substeps],
         )
 
     def look(self) -> None:
@@ -123,11 +126,14 @@ class Guard:
         if not len(worlds):
             return []
         state = {name: values.numpy() for name, values in self._kept.items()}
-        path = self._kept_path.numpy()
+        paths = {count: path.numpy() for count, path in self._paths.items()}
+        substeps = self._substeps.numpy()
         self._frozen.zero_()
         return [
             Incident(
-                world=int(i), state={k: v[i] for k, v in state.items()}, controls=path[:, i].copy()
+                world=int(i),
+                state={k: v[i] for k, v in state.items()},
+                controls=paths[int(substeps[i])][:, i].copy(),
             )
             for i in worlds
         ]

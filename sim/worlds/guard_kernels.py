@@ -87,8 +87,11 @@ def remember_path(
     frozen: wp.array[wp.bool],
     path: wp.array3d[float],
     kept: wp.array3d[float],
+    substeps: wp.array[int],
 ):
-    """Keep the controls of the substeps of worlds that are not frozen."""
+    """Keep the controls of the substeps of worlds that are not frozen, and how many they are."""
     substep, world, i = wp.tid()
     if not frozen[world]:
         kept[substep, world, i] = path[substep, world, i]
+        if substep == 0 and i == 0:
+            substeps[world] = path.shape[0]
