@@ -33,13 +33,13 @@ TOLERANCES = {
     "cube_pose": 1e-3,  # [m], and of the quaternion: it lies, and may be struck
     "true_cube_pose": 1e-3,
     "block_pose": 1e-3,  # the same; `tests/sim/tasks/test_push_t.py` pushes it
-    "block_twist": 0.2,  # [m/s], [rad/s], where it is struck: turns at up to 5 rad/s
     "peg_in_socket": 3e-2,  # 1e-4 in the air, 0.012 after a blow of 12 N
     "peg_in_tool": 3e-2,  # the same
     "peg_pose": 3e-2,
     "bolt_in_nut": 6e-2,  # 1e-4 in the air, 0.036 after a blow of the tip on the nut
 }
-"""Largest difference within a second. Forces are left out: at a contact they are as stiff as it."""
+"""Largest difference within a second. Forces and the velocity of what is struck are left out: they
+are as stiff as the contact."""
 AFTER_A_BLOW = {"bolt-on-nut": {"joint_position": 5e-3, "ee_pose": 2e-3, "joint_velocity": 0.1}}
 """Of the arm in tasks where what it holds strikes hard: a bolt, 45 mm below the tool, on a nut."""
 STAYS = {"push-t": [2, 3, 4]}
@@ -67,7 +67,7 @@ def test_episodes_run_alike_on_both_engines(name: str) -> None:
             off = (a[key] - b[key]).abs().max()
             assert off <= tolerances[key], f"{key}: {off}"
             compared.add(key)
-    assert {key for key in a.keys() - compared if not key.endswith("_force")} == set()
+    assert {key for key in a.keys() - compared if not key.endswith(("_force", "_twist"))} == set()
     assert (a["joint_position"] - start).abs().max() > 0.1
     envs[1].world.check_capacity()
 
