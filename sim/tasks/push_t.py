@@ -51,14 +51,14 @@ class PushTCfg:
 
     square: float = 0.03
     """Side of the seven squares of the T [m]."""
-    height: float = 0.03
+    height: float = 0.04
     """Height of the T [m]."""
     mass: float = 0.2
     """Mass of the T [kg]."""
     friction: float = 0.4
     """Sliding friction of the T [1]."""
-    tool_height: float = 0.02
-    """Height of the tool point above the table at which to push [m]."""
+    tool_height: float = 0.03
+    """Height of the tool point above the table at which to push [m]: fast turns dip by 1 cm."""
     success_share: float = 0.9
     """Share of the goal that must be covered for success [1]."""
     start_gap: float = 0.03

@@ -32,7 +32,7 @@ TOLERANCES = {
     "thread": 1e-6,  # nothing catches in a second at random
     "cube_pose": 1e-3,  # [m], and of the quaternion: it lies, and may be struck
     "true_cube_pose": 1e-3,
-    "block_pose": 1e-3,  # the same; `tests/sim/tasks/test_push_t.py` pushes it
+    "block_pose": 5e-3,  # struck, it slides on; `tests/sim/tasks/test_push_t.py` pushes it
     "peg_in_socket": 3e-2,  # 1e-4 in the air, 0.012 after a blow of 12 N
     "peg_in_tool": 3e-2,  # the same
     "peg_pose": 3e-2,
@@ -43,8 +43,8 @@ are as stiff as the contact."""
 AFTER_A_BLOW = {"bolt-on-nut": {"joint_position": 5e-3, "ee_pose": 2e-3, "joint_velocity": 0.1}}
 """Of the arm in tasks where what it holds strikes hard: a bolt, 45 mm below the tool, on a nut."""
 STAYS = {"push-t": [2, 3, 4]}
-"""Elements of the action that are 0: closed fingers that are pressed on the table slide on its
-friction for a second, 1 cm apart."""
+"""Elements of the action that are 0: closed fingers that are pressed on the table for a second slide
+on its friction, and then stand up to 1 cm apart on both engines."""
 
 
 @pytest.mark.parametrize("name", TASKS)
