@@ -43,6 +43,8 @@ are as stiff as the contact."""
 BLOW = {"joint_position": 5e-3, "joint_velocity": 0.1, "ee_pose": 2e-3}
 AFTER_A_BLOW = {"bolt-on-nut": BLOW, "push-t": BLOW}
 """Of the arm in tasks where it strikes something: the bolt the nut, the fingers the T."""
+REWARD = {"push-t": 2e-2}
+"""Of the reward, 1e-3 elsewhere: one point more of the T inside the goal is 0.3 * 4 / 175."""
 STAYS = {"push-t": [2, 3, 4]}
 """Elements of the action that are 0: closed fingers pressed on the table for a second slide on its
 friction, and then stand up to 1 cm apart on both engines."""
@@ -61,7 +63,7 @@ def test_episodes_run_alike_on_both_engines(name: str) -> None:
         action = 2.0 * torch.rand((N, envs[0].action_dim), generator=random) - 1.0
         action[:, STAYS.get(name, [])] = 0.0
         (a, reward_a, *ends_a, _), (b, reward_b, *ends_b, _) = (env.step(action) for env in envs)
-        torch.testing.assert_close(reward_a, reward_b, rtol=0, atol=1e-3)
+        torch.testing.assert_close(reward_a, reward_b, rtol=0, atol=REWARD.get(name, 1e-3))
         for one, other in zip(ends_a, ends_b, strict=True):
             assert torch.equal(one, other)
         for key in a.keys() & tolerances.keys():
