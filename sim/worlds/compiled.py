@@ -29,8 +29,13 @@ class UnknownNameError(KeyError):
         return str(self.args[0])
 
 
-def compile_scene(spec: mujoco.MjSpec, timestep: float) -> Any:
-    """Return the `mujoco.MjModel` of a scene with our time step [s], integrator and solver."""
+def compile_scene(spec: mujoco.MjSpec | mujoco.MjModel, timestep: float) -> Any:
+    """Return the `mujoco.MjModel` of a scene with our time step [s], integrator and solver.
+
+    What another process has compiled so is returned as it is.
+    """
+    if isinstance(spec, mujoco.MjModel):
+        return spec
     spec.option.timestep = timestep
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON

@@ -73,5 +73,15 @@ def _warp(spec: mujoco.MjSpec, num_worlds: int, *, threads: int, **given: Any) -
     return WarpWorld(spec, num_worlds, **given)
 
 
-WORLDS: dict[str, Callable[..., World]] = {"mujoco": _mujoco, "warp": _warp}
+def _process(
+    spec: mujoco.MjSpec, num_worlds: int, *, device: str, threads: int, **given: Any
+) -> World:
+    if device != "cpu":
+        raise DeviceError(f"world 'process' runs on the cpu, not on {device!r}: take 'warp'")
+    from .process import ProcessWorld
+
+    return ProcessWorld(spec, num_worlds, num_threads=threads, **given)
+
+
+WORLDS: dict[str, Callable[..., World]] = {"mujoco": _mujoco, "warp": _warp, "process": _process}
 """Name -> how to build it; the conformance suite `tests/sim/test_world.py` runs on each."""
