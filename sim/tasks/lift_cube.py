@@ -4,8 +4,8 @@ The first task whose policy works the gripper: the seventh element of the action
 distance of the pads as a share of the opening.
 
 The reward is the increase of `closeness` in each step, as in peg insertion: the way to the cube,
-then a grasp, then height, of which only a cube between both pads has any. A cube that is thrown or
-balanced on a finger so gains nothing.
+then closing around it, then a grasp, then height, of which only a cube between both pads has any. A
+cube that is thrown or balanced on a finger so gains nothing.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -49,6 +49,8 @@ class LiftCubeCfg:
     """Least force of each finger on the cube that counts as a grasp [N]; its weight is 1 N."""
     reach_scale: float = 8.0
     """Rate at which closeness falls with the distance of the tool from the cube [1/m]."""
+    at_width: float = 0.015
+    """Distance of the tool from the cube at which closing counts half [m]."""
     hold_steps: int = 5
     """Control steps at the goal height; the episode then ends with success."""
     max_steps: int = 200
@@ -66,8 +68,8 @@ class LiftCubeCfg:
 
     def __post_init__(self) -> None:
         """Refuse settings of which no episode can be made."""
-        positive = ("height", "edge", "cube_mass", "grip_force", "reach_scale", "hold_steps",
-                    "max_steps", "lost_distance")  # fmt: skip
+        positive = ("height", "edge", "cube_mass", "grip_force", "reach_scale", "at_width",
+                    "hold_steps", "max_steps", "lost_distance")  # fmt: skip
         lengths = {"start_low": 6, "start_high": 6, "cube_low": 3, "cube_high": 3}
         check_settings(self, positive=positive, lengths=lengths)
         if not 0.0 <= self.cube_noise < math.inf:
@@ -78,21 +80,26 @@ class LiftCubeCfg:
             )
 
 
-def closeness(cfg: LiftCubeCfg, distance: Tensor, held: Tensor, height: Tensor) -> Tensor:
+def closeness(
+    cfg: LiftCubeCfg, distance: Tensor, closed: Tensor, held: Tensor, height: Tensor
+) -> Tensor:
     """Return how near a cube is to being lifted, 0 (far) to 1 (held at the goal height).
 
-    `0.3 (1 - tanh(8 d)) + g (0.2 + 0.5 h)` with the grasp g, 0 or 1, and the share h of the way up.
+    `0.3 (1 - tanh(8 d)) + 0.1 a c + g (0.1 + 0.5 h)` with `a = 1 / (1 + (d / 15 mm)^2)`, the share
+    c of the way that the pads have closed, the grasp g, 0 or 1, and the share h of the way up.
 
     Args:
         cfg: the scales.
         distance: d (N,), of the tool from the centre of the cube [m].
+        closed: c (N,), 0 with an open gripper to 1 with pads that touch the cube.
         held: (N,) bool, whether both pads press on the cube.
         height: (N,), of the cube's centre above the table [m].
     """
     lying = 0.5 * cfg.edge
     share = ((height - lying) / (cfg.height - lying)).clamp(0.0, 1.0)
     near = 1.0 - torch.tanh(cfg.reach_scale * distance)
-    return 0.3 * near + torch.where(held, 0.2 + 0.5 * share, 0.0)
+    at = 1.0 / (1.0 + (distance / cfg.at_width) ** 2)
+    return 0.3 * near + 0.1 * at * closed + torch.where(held, 0.1 + 0.5 * share, 0.0)
 
 
 class LiftCube:
@@ -228,7 +235,10 @@ class LiftCube:
         distance = torch.linalg.vector_norm(cube[:, :3] - self._tool.pose[:, :3], dim=-1)
         forces = torch.stack([world.pair_force(a, b) for a, b in self._forces], dim=1)
         held = (torch.linalg.vector_norm(forces, dim=-1) > cfg.grip_force).all(dim=-1)
-        near = closeness(cfg, distance, held, cube[:, 2])
+        open_width = self.grip_width
+        width = self._fingers.q.sum(dim=-1)
+        closed = ((open_width - width) / (open_width - cfg.edge)).clamp(0.0, 1.0)
+        near = closeness(cfg, distance, closed, held, cube[:, 2])
         self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
         self._closeness = near
         self._fresh[:] = False

@@ -24,11 +24,10 @@ CFG = LiftCubeCfg()
 SCALES = EeDeltaCfg(position_scale=0.01, rotation_scale=0.03)
 
 
-def near(distance: float, held: bool, height: float) -> float:
+def near(distance: float, closed: float, held: bool, height: float) -> float:
     """Return the closeness of one cube."""
-    values = (torch.tensor([v], dtype=torch.float64) for v in (distance, height))
-    d, h = values
-    return float(closeness(CFG, d, torch.tensor([held]), h))
+    d, c, h = (torch.tensor([v], dtype=torch.float64) for v in (distance, closed, height))
+    return float(closeness(CFG, d, c, torch.tensor([held]), h))
 
 
 def expert(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -53,12 +52,14 @@ def expert(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
 
 def test_closeness_by_hand() -> None:
     # 0.3 (1 - tanh(0.8)) = 0.3 * 0.335963 = 0.100789
-    assert near(0.1, False, 0.015) == pytest.approx(0.100789, abs=1e-6)
-    assert near(0.0, False, 0.2) == pytest.approx(0.3)  # thrown up: nothing for the height
-    assert near(0.0, True, 0.015) == pytest.approx(0.5)  # held on the table
-    # Half the way from 0.015 to 0.2: 0.3 + 0.2 + 0.25.
-    assert near(0.0, True, 0.1075) == pytest.approx(0.75)
-    assert near(0.0, True, 0.3) == pytest.approx(1.0)
+    assert near(0.1, 0.0, False, 0.015) == pytest.approx(0.100789, abs=1e-6)
+    # tanh(0.12) = 0.119427; at 15 mm closing counts half: 0.3 * 0.880573 + 0.1 * 0.5 * 0.6.
+    assert near(0.015, 0.6, False, 0.015) == pytest.approx(0.294172, abs=1e-6)
+    assert near(0.0, 0.0, False, 0.2) == pytest.approx(0.3)  # thrown up: nothing for the height
+    assert near(0.0, 1.0, True, 0.015) == pytest.approx(0.5)  # held on the table
+    # Half the way from 0.015 to 0.2: 0.3 + 0.1 + 0.1 + 0.25.
+    assert near(0.0, 1.0, True, 0.1075) == pytest.approx(0.75)
+    assert near(0.0, 1.0, True, 0.3) == pytest.approx(1.0)
 
 
 def test_a_cube_that_left_its_place_is_lost() -> None:
