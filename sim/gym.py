@@ -67,7 +67,7 @@ class GymVectorEnv(VectorEnv):
     def step(
         self, actions: NDArray[np.floating]
     ) -> tuple[Arrays, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Apply actions (N, 6) in [-1, 1]; see the class for `infos`."""
+        """Apply actions (N, A) in [-1, 1]; see the class for `infos`."""
         obs, reward, terminated, truncated, info = self.env.step(torch.from_numpy(actions))
         infos: dict[str, Any] = {name: info[name].numpy() for name in ("success", "diverged")}
         done = (terminated | truncated).numpy()

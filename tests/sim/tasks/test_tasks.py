@@ -14,6 +14,7 @@ from sim2arm.sim.draws import SeededDraws, StreamDraws
 from sim2arm.sim.env import Env
 from sim2arm.sim.specs import arm_specs
 from sim2arm.sim.tasks.table import TASKS, describe_task, make_task
+from sim2arm_ros.graph import read_graph
 
 EVERY = pytest.mark.parametrize("name", sorted(TASKS))
 N = 4
@@ -136,6 +137,16 @@ def test_episodes_end_at_their_length_and_together_only_without_desynchronise(na
         ends.append(first.tolist())
     assert ends[0] == [TASKS[name][0].max_steps] * N
     assert len(set(ends[1])) > 1 and max(ends[1]) <= TASKS[name][0].max_steps
+
+
+@EVERY
+def test_what_the_task_gives_the_policy_has_a_topic_of_the_simulated_arm(name: str) -> None:
+    task = make_task(name, "fr3")
+    if task.gripper_action:  # the nodes refuse it: tests/sim/test_gripper_path.py
+        return
+    inputs = read_graph().inputs
+    for spec in task.goals:
+        assert inputs[spec.name].topic == f"/sim_arm/{spec.name}"
 
 
 @EVERY
