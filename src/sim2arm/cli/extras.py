@@ -19,6 +19,7 @@ EXTRA_OF = {
     "dm_control": "suite",
     "mujoco_menagerie": "meshes",
     "pyrealsense2": "realsense",
+    "viser": "view",
 }
 
 OLDEST_PYTHON = {"train": (3, 11), "suite": (3, 11)}

@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("Learn a policy in simulation.", "sim2arm.cli.train"),
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
+    "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }

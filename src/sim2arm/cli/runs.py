@@ -2,7 +2,7 @@
 
 # pyright: standard
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
@@ -55,13 +55,15 @@ def build_task(cfg: TrainCfg) -> Task:
         return table.build_task(cfg.task, ROBOTS[cfg.robot])
 
 
-def build_env(cfg: TrainCfg, num_envs: int) -> Env:
-    """Return the environment of an experiment.
+def build_env(
+    cfg: TrainCfg, num_envs: int, *, dress: Callable[[Task], Task] = lambda task: task
+) -> Env:
+    """Return the environment of an experiment; `dress` may change how its scene looks.
 
     Raises:
         UserError: a setting is not possible.
     """
-    task = build_task(cfg)
+    task = dress(build_task(cfg))
     robot = ROBOTS[cfg.robot]
     with user_input("controller"):
         cfg.controller.check(robot)

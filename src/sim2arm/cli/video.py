@@ -100,7 +100,7 @@ def film_episodes(
         warp.config.log_level = warp.LOG_WARNING  # it would print the modules that it loads
     stride = cfg.slow_stride if slow else cfg.stride
     rate = Fraction(round(contract.control_hz), stride * cfg.slowdown)
-    with _Mp4(path, cfg.width + cfg.height, cfg.height + cfg.caption, rate, cfg.quality) as mp4:
+    with Mp4(path, cfg.width + cfg.height, cfg.height + cfg.caption, rate, cfg.quality) as mp4:
         camera = _Crew(mp4, cfg, seeds, stride, 1 if slow else cfg.rays, progress)
         episodes = run_episodes(
             task=furnished(task),
@@ -127,7 +127,7 @@ class _Crew:
 
     def __init__(
         self,
-        mp4: _Mp4,
+        mp4: Mp4,
         cfg: FilmCfg,
         seeds: Sequence[int],
         stride: int,
@@ -218,10 +218,11 @@ def draw_caption(line: tuple[str, str, str], width: int, height: int) -> Picture
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
-class _Mp4:
+class Mp4:
     """An MP4 file with one H.264 stream (yuv420p), its index at the front."""
 
     def __init__(self, path: Path, width: int, height: int, rate: Fraction, quality: int) -> None:
+        """Begin a file of pictures of a size [pixels], `rate` per second, as `FilmCfg.quality`."""
         self.rate, self.frames = rate, 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
@@ -237,7 +238,7 @@ class _Mp4:
         self._container.mux(self._stream.encode(frame))
         self.frames += 1
 
-    def __enter__(self) -> _Mp4:
+    def __enter__(self) -> Mp4:
         return self
 
     def __exit__(

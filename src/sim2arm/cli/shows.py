@@ -1,0 +1,256 @@
+"""Episodes that can be watched: of an experiment, of a run's policy, of a bundle.
+
+Each plays rounds of seeded episodes, one per world, and tells after every control step what there
+is to see. Whoever watches may take his time, and leaves by an exception.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sim2arm.policies.ppo import ActorCritic
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.base import Task
+from sim2arm.sim.worlds.base import World
+
+from .errors import user_input
+from .evaluation import run_episodes
+from .experiments import TrainCfg
+from .film_scene import furnished
+from .playback import Actions
+from .runs import build_env, build_learner, load_learner, read_config
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moment:
+    """What there is to see of N worlds after a control step."""
+
+    world: World
+    seeds: tuple[int, ...]
+    """Of the episodes of this round; worlds beyond them have none."""
+    step: int
+    """Control steps since the round began, from 1 on."""
+    shown: BoolArray
+    """(N,) whether the state of the world belongs to its episode; that of one that is over does
+    not: keep what was shown before."""
+    running: BoolArray
+    """(N,) episodes that go on."""
+    success: BoolArray
+    """(N,) episodes that have succeeded."""
+    rewards: Mapping[str, NDArray[np.float64]]
+    """Named terms of this step, (N,) each."""
+
+
+Watch: TypeAlias = Callable[[Moment], None]
+
+
+class Show(Protocol):
+    """Episodes in N worlds."""
+
+    @property
+    def name(self) -> str:
+        """What is shown, as in `reach-ppo`."""
+        ...
+
+    @property
+    def num_worlds(self) -> int:
+        """N."""
+        ...
+
+    @property
+    def period(self) -> float:
+        """Of control steps [s]."""
+        ...
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether there is a policy."""
+        ...
+
+    def play(self, seeds: Sequence[int], actions: Callable[[], Actions], watch: Watch) -> None:
+        """Play one episode per seed, at most N; returns when all are over.
+
+        Args:
+            seeds: of the episodes; the same seed, the same episode.
+            actions: says before each step what moves the arms.
+            watch: called after each step.
+        """
+        ...
+
+
+class TrainingShow:
+    """Episodes of the environment in which an experiment trains, policy and all."""
+
+    def __init__(self, name: str, env: Env, model: ActorCritic | None = None) -> None:
+        """Take an environment in a scene that can be filmed, and a policy."""
+        self.name, self._env, self._model = name, env, model
+
+    @property
+    def num_worlds(self) -> int:
+        """See `Show`."""
+        return self._env.num_envs
+
+    @property
+    def period(self) -> float:
+        """See `Show`."""
+        return self._env.period
+
+    @property
+    def has_policy(self) -> bool:
+        """See `Show`."""
+        return self._model is not None
+
+    @torch.no_grad()
+    def play(self, seeds: Sequence[int], actions: Callable[[], Actions], watch: Watch) -> None:
+        """See `Show`."""
+        env, n = self._env, self.num_worlds
+        # What is not drawn from the seeds comes from the stream: delays, noise, a late start.
+        stream = torch.Generator(env.device).manual_seed(seeds[0])
+        env.load_state_dict({"generator": stream.get_state()})
+        noise = np.random.default_rng(seeds[0])
+        obs = env.reset([*seeds, *[seeds[-1]] * (n - len(seeds))])
+        running = np.arange(n) < len(seeds)
+        success = np.zeros(n, dtype=bool)
+        step = 0
+        while running.any():
+            action = self._action(obs, actions(), noise)
+            obs, _, terminated, truncated, info = env.step(action)
+            ended = (terminated | truncated).cpu().numpy()
+            success |= running & info["success"].cpu().numpy()
+            running, step = running & ~ended, step + 1
+            watch(
+                Moment(
+                    world=env.world,
+                    seeds=tuple(seeds),
+                    step=step,
+                    shown=running,  # the others stand at the start of another episode already
+                    running=running,
+                    success=success.copy(),
+                    rewards=_host(info["reward_terms"]),
+                )
+            )
+
+    def _action(self, obs: dict[str, Tensor], kind: Actions, noise: np.random.Generator) -> Tensor:
+        if kind == "policy" and self._model is not None:
+            return self._model.mean(self._model.actor_features(obs))
+        shape = (self.num_worlds, self._env.action_dim)
+        return torch.from_numpy(undirected(kind, shape, noise)).to(self._env.device)
+
+
+class BundleShow:
+    """Episodes of a bundle: onnxruntime, controller, gate and low-level law, as on the robot."""
+
+    def __init__(self, name: str, task: Task, policy: OnnxPolicy) -> None:
+        """Take a policy, and its task in a scene that can be filmed."""
+        self.name, self._task, self._policy = name, task, policy
+        self.has_policy = True
+
+    @property
+    def num_worlds(self) -> int:
+        """See `Show`."""
+        return self._policy.num_envs
+
+    @property
+    def period(self) -> float:
+        """See `Show`."""
+        return self._policy.contract.period
+
+    def play(self, seeds: Sequence[int], actions: Callable[[], Actions], watch: Watch) -> None:
+        """See `Show`; a motion that the gate refuses ends the motion of its arm."""
+        policy, n, noise = self._policy, self.num_worlds, np.random.default_rng(seeds[0])
+        counted = np.arange(n) < len(seeds)
+        before = counted
+
+        def act(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
+            kind = actions()
+            if kind == "policy":
+                return policy.act(obs)[:, 0]
+            return undirected(kind, (n, policy.contract.action.dim), noise)
+
+        def record(arm: SimulatedArm) -> None:
+            nonlocal before
+            running = counted & ~arm.done
+            watch(
+                Moment(
+                    world=arm.world,
+                    seeds=tuple(seeds),
+                    step=arm.ticks,
+                    shown=before,  # the end of an episode too
+                    running=running,
+                    success=counted & arm.success,
+                    rewards=_host(arm.task.reward(arm.world)),
+                )
+            )
+            before = running
+
+        run_episodes(
+            self._task, policy.contract, act, seeds, num_arms=n, begin=policy.reset, record=record
+        )
+
+
+def undirected(kind: Actions, shape: tuple[int, int], noise: np.random.Generator) -> Any:
+    """Return actions (N, A) that no policy chose: zero or random in [-1, 1], float32."""
+    if kind == "zero":
+        return np.zeros(shape, dtype=np.float32)
+    return noise.uniform(-1.0, 1.0, shape).astype(np.float32)
+
+
+def _host(terms: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+    return {name: term.detach().cpu().numpy().astype(np.float64) for name, term in terms.items()}
+
+
+def show_experiment(name: str, cfg: TrainCfg, num_worlds: int) -> TrainingShow:
+    """Return the environment of an experiment, without a policy.
+
+    Raises:
+        UserError: a setting is not possible.
+    """
+    return TrainingShow(name, build_env(cfg, num_worlds, dress=furnished))
+
+
+def show_run(
+    folder: Path, num_worlds: int, *, world: str | None, device: str | None
+) -> TrainingShow:
+    """Return the environment of a run with its policy, as the checkpoint left it.
+
+    Args:
+        folder: of the run.
+        num_worlds: N.
+        world: engine of the physics; that of the run by default.
+        device: where it runs; that of the run by default.
+
+    Raises:
+        UserError: there is no run, or its checkpoint cannot be read.
+    """
+    _, cfg, _ = read_config(folder)
+    # The networks only: a small environment on the CPU tells their sizes.
+    learner = build_learner(replace(cfg, world="mujoco", device="cpu"), 1)
+    load_learner(learner, folder)
+    cfg = replace(cfg, world=world or cfg.world, device=device or cfg.device)
+    env = build_env(cfg, num_worlds, dress=furnished)
+    return TrainingShow(str(folder), env, learner.model.to(env.device))
+
+
+def show_bundle(bundle: Path, task: Task, num_worlds: int) -> BundleShow:
+    """Return the simulated arm of a bundle.
+
+    Raises:
+        UserError: the bundle cannot be read.
+    """
+    with user_input("bundle"):
+        policy = OnnxPolicy(bundle, num_envs=num_worlds)
+    return BundleShow(str(bundle), furnished(task), policy)
