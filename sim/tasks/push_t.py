@@ -6,8 +6,7 @@ friction on a table, and success is how much of it covers the goal. The share th
 measured at points spread evenly over the T.
 
 The reward is made of the increase of `closeness` in each step; away from the goal it is made of
-distance and angle, near it of the covered share. The fingers are kept at pushing height by a small
-cost.
+distance and angle, near it of the covered share. The fingers are kept at pushing height by a cost.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -296,7 +295,7 @@ class PushT:
         return {
             "progress": self.cfg.progress_gain * progress,
             "time": torch.full_like(progress, -0.002),
-            "height": -0.003 * torch.tanh(30.0 * self._off),
+            "height": -0.02 * torch.tanh(20.0 * self._off),
             "success": self.success(world).to(progress.dtype),
             "lost": -self._lost.to(progress.dtype),
         }
