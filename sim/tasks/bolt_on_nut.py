@@ -4,12 +4,11 @@ TacSL names the task as an open challenge (arXiv 2408.06506): its policy brings 
 and a script turns it by 1 rad. Here the policy does both, with one grip.
 
 Thread contact is a screw constraint, not meshes of threads with signed distances. Why: flanks with
-a clearance of a tenth of a millimetre need time steps and contact points by the dozen (Factory,
-arXiv 2205.03532, runs a nut and bolt alone with more contacts than all the rest of our scenes),
-single precision has a resolution of the order of that clearance times 1e-4 at the distance of the
-base, and MuJoCo Warp takes distance functions as compiled code, not from the scene, so both engines
-would not run the same. What is lost: cross-threading, jamming, the feel of the first turn before it
-catches.
+a clearance of a tenth of a millimetre need hundreds of contact points and finer steps for this one
+pair (Factory, arXiv 2205.03532), more than the rest of the scene together; and the engines would
+not run the same, because MuJoCo's analytic threads are plug-ins of the C engine, which MuJoCo Warp
+has only as code of the user, and distances of meshes are sampled on a grid. What is lost:
+cross-threading, jamming, the feel of the first turn before it catches.
 
 How it works. The nut's hole is a smooth ring, wider than the bolt by the lead-in of a chamfer.
 Beside the nut stands a frame without a shape, `thread`, that carries a `runner` on a slide and a
