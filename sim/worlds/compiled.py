@@ -18,6 +18,8 @@ _COUNTS = {
     "camera": "ncam",
     "geom": "ngeom",
     "equality": "neq",
+    "light": "nlight",
+    "material": "nmat",
 }
 
 

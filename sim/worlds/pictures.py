@@ -25,14 +25,15 @@ SEEN_SHARE = 0.5
 
 SHOWN = frozenset(
     {
-        *("body_pos", "body_quat", "cam_pos", "cam_quat", "cam_fovy", "cam_intrinsic"),
-        *("geom_pos", "geom_quat", "geom_size", "geom_rgba", "geom_matid"),
+        *("cam_pos", "cam_quat", "cam_fovy", "cam_intrinsic"),
+        *("geom_size", "geom_rgba", "geom_matid"),
         *("mat_rgba", "mat_specular", "mat_shininess", "mat_emission"),
         *("light_active", "light_type", "light_pos", "light_dir", "light_ambient"),
         *("light_diffuse", "light_specular", "light_attenuation", "light_cutoff", "light_exponent"),
     }
 )
-"""Model fields that every renderer shows with the values of each world."""
+"""Model fields that every renderer shows with the values of each world. Where bodies and geoms are
+is the engine's; MuJoCo Warp computes those that cannot move once, for all worlds."""
 TEXTURES = frozenset({"mat_texid", "mat_texrepeat", "mat_texuniform"})
 """Model fields that the ray caster shows per world and OpenGL has once for all."""
 

@@ -9,9 +9,11 @@ rays shade pixels, and at edges.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import mujoco
 import mujoco_warp as mjw
 import torch
 import warp as wp
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from .mujoco import MujocoWorld
     from .warp import WarpWorld
 
-_STATE = ("qpos", "mocap_pos", "mocap_quat")
+_PLACES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
 
 
 class RayCameras:
@@ -65,6 +67,7 @@ class RayCameras:
         world = self._world
         world.forward()
         with world.scope():
+            mjw.camlight(world.physics, world.state)
             self._rays.cast(world.physics, world.state)
             keep = None if chosen is None else mask_of(chosen, world.num_worlds)
             for name, pictures in self.pictures.items():
@@ -79,7 +82,10 @@ class RayCameras:
 
 
 class HostRayCameras:
-    """See `Cameras`; draws C worlds one after the other on the CPU, where OpenGL is missing."""
+    """See `Cameras`; draws C worlds one after the other on the CPU, where OpenGL is missing.
+
+    The C engine says where everything is.
+    """
 
     renderer = "warp"
 
@@ -99,6 +105,8 @@ class HostRayCameras:
         with self._scope():
             self._physics = mjw.put_model(world.model)
             self._state = mjw.make_data(world.model, nworld=1)
+            self._model = copy.copy(world.model)
+            self._data = mujoco.MjData(self._model)
             self._rays = _Rays(world.model, 1, shots)
 
     def draw(self, chosen: Tensor | None = None) -> Mapping[str, Pictures]:
@@ -109,8 +117,6 @@ class HostRayCameras:
         with self._scope():
             for i in worlds:
                 self._load(i)
-                mjw.kinematics(self._physics, self._state)
-                mjw.com_pos(self._physics, self._state)
                 self._rays.cast(self._physics, self._state)
                 for name, pictures in self.pictures.items():
                     for target, drawn in self._rays.read(name, pictures):
@@ -123,15 +129,20 @@ class HostRayCameras:
         return self._world.field(name)
 
     def _load(self, i: int) -> None:
-        """Take over state and model fields of one world."""
-        batch = self._world.batch
-        for name in _STATE:
-            if getattr(self._state, name).size:
-                _row(getattr(self._state, name)).copy_(torch.from_numpy(batch.bind(name)[i]))
+        """Take over places and model fields of one world."""
+        batch, model, data = self._world.batch, self._model, self._data
+        batch.get_model(i, model)
+        batch.get_data(i, data)
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_camlight(model, data)
+        for name in _PLACES:
+            row = wp.to_torch(getattr(self._state, name))[0]
+            row.copy_(torch.from_numpy(getattr(data, name)).reshape(row.shape))
         for name in SHOWN | TEXTURES:
-            values = batch.expanded(name)
-            if values is not None:
-                _row(getattr(self._physics, name)).copy_(torch.from_numpy(values[i].copy()))
+            if batch.expanded(name) is not None:
+                row = wp.to_torch(getattr(self._physics, name))[0]
+                row.copy_(torch.from_numpy(getattr(model, name)).reshape(row.shape))
 
     @staticmethod
     def _scope() -> Any:
@@ -168,8 +179,7 @@ class _Rays:
                 starts[output] += shot.width * shot.height
 
     def cast(self, physics: Any, state: Any) -> None:
-        """Draw all cameras; kinematics must be current."""
-        mjw.camlight(physics, state)
+        """Draw all cameras; the places of geoms, cameras and lights must be current."""
         mjw.refit_bvh(physics, state, self._context)
         mjw.render(physics, state, self._context)
 
@@ -202,7 +212,3 @@ def _copy(target: Tensor, drawn: Tensor, keep: Tensor | None) -> None:
         mask = keep.to(target.device).reshape(-1, *[1] * (target.ndim - 1))
         drawn = torch.where(mask, drawn, target)
     target.copy_(drawn)
-
-
-def _row(array: Any) -> Tensor:
-    return wp.to_torch(array)[0]

@@ -119,6 +119,8 @@ def test_a_back_end_that_does_not_draw_is_named() -> None:
 def test_the_rays_see_what_opengl_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     world = make_world(2)
     world.free_body("ball").q[1, 0] = 0.3
+    world.field("geom_rgba")[1, 0, 1] = 0.1
+    world.field("cam_pos")[1, 0, 2] = 0.1
     chosen = rendering.renderer_name()
     usual = world.render("front", [0, 1], 64, 48)
     monkeypatch.setattr(rendering, "renderer_name", lambda: "warp")

@@ -265,9 +265,11 @@ def undistort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
     found = points.copy()
     for _ in range(100):
         error = distort(intrinsics, found) - points
-        found -= error
         if np.abs(error).max() < 1e-12:
             return found
+        if np.abs(error).max() > 100.0:
+            break
+        found -= error
     raise ValueError(
         f"distortion {intrinsics.distortion} has no inverse over this picture: it was measured on "
         "another one, or the lens needs another model (fisheye)"

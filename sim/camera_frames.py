@@ -1,0 +1,159 @@
+"""When a camera takes its pictures, and which of them a control tick sees, with its age.
+
+A picture is due at `phase + k / rate` and is taken at the first control tick then or later, of the
+state at that tick, whose time is its stamp: where the rate divides the control rate that is exact.
+It is seen from `stamp + latency` on, by `core.sampling`. Before an episode the camera ran, too, on
+a scene that stood still: the first ticks see pictures of the start, as old as they would be.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sim2arm.core.sampling import frames, latest
+
+from .tasks.base import put
+
+_NS = 1e9
+COUNT = 2
+"""Numbers that an episode draws."""
+_SLACK_NS = 1000
+"""Rounding of instants [ns]; a picture due that soon after a tick is taken at it."""
+
+
+class CameraFrames:
+    """The recent pictures of one camera in N worlds.
+
+    Attributes:
+        due: (N,) bool, the worlds in which a picture is to be taken now.
+    """
+
+    def __init__(
+        self,
+        frame: Tensor,
+        *,
+        rate_hz: float,
+        period: float,
+        phase: float | None = 0.0,
+        latency: tuple[float, float] = (0.0, 0.0),
+        history: int = 1,
+    ) -> None:
+        """Allocate.
+
+        Args:
+            frame: pictures (N, ...), for shape, type and device.
+            rate_hz: pictures per second.
+            period: between control ticks [s].
+            phase: from tick 0 to the first picture of an episode [s], in [0, 1 / rate); None: any,
+                drawn per episode.
+            latency: least and greatest time from a picture to its arrival [s], drawn per episode.
+            history: how many of the latest pictures a tick sees.
+
+        Raises:
+            ValueError: the rate is above that of the ticks, or a number has no sense.
+        """
+        if not 0.0 < rate_hz * period <= 1.0 + 1e-9:
+            raise ValueError(
+                f"rate_hz: expected above 0 and at most the control rate, {1.0 / period:g} Hz, got "
+                f"{rate_hz:g}: pictures between ticks would be lost"
+            )
+        low, high = latency
+        if not 0.0 <= low <= high < math.inf or history < 1:
+            raise ValueError(
+                f"expected 0 <= low <= high s of latency and history >= 1, got {latency}, {history}"
+            )
+        if phase is not None and not 0.0 <= phase < 1.0 / rate_hz:
+            raise ValueError(f"phase: expected 0 to below {1.0 / rate_hz:g} s, got {phase}")
+        n, device = len(frame), frame.device
+        self._interval, self._period = _NS / rate_hz, _NS * period
+        self._history, self._fixed_phase, self._range = history, phase, latency
+        size = history + 1 + math.ceil(high * rate_hz)
+        self._ring = frame.new_zeros((n, size, *frame.shape[1:]))
+        self._slots = torch.arange(size, device=device).repeat(n, 1)  # oldest first
+        self._stamps = torch.zeros((n, size), dtype=torch.int64, device=device)
+        self._worlds = torch.arange(n, device=device)
+        self._ticks = torch.zeros(n, dtype=torch.int64, device=device)
+        self._taken = torch.zeros(n, dtype=torch.int64, device=device)  # number k of the last
+        self._phase = torch.zeros(n, dtype=torch.float64, device=device)  # [ns]
+        self._latency = torch.zeros(n, dtype=torch.int64, device=device)  # [ns]
+        self.due = torch.zeros(n, dtype=torch.bool, device=device)
+
+    @property
+    def ages(self) -> tuple[float, float]:
+        """Bounds of the age of what a tick sees [s]."""
+        low, high = self._range
+        return low, high + (self._interval + self._period) / _NS
+
+    def start(self, chosen: Tensor, frame: Tensor, unit: Tensor) -> None:
+        """Begin episodes, with pictures of their start.
+
+        Args:
+            chosen: (N,) bool.
+            frame: pictures (N, ...) of the worlds as they stand.
+            unit: (N, COUNT) in [0, 1), for phase and latency.
+        """
+        low, high = self._range
+        drawn = unit[:, 0] * self._interval
+        put(self._ticks, chosen, 0)
+        put(self._phase, chosen, drawn if self._fixed_phase is None else _NS * self._fixed_phase)
+        arrival = _NS * (low + (high - low) * unit[:, 1].to(torch.float64))
+        put(self._latency, chosen, arrival.round().to(torch.int64))
+        newest = self._number()
+        put(self._taken, chosen, newest)
+        size = self._ring.shape[1]
+        back = torch.arange(size - 1, -1, -1, device=newest.device)
+        number = (newest[:, None] - back).to(torch.float64)
+        stamps = self._phase[:, None] + number * self._interval
+        put(self._stamps, chosen, stamps.round().to(torch.int64))
+        for k in range(size):
+            put(self._ring[:, k], chosen, frame)
+        put(self.due, chosen, False)
+
+    def advance(self) -> Tensor:
+        """Let a control period pass; return `due`: draw those worlds, then `push`."""
+        self._ticks += 1
+        torch.gt(self._number(), self._taken, out=self.due)
+        return self.due
+
+    def push(self, frame: Tensor) -> None:
+        """Keep the pictures (N, ...) of worlds in which one was due."""
+        due = self.due
+        slot = self._slots[:, 0]
+        mask = due.reshape(-1, *[1] * (frame.ndim - 1))
+        self._ring[self._worlds, slot] = torch.where(mask, frame, self._ring[self._worlds, slot])
+        put(self._slots, due, torch.roll(self._slots, -1, dims=1))
+        stamps = torch.roll(self._stamps, -1, dims=1)
+        stamps[:, -1] = self._now()
+        put(self._stamps, due, stamps)
+        put(self._taken, due, self._number())
+        due.fill_(False)
+
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Return what this tick sees.
+
+        Returns:
+            The newest picture that has arrived, (N, ...), or the last `history` of them, oldest
+            first, (N, history, ...); and the age of the newest, (N,) float32 [s].
+        """
+        now = self._now()
+        newest = latest(self._stamps, now - self._latency)
+        stamp = torch.take_along_dim(self._stamps, newest[:, None], dim=1)[:, 0]
+        age = ((now - stamp) / _NS).to(torch.float32)
+        chosen = frames(self._stamps, newest, self._history)  # (N, history)
+        slots = torch.take_along_dim(self._slots, chosen, dim=1)
+        seen = self._ring[self._worlds[:, None], slots]
+        return (seen[:, 0] if self._history == 1 else seen), age
+
+    def _now(self) -> Tensor:
+        """Return the time of the present tick (N,) [ns]."""
+        return (self._ticks.to(torch.float64) * self._period).round().to(torch.int64)
+
+    def _number(self) -> Tensor:
+        """Return which picture is the latest one due (N,)."""
+        past = self._ticks.to(torch.float64) * self._period - self._phase + _SLACK_NS
+        return torch.floor(past / self._interval).to(torch.int64)
