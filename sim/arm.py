@@ -109,9 +109,11 @@ class SimulatedArm:
         first = names.index(self.robot.chain.joint_names[0])
         self._columns = slice(first, first + len(self.robot.chain.joint_names))
         self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
-        self._grip = names.index(f"{robot}_gripper")
         self._joints = self.world.joints(self.robot.chain.joint_names)
-        self._fingers = self.world.joints(self.robot.gripper.joint_names)
+        self._grip = self._fingers = None
+        if self.robot.gripper.joint_names:
+            self._grip = names.index(f"{robot}_gripper")
+            self._fingers = self.world.joints(self.robot.gripper.joint_names)
         self.gripper = GripperModel(self.robot.gripper, self._stand())
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
         self._goals = {spec.name for spec in self.task.goals}
@@ -176,8 +178,10 @@ class SimulatedArm:
         return self._joints.q.numpy().copy(), self._joints.dq.numpy().copy()
 
     def gripper_width(self) -> FloatArray:
-        """Return the measured distance between the pads, (N,) [m]."""
-        return self._fingers.q.numpy().sum(axis=-1)
+        """Return the measured distance between the pads, (N,) [m]; 0 without a gripper."""
+        if self._fingers is None:
+            return np.zeros(self.num_arms)
+        return self.robot.gripper.width(self._fingers.q.numpy())
 
     def tool_pose(self) -> FloatArray:
         """Return the measured tool pose in the base frame, (N, 7)."""
@@ -220,7 +224,8 @@ class SimulatedArm:
         q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets[:substeps])
         control = self._ctrl[:, :substeps]
         control.numpy()[:, :, self._columns] = q + self.lead.numpy()[:, None] * dq
-        control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
+        if self._grip is not None:
+            control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
         self.world.step(control)
         self.gripper.advance(float(self._offsets[substeps - 1]), self.gripper_width())
         self._elapsed = self._elapsed + self._offsets[substeps - 1]

@@ -119,8 +119,9 @@ class Env:
             cfg=controller or EeDeltaCfg(),
         )
         self.randomizer = Randomizer(terms, self.world, self.commands)
-        self._grip = self.world.actuators.index(f"{robot.name}_gripper")
-        self.commands.controls[:, :, self._grip] = task.grip_width
+        if robot.gripper.joint_names:
+            self._grip = self.world.actuators.index(f"{robot.name}_gripper")
+            self.commands.controls[:, :, self._grip] = task.grip_width
         shape = (num_envs, self.action_dim)
         self._previous = torch.zeros(shape, dtype=self.world.dtype, device=self.device)
         self._everywhere = torch.ones(num_envs, dtype=torch.bool, device=self.device)

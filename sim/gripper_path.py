@@ -43,6 +43,7 @@ class GripperPath:
             substeps: physics steps of a period.
             looks: see `GripperModel`.
         """
+        self._gripper = robot.gripper
         like = {"dtype": world.dtype, "device": world.device}
         stand = torch.full((world.num_worlds,), width, **like)
         self.adapter = GripperAdapter(spec, GripperModel(robot.gripper, stand, looks=looks))
@@ -64,4 +65,4 @@ class GripperPath:
 
     def advance(self) -> None:
         """Take what the fingers measure after the control period."""
-        self.adapter.model.advance(self._period, self._fingers.q.sum(dim=-1))
+        self.adapter.model.advance(self._period, self._gripper.width(self._fingers.q))

@@ -12,32 +12,7 @@ Sources, named in the comments by these letters:
 - [C] our choice: nothing is published.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Inertia:
-    """Mass, centre of mass and inertia of one body, in the body frame."""
-
-    mass: float
-    """[kg]"""
-    com: tuple[float, float, float]
-    """[m]"""
-    inertia: tuple[float, float, float, float, float, float]
-    """xx yy zz xy xz yz about the centre of mass [kg m^2]."""
-
-
-@dataclass(frozen=True)
-class JointDynamics:
-    """What resists the motion of each arm joint besides the inertia of the links."""
-
-    armature: tuple[float, ...]
-    """Rotor inertia seen from the joint [kg m^2]."""
-    damping: tuple[float, ...]
-    """Viscous friction [N m s/rad]."""
-    frictionloss: tuple[float, ...]
-    """Coulomb friction [N m]."""
-
+from .parts import Inertia, JointDynamics
 
 LINK0 = Inertia(
     2.3966, (-0.0172, 0.0004, 0.0745), (0.0090, 0.0115, 0.0085, 0.0, 0.0020, 0.0)

@@ -6,34 +6,7 @@ the fingers and the pads. Dimensions are read off the data sheets' drawings to a
 except those of the fingers and the tool centre point, which come from the sources in `franka.py`.
 """
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-Point: TypeAlias = tuple[float, float, float]
-Material: TypeAlias = Literal["white", "grey", "dark", "accent"]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A capsule or cylinder from `start` to `end` [m]."""
-
-    kind: Literal["capsule", "cylinder"]
-    start: Point
-    end: Point
-    radius: float
-    material: Material = "white"
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box with its centre and half sizes [m]."""
-
-    centre: Point
-    half: Point
-    material: Material = "white"
-
-
-Shape: TypeAlias = Bar | Box
+from .parts import Bar, Box, Shape
 
 VISUAL: dict[str, tuple[Shape, ...]] = {
     "link0": (

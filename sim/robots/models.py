@@ -11,7 +11,7 @@ import mujoco
 
 from sim2arm.core.robots import Robot
 
-from . import franka
+from . import franka, so101, ur5e
 
 
 class AddRobot(Protocol):
@@ -28,7 +28,12 @@ class AddRobot(Protocol):
         ...
 
 
-ROBOT_MODELS: dict[str, AddRobot] = {"panda": franka.add_robot, "fr3": franka.add_robot}
+ROBOT_MODELS: dict[str, AddRobot] = {
+    "panda": franka.add_robot,
+    "fr3": franka.add_robot,
+    "ur5e": ur5e.add_robot,
+    "so101": so101.add_robot,
+}
 """The builder of every robot of `core.robots.ROBOTS`."""
 
 

@@ -45,7 +45,7 @@ from sim2arm.sim.worlds.base import World
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
 from .shapes import FLAT_GRIP, PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
-from .start import tool_start
+from .start import check_reach, tool_start
 
 FLOOR = 0.002
 """Thickness of the plate under the nut [m]."""
@@ -156,13 +156,14 @@ class BoltOnNut:
         """Describe the task for one robot.
 
         Raises:
-            ValueError: the head does not fit between the pads.
+            ValueError: the head does not fit between the pads, or the arm does not reach there.
         """
         if cfg.flats >= robot.gripper.open_width:
             raise ValueError(
                 f"flats must be less than the opening of {robot.name}'s gripper, "
                 f"{robot.gripper.open_width} m, got {cfg.flats}"
             )
+        check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
 
     @property

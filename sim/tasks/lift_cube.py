@@ -30,7 +30,7 @@ from sim2arm.sim.worlds.base import World
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
 from .shapes import FLAT_GRIP, add_held_body, arm_scene, held_forces
-from .start import quat_from_rpy, tool_start
+from .start import check_reach, quat_from_rpy, tool_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +109,14 @@ class LiftCube:
         """Describe the task for one robot.
 
         Raises:
-            ValueError: the cube does not fit between the pads.
+            ValueError: the cube does not fit between the pads, or the arm does not reach there.
         """
         if cfg.edge >= robot.gripper.open_width:
             raise ValueError(
                 f"edge must be less than the opening of {robot.name}'s gripper, "
                 f"{robot.gripper.open_width} m, got {cfg.edge}"
             )
+        check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
 
     @property

@@ -31,7 +31,7 @@ from sim2arm.sim.worlds.base import World
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
 from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
-from .start import tool_start
+from .start import check_reach, tool_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,12 @@ class PegInsertion:
     """The peg-insertion task on N worlds; see `PegInsertionCfg`."""
 
     def __init__(self, cfg: PegInsertionCfg, robot: Robot) -> None:
-        """Describe the task for one robot."""
+        """Describe the task for one robot.
+
+        Raises:
+            ValueError: the arm does not reach the poses in which episodes start.
+        """
+        check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
 
     @property

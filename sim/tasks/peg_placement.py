@@ -35,7 +35,7 @@ from sim2arm.sim.worlds.base import World
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
 from .shapes import PAD_GAP, add_held_body, arm_scene, held_forces
-from .start import quat_from_rpy, tool_start
+from .start import check_reach, quat_from_rpy, tool_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,12 @@ class PegPlacement:
     """The peg-placement task on N worlds; see `PegPlacementCfg`."""
 
     def __init__(self, cfg: PegPlacementCfg, robot: Robot) -> None:
-        """Describe the task for one robot."""
+        """Describe the task for one robot.
+
+        Raises:
+            ValueError: the arm does not reach the poses in which episodes start.
+        """
+        check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
 
     @property

@@ -31,7 +31,7 @@ from sim2arm.sim.worlds.base import World
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
 from .shapes import arm_scene
-from .start import joints_of, quat_from_rpy
+from .start import check_reach, joints_of, quat_from_rpy
 
 BAR = (0.0, 6.0 / 7.0, 2.0, 0.5)
 """Bar of the T: centre x y and half sizes [squares], from the centre of mass of bar and stem.
@@ -138,7 +138,15 @@ class PushT:
     """The Push-T task on N worlds; see `PushTCfg`."""
 
     def __init__(self, cfg: PushTCfg, robot: Robot) -> None:
-        """Describe the task for one robot."""
+        """Describe the task for one robot.
+
+        Raises:
+            ValueError: the arm does not reach the poses in which episodes start.
+        """
+        radius, down = REACH * cfg.square + cfg.start_gap, (math.pi, 0.0, 0.0)
+        low = tuple(v - radius for v in cfg.block_low[:2])
+        high = tuple(v + radius for v in cfg.block_high[:2])
+        check_reach(robot, (*low, cfg.tool_height, *down), (*high, cfg.tool_height, *down))
         self.cfg, self.robot = cfg, robot
 
     @property

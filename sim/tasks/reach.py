@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import mujoco
+import numpy as np
 import torch
 from torch import Tensor
 
-from sim2arm.core.robots import Robot
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.robots import Robot, ToolBox
 from sim2arm.core.spec import ArraySpec
+from sim2arm.core.tool_bounds import tool_bounds
 from sim2arm.core.transforms import pose, quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.robots.models import add_robot
@@ -22,17 +24,23 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import EpisodeCounters
-from .start import quat_from_rpy, tool_start
+from .start import check_reach, joint_range, quat_from_rpy, tool_start
+
+SLACK = 1e-6
+"""What rounding to float32 may add to the bounds of goals [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReachCfg:
     """Bring the tool to a goal pose in free space."""
 
-    goal_low: tuple[float, ...] = (0.35, -0.25, 0.2, math.pi - 0.3, -0.3, -0.8)
-    """Lowest goal and start of the tool: x y z [m], roll pitch yaw [rad]."""
-    goal_high: tuple[float, ...] = (0.6, 0.25, 0.5, math.pi + 0.3, 0.3, 0.8)
+    goal_low: tuple[float, ...] = ()
+    """Lowest goal and start of the tool: x y z [m], roll pitch yaw [rad]. Without numbers those of
+    the robot's tool box; if it has none, poses of joints near home, which any arm reaches."""
+    goal_high: tuple[float, ...] = ()
     """Highest goal and start of the tool."""
+    spread: float = 0.5
+    """How far from home joints are drawn where there is no box [rad]."""
     position_tolerance: float = 0.01
     """Largest distance from the goal for success [m]."""
     rotation_tolerance: float = 0.1
@@ -44,10 +52,11 @@ class ReachCfg:
 
     def __post_init__(self) -> None:
         """Refuse settings of which no episode can be made."""
+        box = self.goal_low or self.goal_high
         check_settings(
             self,
-            positive=("hold_steps", "max_steps"),
-            lengths={"goal_low": 6, "goal_high": 6},
+            positive=("hold_steps", "max_steps", "spread"),
+            lengths={"goal_low": 6, "goal_high": 6} if box else {},
         )
 
 
@@ -55,8 +64,22 @@ class Reach:
     """The reach task on N worlds; see `ReachCfg`."""
 
     def __init__(self, cfg: ReachCfg, robot: Robot) -> None:
-        """Describe the task for one robot."""
-        self.cfg, self.robot = cfg, robot
+        """Describe the task for one robot.
+
+        Raises:
+            ValueError: the arm does not reach the poses between the corners.
+        """
+        self.cfg, self.robot, self._box = cfg, robot, robot.tool_box
+        if cfg.goal_low:
+            self._box = ToolBox(low=cfg.goal_low, high=cfg.goal_high)
+        if self._box is not None:
+            check_reach(robot, self._box.low, self._box.high)
+            self._bounds = self._box.low[:3], self._box.high[:3]
+        else:
+            self._joints = joint_range(robot, cfg.spread)
+            low, high = (np.array(angles) for angles in self._joints)
+            ends = tool_bounds(robot.chain, low, high)
+            self._bounds = tuple(ends[0] - SLACK), tuple(ends[1] + SLACK)
 
     @property
     def actor(self) -> tuple[str, ...]:
@@ -71,7 +94,7 @@ class Reach:
     @property
     def goals(self) -> tuple[ArraySpec, ...]:
         """The goal pose."""
-        return (goal_spec("goal_pose", self.robot, self.cfg.goal_low[:3], self.cfg.goal_high[:3]),)
+        return (goal_spec("goal_pose", self.robot, *self._bounds),)
 
     @property
     def grip_width(self) -> float:
@@ -102,6 +125,8 @@ class Reach:
     def bind(self, world: World) -> None:
         """Take the views of a world that has this scene."""
         self._arm = world.joints(self.robot.chain.joint_names)
+        if self.robot.gripper.joint_names:
+            self._fingers = world.joints(self.robot.gripper.joint_names)
         self._tool = world.site(self.robot.chain.tool_frame)
         self._goal = world.mocap("goal")
         self._counters = EpisodeCounters(
@@ -109,16 +134,21 @@ class Reach:
         )
 
     def draw(self, draws: Draws) -> Starts:
-        """Return joints and goals of episodes: `q` (n, 7) [rad] and `goal` (n, 7)."""
-        cfg = self.cfg
-        q, _ = tool_start(self.robot, draws, cfg.goal_low, cfg.goal_high)
-        goal = uniform(draws, cfg.goal_low, cfg.goal_high)
+        """Return joints and goals of episodes: `q` (n, joints) [rad] and `goal` (n, 7)."""
+        if self._box is None:
+            q, goal = (uniform(draws, *self._joints) for _ in range(2))
+            return {"q": q, "goal": forward_pose(self.robot.chain, goal)}
+        q, _ = tool_start(self.robot, draws, self._box.low, self._box.high)
+        goal = uniform(draws, self._box.low, self._box.high)
         return {"q": q, "goal": pose(goal[:, :3], quat_from_rpy(goal[:, 3:]))}
 
     def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:
         """Start episodes in chosen worlds."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
+        if self.robot.gripper.joint_names:
+            put(self._fingers.q, chosen, self.robot.gripper.position(self.grip_width))
+            put(self._fingers.dq, chosen, 0.0)
         put(self._goal, chosen, starts["goal"])
         self._counters.start(chosen)
 

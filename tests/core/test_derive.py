@@ -42,7 +42,7 @@ def make_derived_contract(q: dict[str, Any] | None = None, **overrides: Any) -> 
 
 def random_q(robot: Robot, n: int) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return rng.uniform(robot.limits.q_min, robot.limits.q_max, (n, 7))
+    return rng.uniform(robot.limits.q_min, robot.limits.q_max, (n, len(robot.joint_names)))
 
 
 def test_the_home_pose_by_hand() -> None:
@@ -58,7 +58,7 @@ def test_the_home_pose_by_hand() -> None:
 
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
 def test_the_pose_is_that_of_the_matrix(robot: Robot) -> None:
-    q = random_q(robot, 500).reshape(5, 100, 7)
+    q = random_q(robot, 500).reshape(5, 100, -1)
     T = pose_to_matrix(forward_pose(robot.chain, q))
     np.testing.assert_allclose(T, forward(robot.chain, q), rtol=0, atol=1e-14)
 
@@ -67,7 +67,7 @@ def test_the_pose_is_that_of_the_matrix(robot: Robot) -> None:
 def test_the_quaternion_is_the_product_along_the_chain(robot: Robot) -> None:
     chain, q = robot.chain, random_q(robot, 100)
     expected = quat_from_rotvec(np.zeros((100, 3)))
-    for i in range(7):
+    for i in range(len(robot.joint_names)):
         fixed = quat_from_matrix(chain.T_parent_joint[i, :3, :3])
         expected = quat_mul(expected, np.tile(fixed, (100, 1)))
         expected = quat_mul(expected, quat_from_rotvec(q[:, i : i + 1] * chain.axes[i]))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sim2arm.core.robots import ROBOTS, Robot
-from sim2arm.sim.robots.franka import add_robot
+from sim2arm.sim.robots.models import add_robot
 from sim2arm.sim.worlds.chains import site_chain
 from sim2arm.sim.worlds.mujoco import MujocoWorld
 
@@ -30,7 +30,8 @@ def make_scene(robot: Robot) -> mujoco.MjSpec:
 @pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
 def test_poses_are_those_of_the_engine(robot: Robot) -> None:
     world = MujocoWorld(make_scene(robot), 20)
-    q = np.random.default_rng(0).uniform(robot.limits.q_min, robot.limits.q_max, (20, 7))
+    shape = (20, len(robot.home))
+    q = np.random.default_rng(0).uniform(robot.limits.q_min, robot.limits.q_max, shape)
     world.joints(robot.joint_names).q[:] = torch.from_numpy(q)
     ball = world.free_body("ball")
     ball.q[:, 3:] = torch.tensor([0.6, 0.0, -1.6, 0.0])  # not of length 1: MuJoCo makes it so
@@ -43,7 +44,9 @@ def test_poses_are_those_of_the_engine(robot: Robot) -> None:
         mujoco.mj_kinematics(world.model, data)
         np.testing.assert_allclose(pose[i, :3], data.site_xpos[tool], atol=1e-14)
         turn = np.empty(4)
-        mujoco.mju_mulQuat(turn, data.xquat[world.model.site_bodyid[tool]], [1.0, 0, 0, 0])
+        mujoco.mju_mulQuat(
+            turn, data.xquat[world.model.site_bodyid[tool]], world.model.site_quat[tool]
+        )
         np.testing.assert_allclose(pose[i, 3:], turn, atol=1e-14)  # with MuJoCo's sign
         np.testing.assert_allclose(world.body("ball").pose[i, :3], data.xpos[body], atol=1e-14)
         np.testing.assert_allclose(world.body("ball").pose[i, 3:], data.xquat[body], atol=1e-14)

@@ -12,13 +12,13 @@ import mujoco
 import numpy as np
 import pytest
 
-from sim2arm.core.robots import FR3, ROBOTS, Robot
+from sim2arm.core.robots import FR3, PANDA, Robot
 from sim2arm.core.transforms import quat_from_matrix
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.franka import add_robot
 from sim2arm.sim.robots.meshes import use_meshes
 
-EVERY_ROBOT = pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+EVERY_ROBOT = pytest.mark.parametrize("robot", [PANDA, FR3], ids=["panda", "fr3"])
 PLACE = 'pos="0.01 0.02 -0.03" euler="20 0 40"'  # of a mesh in its body [m], [deg]
 
 
