@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from .scene_view import model_of
 from .worlds.base import World
@@ -38,7 +39,8 @@ def contact_forces(world: World, ids: Sequence[int]) -> ContactForces:
     """Return the contact forces of some worlds; a GPU is waited for.
 
     As everywhere, there are none from a reset to the next step. On MuJoCo's C engine they are
-    computed for the present state, on MuJoCo Warp they are those of the last physics substep.
+    computed for the present state. On MuJoCo Warp they are those of the last physics substep; a
+    reset of some worlds takes them from all until the next step.
 
     Args:
         world: on one of these engines.
@@ -90,6 +92,8 @@ def _of_warp(world: WarpWorld, ids: Sequence[int]) -> tuple[Any, Any, Any, Any]:
     import warp as wp
 
     state = world.state
+    if world.device.type == "cuda":
+        torch.cuda.synchronize(world.device)  # the step runs on torch's stream, what follows not
     count = min(int(state.nacon.numpy()[0]), int(state.naconmax))
     with wp.ScopedDevice(world.warp_device):
         numbers = wp.array(np.arange(count), dtype=int)

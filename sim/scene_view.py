@@ -209,7 +209,7 @@ def visible_geoms(model: Any) -> list[int]:
 
 def _is_ground(model: Any, geom: int) -> bool:
     level = np.allclose(model.geom_quat[geom], (1.0, 0.0, 0.0, 0.0))
-    plane_type = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
+    plane_type = int(model.geom_type[geom]) == int(mujoco.mjtGeom.mjGEOM_PLANE)
     return bool(plane_type and level and model.geom_bodyid[geom] == 0)
 
 
@@ -221,10 +221,10 @@ def _moves(model: Any, body: int) -> bool:
 
 def _parts(model: Any, geom: int) -> list[Part]:
     kinds = mujoco.mjtGeom
-    kind = model.geom_type[geom]
-    if kind == kinds.mjGEOM_CAPSULE:
+    kind = int(model.geom_type[geom])
+    if kind == int(kinds.mjGEOM_CAPSULE):
         return [("cylinder", geom, 0), ("sphere", geom, 1), ("sphere", geom, -1)]
-    if kind in (kinds.mjGEOM_MESH, kinds.mjGEOM_SDF):
+    if kind in (int(kinds.mjGEOM_MESH), int(kinds.mjGEOM_SDF)):
         return [(f"mesh {model.mesh(int(model.geom_dataid[geom])).name}", geom, 0)]
     primitives = {
         int(kinds.mjGEOM_PLANE): "plane",
@@ -233,13 +233,13 @@ def _parts(model: Any, geom: int) -> list[Part]:
         int(kinds.mjGEOM_SPHERE): "sphere",
         int(kinds.mjGEOM_ELLIPSOID): "sphere",
     }
-    if int(kind) not in primitives:
+    if kind not in primitives:
         name = model.geom(geom).name or f"number {geom}"
         raise ValueError(
-            f"geom {name!r} of type {kinds(int(kind)).name} is not drawn: expected a plane, box, "
+            f"geom {name!r} of type {kinds(kind).name} is not drawn: expected a plane, box, "
             "cylinder, sphere, capsule, ellipsoid or mesh; put it into group 3 to hide it"
         )
-    return [(primitives[int(kind)], geom, 0)]
+    return [(primitives[kind], geom, 0)]
 
 
 def _triangles(model: Any, name: str) -> Triangles:
@@ -258,7 +258,7 @@ def _scale(kind: int, mesh: str, size: FloatArray) -> FloatArray:
         )
     if mesh == "cylinder":
         return np.concatenate([radius, radius, size[:, 1:2]], axis=-1)
-    if mesh == "box" or kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+    if mesh == "box" or kind == int(mujoco.mjtGeom.mjGEOM_ELLIPSOID):
         return size
     if mesh == "sphere":
         return np.repeat(radius, 3, axis=-1)

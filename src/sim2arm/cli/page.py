@@ -57,10 +57,10 @@ class Page:
         scene.configure_environment_map(None)
         scene.configure_default_lights(enabled=False)
         scene.add_light_hemisphere(
-            "/light/sky", sky_color=(255, 255, 255), ground_color=(120, 118, 115), intensity=1.1
+            "/light/sky", sky_color=(255, 255, 255), ground_color=(120, 118, 115), intensity=1.25
         )
         scene.add_light_directional(
-            "/light/sun", intensity=1.3, position=(1.5, -2.0, 4.0), cast_shadow=False
+            "/light/sun", intensity=1.5, position=(1.5, -2.0, 4.0), cast_shadow=False
         )
         nothing = np.zeros((1, 2, 3), dtype=np.float32)
         self._arrows = scene.add_arrows(
@@ -127,6 +127,12 @@ class Page:
         camera = self._server.initial_camera
         camera.position, camera.look_at = np.asarray(eye), np.asarray(target)
 
+    def turn_cameras(self, eye: Sequence[float], target: Sequence[float]) -> None:
+        """Let all who have the page open look from one point to another [m]."""
+        for client in self._server.get_clients().values():
+            client.camera.position = np.asarray(eye)
+            client.camera.look_at = np.asarray(target)
+
     def shift_cameras(self, offset: Vectors) -> None:
         """Move what all who have the page open look from and at, by (3,) [m]."""
         for client in self._server.get_clients().values():
@@ -152,7 +158,8 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise UserError(
-                f"--port {port}: {error.strerror or error}; choose another, or 0 for any"
+                f"{host} port {port} cannot be had ({error.strerror or error}): choose another "
+                "--port, or 0 for any"
             ) from error
 
 

@@ -14,6 +14,7 @@ from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.networks import RelativePoseError
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.env import Env
@@ -56,9 +57,15 @@ def build_task(cfg: TrainCfg) -> Task:
 
 
 def build_env(
-    cfg: TrainCfg, num_envs: int, *, dress: Callable[[Task], Task] = lambda task: task
+    cfg: TrainCfg,
+    num_envs: int,
+    *,
+    dress: Callable[[Task], Task] = lambda task: task,
+    threads: int = 0,
 ) -> Env:
     """Return the environment of an experiment; `dress` may change how its scene looks.
+
+    The physics on a CPU has as many threads as it says, 0: all cores.
 
     Raises:
         UserError: a setting is not possible.
@@ -83,20 +90,31 @@ def build_env(
             seed=cfg.seed,
             world=cfg.world,
             device=cfg.device,
+            threads=threads,
         )
     except (UnknownNameError, DeviceError) as error:
         raise UserError(str(error)) from error
 
 
-def build_learner(cfg: TrainCfg, num_envs: int | None = None) -> Ppo:
-    """Return the algorithm with its environment.
+def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Ppo:
+    """Return the algorithm with its environment: of several ranks, this one's share of worlds.
 
     Raises:
         UserError: a setting is not possible.
     """
-    env = build_env(cfg, num_envs or cfg.num_envs)
+    own, share = cfg, num_envs or cfg.num_envs
+    if not ranks.alone:
+        with user_input("num_envs"):
+            share = ranks.share(share)
+            own = replace(
+                cfg,
+                num_envs=share,
+                seed=ranks.seed(cfg.seed),
+                device=ranks.device(cfg.device),
+            )
+    env = build_env(own, share, threads=ranks.threads())
     try:
-        return Ppo(cfg.algo, env, seed=cfg.seed)
+        return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
 

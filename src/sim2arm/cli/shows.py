@@ -25,13 +25,15 @@ from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.base import World
 
-from .errors import user_input
+from .errors import UserError, user_input
 from .evaluation import run_episodes
 from .experiments import TrainCfg
 from .film_scene import furnished
 from .playback import Actions
 from .runs import build_env, build_learner, load_learner, read_config
 
+ENGINES = ("mujoco", "warp")
+"""Worlds whose poses and contacts are known here."""
 BoolArray: TypeAlias = NDArray[np.bool_]
 
 
@@ -219,7 +221,7 @@ def show_experiment(name: str, cfg: TrainCfg, num_worlds: int) -> TrainingShow:
     Raises:
         UserError: a setting is not possible.
     """
-    return TrainingShow(name, build_env(cfg, num_worlds, dress=furnished))
+    return TrainingShow(name, _stage(cfg, num_worlds))
 
 
 def show_run(
@@ -241,8 +243,16 @@ def show_run(
     learner = build_learner(replace(cfg, world="mujoco", device="cpu"), 1)
     load_learner(learner, folder)
     cfg = replace(cfg, world=world or cfg.world, device=device or cfg.device)
-    env = build_env(cfg, num_worlds, dress=furnished)
+    env = _stage(cfg, num_worlds)
     return TrainingShow(str(folder), env, learner.model.to(env.device))
+
+
+def _stage(cfg: TrainCfg, num_worlds: int) -> Env:
+    if cfg.world not in ENGINES:
+        raise UserError(
+            f"world {cfg.world!r} cannot be shown: take --world {' or --world '.join(ENGINES)}"
+        )
+    return build_env(cfg, num_worlds, dress=furnished)
 
 
 def show_bundle(bundle: Path, task: Task, num_worlds: int) -> BundleShow:

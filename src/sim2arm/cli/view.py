@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from tyro.conf import Positional, arg
 
 from sim2arm.policies.bundle import CONTRACT
@@ -62,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
     if not 0 <= cfg.seed < 2**31:
         raise UserError(f"--seed: expected 0 to {2**31 - 1}, got {cfg.seed}")
     check_file("--video", cfg.video)
+    torch.set_num_threads(1)  # of small tensors: more threads only get in each other's way
     show = find_show(cfg)
     actions = cfg.actions or ("policy" if show.has_policy else "random")
     if actions == "policy" and not show.has_policy:

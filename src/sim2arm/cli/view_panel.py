@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class Panel:
         self._show, self._playback, self._stage = show, playback, stage
         self._gui = page.gui
         self._ended = self._succeeded = 0
+        self._last = (0.0, 0)  # when figures were drawn, and of which step
         self._history: list[Mapping[str, Any]] = []
         self._plot: viser.GuiUplotHandle | None = None
         self._status = self._gui.add_markdown("")
@@ -100,6 +102,9 @@ class Panel:
             self._stage.follow(int(followed.value))
             self._playback.redraw()
 
+        near = self._gui.add_button("Go near", icon=viser.Icon.ZOOM_IN)
+        near.on_click(lambda _: self._stage.go_near())
+
     def _build_forces(self) -> None:
         forces = self._gui.add_dropdown("Contact forces", FORCES, initial_value="followed")
 
@@ -126,8 +131,17 @@ class Panel:
         share = f"{solved} of {over} succeeded" if over else "none has ended yet"
         return (
             f"**{self._show.name}**  \n{moment.step * self._show.period:.2f} s, "
-            f"step {moment.step}  \n{running} of {n} episodes running  \nEnded: {share}"
+            f"step {moment.step}{self._pace(moment)}  \n{running} of {n} episodes running  \n"
+            f"Ended: {share}"
         )
+
+    def _pace(self, moment: Moment) -> str:
+        """Return how fast time went on since the figures were last drawn."""
+        now = time.monotonic()
+        (before, step), self._last = self._last, (now, moment.step)
+        if not self._playback.playing or step >= moment.step or now <= before:
+            return ""
+        return f", {(moment.step - step) * self._show.period / (now - before):.2f} x real time"
 
     def _world_text(self, moment: Moment, world: int) -> str:
         if world >= len(moment.seeds):
@@ -142,9 +156,10 @@ class Panel:
             name: float(sum(step[name][world] for step in self._history)) for name in moment.rewards
         }
         for name, values in moment.rewards.items():
-            rows.append(f"| {name.replace('_', ' ')} | {values[world]:.4f} | {sums[name]:.3f} |")
+            now = float(values[world])
+            rows.append(f"| {name.replace('_', ' ')} | {now:z.4f} | {sums[name]:z.3f} |")
         now = sum(float(values[world]) for values in moment.rewards.values())
-        rows.append(f"| **all** | **{now:.4f}** | **{sum(sums.values()):.3f}** |")
+        rows.append(f"| **all** | **{now:z.4f}** | **{sum(sums.values()):z.3f}** |")
         return "\n".join(rows)
 
     def _draw_rewards(self, moment: Moment, world: int) -> None:

@@ -24,6 +24,10 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 GAP = 0.35
 """Between the worlds [m]."""
+SIGHT = np.array((0.75, -0.5, 0.45))
+"""Where the eye is, seen from what it looks at, in parts of the distance."""
+NEAR = 1.3
+"""Distance from which one world is looked at [m]."""
 MARK = "mark"
 """Name of the plates below the worlds."""
 
@@ -92,6 +96,12 @@ class Stage:
             self._page.shift_cameras(self._offsets[world] - self._offsets[before])
             self._label()
 
+    def go_near(self) -> None:
+        """Look at the followed world from near."""
+        if self._view is not None:
+            target = self._offsets[self.followed] + np.array((self._top[0], self._top[1], 0.15))
+            self._page.turn_cameras((target + NEAR * SIGHT).tolist(), target.tolist())
+
     def _begin(self, world: World) -> None:
         """Put the meshes of a scene on the page, or go on with those that are there."""
         view, fresh = SceneView(world), self._world is None
@@ -120,19 +130,16 @@ class Stage:
         half = 0.5 * (size + 0.6 * GAP)
         self._plate = np.tile((half[0], half[1], 0.003), (len(middle), 1))
         self._top = np.array([*(0.5 * (low + high))[:2], high[2] + 0.1])
-        self._aim(low, high, floor)
+        self._aim(world.num_worlds, low, high, floor)
         self._label()
 
-    def _aim(self, low: FloatArray, high: FloatArray, floor: float) -> None:
+    def _aim(self, count: int, low: FloatArray, high: FloatArray, floor: float) -> None:
         """Let the whole grid be seen from in front, half from above."""
-        middle = 0.5 * (low + high) + 0.5 * (self._offsets[0] + self._offsets[-1])
-        if len(self._offsets) > 2:
-            middle = 0.5 * (low + high) + 0.5 * (self._offsets.min(0) + self._offsets.max(0))
-        spread = float(np.linalg.norm(np.ptp(self._offsets, axis=0)))
-        middle[2] = max(0.1, floor) if spread == 0.0 else 0.0
-        distance = 1.7 + 0.75 * spread
-        eye = middle + distance * np.array((0.75, -0.5, 0.45))
-        self._page.look(eye.tolist(), middle.tolist())
+        spread = np.ptp(self._offsets, axis=0)
+        middle = 0.5 * (low + high) + 0.5 * (self._offsets.min(axis=0) + self._offsets.max(axis=0))
+        middle[2] = 0.5 * max(low[2], floor) if count > 1 else 0.1
+        distance = 1.7 + 0.8 * float(np.linalg.norm(spread))
+        self._page.look((middle + distance * SIGHT).tolist(), middle.tolist())
 
     def _dress(self, view: SceneView) -> None:
         for form, look in zip(view.forms, view.looks(), strict=True):
