@@ -72,7 +72,7 @@ class GlCameras:
         self.pictures: Mapping[str, Pictures] = {
             shot.camera: allocate(shot, world.num_worlds, world.device) for shot in shots
         }
-        self._model = _drawn_model(world.model, shots)
+        self._model = drawn_model(world.model, shots)
         self._data = mujoco.MjData(self._model)
         self._painter = _Painter(self._model, backend, shots)
 
@@ -103,7 +103,7 @@ class GlCameras:
         self._painter.close()
 
 
-def _drawn_model(model: mujoco.MjModel, shots: Sequence[Shot]) -> mujoco.MjModel:
+def drawn_model(model: mujoco.MjModel, shots: Sequence[Shot]) -> mujoco.MjModel:
     """Return a copy with settings of pictures; `Batch.get_model` leaves these alone."""
     copied = copy.copy(model)
     height = max(shot.height for shot in shots)

@@ -22,7 +22,9 @@ from torch import Tensor
 from sim2arm.sim.warp_device import warp_device
 
 from .compiled import find
+from .picture_kernels import unpack_depth, unpack_geoms, unpack_rgb
 from .pictures import (
+    OUTPUTS,
     SEEN_SHARE,
     SHOWN,
     TEXTURES,
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from .warp import WarpWorld
 
 _PLACES = ("geom_xpos", "geom_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
+_SPECIAL = ("cam_fovy", "cam_intrinsic", "light_attenuation", "light_type")
+"""Fields for which the ray caster takes a shorter way while they are one for all worlds."""
 
 
 class RayCameras:
@@ -55,30 +59,44 @@ class RayCameras:
             ValueError: a camera is asked for twice.
         """
         check_shots(shots)
-        self._world = world
+        self._world, self._shots = world, tuple(shots)
         self.pictures: Mapping[str, Pictures] = {
             shot.camera: allocate(shot, world.num_worlds, world.device) for shot in shots
         }
-        with world.scope():
-            self._rays = _Rays(world.model, world.num_worlds, shots)
+        self._chosen = torch.ones(world.num_worlds, dtype=torch.bool, device=world.device)
+        self._rays = self._make_rays()
 
     def draw(self, chosen: Tensor | None = None) -> Mapping[str, Pictures]:
         """See `Cameras`."""
         world = self._world
+        if chosen is None:
+            self._chosen.fill_(True)
+        else:
+            self._chosen.copy_(mask_of(chosen, world.num_worlds))
+        if self._rays.varying != self._varying():
+            self._rays = self._make_rays()
         world.forward()
         with world.scope():
             mjw.camlight(world.physics, world.state)
             self._rays.cast(world.physics, world.state)
-            keep = None if chosen is None else mask_of(chosen, world.num_worlds)
             for name, pictures in self.pictures.items():
-                for target, drawn in self._rays.read(name, pictures):
-                    _copy(target, drawn, keep)
+                self._rays.read(name, pictures, self._chosen)
         return self.pictures
 
     def field(self, name: str) -> Tensor:
         """See `Cameras`."""
         check_shown(name, textures=True)
         return self._world.field(name)
+
+    def _make_rays(self) -> _Rays:
+        world = self._world
+        with world.scope():
+            return _Rays(world.model, world.num_worlds, self._shots, self._varying())
+
+    def _varying(self) -> frozenset[str]:
+        """Return which of `_SPECIAL` have values per world; one world may always be written to."""
+        physics, n = self._world.physics, self._world.num_worlds
+        return frozenset(name for name in _SPECIAL if getattr(physics, name).shape[0] == n)
 
 
 class HostRayCameras:
@@ -102,12 +120,13 @@ class HostRayCameras:
         self.pictures: Mapping[str, Pictures] = {
             shot.camera: allocate(shot, world.num_worlds, world.device) for shot in shots
         }
+        self._always = torch.ones(1, dtype=torch.bool)
         with self._scope():
             self._physics = mjw.put_model(world.model)
             self._state = mjw.make_data(world.model, nworld=1)
             self._model = copy.copy(world.model)
             self._data = mujoco.MjData(self._model)
-            self._rays = _Rays(world.model, 1, shots)
+            self._rays = _Rays(world.model, 1, shots, frozenset(_SPECIAL))
 
     def draw(self, chosen: Tensor | None = None) -> Mapping[str, Pictures]:
         """See `Cameras`."""
@@ -119,8 +138,7 @@ class HostRayCameras:
                 self._load(i)
                 self._rays.cast(self._physics, self._state)
                 for name, pictures in self.pictures.items():
-                    for target, drawn in self._rays.read(name, pictures):
-                        target[i : i + 1].copy_(drawn)
+                    self._rays.read(name, _row(pictures, i), self._always)
         return self.pictures
 
     def field(self, name: str) -> Tensor:
@@ -150,11 +168,18 @@ class HostRayCameras:
 
 
 class _Rays:
-    """A render context of MuJoCo Warp on the present device."""
+    """A render context of MuJoCo Warp on the present device.
 
-    def __init__(self, model: Any, num_worlds: int, shots: Sequence[Shot]) -> None:
+    Attributes:
+        varying: fields of `_SPECIAL` with which it draws what each world has.
+    """
+
+    def __init__(
+        self, model: Any, num_worlds: int, shots: Sequence[Shot], varying: frozenset[str]
+    ) -> None:
+        self.varying = varying
         self._far = SEEN_SHARE * model.vis.map.zfar * model.stat.extent
-        context = mjw.create_render_context(
+        self._context = mjw.create_render_context(
             model,
             nworld=num_worlds,
             cam_res=[(shot.width, shot.height) for shot in shots],
@@ -165,50 +190,51 @@ class _Rays:
             use_textures=True,
             use_shadows=False,
             render_skybox=True,
-            use_precomputed_rays=False,  # field of view and intrinsics may differ per world
+            use_precomputed_rays=not varying & {"cam_fovy", "cam_intrinsic"},
             enabled_geom_groups=list(VISIBLE_GROUPS),
         )
-        # These are taken from the model of the scene, but worlds may have lights of their own.
-        context.light_attenuation_is_default, context.has_spot_lights = False, True
-        self._context = context
-        self._place: dict[str, tuple[Shot, dict[str, int]]] = {}
+        # These it takes from the model of the scene, but worlds may have lights of their own.
+        if "light_attenuation" in varying:
+            self._context.light_attenuation_is_default = False
+        if "light_type" in varying:
+            self._context.has_spot_lights = True
+        self._place: dict[str, tuple[int, dict[str, int]]] = {}
         starts = {"rgb": 0, "depth": 0, "segmentation": 0}
         for shot in shots:
-            self._place[shot.camera] = (shot, dict(starts))
+            size = shot.width * shot.height
+            self._place[shot.camera] = (size, dict(starts))
             for output in shot.outputs:
-                starts[output] += shot.width * shot.height
+                starts[output] += size
 
     def cast(self, physics: Any, state: Any) -> None:
         """Draw all cameras; the places of geoms, cameras and lights must be current."""
         mjw.refit_bvh(physics, state, self._context)
         mjw.render(physics, state, self._context)
 
-    def read(self, camera: str, pictures: Pictures) -> list[tuple[Tensor, Tensor]]:
-        """Return pairs of what is to be filled, and the same of what was drawn."""
-        shot, start = self._place[camera]
-        size, frame = shot.width * shot.height, (shot.height, shot.width)
-        pairs: list[tuple[Tensor, Tensor]] = []
-
-        def part(array: Any, output: str) -> Tensor:
-            first = start[output]
-            return wp.to_torch(array)[:, first : first + size]
-
+    def read(self, camera: str, pictures: Pictures, chosen: Tensor) -> None:
+        """Copy what was drawn of worlds (N,) bool."""
+        context, mask = self._context, wp.from_torch(chosen)
+        size, start = self._place[camera]
+        dim = (len(chosen), size)
         if pictures.rgb is not None:
-            packed = part(self._context.rgb_data, "rgb").contiguous()  # 0xAARRGGBB
-            channels = packed.view(torch.uint8).unflatten(1, (*frame, 4))
-            pairs += [(pictures.rgb[..., k], channels[..., 2 - k]) for k in range(3)]
+            target = wp.from_torch(pictures.rgb.flatten(1, 2))
+            inputs = [context.rgb_data, start["rgb"], mask, target]
+            wp.launch(unpack_rgb, dim=dim, inputs=inputs)
         if pictures.depth is not None:
-            depth = part(self._context.depth_data, "depth").unflatten(1, frame)
-            pairs.append((pictures.depth, torch.where(depth < self._far, depth, 0.0)))
+            target = wp.from_torch(pictures.depth.flatten(1))
+            inputs = [context.depth_data, start["depth"], mask, self._far, target]
+            wp.launch(unpack_depth, dim=dim, inputs=inputs)
         if pictures.segmentation is not None:
-            found = part(self._context.seg_data, "segmentation")[..., 0].unflatten(1, frame)
-            pairs.append((pictures.segmentation, found))
-        return pairs
+            target = wp.from_torch(pictures.segmentation.flatten(1))
+            inputs = [context.seg_data, start["segmentation"], mask, target]
+            wp.launch(unpack_geoms, dim=dim, inputs=inputs)
 
 
-def _copy(target: Tensor, drawn: Tensor, keep: Tensor | None) -> None:
-    """Write rows of chosen worlds, without waiting for a GPU."""
-    if keep is not None:
-        mask = keep.to(target.device).reshape(-1, *[1] * (target.ndim - 1))
-        drawn = torch.where(mask, drawn, target)
-    target.copy_(drawn)
+def _row(pictures: Pictures, i: int) -> Pictures:
+    """Return the memory of the pictures of one world, with its axis of length 1."""
+    return Pictures(
+        **{
+            output: None if all_worlds is None else all_worlds[i : i + 1]
+            for output, all_worlds in ((name, getattr(pictures, name)) for name in OUTPUTS)
+        }
+    )
