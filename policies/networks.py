@@ -29,15 +29,19 @@ class EmpiricalNormalization(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Take vectors (B, size) into the statistics.
+        """Take vectors (B, size) into the statistics."""
+        self.merge(x.shape[0], x.mean(dim=0), x.var(dim=0, unbiased=False))
+
+    @torch.no_grad()
+    def merge(self, count: int, mean: Tensor, var: Tensor) -> None:
+        """Take other data into the statistics, by its count, mean and variance (size,).
 
         Source: Chan, Golub and LeVeque, "Updating formulae ... sample variances", 1979.
         """
-        total = self.count + x.shape[0]
-        delta = x.mean(dim=0) - self.mean
-        share = x.shape[0] / total
-        spread = x.var(dim=0, unbiased=False)
-        self.var += share * (spread - self.var + delta * delta * (1.0 - share))
+        total = self.count + count
+        delta = mean - self.mean
+        share = count / total
+        self.var += share * (var - self.var + delta * delta * (1.0 - share))
         self.mean += share * delta
         self.count.copy_(total)
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Env, Observations
+from .distributed import ALONE, Ranks
 from .losses import (
     clipped_surrogate,
     clipped_value_loss,
@@ -135,16 +136,24 @@ class ActorCritic(nn.Module):
 class Ppo:
     """The algorithm: roll-out storage, action, update."""
 
-    def __init__(self, cfg: PpoCfg, env: Env, *, seed: int = 0) -> None:
-        """Build networks and storage for an environment; draws come from an own generator."""
-        self.cfg, self.env = cfg, env
+    def __init__(self, cfg: PpoCfg, env: Env, *, seed: int = 0, ranks: Ranks = ALONE) -> None:
+        """Build networks and storage for an environment; draws come from an own generator.
+
+        Args:
+            cfg: the configuration.
+            env: this rank's share of the worlds; its seed is `ranks.seed(seed)`.
+            seed: of the run: networks are the same on all ranks, random actions are not.
+            ranks: who trains with it.
+        """
+        self.cfg, self.env, self.ranks, self._seed = cfg, env, ranks, seed
         device = env.device
-        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self.generator = torch.Generator(device=device).manual_seed(ranks.seed(seed))
         obs = env.reset()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             shapes = {name: tuple(value.shape[1:]) for name, value in obs.items()}
             self.model = ActorCritic(cfg, shapes, env.groups, env.action_dim).to(device)
+        ranks.follow_first(self.model.state_dict().values())
         self.lr = torch.tensor(cfg.lr, device=device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, fused=True)
         self.iteration = 0
@@ -168,14 +177,17 @@ class Ppo:
 
     @torch.no_grad()
     def collect(self) -> dict[str, Tensor]:
-        """Fill the storage with one roll-out; return episode counts and mean reward terms."""
+        """Fill the storage with one roll-out; return episode counts and mean reward terms.
+
+        The counts are those of this rank; `train` adds them up.
+        """
         model, store, obs = self.model, self._store, self._obs
         ended = torch.zeros((), device=self.env.device)
         succeeded, diverged, terms = ended.clone(), ended.clone(), {}
         for t in range(self.cfg.rollout):
             actor, critic = model.actor_features(obs), model.critic_features(obs)
-            model.actor_norm.update(actor)
-            model.critic_norm.update(critic)
+            model.actor_norm.merge(*self.ranks.moments(actor))
+            model.critic_norm.merge(*self.ranks.moments(critic))
             mean = model.mean(actor)
             action = mean + model.std * self._normal(mean)
             obs, reward, terminated, truncated, info = self.env.step(action)
@@ -206,18 +218,15 @@ class Ppo:
             discount=cfg.discount, decay=cfg.decay,
         )  # fmt: skip
         target = advantage + store["value"]
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        advantage = self.ranks.standardise(advantage)
         flat = {name: value.flatten(0, 1) for name, value in store.items()}
         flat |= {"advantage": advantage.flatten(), "target": target.flatten()}
         with torch.no_grad():
             std = self.model.std.detach().clone()
         size = flat["reward"].shape[0]
-        part = size // cfg.minibatches
         sums: dict[str, Tensor] = {}
         for _ in range(cfg.epochs):
-            order = torch.randperm(size, generator=self.generator, device=self.env.device)
-            for k in range(cfg.minibatches):
-                rows = order[k * part : (k + 1) * part]
+            for rows in self._parts(size):
                 metrics = self._minibatch({n: v[rows] for n, v in flat.items()}, std)
                 for name, value in metrics.items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
@@ -227,12 +236,18 @@ class Ppo:
             "reward": store["reward"].mean(), "std": std.mean(), "lr": self.lr.clone(),
         }  # fmt: skip
 
+    def _parts(self, size: int) -> Iterator[Tensor]:
+        """Yield the rows of each minibatch of an epoch; one of all ranks is what they have each."""
+        order = torch.randperm(size, generator=self.generator, device=self.env.device)
+        part = size // self.cfg.minibatches
+        for k in range(self.cfg.minibatches):
+            yield order[k * part : (k + 1) * part]
+
     def _minibatch(self, batch: Mapping[str, Tensor], old_std: Tensor) -> dict[str, Tensor]:
         cfg, model = self.cfg, self.model
         mean, std = model.mean(batch["actor"]), model.std
         with torch.no_grad():
             kl = gaussian_kl(batch["mean"], old_std, mean, std).mean()
-            self._adapt_lr(kl)
         policy = clipped_surrogate(
             gaussian_log_prob(batch["action"], mean, std),
             batch["log_prob"], batch["advantage"], cfg.clip,
@@ -243,10 +258,14 @@ class Ppo:
         entropy = gaussian_entropy(std)
         self.optimizer.zero_grad(set_to_none=True)
         (policy + value - cfg.entropy * entropy).backward()
+        kl, policy, value = self.ranks.average_gradients(
+            model.parameters(), [kl, policy.detach(), value.detach()]
+        )
+        self._adapt_lr(kl)
         nn.utils.clip_grad_norm_([*model.actor.parameters(), model.log_std], cfg.max_grad_norm)
         nn.utils.clip_grad_norm_(model.critic.parameters(), cfg.max_grad_norm)
         self.optimizer.step()
-        return {"kl": kl, "policy_loss": policy.detach(), "value_loss": value.detach()}
+        return {"kl": kl, "policy_loss": policy, "value_loss": value}
 
     def _adapt_lr(self, kl: Tensor) -> None:
         """Change the learning rate tensor in place: lower if kl is large, higher if small."""
@@ -256,10 +275,11 @@ class Ppo:
         self.lr.mul_(factor).clamp_(cfg.lr_low, cfg.lr_high)
 
     def train(self, iterations: int) -> Iterator[dict[str, Tensor]]:
-        """Yield the metrics of each iteration: roll-out, then update."""
+        """Yield the metrics of each iteration, of all ranks: roll-out, then update."""
         for _ in range(iterations):
             metrics = self.collect()
-            yield metrics | self.update()
+            metrics |= self.update()
+            yield self.ranks.total(metrics, counts=("episodes", "successes", "diverged"))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything learning goes on from, as flat tensors; see `resume` for episodes."""
@@ -292,11 +312,20 @@ class Ppo:
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; new episodes, which were not drawn before.
 
+        The first rank goes on with the random streams of the state, which is its own; another
+        draws from new ones. So the number of ranks may change.
+
         Raises:
             KeyError, RuntimeError: the state is not of this learner.
         """
         self.load_state_dict(state)
-        self.env.load_state_dict({"generator": state["env/generator"]})
+        episodes = state["env/generator"]
+        if not self.ranks.first:
+            self.generator.manual_seed(self.ranks.seed(self._seed, self.iteration, 0))
+            stream = torch.Generator(device=self.env.device)
+            stream.manual_seed(self.ranks.seed(self._seed, self.iteration, 1))
+            episodes = stream.get_state()
+        self.env.load_state_dict({"generator": episodes})
         self._obs = self.env.reset()
         self.env.desynchronise()
 

@@ -1,13 +1,18 @@
-"""`sim2arm train EXPERIMENT`: learn a policy; Ctrl-C leaves a run that `--resume` continues."""
+"""`sim2arm train EXPERIMENT`: learn a policy; Ctrl-C leaves a run that `--resume` continues.
+
+On several GPUs or cores: `torchrun --nproc-per-node 2 -m sim2arm.cli.main train EXPERIMENT ...`;
+`num_envs` is the number of worlds of all ranks.
+"""
 
 import shlex
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
+from sim2arm.policies.distributed import ALONE, FirstRankError, Ranks, ranks_of_torchrun
 from sim2arm.policies.ppo import Ppo
 
 from .errors import UserError, user_input
@@ -38,16 +43,36 @@ WINDOW = 1000
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the arguments and run."""
+    """Parse the arguments and run; under `torchrun`, every rank does, and the first one speaks."""
     name, cfg = parse_named(EXPERIMENTS, argv, "sim2arm train", "experiment")
-    try:
-        folder = train(name, cfg)
-    except KeyboardInterrupt:
-        again = [*argv, *([] if cfg.resume else ["--resume"])]
-        words = shlex.join(["sim2arm", "train", *again])
-        raise KeyboardInterrupt(f"resume with: {words}") from None
-    print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
+    with user_input("torchrun"):
+        ranks = ranks_of_torchrun(cfg.device)
+    with ranks.group(cfg.device):
+        try:
+            folder = train(name, cfg, ranks)
+        except KeyboardInterrupt:
+            if not ranks.first:
+                return 0  # the first one tells
+            words = _again(argv, cfg, ranks)
+            raise KeyboardInterrupt(f"resume with: {words}") from None
+        except FirstRankError:
+            return 0  # the first one tells why, before torchrun ends all for the exit code
+        except UserError as error:
+            if ranks.first:
+                raise
+            raise UserError(f"rank {ranks.rank}: {error}") from error
+    if ranks.first:
+        print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
     return 0
+
+
+def _again(argv: Sequence[str], cfg: TrainCfg, ranks: Ranks) -> str:
+    """Return the command that goes on with the run."""
+    words = ["train", *argv, *([] if cfg.resume else ["--resume"])]
+    if ranks.alone:
+        return shlex.join(["sim2arm", *words])
+    start = ["torchrun", "--nproc-per-node", str(ranks.local_size), "-m", "sim2arm.cli.main"]
+    return shlex.join([*start, *words])
 
 
 def run_folder(name: str, cfg: TrainCfg) -> Path:
@@ -55,29 +80,44 @@ def run_folder(name: str, cfg: TrainCfg) -> Path:
     return cfg.out or Path("runs") / name
 
 
-def train(name: str, cfg: TrainCfg) -> Path:
+def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
     """Train until the target or the last iteration; return the run folder.
 
-    A resumed run that has reached either already is left as it is.
+    A resumed run that has reached either already is left as it is. With several ranks all of them
+    call it: each trains on its share of the worlds, the first one writes files and runs trials.
+    The others read the checkpoint of a resumed run, so the folder must be seen from every machine.
 
     Raises:
         UserError: settings that nothing can be trained with, a folder that holds a run while
             `resume` is off or the other way round, or numbers that are no longer finite.
+        FirstRankError: on the other ranks, what the first one does failed.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
     folder = run_folder(name, cfg)
-    _check_run(folder, name, cfg)
+    ranks.first_does(lambda: _check_run(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
-    learner = build_learner(cfg)  # refuses what cannot be trained, before anything is written
+    # Refuses what cannot be trained, before anything is written.
+    learner = build_learner(cfg, ranks=ranks)
     if not cfg.resume:
-        write_config(folder, name, cfg)
-    elif (folder / CHECKPOINT).is_file():
+        ranks.first_does(lambda: write_config(folder, name, cfg))
+    elif ranks.any((folder / CHECKPOINT).is_file())[0]:
         load_learner(learner, folder, resume=True)
+    with ranks.interrupts() as interrupted:
+        if ranks.first:
+            _lead(learner, cfg, folder, interrupted)
+        else:
+            _follow(learner, cfg, folder, interrupted)
+    return folder
+
+
+def _lead(learner: Ppo, cfg: TrainCfg, folder: Path, interrupted: Callable[[], bool]) -> None:
+    """Train and write the run."""
     with user_input("metrics", folder / METRICS):
         metrics = Metrics(folder / METRICS, learner.iteration)
     try:
-        if not _reached(metrics.last, cfg):
-            _learn(learner, cfg, metrics)
+        (reached,) = learner.ranks.any(_reached(metrics.last, cfg))
+        if not reached:
+            _learn(learner, cfg, metrics, interrupted)
             save_learner(learner, folder)
     except KeyboardInterrupt:
         save_learner(learner, folder)
@@ -85,7 +125,17 @@ def train(name: str, cfg: TrainCfg) -> Path:
     finally:
         metrics.close()
     write_train_page(folder)
-    return folder
+
+
+def _follow(learner: Ppo, cfg: TrainCfg, folder: Path, interrupted: Callable[[], bool]) -> None:
+    """Train along, until the first rank has reached its end."""
+    (reached,) = learner.ranks.any(False)
+    if reached:
+        return
+    for values in learner.train(cfg.iterations - learner.iteration):
+        check_metrics(_rounded(values), learner, folder)
+        if _ends(learner, False, interrupted):
+            break
 
 
 def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
@@ -110,7 +160,28 @@ def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:
     return measured != "" and float(measured) >= cfg.target_success
 
 
-def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
+def _rounded(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    return {key: round(float(value), 6) for key, value in values.items()}
+
+
+def _ends(learner: Ppo, reached: bool, interrupted: Callable[[], bool]) -> bool:
+    """Return whether the target is reached, of which only the first rank knows.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed on some rank.
+    """
+    reached, stop = learner.ranks.any(reached, interrupted())
+    if stop:
+        raise KeyboardInterrupt
+    return reached
+
+
+def _learn(
+    learner: Ppo,
+    cfg: TrainCfg,
+    metrics: Metrics,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> None:
     per_iteration = cfg.algo.rollout * cfg.num_envs
     trial = Trial(build_env(cfg, cfg.trial_episodes))
     window = _Window()
@@ -118,7 +189,7 @@ def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
     total, done = cfg.iterations * per_iteration, learner.iteration * per_iteration
     with Progress("train", total, "steps", done=done) as progress:
         for values in learner.train(cfg.iterations - learner.iteration):
-            row = {key: round(float(value), 6) for key, value in values.items()}
+            row = _rounded(values)
             check_metrics(row, learner, metrics.path.parent)
             success = window.add(row["episodes"], row["successes"])
             last = learner.iteration == cfg.iterations
@@ -132,7 +203,7 @@ def _learn(learner: Ppo, cfg: TrainCfg, metrics: Metrics) -> None:
             progress.update(steps, **figures | ({"measured": f"{measured}"} if measured else {}))
             if learner.iteration % SAVE_EVERY == 0:
                 save_learner(learner, metrics.path.parent)
-            if _reached(metrics.last, cfg):
+            if _ends(learner, _reached(metrics.last, cfg), interrupted):
                 break
 
 
