@@ -98,12 +98,13 @@ LIFT = TrainCfg(
     task=LiftCubeCfg(),
     algo=replace(ALGO, relative=(("ee_pose", "cube_pose"),), entropy=0.002),
     controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.03),
-    iterations=600,
+    iterations=1000,
 )
 PLACE = replace(
     PEG,
     task=PegPlacementCfg(),
     algo=replace(ALGO, relative=(("pad_pose", "ee_pose"), ("pad_pose", "peg_pose"))),
+    iterations=800,
 )
 PUSH = TrainCfg(
     task=PushTCfg(),
@@ -112,7 +113,12 @@ PUSH = TrainCfg(
     controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.002),
     iterations=1500,
 )
-BOLT = replace(PEG, task=BoltOnNutCfg(), algo=replace(ALGO, relative=(("nut_pose", "ee_pose"),)))
+BOLT = replace(
+    PEG,
+    task=BoltOnNutCfg(),
+    algo=replace(ALGO, relative=(("nut_pose", "ee_pose"),)),
+    iterations=1000,
+)
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "push-t-ppo": ("Push a T-shaped block into a goal pose with PPO.", PUSH),
