@@ -47,11 +47,10 @@ class Page:
         self.address = f"http://{host}:{self._server.get_port()}"
         self.gui = self._server.gui
         self.gui.configure_theme(
-            control_layout="collapsible",
-            control_width="medium",
             show_logo=False,
             show_share_button=False,  # it would make the page public
         )
+        self.gui.main_panel.dock_right()
         self._meshes: dict[str, viser.BatchedMeshHandle] = {}
         scene = self._server.scene
         scene.configure_environment_map(None)
