@@ -82,7 +82,7 @@ SO101 = Robot(
         dddq_max=(2000.0,) * 5,  # not published, our estimate: full acceleration within 10 ms
         tau_max=(STALL,) * 5,  # [F]
     ),
-    home=(0.0, -1.0, 0.6, 0.9, 0.0),  # ours: the gripper before the arm, pointing ahead and down
+    home=(0.0, -0.8, 0.3, 0.9, 0.0),  # ours: the gripper before the arm, pointing ahead and down
     # [S]. The servo has no gravity compensation, which the simulation has; with these gains the
     # arm's own weight, at most 0.8 N m, makes a joint sag by less than 1 mrad.
     kp=(998.22,) * 5,
