@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sim2arm.core.robots import FR3
+from sim2arm.core.robots import FR3, ROBOTS
 from sim2arm.sim.draws import SeededDraws, StreamDraws
 from sim2arm.sim.env import Env
 from sim2arm.sim.specs import arm_specs
@@ -155,3 +155,20 @@ def test_a_task_is_made_again_from_its_description(name: str) -> None:
     found, settings = describe_task(task)
     assert found == name
     assert make_task(found, "fr3", settings).cfg == task.cfg == TASKS[name][0]
+
+
+@EVERY
+@pytest.mark.parametrize("robot", sorted(ROBOTS))
+def test_every_robot_that_reaches_the_starts_holds_on_to_what_it_has(name: str, robot: str) -> None:
+    try:
+        task = make_task(name, robot)
+    except ValueError as error:
+        assert robot == "so101" and "cannot bring its tool" in str(error)  # 0.4 m, five joints
+        return
+    env = Env(task, ROBOTS[robot], num_envs=2, threads=1)
+    env.reset([0, 1])
+    for _ in range(20):
+        still = torch.zeros(2, env.action_dim)
+        still[:, 6:] = 1.0  # an open gripper stays open
+        _, _, terminated, _, info = env.step(still)
+        assert not terminated.any() and not info["diverged"].any()
