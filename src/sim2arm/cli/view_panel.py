@@ -177,6 +177,7 @@ class Panel:
                 data,
                 tuple(series),
                 scales={"x": viser.uplot.Scale(time=False)},
+                axes=(viser.uplot.Axis(), viser.uplot.Axis(size=64)),  # room for a sign
                 legend=viser.uplot.Legend(show=True),
                 height=220,
             )

@@ -28,6 +28,8 @@ SIGHT = np.array((0.75, -0.5, 0.45))
 """Where the eye is, seen from what it looks at, in parts of the distance."""
 NEAR = 1.3
 """Distance from which one world is looked at [m]."""
+PLATE = 0.01
+"""Half the thickness of the plates: browsers cannot tell thinner ones from the ground [m]."""
 MARK = "mark"
 """Name of the plates below the worlds."""
 
@@ -119,7 +121,7 @@ class Stage:
                 form.name, form.triangles.vertices, form.triangles.faces, *self._placed(place)
             )
         plate = box()
-        middle = self._offsets + np.array((*(0.5 * (low + high))[:2], floor + 0.004))
+        middle = self._offsets + np.array((*(0.5 * (low + high))[:2], floor + PLATE))
         self._page.add_meshes(
             MARK,
             plate.vertices,
@@ -128,7 +130,7 @@ class Stage:
             np.tile((1.0, 0.0, 0.0, 0.0), (len(middle), 1)),
         )
         half = 0.5 * (size + 0.6 * GAP)
-        self._plate = np.tile((half[0], half[1], 0.003), (len(middle), 1))
+        self._plate = np.tile((half[0], half[1], PLATE), (len(middle), 1))
         self._top = np.array([*(0.5 * (low + high))[:2], high[2] + 0.1])
         self._aim(world.num_worlds, low, high, floor)
         self._label()
