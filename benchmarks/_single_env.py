@@ -21,6 +21,8 @@ from sim2arm.core.inverse import solve_pose
 from sim2arm.core.robots import Robot
 from sim2arm.core.transforms import pose_between, pose_compose, quat_from_rotvec, quat_mul
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
+from sim2arm.sim.tasks.shapes import PAD_GAP, held_forces
+from sim2arm.sim.worlds.compiled import pair_force_start
 
 FloatArray = NDArray[np.float64]
 SIZES = {
@@ -64,6 +66,9 @@ class SinglePegInsertion(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]
         self._arm = slice(first, first + 7)
         fingers = [self.model.joint(name).qposadr[0] for name in robot.gripper.joint_names]
         self._fingers = np.array(fingers)
+        pairs = held_forces(robot, "peg", "socket")
+        starts = [pair_force_start(self.model, a, b) for a, b in pairs]
+        self._forces = np.concatenate([np.arange(start, start + 3) for start in starts])
         self._peg_q = int(self.model.joint("peg").qposadr[0])
         depth = 0.5 * self.cfg.peg_length - 0.5 * self.cfg.grasp_depth
         self._grip = np.array([0.0, 0.0, depth, 1.0, 0.0, 0.0, 0.0])
@@ -84,7 +89,7 @@ class SinglePegInsertion(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]
         q = solve_pose(self.robot, tool, self._home, iterations=6)
         mujoco.mj_resetData(self.model, data)
         data.qpos[self._arm] = q[0]
-        data.qpos[self._fingers] = cfg.peg_radius
+        data.qpos[self._fingers] = cfg.peg_radius + PAD_GAP
         data.qpos[self._peg_q : self._peg_q + 7] = pose_compose(tool, self._grip)[0]
         self._socket = np.array([*socket, 1.0, 0.0, 0.0, 0.0])
         data.mocap_pos[0], data.mocap_quat[0] = self._socket[:3], self._socket[3:]
@@ -131,7 +136,7 @@ class SinglePegInsertion(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]
         seen[:3] += self._error
         relative = pose_between(socket, self._peg_pose)
         parts = [data.qpos[self._arm], data.qvel[self._arm], self._tool, seen, socket, relative]
-        return np.concatenate([*parts, data.sensordata[3:], data.sensordata[:3]]).astype(np.float32)
+        return np.concatenate([*parts, data.sensordata[self._forces]]).astype(np.float32)
 
     def _judge(self, act: FloatArray) -> tuple[float, bool]:
         """Return the reward and whether the episode is over: solved, or the peg is lost."""

@@ -236,7 +236,7 @@ def test_a_resumed_run_does_not_draw_the_same_start_states_again(
         (["--controller.joint-margin", "2"], "joint_margin: expected less than 1.4"),
         (["--algo.relative", "a", "b"], "--algo.relative: 'a' of the pair a b is not a pose"),
         (
-            ["--task.goal-low", "1", "0", "0", "0", "0", "0"],
+            ["--task.goal-low", *"100000", "--task.goal-high", *"011111"],
             "goal_low must not lie above goal_high, got (1.0,",
         ),
     ],
