@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from sim2arm.core.gripper import GripperModel
-from sim2arm.core.robots import ROBOTS
+from sim2arm.core.robot_files import find_robot
 from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
 
 from .draws import SeededDraws
@@ -85,9 +85,7 @@ class SimulatedArm:
             ValueError: unknown task or robot, or a control rate without a physics step.
             ModuleNotFoundError, OSError: the meshes are not there.
         """
-        if robot not in ROBOTS:
-            raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
-        self.robot = ROBOTS[robot]
+        self.robot = find_robot(robot)
         self.task = make_task(task, robot) if isinstance(task, str) else task
         self.period, self.substeps = 1.0 / control_hz, substeps_of(control_hz)
         scene = self.task.scene()

@@ -22,7 +22,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.clock import ClockGuard, ClockGuardCfg
 from sim2arm.core.contract import Contract
-from sim2arm.core.robots import ROBOTS
+from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 
@@ -166,10 +166,8 @@ class GateNode(LifecycleNode):
         return lead
 
     def _make_machine(self, contract: Contract) -> GateMachine:
-        if contract.robot not in ROBOTS:
-            raise ValueError(f"robot {contract.robot!r} is not known. Known: {sorted(ROBOTS)}")
         robot = replace(
-            ROBOTS[contract.robot], chain=contract.kinematic_chain, limits=contract.limits
+            find_robot(contract.robot), chain=contract.kinematic_chain, limits=contract.limits
         )
         low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
         limits = GateCfg(workspace_low=tuple(low), workspace_high=tuple(high))

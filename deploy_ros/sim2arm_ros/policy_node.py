@@ -22,7 +22,7 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.executor import ChunkExhausted
-from sim2arm.core.robots import ROBOTS
+from sim2arm.core.robot_files import find_robot
 from sim2arm.core.spec import ArraySpec, StaleReading
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.runtime import OnnxPolicy
@@ -101,10 +101,7 @@ class PolicyNode(LifecycleNode):
             policy.contract.input("joint_position")
             check_supported(policy.contract)
             bindings = graph.bindings(policy.contract)
-            robot = ROBOTS.get(policy.contract.robot)
-            if robot is None:
-                raise ValueError(f"robot {policy.contract.robot!r} is not known: {sorted(ROBOTS)}")
-            session = PolicySession(policy, robot)
+            session = PolicySession(policy, find_robot(policy.contract.robot))
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE

@@ -11,7 +11,7 @@ import mujoco
 
 from sim2arm.core.robots import Robot
 
-from . import franka, so101, ur5e
+from . import franka, imported, so101, ur5e
 
 
 class AddRobot(Protocol):
@@ -43,9 +43,9 @@ def add_robot(
     """Add an arm with its gripper to the world body of a scene.
 
     Every model has: a hinge and an actuator per arm joint, both with the joint's name; the site
-    `robot.chain.tool_frame`; the actuator `<name>_gripper`, whose control is the distance between
-    the pads [m]. Arm and gripper are gravity-compensated, the actuators are the joint impedance
-    law (control `q_des + (kd / kp) dq_des`), limited to the torque limits.
+    `robot.chain.tool_frame`; with a gripper the actuator `<name>_gripper`, whose control is the
+    distance between the pads [m]. Arm and gripper are gravity-compensated, the actuators are the
+    joint impedance law (control `q_des + (kd / kp) dq_des`), limited to the torque limits.
 
     Args:
         spec: the scene, changed in place; its angles become radians.
@@ -55,6 +55,9 @@ def add_robot(
     Raises:
         ValueError: the robot has no model.
     """
-    if robot.name not in ROBOT_MODELS:
+    if robot.model:
+        imported.add_robot(spec, robot, position=position)
+    elif robot.name in ROBOT_MODELS:
+        ROBOT_MODELS[robot.name](spec, robot, position=position)
+    else:
         raise ValueError(f"robot {robot.name!r} has no model. Known: {sorted(ROBOT_MODELS)}")
-    ROBOT_MODELS[robot.name](spec, robot, position=position)

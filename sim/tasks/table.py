@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sim2arm.core import plain
-from sim2arm.core.robots import ROBOTS, Robot
+from sim2arm.core.robot_files import find_robot
+from sim2arm.core.robots import Robot
 
 from .base import Task
 from .bolt_on_nut import BoltOnNut, BoltOnNutCfg
@@ -34,7 +35,7 @@ def make_task(name: str, robot: str, settings: str = "") -> Task:
 
     Args:
         name: one of `TASKS`.
-        robot: one of `ROBOTS`.
+        robot: one of `ROBOTS`, or an imported one.
         settings: its configuration as YAML, as `describe_task` gives it; the defaults if empty.
 
     Raises:
@@ -42,12 +43,11 @@ def make_task(name: str, robot: str, settings: str = "") -> Task:
     """
     if name not in TASKS:
         raise ValueError(f"task {name!r} is not known. Known: {sorted(TASKS)}")
-    if robot not in ROBOTS:
-        raise ValueError(f"robot {robot!r} is not known. Known: {sorted(ROBOTS)}")
+    arm = find_robot(robot)
     cfg, build = TASKS[name]
     if settings:
         cfg = plain.from_plain(type(cfg), plain.load_yaml(settings, "task settings"))
-    return build(cfg, ROBOTS[robot])
+    return build(cfg, arm)
 
 
 def build_task(cfg: Any, robot: Robot) -> Task:

@@ -8,7 +8,12 @@ import pytest
 
 from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import PANDA, ROBOTS, Chain, Robot
-from sim2arm.core.urdf import chain_from_urdf, urdf_from_robot
+from sim2arm.core.urdf import (
+    chain_from_urdf,
+    limits_from_urdf,
+    links_of_urdf,
+    urdf_from_robot,
+)
 
 SMALL = """<?xml version="1.0"?>
 <!-- a 2-joint arm on a pedestal with a plate between its joints -->
@@ -153,3 +158,45 @@ def test_entities_are_refused_before_they_are_read() -> None:
     bomb = '<!DOCTYPE robot [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
     with pytest.raises(ValueError, match="a DOCTYPE is not accepted"):
         read_small(SMALL.replace('<?xml version="1.0"?>', bomb))
+
+
+@pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+def test_the_limits_of_every_robot_come_back(robot: Robot) -> None:
+    read, limits = limits_from_urdf(urdf_from_robot(robot), robot.joint_names), robot.limits
+    assert (read.q_min, read.q_max) == (limits.q_min, limits.q_max)
+    assert (read.dq_max, read.tau_max) == (limits.dq_max, limits.tau_max)
+    root, above = links_of_urdf(urdf_from_robot(robot))
+    assert root == robot.chain.base_frame
+    assert above[robot.chain.tool_frame][1] == "fixed"
+
+
+LIMIT = '<limit lower="-2.8973" upper="2.8973" effort="87.0" velocity="2.175" />'
+
+
+@pytest.mark.parametrize(
+    ("new", "message"),
+    [
+        ("", "joint 'panda_joint1' has no <limit lower=...>: add it to the file"),
+        (LIMIT.replace("velocity", "speed"), "has no <limit velocity=...>"),
+        (LIMIT.replace("2.175", "fast"), "limit velocity: expected a finite number, got 'fast'"),
+        (LIMIT.replace("87.0", "0"), "velocity and effort above 0, got -2.8973, 2.8973, 2.175, 0"),
+        (LIMIT.replace("-2.8973", "3"), "expected lower below upper"),
+    ],
+)
+def test_missing_and_impossible_limits_are_a_line(new: str, message: str) -> None:
+    text = urdf_from_robot(PANDA).replace(LIMIT, new, 1)
+    with pytest.raises(ValueError, match=message):
+        limits_from_urdf(text, PANDA.joint_names)
+    with pytest.raises(ValueError, match="joint 'xyz' is not there"):
+        limits_from_urdf(text, ("xyz",))
+
+
+def test_a_continuous_joint_has_a_turn_to_either_side() -> None:
+    text = urdf_from_robot(PANDA).replace('type="revolute"', 'type="continuous"', 1)
+    assert limits_from_urdf(text, PANDA.joint_names).q_max[0] == pytest.approx(2 * np.pi)
+
+
+def test_two_roots_are_an_error() -> None:
+    text = urdf_from_robot(PANDA).replace("<link", '<link name="lost" /><link', 1)
+    with pytest.raises(ValueError, match=r"one link that no joint leads to, got \['lost', 'panda"):
+        links_of_urdf(text)

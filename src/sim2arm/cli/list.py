@@ -7,6 +7,8 @@ from typing import Annotated, cast
 
 from tyro.conf import Positional, arg
 
+from sim2arm.core.robot_files import FOLDER, imported_robots
+
 from .bench import benchmark_names
 from .checkout import find_checkout
 from .errors import UserError
@@ -57,6 +59,7 @@ def lines_of(kind: str) -> list[str]:
         if root is None:
             return ["(only in a checkout)"]
         return benchmark_names(root / "benchmarks")
+    imported = imported_robots() if kind == "robots" else []
     module, attribute = DICTIONARIES[kind]
     try:
         entries = cast(Mapping[str, object], getattr(importlib.import_module(module), attribute))
@@ -65,7 +68,8 @@ def lines_of(kind: str) -> list[str]:
         if advice is None:
             raise
         return [f"({advice})"]
-    return [f"{name:<28} {_help_of(entry)}".rstrip() for name, entry in entries.items()]
+    known = [f"{name:<28} {_help_of(entry)}".rstrip() for name, entry in entries.items()]
+    return known + [f"{name:<28} imported, {FOLDER / name}" for name in imported]
 
 
 def _help_of(entry: object) -> str:

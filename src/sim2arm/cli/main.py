@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
+    "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }
 

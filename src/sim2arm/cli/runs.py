@@ -12,7 +12,7 @@ import yaml
 
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
-from sim2arm.core.robots import ROBOTS
+from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.networks import RelativePoseError
@@ -50,10 +50,10 @@ def build_task(cfg: TrainCfg) -> Task:
     Raises:
         UserError: the robot is not known.
     """
-    if cfg.robot not in ROBOTS:
-        raise UserError(f"robot {cfg.robot!r} is not known. Known: {sorted(ROBOTS)}")
+    with user_input("robot"):
+        robot = find_robot(cfg.robot)
     with user_input("task"):
-        return table.build_task(cfg.task, ROBOTS[cfg.robot])
+        return table.build_task(cfg.task, robot)
 
 
 def build_env(
@@ -71,7 +71,7 @@ def build_env(
         UserError: a setting is not possible.
     """
     task = dress(build_task(cfg))
-    robot = ROBOTS[cfg.robot]
+    robot = find_robot(cfg.robot)
     with user_input("controller"):
         cfg.controller.check(robot)
     if cfg.randomization not in RANDOMIZATIONS:

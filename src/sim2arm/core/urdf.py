@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -235,3 +236,77 @@ def _numbers(
             f"got {text!r}"
         )
     return x, y, z
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrdfLimits:
+    """What a URDF says that joints may do; see `JointLimits`."""
+
+    q_min: tuple[float, ...]
+    q_max: tuple[float, ...]
+    dq_max: tuple[float, ...]
+    tau_max: tuple[float, ...]
+
+
+def limits_from_urdf(text: str, joint_names: Sequence[str]) -> UrdfLimits:
+    """Return the limits of joints of a URDF; of a continuous one a turn to either side.
+
+    Raises:
+        ValueError: a joint is missing, has no limit, or one that leaves it no range; one line.
+    """
+    joints = {joint.get("name"): joint for joint in _parse(text).findall("joint")}
+    rows: list[tuple[float, float, float, float]] = []
+    for name in joint_names:
+        if name not in joints:
+            raise ValueError(
+                f"URDF: joint {name!r} is not there. Joints: {sorted(map(str, joints))}"
+            )
+        joint = joints[name]
+        low, high = -2.0 * math.pi, 2.0 * math.pi
+        if joint.get("type") != "continuous":
+            low, high = _limit(joint, "lower", "0"), _limit(joint, "upper", "0")
+        velocity, effort = _limit(joint, "velocity"), _limit(joint, "effort")
+        if not low < high or velocity <= 0.0 or effort <= 0.0:
+            raise ValueError(
+                f"URDF: joint {name!r}: expected lower below upper and velocity and effort above "
+                f"0, got {low}, {high}, {velocity}, {effort}"
+            )
+        rows.append((low, high, velocity, effort))
+    q_min, q_max, dq_max, tau_max = zip(*rows, strict=True)
+    return UrdfLimits(q_min=q_min, q_max=q_max, dq_max=dq_max, tau_max=tau_max)
+
+
+def _limit(joint: ET.Element, attribute: str, default: str | None = None) -> float:
+    limit = joint.find("limit")
+    text = default if limit is None else limit.get(attribute, default)
+    if limit is None or text is None:
+        raise ValueError(
+            f"URDF: joint {joint.get('name')!r} has no <limit {attribute}=...>: add it to the file"
+        )
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(
+            f"URDF: joint {joint.get('name')!r}: limit {attribute}: expected a finite number, got "
+            f"{text!r}"
+        )
+    return value
+
+
+def links_of_urdf(text: str) -> tuple[str, dict[str, tuple[str, str]]]:
+    """Return the root link, and by link the link above it and the type of the joint between.
+
+    Raises:
+        ValueError: not a URDF, or not one tree.
+    """
+    root = _parse(text)
+    above = {
+        _link_of(joint, "child"): (_link_of(joint, "parent"), joint.get("type", ""))
+        for joint in root.findall("joint")
+    }
+    tops = [link.get("name", "") for link in root.findall("link") if link.get("name") not in above]
+    if len(tops) != 1:
+        raise ValueError(f"URDF: expected one link that no joint leads to, got {tops}")
+    return tops[0], above

@@ -1,0 +1,276 @@
+"""Robots of URDF and MJCF files: their chain, numbers and model, and what is refused."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from sim2arm.core.controller_file import read_controllers
+from sim2arm.core.kinematics import forward
+from sim2arm.core.robots import NO_GRIPPER, ROBOTS, SO101, Robot
+from sim2arm.sim.env import Env
+from sim2arm.sim.robots.import_model import write_model
+from sim2arm.sim.robots.import_numbers import Wanted
+from sim2arm.sim.robots.import_robot import Imported, import_robot
+from sim2arm.sim.robots.import_source import read_source
+from sim2arm.sim.robots.models import add_robot
+from sim2arm.sim.tasks.reach import Reach, ReachCfg
+from tests.sim.import_files import CONTROLLERS, URDF
+
+
+def take(
+    folder: Path, text: str = URDF, controllers: str = CONTROLLERS, file: str = "arm.urdf",
+    **wanted: Any,
+) -> Imported:  # fmt: skip
+    """Import from texts."""
+    path = folder / file
+    path.write_text(text)
+    return import_robot(
+        read_source(path), read_controllers(controllers, "c.yaml"), Wanted(**wanted)
+    )
+
+
+def with_model(found: Imported, folder: Path) -> Robot:
+    """Return the robot with its model in a file."""
+    (folder / "robot.xml").write_text(found.model)
+    return replace(found.robot, model=str(folder / "robot.xml"))
+
+
+def test_a_small_arm_by_hand(tmp_path: Path) -> None:
+    found = take(tmp_path)
+    robot = found.robot
+    assert robot.name == "small"
+    assert (robot.chain.base_frame, robot.chain.tool_frame) == ("world", "tip")
+    assert robot.joint_names == ("shoulder", "elbow")  # as they stand, not as they are listed
+    assert robot.kp == (100.0, 50.0) and robot.kd == (10.0, 5.0)
+    assert robot.limits.q_min == (-1.5, pytest.approx(-2 * np.pi))
+    assert robot.limits.dq_max == (2.0, 3.0) and robot.limits.tau_max == (30.0, 10.0)
+    assert robot.home == (-0.25, 0.0)
+    gripper = robot.gripper
+    assert gripper.joint_names == ("grip", "follow")
+    assert (gripper.open_width, gripper.speed, gripper.force) == (0.08, 0.1, 20.0)
+    assert robot.tool_box is None
+    # At zero the tool lies 0.4 m along x of the shoulder, which is turned by rpy 0.1 0.2 0.3 on a
+    # base turned by 0.2 about z: x points to (cos 0.2 cos 0.5, cos 0.2 sin 0.5, -sin 0.2).
+    x = np.array([np.cos(0.2) * np.cos(0.5), np.cos(0.2) * np.sin(0.5), -np.sin(0.2)])
+    tool = forward(robot.chain, np.zeros(2))[:3, 3]
+    np.testing.assert_allclose(tool, 0.4 * x + [0.0, 0.0, 0.7], atol=1e-12)
+    assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
+    assert set(found.notes) == {"acceleration", "jerk", "home", "gripper"}
+
+
+def test_its_model_has_the_masses_and_joints_of_the_file(tmp_path: Path) -> None:
+    model = mujoco.MjModel.from_xml_string(take(tmp_path).model)
+    assert model.body_mass.sum() == pytest.approx(4.2)
+    assert model.body("upper").ipos == pytest.approx([0.1, 0.0, 0.02])
+    assert sorted(model.body("upper").inertia) == pytest.approx([0.01, 0.015, 0.02])
+    shoulder = model.joint("shoulder")
+    assert (shoulder.damping[0], shoulder.frictionloss[0]) == (0.3, 0.1)
+    assert shoulder.armature[0] == pytest.approx(100.0 / 100.0**2)
+    assert [model.actuator(i).name for i in range(model.nu)] == [
+        "shoulder", "elbow", "small_gripper"
+    ]  # fmt: skip
+    assert (model.body_gravcomp[2:] == 1.0).all()
+    solid = model.geom_contype != 0
+    assert solid.sum() == 1 and model.geom_size[solid][0, :2].tolist() == [0.03, 0.1]
+    assert (~solid).sum() == 3  # capsules: base to shoulder, to elbow, to tool; nothing else
+
+
+def test_it_reaches_on_both_engines_and_its_gripper_works(tmp_path: Path) -> None:
+    robot = with_model(take(tmp_path), tmp_path)
+    for world in ("mujoco", "warp"):
+        env = Env(Reach(ReachCfg(), robot), robot, num_envs=2, world=world, threads=1)
+        obs = env.reset([0, 1])
+        for _ in range(20):
+            obs, reward, _, _, info = env.step(torch.ones(2, 6))
+            assert torch.isfinite(reward).all() and not info["diverged"].any()
+        at = forward(robot.chain, obs["joint_position"].double().numpy())
+        np.testing.assert_allclose(obs["ee_pose"][:, :3], at[:, :3, 3], atol=1e-6)
+    spec = mujoco.MjSpec()
+    add_robot(spec, robot, position=(0.0, 0.0, 0.3))
+    spec.option.timestep = 1.0 / 480.0
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    for width in (0.08, 0.0, 0.03):
+        data.ctrl[-1] = width
+        for _ in range(700):
+            mujoco.mj_step(model, data)
+        assert data.joint("grip").qpos[0] + data.joint("follow").qpos[0] == pytest.approx(
+            width, abs=1e-4
+        )
+
+
+def test_an_arm_without_a_gripper(tmp_path: Path) -> None:
+    found = take(tmp_path, gripper="none", home=(0.1, 0.2), kp=(80.0,), kd=(9.0, 4.0))
+    robot = with_model(found, tmp_path)
+    assert robot.gripper is NO_GRIPPER
+    assert (robot.home, robot.kp, robot.kd) == ((0.1, 0.2), (80.0, 80.0), (9.0, 4.0))
+    model = mujoco.MjModel.from_xml_string(found.model)
+    assert model.nu == model.nv == 2  # the fingers stay as they are built
+    assert model.body_mass.sum() == pytest.approx(4.2)
+    env = Env(Reach(ReachCfg(), robot), robot, num_envs=2, threads=1)
+    env.reset([0, 1])
+    _, reward, *_ = env.step(torch.zeros(2, 6))
+    assert torch.isfinite(reward).all()
+
+
+def test_a_root_link_with_another_name(tmp_path: Path) -> None:
+    found = take(tmp_path, URDF.replace('"world"', '"stand"'))
+    assert found.robot.chain.base_frame == "stand"
+    assert max(found.residuals["file"]) < 1e-12
+    found = take(tmp_path, base="base_link")
+    tool = forward(found.robot.chain, np.zeros(2))[:3, 3]
+    assert tool[2] == pytest.approx(0.2 - 0.4 * np.sin(0.2))
+
+
+@pytest.mark.parametrize("robot", ROBOTS.values(), ids=ROBOTS)
+def test_our_own_models_come_back_as_mjcf(robot: Robot, tmp_path: Path) -> None:
+    spec = mujoco.MjSpec()
+    add_robot(spec, robot)
+    joints = ", ".join(robot.joint_names)
+    controllers = f"""
+      arm: {{ros__parameters: {{joints: [{joints}]}}}}
+      hand:
+        ros__parameters: {{joint: {robot.gripper.joint_names[0]}, type: x}}
+    """
+    found = take(
+        tmp_path, write_model(spec), controllers, "arm.xml", name="copy", gripper="hand",
+        base=f"{robot.name}_link0", velocity=robot.limits.dq_max, kp=robot.kp, kd=robot.kd,
+        home=robot.home, grip_speed=robot.gripper.speed, grip_force=robot.gripper.force,
+        tool=f"{robot.name}_link{len(robot.home)}",
+        jaw_length=robot.gripper.opening if robot is SO101 else None,
+    )  # fmt: skip
+    chain = replace(robot.chain, T_last_tool=np.eye(4))
+    metres, radians = found.robot.chain.difference(chain)
+    assert metres < 1e-12 and radians < 1e-7  # by the sine, where the cosine is 1
+    assert found.robot.limits.q_min == pytest.approx(robot.limits.q_min, abs=1e-12)
+    assert found.robot.limits.tau_max == pytest.approx(robot.limits.tau_max, rel=1e-5)
+    assert found.robot.gripper.open_width == pytest.approx(robot.gripper.open_width)
+    assert found.robot.gripper.closed == pytest.approx(robot.gripper.closed)
+    assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
+
+
+REVOLUTE = '<joint name="elbow" type="continuous">'
+MIMIC = '<mimic joint="shoulder"/></joint>'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("</robot>", "", "not valid XML"),
+        ("<robot", "<!DOCTYPE x><robot", "a DOCTYPE is not accepted"),
+        ('robot name="small"', 'sdf name="small"', r"expected a URDF .* got <sdf>|not valid XML"),
+        ('velocity="2"', "", "joint 'shoulder' has no <limit velocity=...>: add it to the file"),
+        ('effort="10"', 'effort="0"', "velocity and effort above 0"),
+        ('<axis xyz="0 0 -2"/>', '<axis xyz="0 0 0"/>', "axis"),
+        (REVOLUTE, REVOLUTE.replace("continuous", "prismatic"), "expected a revolute joint"),
+        ('velocity="3"/>', 'velocity="3"/><mimic joint="shoulder"/>', "a mimic joint"),
+        ('<mimic joint="grip"/>', "", "joint 'follow' belongs neither to the arm nor to the gri"),
+        (
+            'joint="grip"/>',
+            'joint="grip" multiplier="-1"/>',
+            r"'follow' mimics 'grip' by \[0.0, -1",
+        ),
+        ('<mass value="1"/>', '<mass value="0"/>', "MuJoCo does not compile it"),
+        (
+            '<link name="tip"/>',
+            '<link name="tip"/><link name="w"/>',
+            "one link that no joint leads",
+        ),
+    ],
+)
+def test_files_that_make_no_robot_are_a_line(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert old in URDF
+    with pytest.raises(ValueError, match=message) as caught:
+        take(tmp_path, URDF.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tool": "hand"}, "tool frame 'hand' is not a link|body 'hand' is not there"),
+        ({"base": "lower"}, "no joints lead|is not between"),
+        ({"controller": "leg"}, r"'leg' moves no joints in the controllers file\. Those that do"),
+        ({"controller": "hand_controller"}, "expected a revolute joint|moves but is not listed"),
+        ({"gripper": "foot"}, "gripper 'foot' is no controller with a joint"),
+        ({"kp": (1.0, 2.0, 3.0)}, "--kp: expected 1 or 2 numbers above 0"),
+        ({"torque": (-1.0,)}, "--torque: expected 1 or 2 numbers above 0"),
+        ({"home": (0.0, 9.0)}, "home of 'elbow': expected an angle between"),
+        ({"kp": (1e-3,), "kd": (1e-3,)}, "is not held in simulation with kp 0.001"),
+    ],
+)
+def test_wrong_wishes_are_a_line(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        take(tmp_path, **change)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_no_file_says_is_asked_for(tmp_path: Path) -> None:
+    position = CONTROLLERS.replace("gains:", "other:")
+    with pytest.raises(ValueError, match=r"'arm_controller' has no gains .* give --kp"):
+        take(tmp_path, controllers=position)
+    two = CONTROLLERS + "second: {ros__parameters: {joints: [a, b]}}\n"
+    with pytest.raises(ValueError, match="expected one controller with several joints, found"):
+        take(tmp_path, controllers=two)
+    assert take(tmp_path, controllers=two, controller="arm_controller").robot.name == "small"
+    missing = CONTROLLERS.replace("[elbow, shoulder]", "[elbow, wrist]")
+    with pytest.raises(ValueError, match="joint 'wrist' of the controller is not there"):
+        take(tmp_path, controllers=missing)
+    ends = URDF.replace('<link name="tip"/>', '<link name="tip"/><link name="eye"/>').replace(
+        "</robot>",
+        '<joint name="e" type="fixed"><parent link="lower"/><child link="eye"/></joint></robot>',
+    )
+    with pytest.raises(ValueError, match=r"several frames end .* \['eye', 'tip'\]; choose --tool"):
+        take(tmp_path, ends)
+    assert take(tmp_path, ends, tool="tip").robot.chain.tool_frame == "tip"
+
+
+MJCF = """<mujoco model="bare"><worldbody><body name="base"><body name="a">
+  <joint name="shoulder" axis="0 0 1" {0}/><geom size="0.05" mass="1"/>
+  <body name="b" pos="0.2 0 0"><joint name="elbow" axis="0 1 0" pos="0.01 0 0.02"/>
+  <geom size="0.05" mass="1"/><body name="tip" pos="0.1 0 0"/></body></body></body></worldbody>
+  </mujoco>"""
+ARM = """arm:
+  ros__parameters: {joints: [shoulder, elbow], k_gains: [50.0, 50.0], d_gains: [5.0, 5.0]}
+"""
+
+
+def test_an_mjcf_lacks_what_must_be_given(tmp_path: Path) -> None:
+    text, given = MJCF.format(""), {"name": "bare", "velocity": (2.0,), "torque": (20.0,)}
+    found = take(tmp_path, text, ARM, "arm.xml", **given)
+    assert found.robot.chain.base_frame == "base" and found.robot.chain.tool_frame == "tip"
+    # The elbow turns about a point beside its body's origin: at 90 degrees about y, what was
+    # (0.09, 0, -0.02) from there is (-0.02, 0, -0.09).
+    tool = forward(found.robot.chain, np.array([0.0, np.pi / 2]))[:3, 3]
+    np.testing.assert_allclose(tool, (0.19, 0.0, -0.07), atol=1e-12)
+    for left_out, message in (("velocity", "give --velocity"), ("torque", "has no torque limit")):
+        rest = {name: value for name, value in given.items() if name != left_out}
+        with pytest.raises(ValueError, match=message):
+            take(tmp_path, text, ARM, "arm.xml", **rest)
+    with pytest.raises(ValueError, match="'shoulder': expected ref 0"):
+        take(tmp_path, MJCF.format('ref="1"'), ARM, "arm.xml", **given)
+    with pytest.raises(ValueError, match="'shoulder': expected a hinge"):
+        take(tmp_path, MJCF.format('type="slide"'), ARM, "arm.xml", **given)
+
+
+def test_a_model_that_is_gone_or_another_is_a_line(tmp_path: Path) -> None:
+    robot = with_model(take(tmp_path), tmp_path)
+    Path(robot.model).write_text(MJCF.format(""))
+    with pytest.raises(ValueError, match=r"'small': .*'small_base' is not there.*import it again"):
+        add_robot(mujoco.MjSpec(), robot)
+    Path(robot.model).unlink()
+    with pytest.raises(ValueError, match=r"'small': .*No such file.*import it again"):
+        add_robot(mujoco.MjSpec(), robot)
