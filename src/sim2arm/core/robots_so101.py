@@ -5,8 +5,8 @@ Sources, named in the comments by these letters:
 - [S] SO-ARM100 (Apache-2.0), `Simulation/SO101/so101_new_calib.xml`: link frames, ranges, and the
   servo's gains, which its authors computed for a proportional gain of 16 in the servo.
 - [F] Feetech STS3215, data sheet of the 12 V version (C018): 30 kg cm when stalled, 45 revolutions
-  per minute without load. The version for 7.4 V stalls at 19.5 kg cm: halve nothing, but expect
-  less.
+  per minute without load. The version for 7.4 V stalls at 19.5 kg cm, for which 1.91 N m goes
+  into `tau_max`.
 - [L] LeRobot (Apache-2.0), `so_follower.py` and `feetech.py`, what it writes into the servos:
   acceleration 254, and half of the torque for the gripper.
 """
@@ -83,8 +83,10 @@ SO101 = Robot(
         tau_max=(STALL,) * 5,  # [F]
     ),
     home=(0.0, -0.8, 0.3, 0.9, 0.0),  # ours: the gripper before the arm, pointing ahead and down
-    # [S]. The servo has no gravity compensation, which the simulation has; with these gains the
-    # arm's own weight, at most 0.8 N m, makes a joint sag by less than 1 mrad.
+    # [S], which computed them; a measurement of the servo (SO-ARM100, issue 134) gives about
+    # 40 N m/rad: 1.8 to 2.6 deg off under 1.5 N m. The servo has no gravity compensation, which the
+    # simulation has: under the arm's own weight, at most 0.86 N m, a joint of the one sags by
+    # 1 mrad, of the other by 20 mrad.
     kp=(998.22,) * 5,
     kd=(2.731,) * 5,
     gripper=Gripper(

@@ -80,8 +80,8 @@ UR5E = Robot(
         q_max=(2 * math.pi, 2 * math.pi, math.pi, 2 * math.pi, 2 * math.pi, 2 * math.pi),
         dq_max=(math.pi,) * 6,  # 180 deg/s [U]
         # Not published. Our estimate: stretched out with the gripper and no load the arm has
-        # 4.8 kg m^2 about the shoulder and needs 67 N m of 150 N m against gravity, which leaves
-        # 17 rad/s^2. For a load, or for what is heavier than that, ask for less.
+        # 5.4 kg m^2 about the shoulder and needs 72 N m of 150 N m against gravity, which leaves
+        # 14 rad/s^2. For a load, or for what is heavier than that, ask for less.
         ddq_max=(10.0,) * 6,
         dddq_max=(1000.0,) * 6,  # not published, our estimate: full acceleration within 10 ms
         tau_max=(150.0, 150.0, 150.0, 28.0, 28.0, 28.0),  # [U]
