@@ -2,8 +2,9 @@
 
 Sources, named in the comments by these letters:
 
-- [S] SO-ARM100 (Apache-2.0), `Simulation/SO101/so101_new_calib.xml`: link frames, ranges, and the
-  servo's gains, which its authors computed for a proportional gain of 16 in the servo.
+- [S] SO-ARM100 (Apache-2.0), `Simulation/SO101/so101_new_calib.xml`: link frames (those of the
+  `.urdf` beside it, to rounding), ranges, and the servo's gains, which its authors computed for a
+  proportional gain of 16 in the servo.
 - [F] Feetech STS3215, data sheet of the 12 V version (C018): 30 kg cm when stalled, 45 revolutions
   per minute without load. The version for 7.4 V stalls at 19.5 kg cm, for which 1.91 N m goes
   into `tau_max`.
@@ -59,7 +60,7 @@ def _chain() -> Chain:
     for array in (T, T_last_tool, axes):
         array.flags.writeable = False
     return Chain(
-        base_frame="base",
+        base_frame="base_link",
         tool_frame="so101_hand_tcp",  # ours: a robot's URDF needs a link of this name, fixed there
         joint_names=("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"),
         T_parent_joint=T,
