@@ -102,7 +102,7 @@ class Task(Protocol):
         ...
 
     def draw(self, draws: Draws) -> Starts:
-        """Return start states (n, ...), float64; among them `q`, the arm's joints (n, joints) [rad]."""
+        """Return start states (n, ...), float64; among them the joints `q` (n, joints) [rad]."""
         ...
 
     def reset(self, world: World, chosen: Tensor, starts: Starts) -> None:
