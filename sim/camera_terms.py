@@ -24,8 +24,8 @@ from .randomize import (
     Bound,
     Column,
     Law,
-    check_factors,
-    factors,
+    check_factor,
+    factors_within,
     model_of,
     uniform_about,
 )
@@ -89,7 +89,7 @@ class CameraView:
 
     def __post_init__(self) -> None:
         """Refuse what no camera has."""
-        check_factors(1.0 / self.focal if self.focal > 0 else 0.0, self.focal)
+        check_factor(self.focal)
         if not 0.0 <= self.axis < math.inf:
             raise ValueError(f"axis: expected 0 or more, got {self.axis}")
 
@@ -122,7 +122,7 @@ class CameraView:
         column = Column(world, "cam_intrinsic", row)
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            factor = factors(1.0 / self.focal, self.focal, unit[:, :1], level)
+            factor = factors_within(self.focal, unit[:, :1], level)
             shift = uniform_about(-self.axis, self.axis, 0.0, unit[:, 1:], level)
             focal, axis = column.nominal[:2] * factor, column.nominal[2:] + shift
             column.write(chosen, torch.cat([focal, axis], dim=-1))
@@ -147,7 +147,7 @@ class Light:
     def __post_init__(self) -> None:
         """Refuse what is no light."""
         for value in (self.brightness, self.tint):
-            check_factors(1.0 / value if value > 0 else 0.0, value)
+            check_factor(value)
         for name in ("direction", "position"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
@@ -179,8 +179,8 @@ class Light:
         way, place = Column(world, "light_dir", row), Column(world, "light_pos", row)
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            bright = factors(1.0 / self.brightness, self.brightness, unit[:, :1], level)
-            factor = bright * factors(1.0 / self.tint, self.tint, unit[:, 1:4], level)
+            bright = factors_within(self.brightness, unit[:, :1], level)
+            factor = bright * factors_within(self.tint, unit[:, 1:4], level)
             for colour in colours:
                 colour.write(chosen, colour.nominal * factor)
             angle = uniform_about(-self.direction, self.direction, 0.0, unit[:, 4:7], level)
@@ -206,7 +206,7 @@ class Colour:
 
     def __post_init__(self) -> None:
         """Refuse a colour of nothing."""
-        check_factors(1.0 / self.factor if self.factor > 0 else 0.0, self.factor)
+        check_factor(self.factor)
         if not self.geoms and not self.materials:
             raise ValueError("colour: name geoms or materials")
 
@@ -242,7 +242,7 @@ class Colour:
             columns.append(Column(world, "mat_rgba", find(model, "material", name)))
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            factor = factors(1.0 / self.factor, self.factor, unit, level)
+            factor = factors_within(self.factor, unit, level)
             for column in columns:
                 colour = (column.nominal[:3] * factor).clamp(max=1.0)
                 alpha = column.nominal[3:].to(colour.dtype).expand(len(colour), 1)

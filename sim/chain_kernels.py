@@ -95,12 +95,33 @@ def warp_math(real: Any) -> SimpleNamespace:
 
 
 @cache
-def chain_kernel(real: Any, n: int) -> Any:
-    """Return the kernel that computes tool poses (N, 7) of chains of n joints."""
+def tool_frame(real: Any, n: int) -> Any:
+    """Return the function that computes position and quaternion of the tool of a chain of n joints.
+
+    Its arguments: joint angles (N, n), the world, poses of the links (n + 1, 7), joint axes (n, 3).
+    """
     m = warp_math(real)
     quat_mul, quat_rotate, joint_turn, row3, row4 = (
         m.quat_mul, m.quat_rotate, m.joint_turn, m.row3, m.row4,
     )  # fmt: skip
+
+    @wp.func
+    def frame(q: wp.array2d[real], world: int, links: wp.array2d[real], axes: wp.array2d[real]):
+        p = row3(links, 0, 0)
+        turn = row4(links, 0, 3)
+        for i in range(n):
+            turn = quat_mul(turn, joint_turn(row3(axes, i, 0), q[world, i]))
+            p = p + quat_rotate(turn, row3(links, i + 1, 0))
+            turn = quat_mul(turn, row4(links, i + 1, 3))
+        return p, turn
+
+    return frame
+
+
+@cache
+def chain_kernel(real: Any, n: int) -> Any:
+    """Return the kernel that computes tool poses (N, 7) of chains of n joints."""
+    frame = tool_frame(real, n)
 
     @wp.kernel(enable_backward=False, module="unique")
     def tool_pose(
@@ -110,12 +131,7 @@ def chain_kernel(real: Any, n: int) -> Any:
         pose: wp.array2d[real],
     ):
         world = wp.tid()
-        p = row3(links, 0, 0)
-        turn = row4(links, 0, 3)
-        for i in range(n):
-            turn = quat_mul(turn, joint_turn(row3(axes, i, 0), q[world, i]))
-            p = p + quat_rotate(turn, row3(links, i + 1, 0))
-            turn = quat_mul(turn, row4(links, i + 1, 3))
+        p, turn = frame(q, world, links, axes)
         for k in range(3):
             pose[world, k] = p[k]
         for k in range(4):

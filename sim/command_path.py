@@ -75,6 +75,7 @@ class CommandPath:
     def _record(self, robot: Robot, period: float, cfg: EeDeltaCfg) -> None:
         """Prepare both launches: what they read and write stays where it is."""
         chain, limits = robot.chain, robot.limits
+        # rows and numbers in the order that `command_kernels` names
         rows = np.stack(
             [
                 np.asarray(robot.home),

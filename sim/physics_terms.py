@@ -20,9 +20,11 @@ from .randomize import (
     Column,
     Law,
     Term,
+    check_factor,
     check_factors,
     factor_term,
     factors,
+    factors_within,
     model_of,
     physics_range,
     uniform_about,
@@ -85,7 +87,7 @@ class MassSpread:
 
     def __post_init__(self) -> None:
         """Refuse what is no spread."""
-        check_factors(1.0 / self.factor if self.factor > 0 else 0.0, self.factor)
+        check_factor(self.factor)
         if not 0.0 <= self.shift < math.inf:
             raise ValueError(f"shift: expected 0 m or more, got {self.shift}")
 
@@ -110,7 +112,7 @@ class MassSpread:
         moments = 0.5 * inertia.nominal.sum() - inertia.nominal
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            factor = factors(1.0 / self.factor, self.factor, unit[:, :3], level)
+            factor = factors_within(self.factor, unit[:, :3], level)
             spread = moments * factor
             inertia.write(chosen, spread.sum(dim=-1, keepdim=True) - spread)
             shift = uniform_about(-self.shift, self.shift, 0.0, unit[:, 3:], level)
@@ -167,7 +169,7 @@ class JointDynamics:
     def __post_init__(self) -> None:
         """Refuse what no joint has."""
         for value in (self.damping, self.armature):
-            check_factors(1.0 / value if value > 0 else 0.0, value)
+            check_factor(value)
         if not 0.0 <= self.dry_friction < math.inf:
             raise ValueError(f"dry_friction: expected 0 N m or more, got {self.dry_friction}")
 
@@ -196,8 +198,8 @@ class JointDynamics:
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             n = len(dofs)
-            damping = factors(1.0 / self.damping, self.damping, unit[:, :n], level)
-            armature = factors(1.0 / self.armature, self.armature, unit[:, n : 2 * n], level)
+            damping = factors_within(self.damping, unit[:, :n], level)
+            armature = factors_within(self.armature, unit[:, n : 2 * n], level)
             dry = uniform_about(0.0, self.dry_friction, 0.0, unit[:, 2 * n :], level)
             for i in range(n):
                 fields[0][i].write(chosen, fields[0][i].nominal * damping[:, i])
@@ -218,7 +220,7 @@ class Gravity:
 
     def __post_init__(self) -> None:
         """Refuse what is no gravity."""
-        check_factors(1.0 / self.factor if self.factor > 0 else 0.0, self.factor)
+        check_factor(self.factor)
         if not 0.0 <= self.tilt < 0.5:
             raise ValueError(f"tilt: expected 0 to 0.5 rad, got {self.tilt}")
 
@@ -241,7 +243,7 @@ class Gravity:
         strength = float(torch.linalg.vector_norm(gravity[0]))
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            size = strength * factors(1.0 / self.factor, self.factor, unit[:, 0], level)
+            size = strength * factors_within(self.factor, unit[:, 0], level)
             x, y = uniform_about(-self.tilt, self.tilt, 0.0, unit[:, 1:], level).unbind(dim=-1)
             # -z turned about x, then about y
             turned = [-torch.cos(x) * torch.sin(y), torch.sin(x), -torch.cos(x) * torch.cos(y)]
@@ -267,7 +269,7 @@ class Gains:
     def __post_init__(self) -> None:
         """Refuse factors that are no gains."""
         for value in (self.kp, self.kd):
-            check_factors(1.0 / value if value > 0 else 0.0, value)
+            check_factor(value)
 
     @property
     def count(self) -> int:
@@ -292,8 +294,8 @@ class Gains:
         nominal = law.lead[0].clone()
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            kp = factors(1.0 / self.kp, self.kp, unit[:, 0], level)
-            kd = factors(1.0 / self.kd, self.kd, unit[:, 1], level)
+            kp = factors_within(self.kp, unit[:, 0], level)
+            kd = factors_within(self.kd, unit[:, 1], level)
             for columns, factor in ((stiff, kp), (back, kp), (damp, kd)):
                 for column in columns:
                     column.write(chosen, column.nominal * factor)

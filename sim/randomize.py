@@ -148,6 +148,20 @@ def factors(low: float, high: float, unit: Tensor, level: float) -> Tensor:
     return torch.exp(uniform_about(math.log(low), math.log(high), 0.0, unit, level))
 
 
+def factors_within(greatest: float, unit: Tensor, level: float) -> Tensor:
+    """Return factors about 1 between the inverse of the greatest and it, log-uniform."""
+    return factors(1.0 / greatest, greatest, unit, level)
+
+
+def check_factor(greatest: float) -> None:
+    """Refuse a greatest factor that is below 1.
+
+    Raises:
+        ValueError: so it is.
+    """
+    check_factors(1.0 / greatest if greatest > 0 else 0.0, greatest)
+
+
 def check_factors(low: float, high: float) -> None:
     """Refuse a range of factors that does not hold 1.
 

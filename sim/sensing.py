@@ -206,8 +206,8 @@ class _Line:
         put(self._delay, chosen, drawn.to(self._delay.dtype))
         for name, past in self._past.items():
             put(self._last[name], chosen, truth[name])
-            for row in past:
-                put(row, chosen, truth[name])
+            mask = chosen.reshape(-1, *[1] * (past.ndim - 2))
+            past.copy_(torch.where(mask, truth[name], past))
 
     def push(self, truth: Observations) -> None:
         self._head = (self._head + 1) % self._length

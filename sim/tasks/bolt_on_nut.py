@@ -43,7 +43,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import EpisodeCounters
+from .counters import ProgressEpisodes
 from .shapes import FLAT_GRIP, PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
 from .start import check_reach, tool_start
 
@@ -310,11 +310,9 @@ class BoltOnNut:
         n, like = world.num_worlds, {"dtype": world.dtype, "device": world.device}
         self._rim = torch.tensor([0.0, 0.0, FLOOR + self.cfg.nut_height], **like)
         self._error = torch.zeros((n, 3), **like)
-        self._closeness = torch.zeros(n, **like)
         self._turn_at_catch = torch.zeros(n, **like)
         self._turned = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
-        self._counters = EpisodeCounters(
+        self._episodes = ProgressEpisodes(
             world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
         )
 
@@ -349,8 +347,7 @@ class BoltOnNut:
         put(self._runner.dq, chosen, 0.0)
         put(self._caught, chosen, 0.0)
         put(self._turned, chosen, math.nan)
-        put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        self._episodes.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations; `thread` is caught (0 or 1) and the angle turned [rad]."""
@@ -389,12 +386,10 @@ class BoltOnNut:
         near = closeness(
             cfg, distance, 0.5 * (side + side_centre), height, self._turned / cfg.goal_turn
         )
-        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
-        self._closeness = near
-        self._fresh[:] = False
         offset = bolt[:, :3] - self._tool.pose[:, :3]
-        self._lost = torch.linalg.vector_norm(offset, dim=-1) > cfg.lost_distance
-        self._counters.advance(self._turned >= cfg.goal_turn)  # never where it is NaN
+        lost = torch.linalg.vector_norm(offset, dim=-1) > cfg.lost_distance
+        screwed = self._turned >= cfg.goal_turn  # never where it is NaN
+        self._episodes.advance(near, met=screwed, lost=lost)
 
     def _catch(self, catches: Tensor, bolt: Tensor, rim: Tensor) -> None:
         """Tie the bolt to the thread in chosen worlds, where it is along the axis and about it.
@@ -418,23 +413,16 @@ class BoltOnNut:
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
-        progress = self._progress
-        return {
-            "progress": progress,
-            "time": torch.full_like(progress, -0.002),
-            "success": self.success(world).to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        return self._episodes.reward()
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the bolt left the hand; and truncated (N,)."""
-        terminated = self.success(world) | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._episodes.done()
 
     def success(self, world: World) -> Tensor:
         """Return whether the bolt was screwed in by `goal_turn` (N,)."""
-        return self._counters.success()
+        return self._episodes.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        self._episodes.desynchronise(generator)

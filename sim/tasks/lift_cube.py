@@ -28,7 +28,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import EpisodeCounters
+from .counters import ProgressEpisodes
 from .shapes import FLAT_GRIP, add_held_body, arm_scene, held_forces
 from .start import check_reach, quat_from_rpy, tool_start
 
@@ -179,11 +179,9 @@ class LiftCube:
         self._forces = held_forces(self.robot, "cube")
         n, like = world.num_worlds, {"dtype": world.dtype, "device": world.device}
         self._error = torch.zeros((n, 3), **like)
-        self._closeness = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
         low, high = (torch.tensor(v[:2], **like) for v in (self.cfg.cube_low, self.cfg.cube_high))
         self._middle, self._half = 0.5 * (low + high), 0.5 * (high - low)
-        self._counters = EpisodeCounters(
+        self._episodes = ProgressEpisodes(
             world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
         )
 
@@ -213,8 +211,7 @@ class LiftCube:
         put(self._cube.q, chosen, starts["cube"])
         put(self._cube.dq, chosen, 0.0)
         put(self._error, chosen, starts["error"])
-        put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        self._episodes.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations."""
@@ -240,32 +237,22 @@ class LiftCube:
         width = self._fingers.q.sum(dim=-1)
         closed = ((open_width - width) / (open_width - cfg.edge)).clamp(0.0, 1.0)
         near = closeness(cfg, distance, closed, held, cube[:, 2])
-        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
-        self._closeness = near
-        self._fresh[:] = False
         away = ((cube[:, :2] - self._middle).abs() - self._half).amax(dim=-1)
-        self._lost = (away > cfg.lost_distance) | (cube[:, 2] < -cfg.edge)
-        self._counters.advance(held & (cube[:, 2] >= cfg.height))
+        lost = (away > cfg.lost_distance) | (cube[:, 2] < -cfg.edge)
+        self._episodes.advance(near, met=held & (cube[:, 2] >= cfg.height), lost=lost)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
-        progress = self._progress
-        return {
-            "progress": progress,
-            "time": torch.full_like(progress, -0.002),
-            "success": self.success(world).to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        return self._episodes.reward()
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the cube is out of reach; and truncated (N,)."""
-        terminated = self.success(world) | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._episodes.done()
 
     def success(self, world: World) -> Tensor:
         """Return whether the cube was held at the goal height for `hold_steps` (N,)."""
-        return self._counters.success()
+        return self._episodes.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        self._episodes.desynchronise(generator)

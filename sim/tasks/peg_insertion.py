@@ -29,7 +29,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import EpisodeCounters
+from .counters import ProgressEpisodes
 from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
 from .start import check_reach, tool_start
 
@@ -210,9 +210,7 @@ class PegInsertion:
         self._keypoints = torch.linspace(-0.5, 0.5, 4, **like)[:, None] * self.cfg.peg_length
         self._up = torch.tensor([0.0, 0.0, 1.0], **like)
         self._error = torch.zeros((n, 3), **like)
-        self._closeness = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
-        self._counters = EpisodeCounters(
+        self._episodes = ProgressEpisodes(
             world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
         )
 
@@ -246,8 +244,7 @@ class PegInsertion:
         put(self._peg.dq, chosen, 0.0)
         put(self._socket, chosen, starts["socket"])
         put(self._error, chosen, starts["error"])
-        put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        self._episodes.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the arrays of the actor and of the critic, float64, as `spec` lists them."""
@@ -277,34 +274,23 @@ class PegInsertion:
         self._distance = torch.linalg.vector_norm(away, dim=-1).mean(dim=-1)
         side = torch.linalg.vector_norm(away[..., :2], dim=-1).mean(dim=-1)
         near = closeness(self.cfg, self._distance, side, away[..., 2].mean(dim=-1))
-        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
-        self._closeness = near
-        self._fresh[:] = False
         offset = peg[:, :3] - self._tool.pose[:, :3]
-        self._lost = torch.linalg.vector_norm(offset, dim=-1) > self.cfg.lost_distance
+        lost = torch.linalg.vector_norm(offset, dim=-1) > self.cfg.lost_distance
         inserted = self._distance < self.cfg.success_distance
-        self._counters.advance(inserted)
+        self._episodes.advance(near, met=inserted, lost=lost)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
-        # Returns are of order one: the clipped value loss moves slowly beyond it.
-        progress = self._progress
-        return {
-            "progress": progress,
-            "time": torch.full_like(progress, -0.002),
-            "success": self.success(world).to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        return self._episodes.reward()
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the peg left the hand; and truncated (N,)."""
-        terminated = self.success(world) | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._episodes.done()
 
     def success(self, world: World) -> Tensor:
         """Return whether the peg has stayed inserted for `hold_steps` (N,)."""
-        return self._counters.success()
+        return self._episodes.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        self._episodes.desynchronise(generator)

@@ -33,7 +33,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import EpisodeCounters
+from .counters import ProgressEpisodes
 from .shapes import PAD_GAP, add_held_body, arm_scene, held_forces
 from .start import check_reach, quat_from_rpy, tool_start
 
@@ -221,10 +221,8 @@ class PegPlacement:
         self._forces = held_forces(self.robot, "peg", "pad")
         n, like = world.num_worlds, {"dtype": world.dtype, "device": world.device}
         self._error = torch.zeros((n, 3), **like)
-        self._closeness = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
         self._top = torch.tensor([0.0, 0.0, self.cfg.pad_height], **like)
-        self._counters = EpisodeCounters(
+        self._episodes = ProgressEpisodes(
             world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
         )
 
@@ -261,8 +259,7 @@ class PegPlacement:
         put(self._peg.dq, chosen, 0.0)
         put(self._pad, chosen, starts["pad"])
         put(self._error, chosen, starts["error"])
-        put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        self._episodes.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations."""
@@ -289,35 +286,25 @@ class PegPlacement:
         side = torch.linalg.vector_norm(away[:, :2], dim=-1)
         distance = torch.linalg.vector_norm(away, dim=-1)
         near = closeness(cfg, distance, side, tilt, away[:, 2])
-        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
-        self._closeness = near
-        self._fresh[:] = False
         offset = peg[:, :3] - self._tool.pose[:, :3]
-        self._lost = torch.linalg.vector_norm(offset, dim=-1) > cfg.lost_distance
+        lost = torch.linalg.vector_norm(offset, dim=-1) > cfg.lost_distance
         gap = away[:, 2] - cfg.peg_radius * lean
         placed = (tilt < cfg.tilt_tolerance) & (gap.abs() < cfg.gap_tolerance)
         placed &= side < 2.0 * cfg.side_tolerance * cfg.peg_radius
-        self._counters.advance(placed)
+        self._episodes.advance(near, met=placed, lost=lost)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
-        progress = self._progress
-        return {
-            "progress": progress,
-            "time": torch.full_like(progress, -0.002),
-            "success": self.success(world).to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        return self._episodes.reward()
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the peg left the hand; and truncated (N,)."""
-        terminated = self.success(world) | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._episodes.done()
 
     def success(self, world: World) -> Tensor:
         """Return whether the peg has stood on the pad for `hold_steps` (N,)."""
-        return self._counters.success()
+        return self._episodes.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        self._episodes.desynchronise(generator)

@@ -29,7 +29,7 @@ from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import EpisodeCounters
+from .counters import ProgressEpisodes
 from .shapes import arm_scene
 from .start import check_reach, joints_of, quat_from_rpy
 
@@ -222,11 +222,8 @@ class PushT:
         self._block = world.free_body("block")
         self._block_now = world.body("block")
         self._goal = world.mocap("goal")
-        n, like = world.num_worlds, {"dtype": world.dtype, "device": world.device}
-        self._points = t_points(self.cfg.square).to(**like)
-        self._closeness = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
-        self._counters = EpisodeCounters(
+        self._points = t_points(self.cfg.square).to(device=world.device, dtype=world.dtype)
+        self._episodes = ProgressEpisodes(
             world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
         )
 
@@ -266,8 +263,7 @@ class PushT:
         put(self._block.q, chosen, starts["block"])
         put(self._block.dq, chosen, 0.0)
         put(self._goal, chosen, starts["goal"])
-        put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        self._episodes.start(chosen)
 
     def observe(self) -> dict[str, Tensor]:
         """Return the named observations."""
@@ -290,33 +286,24 @@ class PushT:
         angle = 2.0 * torch.atan2(relative[:, 6], relative[:, 3])
         touch = torch.linalg.vector_norm(tool[:, :2] - block[:, :2], dim=-1)
         near = closeness(cfg, touch, distance, angle, self._share)
-        self._progress = torch.where(self._fresh, 0.0, near - self._closeness)
-        self._closeness = near
-        self._fresh[:] = False
         self._off = (tool[:, 2] - cfg.tool_height).abs()
-        self._lost = (distance > cfg.lost_distance) | (relative[:, 2] < -cfg.height)
-        self._counters.advance(self._share >= cfg.success_share)
+        lost = (distance > cfg.lost_distance) | (relative[:, 2] < -cfg.height)
+        self._episodes.advance(near, met=self._share >= cfg.success_share, lost=lost)
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""
-        progress = self._progress
-        return {
-            "progress": self.cfg.progress_gain * progress,
-            "time": torch.full_like(progress, -0.002),
-            "height": -0.02 * torch.tanh(20.0 * self._off),
-            "success": self.success(world).to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        terms = self._episodes.reward()
+        terms["progress"] = self.cfg.progress_gain * terms["progress"]
+        return terms | {"height": -0.02 * torch.tanh(20.0 * self._off)}
 
     def done(self, world: World) -> tuple[Tensor, Tensor]:
         """Return terminated (N,): solved, or the T is out of reach; and truncated (N,)."""
-        terminated = self.success(world) | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._episodes.done()
 
     def success(self, world: World) -> Tensor:
         """Return whether the goal has been covered for `hold_steps` (N,)."""
-        return self._counters.success()
+        return self._episodes.success()
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the episode ages, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        self._episodes.desynchronise(generator)

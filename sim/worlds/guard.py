@@ -133,7 +133,7 @@ class Guard:
             Incident(
                 world=int(i),
                 state={k: v[i] for k, v in state.items()},
-                controls=paths[int(substeps[i])][:, i].copy(),
+                controls=paths[int(substeps[i])][:, i, : self._world.model.nu].copy(),
             )
             for i in worlds
         ]

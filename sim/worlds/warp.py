@@ -45,6 +45,9 @@ from .pictures import Cameras, Shot, render_some
 from .ray_camera import RayCameras
 from .views import Frame, FreeBody, Joints
 
+PLACES = ("body_pos", "body_quat", "geom_pos", "geom_quat")
+"""Fields that MuJoCo Warp does not read again for geoms that are fixed to the world."""
+
 
 class WarpWorld:
     """N simulations of a scene on one device; the `World` protocol says what its methods mean."""
@@ -94,7 +97,7 @@ class WarpWorld:
         self._graphs: dict[object, Any] = {}
         self._fields: list[str] = []
         self._cameras: dict[Shot, Cameras] = {}
-        self._path = wp.zeros((control_substeps, *self.ctrl.shape), dtype=float, device=device)
+        self._path = self._make_path(control_substeps)
         self.version = 0
         self._find_start()
         self.guard = Guard(self)
@@ -140,20 +143,25 @@ class WarpWorld:
             check_targets(targets, self.num_worlds, self.model)
             substeps = targets.shape[1]
             if substeps > self._path.shape[0]:
-                self._path = wp.zeros(
-                    (substeps, *self.ctrl.shape), dtype=float, device=self.warp_device
-                )
+                self._path = self._make_path(substeps)
                 self._graphs.clear()
-            wp.to_torch(self._path)[:substeps].copy_(targets.transpose(0, 1))
-        else:
-            wp.to_torch(self._path)[:substeps].copy_(self.ctrl.expand(substeps, -1, -1))
+        if self.model.nu:
+            held = self.ctrl.expand(substeps, -1, -1)
+            path = held if targets is None else targets.transpose(0, 1)
+            wp.to_torch(self._path)[:substeps].copy_(path)
         self._write_mocap()
         self._run(("step", substeps), lambda: self._advance(substeps))
+
+    def _make_path(self, substeps: int) -> Any:
+        """Return room for the controls (S, N, nu) of substeps; a model without any has one."""
+        shape = (substeps, self.num_worlds, max(1, self.model.nu))
+        return wp.zeros(shape, dtype=float, device=self.warp_device)
 
     def _advance(self, substeps: int) -> None:
         self.guard.remember(self._path[:substeps])
         for k in range(substeps):
-            wp.copy(self.state.ctrl, self._path[k])
+            if self.model.nu:
+                wp.copy(self.state.ctrl, self._path[k])
             mjw.step(self.physics, self.state)
         self.guard.look()
         self._derive()
@@ -306,6 +314,11 @@ class WarpWorld:
         Raises:
             ValueError: the model has no such field, or MuJoCo Warp has it once for all worlds.
         """
+        if name in PLACES:
+            raise ValueError(
+                f"{name!r}: MuJoCo Warp places what is fixed to the world once, so that it would "
+                "stay where it is; move a mocap body, or take the world 'mujoco'"
+            )
         place, attribute = (
             (self.physics.opt, name.removeprefix("opt."))
             if name.startswith("opt.")

@@ -86,3 +86,21 @@ def test_a_field_that_becomes_one_per_world_is_in_the_next_step() -> None:
     world.field("opt.gravity")[1] = torch.tensor([0.0, 0.0, 9.81])
     world.step()
     assert (world.free_body("box").dq[:, 2] > 0.05).tolist() == [False, True]
+
+
+def test_a_scene_without_actuators_falls() -> None:
+    spec = mujoco.MjSpec()
+    ball = spec.worldbody.add_body(name="ball", pos=(0.0, 0.0, 1.0))
+    ball.add_freejoint(name="ball")
+    ball.add_geom(size=(0.1, 0.0, 0.0))
+    world = WarpWorld(spec, 2)
+    world.step()
+    # 8 steps of h = 1/480 s, speed before place: 1 - g h^2 (1 + ... + 8) = 1 - 36 * 9.81 / 480^2
+    expected = torch.full((2,), 1.0 - 36 * 9.81 / 480**2)
+    torch.testing.assert_close(world.body("ball").pose[:, 2], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["body_pos", "geom_quat"])
+def test_a_field_that_would_move_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="places what is fixed to the world once"):
+        WarpWorld(make_scene(), 2).field(name)

@@ -28,7 +28,7 @@ class TrainCfg:
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     world: str = "mujoco"
-    """Engine of the physics: mujoco (C, on the CPU) or warp (GPU)."""
+    """Engine of the physics: mujoco (C, on the CPU), warp (GPU), process (a worker)."""
     device: str = "cpu"
     """Where engine and networks run: cpu or cuda:0."""
     robot: str = "fr3"

@@ -53,9 +53,9 @@ def test_progress_adds_up_to_closeness_and_starts_anew_with_the_episode() -> Non
         progress = env.step(action)[4]["reward_terms"]["progress"]
         total += progress
         if k == 0:
-            first = task._closeness.clone()
+            first = task._episodes.closeness.clone()
             assert (progress == 0).all()  # nothing to compare with yet
-    torch.testing.assert_close(total, task._closeness - first)
+    torch.testing.assert_close(total, task._episodes.closeness - first)
     assert total.abs().min() > 1e-4
     env.reset([5, 6])
     assert (env.step(torch.zeros(2, 6))[4]["reward_terms"]["progress"] == 0).all()
