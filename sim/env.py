@@ -183,6 +183,25 @@ class Env:
             controls[:, :, self._grip] = self.gripper.plan(action)
         return controls
 
+    @property
+    def level(self) -> float:
+        """Share of each range that episodes which begin draw from, 0 (nominal) to 1.
+
+        The contract says the ranges at this level.
+
+        Raises:
+            ValueError: a level set to something else than 0 to 1.
+        """
+        return self.randomizer.level
+
+    @level.setter
+    def level(self, level: float) -> None:
+        if not 0.0 <= level <= 1.0:
+            raise ValueError(f"level: expected 0 to 1, got {level}")
+        self.randomizer.level = level
+        if self.sensing is not None:
+            self.sensing.level = level
+
     def desynchronise(self) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
         self.task.desynchronise(self._generator)

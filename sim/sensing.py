@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -81,7 +81,9 @@ class Sensing:
 
     Attributes:
         terms: how they see.
-        noises: those terms that are noise.
+        level: share of each range that is drawn from, 0 to 1, as in `Randomizer`: biases,
+            deviations, jitter and losses are that share of theirs, a delay is drawn in towards
+            its least. Biases and delays of running episodes stay.
     """
 
     def __init__(
@@ -106,13 +108,13 @@ class Sensing:
             KeyError: a term names an observation that there is not.
             ValueError: a term names one that is derived, or two delay the same.
         """
-        self._robot, self._generator = robot, generator
+        self._robot, self._generator, self.level = robot, generator, 1.0
         delays = [term for term in terms if isinstance(term, Delay)]
-        self.terms, self.noises = tuple(terms), [t for t in terms if isinstance(t, Noise)]
+        self.terms, self._noises = tuple(terms), [t for t in terms if isinstance(t, Noise)]
         seen = [name for term in delays for name in term.names]
         if len(set(seen)) != len(seen):
             raise ValueError(f"two delays of the same observation: {seen}")
-        for name in (*seen, *(term.name for term in self.noises)):
+        for name in (*seen, *(term.name for term in self._noises)):
             if name not in truth:
                 raise KeyError(f"no observation {name!r}. Known: {sorted(truth)}")
             if name == "ee_pose":
@@ -120,9 +122,9 @@ class Sensing:
         self._lines = [_Line(term, truth, period, generator) for term in delays]
         self._biases = {
             term.name: torch.zeros_like(_noisy_part(term.name, truth[term.name]))
-            for term in self.noises
+            for term in self._noises
         }
-        touched = {*seen, *(term.name for term in self.noises)}
+        touched = {*seen, *(term.name for term in self._noises)}
         self._derives = "joint_position" in touched and "ee_pose" in truth
 
     @property
@@ -130,10 +132,19 @@ class Sensing:
         """How many numbers an episode draws."""
         return len(self._lines) + sum(b.shape[1] for b in self._biases.values())
 
+    @property
+    def noises(self) -> tuple[Noise, ...]:
+        """Those terms that are noise, as they are at the level."""
+        return tuple(
+            replace(t, bias=self.level * t.bias, deviation=self.level * t.deviation)
+            for t in self._noises
+        )
+
     def ages(self) -> Mapping[str, tuple[float, float]]:
-        """Return least and greatest age [s] that each delayed observation had, but for losses."""
+        """Return least and greatest age [s] that each delayed observation has, but for losses."""
+        level = self.level
         return {
-            name: (term.low, term.high + term.jitter)
+            name: (term.low, (1.0 - level) * term.low + level * (term.high + term.jitter))
             for term in self.terms
             if isinstance(term, Delay)
             for name in term.names
@@ -148,12 +159,12 @@ class Sensing:
             truth: observations now.
         """
         for i, line in enumerate(self._lines):
-            line.start(chosen, unit[:, i], truth)
+            line.start(chosen, unit[:, i], truth, self.level)
         first = len(self._lines)
-        for term in self.noises:
+        for term in self._noises:
             bias = self._biases[term.name]
             size = bias.shape[1]
-            drawn = term.bias * (2.0 * unit[:, first : first + size] - 1.0)
+            drawn = self.level * term.bias * (2.0 * unit[:, first : first + size] - 1.0)
             put(bias, chosen, drawn.to(bias.dtype))
             first += size
 
@@ -167,13 +178,13 @@ class Sensing:
         """Return readings once more, without time passing."""
         seen = dict(truth)
         for line in self._lines:
-            seen |= line.read()
-        for term in self.noises:
+            seen |= line.read(self.level)
+        for term in self._noises:
             values, bias = seen[term.name], self._biases[term.name]
             white = torch.randn(
                 bias.shape, generator=self._generator, dtype=bias.dtype, device=bias.device
             )
-            noise = bias + term.deviation * white
+            noise = bias + self.level * term.deviation * white
             if bias.shape[1] != values.shape[1]:  # a pose: its position
                 noise = torch.cat([noise, torch.zeros_like(values[:, bias.shape[1] :])], dim=-1)
             seen[term.name] = values + noise
@@ -201,8 +212,8 @@ class _Line:
         self._worlds = torch.arange(len(some), device=some.device)
         self._length, self._head = length, 0
 
-    def start(self, chosen: Tensor, unit: Tensor, truth: Observations) -> None:
-        drawn = self._term.low + (self._term.high - self._term.low) * unit
+    def start(self, chosen: Tensor, unit: Tensor, truth: Observations, level: float) -> None:
+        drawn = self._term.low + level * (self._term.high - self._term.low) * unit
         put(self._delay, chosen, drawn.to(self._delay.dtype))
         for name, past in self._past.items():
             put(self._last[name], chosen, truth[name])
@@ -214,16 +225,16 @@ class _Line:
         for name, past in self._past.items():
             past[self._head].copy_(truth[name])
 
-    def read(self) -> Observations:
+    def read(self, level: float) -> Observations:
         age = self._delay
         if self._term.jitter:
-            age = age + self._term.jitter * self._rand()
+            age = age + level * self._term.jitter * self._rand()
         periods = age / self._period
         whole = periods.floor()
         share = periods - whole
         newer = (self._head - whole.to(torch.int64)) % self._length
         older = (newer - 1) % self._length
-        arrived = self._rand() >= self._term.lost if self._term.lost else None
+        arrived = self._rand() >= level * self._term.lost if self._term.lost else None
         for name, past in self._past.items():
             tail = [1] * (past.ndim - 2)
             a, b = past[newer, self._worlds], past[older, self._worlds]
