@@ -9,6 +9,7 @@ import pytest
 
 from sim2arm.cli import main as cli
 from sim2arm.core.robot_files import ENTRY, MODEL, find_robot
+from sim2arm.sim.robots import import_robot as _needs_the_train_extra  # noqa: F401
 from tests.sim.import_files import CONTROLLERS, URDF
 
 Command = Callable[..., tuple[int, str, str]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -104,7 +105,7 @@ class Rig:
     def __init__(self, bundle: Path, logs: Path, *, lock_step: bool = False) -> None:
         self.bundle, self.lock_step = bundle, lock_step
         self.most_speed = 1.0
-        self.env = private_domain()
+        self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
         self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
         try:
             for name in ("gate_node", "policy_node"):
@@ -254,8 +255,18 @@ class Rig:
 
     def end(self, name: str) -> None:
         """End a process in order."""
-        self.launch.processes[name].send_signal(signal.SIGINT)
-        self.launch.processes[name].wait(10.0)
+        self.end_process(self.launch.processes[name], name)
+
+    def end_process(self, process: subprocess.Popen[bytes], name: str) -> None:
+        """End a process in order; one that stays writes where it hangs, dies and fails the test."""
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            process.wait(5.0)
+            text = self.launch.tail(name, 60)
+            raise AssertionError(f"{name} did not end within 10 s of SIGINT:\n{text}") from None
 
     def set_parameter(self, node: str, name: str, value: Any) -> None:
         """Set a parameter of a node."""

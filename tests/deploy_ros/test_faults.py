@@ -444,8 +444,7 @@ def test_a_second_gate_makes_the_first_one_fault_and_does_not_start(rig: Rig) ->
         assert not rig.operator.transition("second_gate", "activate")
         assert_stopped(rig, since)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(10.0)
+        rig.end_process(process, "gate_node")
 
 
 # -- bundles that are not as exported ----------------------------------------------------------

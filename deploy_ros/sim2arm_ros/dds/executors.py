@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future as FutureOfCall
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -52,9 +53,10 @@ class Executor:
         self._lock = threading.RLock()
         self._tasks: deque[Task] = deque()
         self._round: deque[Any] = deque()
-        self._busy = 0
+        # Threads that make a call. A set, because Ctrl-C raises KeyboardInterrupt anywhere in the
+        # main thread: a count would stay too high, and `shutdown` would wait for ever.
+        self._calling: set[int] = set()
         self._idle = threading.Condition()
-        self._in_callback: set[int] = set()
         self._waiter = 0
         self._is_shutdown = False
         self._waitset = WaitSet(self._context.participant)
@@ -200,8 +202,7 @@ class Executor:
                 self._release(item)
         if call is None:
             return None
-        with self._idle:
-            self._busy += 1
+        self._calling.add(threading.get_ident())
         if inspect.iscoroutinefunction(getattr(item, "callback", None)):
             return Task(self._run_async(item, call), executor=self)
         return Task(self._run, (item, call), executor=self)
@@ -228,7 +229,7 @@ class Executor:
             if answer is not None:
                 answer(result)
         finally:
-            self._finish(item)
+            self._release(item)
 
     async def _run_async(self, item: Any, call: Callable[[], Any]) -> None:
         try:
@@ -237,13 +238,7 @@ class Executor:
             if answer is not None:
                 answer(result)
         finally:
-            self._finish(item)
-
-    def _finish(self, item: Any) -> None:
-        self._release(item)
-        with self._idle:
-            self._busy -= 1
-            self._idle.notify_all()
+            self._release(item)
 
     # --- callback groups ---
 
@@ -301,26 +296,25 @@ class Executor:
             self._spin_once(left, future)
 
     def _spin_once(self, timeout_sec: float | None, until: Future | None) -> None:
+        thread = threading.get_ident()
+        nested = thread in self._calling  # a callback spins
         try:
-            task = self._next(timeout_sec, until)
-        except (TimeoutException, ShutdownException):
-            return
-        self._execute(task)
+            try:
+                task = self._next(timeout_sec, until)
+            except (TimeoutException, ShutdownException):
+                return
+            self._execute(task)
+        finally:
+            if not nested:
+                self._called(thread)
+
+    def _called(self, thread: int) -> None:
+        with self._idle:
+            self._calling.discard(thread)
+            self._idle.notify_all()
 
     def _execute(self, task: Task) -> None:
         raise NotImplementedError
-
-    def _call(self, task: Task) -> BaseException | None:
-        """Make a call in this thread; return what it raised."""
-        thread = threading.get_ident()
-        nested = thread in self._in_callback
-        self._in_callback.add(thread)
-        try:
-            task()
-        finally:
-            if not nested:
-                self._in_callback.discard(thread)
-        return task.exception()
 
     def _raise_error(self) -> None:
         """Raise what a callback raised in another thread."""
@@ -333,9 +327,13 @@ class Executor:
             timeout_sec = None
         for node in self.get_nodes():
             self.remove_node(node)
-        own = 1 if threading.get_ident() in self._in_callback else 0
+        thread = threading.get_ident()
         with self._idle:
-            return self._idle.wait_for(lambda: self._busy <= own, timeout_sec)
+            return self._idle.wait_for(lambda: not self._others(thread), timeout_sec)
+
+    def _others(self, thread: int) -> bool:
+        """Return whether another thread makes a call."""
+        return bool(self._calling - {thread})
 
     def __enter__(self) -> Executor:
         return self
@@ -353,7 +351,8 @@ class SingleThreadedExecutor(Executor):
     """Runs callbacks in the thread that spins."""
 
     def _execute(self, task: Task) -> None:
-        error = self._call(task)
+        task()
+        error = task.exception()
         if error is not None:
             raise error
 
@@ -365,20 +364,38 @@ class MultiThreadedExecutor(Executor):
         super().__init__(context=context)
         count = max(2, os.cpu_count() or 2) if num_threads is None else num_threads
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="ros-executor")
+        self._submitted: set[FutureOfCall] = set()
         self._errors: deque[BaseException] = deque()
 
     def _execute(self, task: Task) -> None:
-        self._pool.submit(self._work, task)
+        call = self._pool.submit(self._work, task)
+        self._submitted.add(call)
+        call.add_done_callback(self._worked)
 
     def _work(self, task: Task) -> None:
-        error = self._call(task)
+        thread = threading.get_ident()
+        self._calling.add(thread)
+        try:
+            task()
+        finally:
+            self._calling.discard(thread)
+        error = task.exception()
         if error is not None:
             self._errors.append(error)
             self.wake()
 
+    def _worked(self, call: FutureOfCall) -> None:
+        with self._idle:
+            self._submitted.discard(call)
+            self._idle.notify_all()
+
     def _raise_error(self) -> None:
         if self._errors:
             raise self._errors.popleft()
+
+    def _others(self, thread: int) -> bool:
+        own = 1 if thread in self._calling else 0
+        return len(self._submitted) > own
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Stop; return whether all running callbacks ended in time."""

@@ -79,7 +79,7 @@ class Graph:
             self._changed.notify_all()
         self._waitset.wake()
         if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
+            self._thread.join(5.0)  # what it waits on is deleted next
 
     # --- our side ---
 
