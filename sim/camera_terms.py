@@ -25,8 +25,10 @@ from .randomize import (
     Column,
     Law,
     check_factor,
+    factor_range,
     factors_within,
     model_of,
+    offset_range,
     uniform_about,
 )
 from .worlds.base import World
@@ -54,12 +56,15 @@ class CameraPose:
         """See `Term`."""
         return 6
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            _range(self.camera, "position", "m", -self.position, self.position),
-            _range(self.camera, "rotation", "rad", -self.rotation, self.rotation),
+            offset_range(
+                _error(self.camera, "position"), "m", -self.position, self.position, level
+            ),
+            offset_range(
+                _error(self.camera, "rotation"), "rad", -self.rotation, self.rotation, level
+            ),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -98,12 +103,11 @@ class CameraView:
         """See `Term`."""
         return 3
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            _range(self.camera, "focal", "1", 1.0 / self.focal, self.focal),
-            _range(self.camera, "axis", "pixel", -self.axis, self.axis),
+            factor_range(_error(self.camera, "focal"), 1.0 / self.focal, self.focal, level),
+            offset_range(_error(self.camera, "axis"), "pixel", -self.axis, self.axis, level),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -157,18 +161,15 @@ class Light:
         """See `Term`."""
         return 10
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         where = f"appearance/light_{self.light}"
-        return tuple(
-            TrainedRange(name=f"{where}/{name}", unit=unit, low=low, high=high)
-            for name, unit, low, high in (
-                ("brightness", "1", 1.0 / self.brightness, self.brightness),
-                ("tint", "1", 1.0 / self.tint, self.tint),
-                ("direction", "rad", -self.direction, self.direction),
-                ("position", "m", -self.position, self.position),
-            )
+        bright, tint = self.brightness, self.tint
+        return (
+            factor_range(f"{where}/brightness", 1.0 / bright, bright, level),
+            factor_range(f"{where}/tint", 1.0 / tint, tint, level),
+            offset_range(f"{where}/direction", "rad", -self.direction, self.direction, level),
+            offset_range(f"{where}/position", "m", -self.position, self.position, level),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -215,12 +216,11 @@ class Colour:
         """See `Term`."""
         return 3
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         name = (*self.geoms, *self.materials)[0]
-        bounds = {"low": 1.0 / self.factor, "high": self.factor}
-        return (TrainedRange(name=f"appearance/colour_{name}", unit="1", **bounds),)
+        where = f"appearance/colour_{name}"
+        return (factor_range(where, 1.0 / self.factor, self.factor, level),)
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`.
@@ -272,8 +272,7 @@ class Materials:
         """See `Term`."""
         return 2
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`: none, a material is no number."""
         return ()
 
@@ -301,5 +300,6 @@ _FROM_MATERIAL = (0.5, 0.5, 0.5, 1.0)
 """The colour of a geom that MuJoCo takes for none."""
 
 
-def _range(camera: str, what: str, unit: str, low: float, high: float) -> TrainedRange:
-    return TrainedRange(name=f"calibration/camera_{camera}/{what}", unit=unit, low=low, high=high)
+def _error(camera: str, what: str) -> str:
+    """Return the name of a range of the calibration of a camera."""
+    return f"calibration/camera_{camera}/{what}"

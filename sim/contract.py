@@ -24,7 +24,8 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
     """Return the contract of policies trained in an environment.
 
     Args:
-        env: the environment; its robot, task, controller and rate are described.
+        env: the environment; its robot, task, controller and rate are described, and what it
+            draws at its level.
         provenance: where the policy comes from.
     """
     robot, cfg = env.robot, env.commands.cfg
@@ -36,7 +37,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
             replace(spec, trained_age_s=ages.get(spec.name, spec.trained_age_s)) for spec in inputs
         )
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
-    kp, kd = gain_factors(env.randomizer.terms)
+    kp, kd = gain_factors(env.randomizer.terms, env.level)
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
     names: tuple[str, ...] = ("x", "y", "z", "rx", "ry", "rz")
     scale = (position,) * 3 + (rotation,) * 3

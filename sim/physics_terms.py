@@ -22,11 +22,12 @@ from .randomize import (
     Term,
     check_factor,
     check_factors,
+    factor_range,
     factor_term,
     factors,
     factors_within,
     model_of,
-    physics_range,
+    offset_range,
     uniform_about,
 )
 from .tasks.base import put
@@ -51,10 +52,9 @@ class Mass:
         """See `Term`."""
         return 1
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
-        return (physics_range(f"mass/{self.body}", "1", self.low, self.high),)
+        return (factor_range(f"physics/mass/{self.body}", self.low, self.high, level),)
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
@@ -96,12 +96,15 @@ class MassSpread:
         """See `Term`."""
         return 6
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            physics_range(f"second moments/{self.body}", "1", 1.0 / self.factor, self.factor),
-            physics_range(f"centre of mass/{self.body}", "m", -self.shift, self.shift),
+            factor_range(
+                f"physics/second moments/{self.body}", 1.0 / self.factor, self.factor, level
+            ),
+            offset_range(
+                f"physics/centre of mass/{self.body}", "m", -self.shift, self.shift, level
+            ),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -138,10 +141,9 @@ class Friction:
         """See `Term`."""
         return 1
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
-        return (physics_range(f"friction/{self.geoms[0]}", "1", self.low, self.high),)
+        return (factor_range(f"physics/friction/{self.geoms[0]}", self.low, self.high, level),)
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
@@ -178,13 +180,12 @@ class JointDynamics:
         """See `Term`."""
         return 3 * len(self.joints)
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            physics_range("joint damping", "1", 1.0 / self.damping, self.damping),
-            physics_range("joint armature", "1", 1.0 / self.armature, self.armature),
-            physics_range("joint dry friction", "N m", 0.0, self.dry_friction),
+            factor_range("physics/joint damping", 1.0 / self.damping, self.damping, level),
+            factor_range("physics/joint armature", 1.0 / self.armature, self.armature, level),
+            offset_range("physics/joint dry friction", "N m", 0.0, self.dry_friction, level),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -229,12 +230,11 @@ class Gravity:
         """See `Term`."""
         return 3
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            physics_range("gravity", "1", 1.0 / self.factor, self.factor),
-            physics_range("gravity tilt", "rad", -self.tilt, self.tilt),
+            factor_range("physics/gravity", 1.0 / self.factor, self.factor, level),
+            offset_range("physics/gravity tilt", "rad", -self.tilt, self.tilt, level),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -276,12 +276,11 @@ class Gains:
         """See `Term`."""
         return 2
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
         return (
-            physics_range("gain kp", "1", 1.0 / self.kp, self.kp),
-            physics_range("gain kd", "1", 1.0 / self.kd, self.kd),
+            factor_range("physics/gain kp", 1.0 / self.kp, self.kp, level),
+            factor_range("physics/gain kd", 1.0 / self.kd, self.kd, level),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -328,10 +327,11 @@ class GeomSize:
         """See `Term`."""
         return 1
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
-        return (physics_range(f"size {self.axis}/{self.geom}", "m", self.low, self.high),)
+        return (
+            offset_range(f"physics/size {self.axis}/{self.geom}", "m", self.low, self.high, level),
+        )
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
@@ -356,7 +356,8 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
             body.simple = False
 
 
-def gain_factors(terms: Sequence[Term]) -> tuple[float, float]:
-    """Return the greatest factors of kp and of kd; their inverses are the least."""
+def gain_factors(terms: Sequence[Term], level: float = 1.0) -> tuple[float, float]:
+    """Return the greatest factors of kp and of kd at a level; their inverses are the least."""
     found = [term for term in terms if isinstance(term, Gains)]
-    return max((t.kp for t in found), default=1.0), max((t.kd for t in found), default=1.0)
+    kp, kd = max((t.kp for t in found), default=1.0), max((t.kd for t in found), default=1.0)
+    return kp**level, kd**level

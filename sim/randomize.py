@@ -54,9 +54,8 @@ class Term(Protocol):
         """How many numbers it draws per episode."""
         ...
 
-    @property
-    def ranges(self) -> tuple[TrainedRange, ...]:
-        """What is drawn, for the contract."""
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
+        """Return what is drawn at a level in [0, 1], for the contract."""
         ...
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -90,8 +89,8 @@ class Randomizer:
 
     @property
     def ranges(self) -> tuple[TrainedRange, ...]:
-        """What is drawn, for the contract."""
-        return tuple(found for term in self.terms for found in term.ranges)
+        """What is drawn at the level, for the contract."""
+        return tuple(found for term in self.terms for found in term.ranges(self.level))
 
     def write(self, chosen: Tensor, unit: Tensor) -> None:
         """Write the values of episodes that begin.
@@ -172,9 +171,14 @@ def check_factors(low: float, high: float) -> None:
         raise ValueError(f"expected factors 0 < low <= 1 <= high, got {low} and {high}")
 
 
-def physics_range(name: str, unit: str, low: float, high: float) -> TrainedRange:
-    """Return a range of physics for the contract."""
-    return TrainedRange(name=f"physics/{name}", unit=unit, low=low, high=high)
+def factor_range(name: str, low: float, high: float, level: float) -> TrainedRange:
+    """Return what `factors` draws at a level, for the contract."""
+    return TrainedRange(name=name, unit="1", low=low**level, high=high**level)
+
+
+def offset_range(name: str, unit: str, low: float, high: float, level: float) -> TrainedRange:
+    """Return what `uniform_about` zero draws at a level, for the contract."""
+    return TrainedRange(name=name, unit=unit, low=0.0 + level * low, high=level * high)  # no -0
 
 
 def model_of(world: World) -> Any:

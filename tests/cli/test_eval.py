@@ -216,16 +216,16 @@ def test_a_shift_is_outside_what_any_training_draws() -> None:
     for levels in SHIFTS.values():
         for level in levels:
             for term in level.physics:
-                for drawn in term.ranges:
+                for drawn in term.ranges():
                     if drawn.low == drawn.high:  # the strength of gravity
                         continue
                     for known in RANDOMIZATIONS.values():
-                        for trained in (r for t in known.physics for r in t.ranges):
+                        for trained in (r for t in known.physics for r in t.ranges()):
                             if trained.name == drawn.name:
                                 assert drawn.high > trained.high, drawn.name
         for milder, harder in pairwise(levels):
             for a, b in zip(milder.physics, harder.physics, strict=True):
-                for x, y in zip(a.ranges, b.ranges, strict=True):
+                for x, y in zip(a.ranges(), b.ranges(), strict=True):
                     assert y.high > x.high or y.low == y.high
 
 

@@ -155,10 +155,10 @@ def test_other_materials(engine: str) -> None:
 
 def test_ranges_are_told() -> None:
     ranges = (
-        *CameraPose(camera="eye", position=0.02, rotation=0.05).ranges,
-        *CameraView(camera="eye", focal=1.25, axis=0.5).ranges,
-        *Light(light="sun").ranges,
-        *Colour(materials=("red",), factor=2.0).ranges,
+        *CameraPose(camera="eye", position=0.02, rotation=0.05).ranges(),
+        *CameraView(camera="eye", focal=1.25, axis=0.5).ranges(),
+        *Light(light="sun").ranges(),
+        *Colour(materials=("red",), factor=2.0).ranges(),
     )
     told = {one.name: (one.low, one.high, one.unit) for one in ranges}
     assert told["calibration/camera_eye/position"] == (-0.02, 0.02, "m")
@@ -167,6 +167,9 @@ def test_ranges_are_told() -> None:
     assert told["appearance/light_sun/direction"] == (-0.5, 0.5, "rad")
     assert told["appearance/colour_red"] == (0.5, 2.0, "1")
     assert len(told) == len(ranges) == 9
+    (focal, axis) = CameraView(camera="eye", focal=1.21, axis=0.5).ranges(0.5)
+    assert (focal.low, focal.high) == pytest.approx((1 / 1.1, 1.1))  # half the way of a logarithm
+    assert (axis.low, axis.high) == (-0.25, 0.25)
 
 
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {

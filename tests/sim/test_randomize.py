@@ -254,6 +254,36 @@ def test_the_ranges_are_for_the_contract(world: World) -> None:
     ]
 
 
+def test_at_half_the_level_what_is_drawn_ends_where_the_ranges_say(world: World) -> None:
+    randomizer = make_randomizer(world, *(t for name, t in TERMS.items() if name != "spread"))
+    nominal = {name: values[0] for name, values in fields(world).items()}
+    randomizer.level = 0.5
+    randomizer.write(everywhere(world), units(world, randomizer, 0.0, 0.5, 1.0))
+    now = fields(world)
+    box, geom = row(world, "body", "box"), row(world, "geom", "box")
+    size = torch.linalg.vector_norm(now["opt.gravity"], dim=-1)
+    factors = {name: now[name] / nominal[name] for name in ("body_mass", "dof_armature")}
+    found = {
+        "mass/box": factors["body_mass"][:, box],
+        "friction/box": now["geom_friction"][:, geom, 0] / nominal["geom_friction"][geom, 0],
+        "joint armature": factors["dof_armature"][:, 3],
+        "joint dry friction": now["dof_frictionloss"][:, 3] - nominal["dof_frictionloss"][3],
+        "gravity": size / 9.81,
+        "gravity tilt": torch.asin(now["opt.gravity"][:, 1] / size),
+        "gain kp": now["actuator_biasprm"][:, 0, 1] / nominal["actuator_biasprm"][0, 1],
+        "gain kd": now["actuator_biasprm"][:, 0, 2] / nominal["actuator_biasprm"][0, 2],
+        "size 2/box": now["geom_size"][:, geom, 2] - nominal["geom_size"][geom, 2],
+    }
+    ranges = {r.name.removeprefix("physics/"): (r.low, r.high) for r in randomizer.ranges}
+    for name, values in found.items():
+        np.testing.assert_allclose(values[[0, 2]], ranges[name], rtol=1e-5, atol=1e-8, err_msg=name)
+    # Half the way in the logarithm of a factor, sqrt(0.25) and sqrt(2); half of an offset.
+    assert ranges["friction/box"] == pytest.approx((0.5, 1.41421356))
+    assert ranges["size 2/box"] == pytest.approx((-0.0025, 0.005))
+    randomizer.level = 0.0
+    assert {r.high - r.low for r in randomizer.ranges} == {0.0}
+
+
 @pytest.mark.parametrize("engine", WORLDS)
 def test_a_seed_is_an_episode_with_its_physics(engine: str) -> None:
     terms = (Mass(body="peg", low=0.5, high=2.0), Gains(joints=JOINTS, kp=1.3, kd=1.1))
@@ -278,6 +308,15 @@ def test_the_contract_tells_what_was_drawn() -> None:
     np.testing.assert_allclose(contract.low_level.kd_range[0], (50 / 1.1, 50 * 1.1))
     ranges = {r.name: (r.low, r.high) for r in contract.ranges}
     assert ranges["physics/gravity tilt"] == (-0.05, 0.05)
+    env.level = 0.5  # as far as a curriculum came
+    contract = make_contract(env, Provenance(experiment="test"))
+    np.testing.assert_allclose(contract.low_level.kp_range[0], (600 / 1.25**0.5, 600 * 1.25**0.5))
+    np.testing.assert_allclose(contract.low_level.kd_range[0], (50 / 1.1**0.5, 50 * 1.1**0.5))
+    ranges = {r.name: (r.low, r.high) for r in contract.ranges}
+    assert ranges["physics/gravity tilt"] == (-0.025, 0.025)
+    for level in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="level: expected 0 to 1, got"):
+            env.level = level
     plain = make_contract(
         Env(make_task("reach", "fr3"), FR3, num_envs=1), Provenance(experiment="test")
     )

@@ -119,6 +119,47 @@ def test_noise_of_a_pose_is_in_its_position() -> None:
     np.testing.assert_allclose(seen, [[0.11, 0.21, 0.31, 1, 0, 0, 0]] * N)
 
 
+def test_at_half_the_level_by_hand() -> None:
+    terms = (
+        Delay(names=("joint_position",), low=0.01, high=0.03),
+        Noise(name="goal_pose", bias=0.01, deviation=0.0),
+    )
+    sensing = make_sensing(*terms)
+    sensing.level = 0.5
+    unit = torch.ones((N, 4), dtype=torch.float64)
+    # From 10 ms half the way to 30: 10, 15, 20 and 12.5 ms of a period of 10 ms.
+    unit[:, 0] = torch.tensor([0.0, 0.5, 1.0, 0.25])
+    sensing.start(everyone(), unit, truth_at(0))
+    seen = [sensing.read(truth_at(step)) for step in range(1, 6)][-1]
+    ages = 5.0 - (seen["joint_position"][:, 0] - 10.0 * torch.arange(N))
+    np.testing.assert_allclose(ages, [1.0, 1.5, 2.0, 1.25], atol=1e-9)
+    np.testing.assert_allclose(seen["goal_pose"][:, :3], [[0.105, 0.205, 0.305]] * N)
+    assert sensing.ages()["joint_position"] == pytest.approx((0.01, 0.02))
+    assert sensing.noises == (Noise(name="goal_pose", bias=0.005),)
+
+
+def test_at_level_zero_sensors_tell_the_truth_and_at_half_the_level_half_as_many_are_lost() -> None:
+    n = 2000
+    sensing = make_sensing(
+        Delay(names=("joint_position",), high=0.02, jitter=0.01, lost=0.8),
+        Noise(name="goal_pose", bias=0.01, deviation=0.01),
+        n=n,
+    )
+    sensing.level = 0.0
+    sensing.start(everyone(n), torch.rand((n, 4), dtype=torch.float64), truth_at(0, n))
+    for step in (1, 2):
+        seen = sensing.read(truth_at(step, n))
+        for name, values in truth_at(step, n).items():
+            torch.testing.assert_close(seen[name], values, rtol=0, atol=0)
+    sensing.level = 0.5  # bias and delay of these episodes stay as they were drawn
+    seen = sensing.read(truth_at(3, n))
+    white = seen["goal_pose"][:, :3] - truth_at(3, n)["goal_pose"][:, :3]
+    assert float(white.std()) == pytest.approx(0.005, rel=0.05)
+    # At most 5 ms of jitter is half a period: below 2.5 are those that did not arrive.
+    kept = seen["joint_position"][:, 0] - 10.0 * torch.arange(n) < 2.4
+    assert float(kept.double().mean()) == pytest.approx(0.4, abs=4 * (0.4 * 0.6 / n) ** 0.5)
+
+
 @pytest.mark.parametrize("engine", WORLDS)
 def test_the_tool_is_where_the_joints_that_were_read_put_it(engine: str) -> None:
     sensors = (
@@ -174,6 +215,13 @@ def test_the_contract_tells_ages_and_noise() -> None:
     ranges = {r.name: (r.unit, r.high) for r in contract.ranges}
     assert ranges["bias/goal_pose"] == ("m m m 1 1 1 1", 0.003)
     assert ranges["noise/goal_pose"] == ("m m m 1 1 1 1", 0.001)
+    env.level = 0.5  # as far as a curriculum came
+    contract = make_contract(env, Provenance(experiment="test"))
+    inputs = {spec.name: spec for spec in contract.inputs}
+    assert inputs["joint_position"].trained_age_s == pytest.approx((0.005, 0.0175))
+    ranges = {r.name: (r.unit, r.high) for r in contract.ranges}
+    assert ranges["bias/goal_pose"] == ("m m m 1 1 1 1", 0.0015)
+    assert ranges["noise/goal_pose"] == ("m m m 1 1 1 1", 0.0005)
 
 
 @pytest.mark.parametrize(
