@@ -10,6 +10,7 @@ substep, as the training environment does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -20,12 +21,14 @@ from sim2arm.core.gripper import GripperModel
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
 
+from .actuators import Actuators, gain_places, put_actuators
 from .draws import SeededDraws
 from .physics_terms import prepare_scene
 from .randomize import Randomizer, Term
 from .robots.meshes import use_meshes
 from .tasks.base import Task
 from .tasks.table import make_task
+from .worlds.compiled import find
 from .worlds.mujoco import MujocoWorld
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -68,6 +71,7 @@ class SimulatedArm:
         threads: int = 1,
         meshes: bool = False,
         physics: Sequence[Term] = (),
+        actuators: Actuators = MappingProxyType({}),
     ) -> None:
         """Build the worlds.
 
@@ -78,6 +82,7 @@ class SimulatedArm:
             control_hz: control periods per second.
             threads: of the physics.
             physics: what `change_physics` will change.
+            actuators: what is between law and joints, by joint; ideal where nothing is said.
             meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
                 same.
 
@@ -92,6 +97,7 @@ class SimulatedArm:
         if meshes:
             use_meshes(scene, self.robot)
         prepare_scene(scene, physics)
+        put_actuators(scene, actuators, self.period / self.substeps)
         self.world = MujocoWorld(
             scene,
             num_arms,
@@ -153,10 +159,12 @@ class SimulatedArm:
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
         """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""
-        gain, bias = self.world.field("actuator_gainprm"), self.world.field("actuator_biasprm")
-        gain[:, self._columns, 0] = torch.from_numpy(np.asarray(kp, dtype=np.float64))
-        bias[:, self._columns, 1] = -torch.from_numpy(np.asarray(kp, dtype=np.float64))
-        bias[:, self._columns, 2] = -torch.from_numpy(np.asarray(kd, dtype=np.float64))
+        for i, name in enumerate(self.robot.chain.joint_names):
+            row = find(self.world.model, "actuator", name)
+            stiff, damping = gain_places(self.world.model, row)
+            for places, gains in ((stiff, kp), (damping, kd)):
+                for field, number, sign in places:
+                    self.world.field(field)[:, row, number] = sign * float(gains[i])
         self.kp, self.kd = np.asarray(kp, dtype=np.float64), np.asarray(kd, dtype=np.float64)
         self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.num_arms, 1)
 

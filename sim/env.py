@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import Robot
 
+from .actuators import Actuators, put_actuators
 from .arm import substeps_of
 from .command_path import CommandPath
 from .draws import Draws, SeededDraws, StreamDraws
@@ -60,6 +62,7 @@ class Env:
         control_hz: float = 60.0,
         controller: EeDeltaCfg | None = None,
         lead_share: float = 0.0,
+        actuators: Actuators = MappingProxyType({}),
         terms: Sequence[Term] = (),
         sensors: Sequence[SensorTerm] = (),
         seed: int = 0,
@@ -77,6 +80,7 @@ class Env:
             controller: how actions become joint motion.
             lead_share: share of episodes in which a motion starts one period after its action,
                 as it does on a robot in real time; in the others it starts at once.
+            actuators: what is between law and joints, by joint; ideal where nothing is said.
             terms: what of the physics differs between episodes.
             sensors: how observations are seen; the truth without any.
             seed: of the start states.
@@ -97,6 +101,7 @@ class Env:
         substeps = substeps_of(control_hz)
         scene = task.scene()
         prepare_scene(scene, terms)
+        put_actuators(scene, actuators, self.period / substeps)
         self.world = make_world(
             world,
             scene,

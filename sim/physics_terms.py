@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sim2arm.core.contract import TrainedRange
 
+from .actuators import gain_places
 from .randomize import (
     Bound,
     Column,
@@ -285,17 +286,17 @@ class Gains:
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
-        rows = [find(model_of(world), "actuator", name) for name in self.joints]
-        # MuJoCo's affine servo: force = gain[0] ctrl + bias[1] q + bias[2] dq.
-        stiff = [Column(world, "actuator_gainprm", row, 0) for row in rows]
-        back = [Column(world, "actuator_biasprm", row, 1) for row in rows]
-        damp = [Column(world, "actuator_biasprm", row, 2) for row in rows]
+        model = model_of(world)
+        rows = [find(model, "actuator", name) for name in self.joints]
+        places = [(row, *gain_places(model, row)) for row in rows]
+        stiff = [Column(world, field, row, k) for row, kp, _ in places for field, k, _ in kp]
+        damping = [Column(world, field, row, k) for row, _, kd in places for field, k, _ in kd]
         nominal = law.lead[0].clone()
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             kp = factors_within(self.kp, unit[:, 0], level)
             kd = factors_within(self.kd, unit[:, 1], level)
-            for columns, factor in ((stiff, kp), (back, kp), (damp, kd)):
+            for columns, factor in ((stiff, kp), (damping, kd)):
                 for column in columns:
                     column.write(chosen, column.nominal * factor)
             put(law.lead, chosen, nominal * (kd / kp)[:, None])

@@ -76,13 +76,25 @@ def simulated_arm(
     lock_step: bool,
     seed: int = 0,
     settings: Path | None = None,
+    actuators: str = "ideal",
 ) -> NodeProcess:
-    """Return the simulated arm in place of the hardware; `settings` is a YAML file of the task."""
+    """Return the simulated arm in place of the hardware.
+
+    Args:
+        task: name of the task.
+        robot: name of the robot.
+        control_hz: control periods per second.
+        lock_step: let the arm wait for every command.
+        seed: of the first episode.
+        settings: a YAML file of the task.
+        actuators: name of what is between law and joints, see `sim/robots/actuators.py`.
+    """
     return NodeProcess(
         executable="sim_arm_node",
         parameters={
             "task": task, "robot": robot, "control_hz": control_hz, "lock_step": lock_step,
             "episode_seed": seed, "task_settings": str(settings.resolve()) if settings else "",
+            "actuators": actuators,
         },
     )  # fmt: skip
 

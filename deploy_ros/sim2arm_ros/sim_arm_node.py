@@ -34,6 +34,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from sim2arm.core.trajectory import Trajectory
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
 
 from .controller_facts import JOIN_PARAMETERS
@@ -62,12 +63,13 @@ class SimArmNode(Node):
         """Build the world.
 
         Raises:
-            ValueError: an unknown task or robot, or a rate without a physics step.
+            ValueError: an unknown task, robot or actuator model, or a rate without a physics step.
         """
         super().__init__("sim_arm")
         self.declare_parameter("task", "peg-insertion")
         self.declare_parameter("task_settings", "")
         self.declare_parameter("robot", "fr3")
+        self.declare_parameter("actuators", "ideal")
         self.declare_parameter("control_hz", 60.0)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("episode_seed", 0)
@@ -75,7 +77,13 @@ class SimArmNode(Node):
         value = {name: self.get_parameter(name).value for name in ("task", "robot", "control_hz")}
         self.lock_step = bool(self.get_parameter("lock_step").value)
         task = make_task(str(value["task"]), str(value["robot"]), self._settings())
-        self.arm = SimulatedArm(task, str(value["robot"]), control_hz=float(value["control_hz"]))
+        robot, actuators = str(value["robot"]), str(self.get_parameter("actuators").value)
+        self.arm = SimulatedArm(
+            task,
+            robot,
+            control_hz=float(value["control_hz"]),
+            actuators=find_actuators(actuators, robot),
+        )
         self.names = list(self.arm.robot.chain.joint_names)
         chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
         self._ends = state_times(self.arm.substeps, chosen, lock_step=self.lock_step)

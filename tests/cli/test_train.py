@@ -229,6 +229,11 @@ def test_a_resumed_run_does_not_draw_the_same_start_states_again(
         (["--device", "cuda:0"], "world 'mujoco' runs on the cpu, not on 'cuda:0': take 'warp'"),
         (["--randomization", "peg"], "body 'peg' is not in the model. Known: ['world', 'fr3_link0"),
         (["--randomization", "pegs"], "unknown randomization 'pegs'; perhaps you meant peg"),
+        (
+            ["--actuators", "gears"],
+            "actuators: expected one of ideal, motor, gear, motor-gear, got",
+        ),
+        (["--robot", "so101", "--actuators", "gear"], "no 'gear' for the robot 'so101', only for"),
         (["--lead-share", "2"], "lead_share: expected 0 to 1, got 2.0"),
         (["--target-success", "nan"], "target_success: expected 0 to 1, got nan"),
         (["--controller.limit-share", "5"], "limit_share: expected 1 or less, because the gate"),

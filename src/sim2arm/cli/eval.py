@@ -13,12 +13,13 @@ from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.arm import substeps_of
+from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task
 
 from .errors import UserError, user_input
 from .evaluation import Episodes, OtherArm, blind, of_bundle, run_episodes
-from .experiments import EXPERIMENTS
+from .experiments import EXPERIMENTS, TrainCfg
 from .intervals import clopper_pearson
 from .measured import Measured, pair
 from .outputs import check_file, check_folder
@@ -55,6 +56,8 @@ class EvalCfg:
     """1, 2 or 3: also on an arm outside the ranges of training, in process; 0: not."""
     eval_seed: int = 0
     """Which arm that is."""
+    actuators: str = ""
+    """What is between low-level law and joints; by default as in training."""
     open_loop: bool = True
     """Also drive blind to the noisy pose, for comparison (peg-insertion)."""
     json: Path | None = None
@@ -91,18 +94,26 @@ def find_bundle(path: Path) -> tuple[Path, Task]:
         raise UserError(f"{path} is neither a bundle nor a run with one: run sim2arm export first")
     with user_input("bundle"):
         contract = load_contract(bundle)
-    experiment = contract.provenance.experiment
-    if (bundle.parent / CONFIG).is_file():
-        cfg = read_config(bundle.parent)[1]
-    elif experiment in EXPERIMENTS:
-        cfg = EXPERIMENTS[experiment][1]
-    else:
-        raise UserError(f"{bundle}: {unknown('experiment', experiment, EXPERIMENTS)}")
+    cfg = trained(bundle, contract)
     if contract.robot != cfg.robot:
         raise UserError(f"{bundle} is for the {contract.robot}, its task for the {cfg.robot}")
     with user_input("bundle", bundle):
         substeps_of(contract.control_hz)
     return bundle, build_task(cfg)
+
+
+def trained(bundle: Path, contract: Contract) -> TrainCfg:
+    """Return the settings of a bundle's training: of its run, else of its experiment.
+
+    Raises:
+        UserError: there is neither.
+    """
+    experiment = contract.provenance.experiment
+    if (bundle.parent / CONFIG).is_file():
+        return read_config(bundle.parent)[1]
+    if experiment in EXPERIMENTS:
+        return EXPERIMENTS[experiment][1]
+    raise UserError(f"{bundle}: {unknown('experiment', experiment, EXPERIMENTS)}")
 
 
 def evaluate(cfg: EvalCfg) -> list[Row]:
@@ -114,21 +125,27 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
         policy = OnnxPolicy(bundle, num_envs=cfg.num_arms)
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
     contract = policy.contract
+    name = cfg.actuators or trained(bundle, contract).actuators
+    with user_input("--actuators"):
+        actuators = find_actuators(name, contract.robot)
     result = run_episodes(
-        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset
-    )
+        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
+        actuators=actuators,
+    )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
         other = other_arm(task, cfg)
         shifted = run_episodes(
             task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
-            other=other,
+            other=other, actuators=actuators,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":
-        rows += ros_rows(cfg, bundle, task, result, contract)
+        rows += ros_rows(cfg, bundle, task, result, contract, name)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
-        driven = run_episodes(task, contract, blind(contract), seeds, num_arms=cfg.num_arms)
+        driven = run_episodes(
+            task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators
+        )
         rows += success_rows("blind", driven)
     return rows
 
@@ -146,7 +163,7 @@ def other_arm(task: Task, cfg: EvalCfg) -> OtherArm:
 
 
 def ros_rows(
-    cfg: EvalCfg, bundle: Path, task: Task, inside: Episodes, contract: Contract
+    cfg: EvalCfg, bundle: Path, task: Task, inside: Episodes, contract: Contract, actuators: str
 ) -> list[Row]:
     """Run the first seeds through ROS nodes; print the pairs that differ, return the figures."""
     seeds = inside.seeds[: cfg.ros_episodes]
@@ -154,7 +171,7 @@ def ros_rows(
     with Progress(case, len(seeds), "episodes") as progress:
         outside = run_through_ros(
             bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / LOGS,
-            progress=progress.update,
+            progress=progress.update, actuators=actuators,
         )  # fmt: skip
     pairing = pair(Measured(episodes=inside), outside, contract.action)
     for line in pairing.discordant:

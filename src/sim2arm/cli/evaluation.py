@@ -7,6 +7,7 @@ This is the command path of the robot without DDS, so its episodes pair with tho
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sim2arm.core.gripper import GripperAdapter
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.sensing import Sensing
 from sim2arm.sim.tasks.base import Task
@@ -95,6 +97,7 @@ def run_episodes(
     begin: Callable[[], None] = lambda: None,
     record: Callable[[SimulatedArm], None] | None = None,
     other: OtherArm | None = None,
+    actuators: Actuators = MappingProxyType({}),
 ) -> Episodes:
     """Run one episode per seed, `num_arms` at a time.
 
@@ -107,6 +110,7 @@ def run_episodes(
         begin: called before each group of episodes, to reset the policy.
         record: called with the arm after every step, to take pictures.
         other: an arm that is not as in training.
+        actuators: what is between law and joints, by joint; ideal where nothing is said.
 
     A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
     the episode ends.
@@ -114,6 +118,7 @@ def run_episodes(
     arm = SimulatedArm(
         task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz,
         threads=0 if num_arms > 1 else 1, physics=() if other is None else other.change.physics,
+        actuators=actuators,
     )  # fmt: skip
     if other is not None:
         arm.change_physics(other.ends(sum(term.count for term in other.change.physics)))

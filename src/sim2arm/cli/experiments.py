@@ -27,6 +27,8 @@ class TrainCfg:
     """Share of episodes in which motions start a period after their action, as in real time."""
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
+    actuators: str = "ideal"
+    """What is between low-level law and joints, a name of `sim/robots/actuators.py`."""
     world: str = "mujoco"
     """Engine of the physics: mujoco (C, on the CPU), warp (GPU), process (a worker)."""
     device: str = "cpu"

@@ -13,6 +13,7 @@ import numpy as np
 
 from sim2arm.core.contract import Contract
 from sim2arm.policies.verify import load_contract
+from sim2arm.sim.robots.actuators import IDEAL
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task
 from sim2arm_ros.dds import RosImportError, install
@@ -37,6 +38,7 @@ def run_through_ros(
     real_time: bool,
     folder: Path,
     progress: Callable[[int], None] | None = None,
+    actuators: str = IDEAL,
 ) -> Measured:
     """Run one episode per seed through policy_node, gate_node and sim_arm_node.
 
@@ -47,6 +49,7 @@ def run_through_ros(
         real_time: keep time with the steady clock instead of waiting for each other.
         folder: where the nodes' logs and the task's settings go.
         progress: called with the number of episodes done.
+        actuators: name of what is between law and joints of the simulated arm.
 
     Raises:
         UserError: no rclpy here, a bundle that is not as exported, or nodes that do not come up.
@@ -66,7 +69,12 @@ def run_through_ros(
     lock_step, env = not real_time, private_domain()
     nodes = [
         simulated_arm(
-            name, contract.robot, contract.control_hz, lock_step=lock_step, settings=settings
+            name,
+            contract.robot,
+            contract.control_hz,
+            lock_step=lock_step,
+            settings=settings,
+            actuators=actuators,
         ),
         *policy_graph(bundle, graph=None, lock_step=lock_step),
     ]

@@ -17,7 +17,9 @@ from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.networks import RelativePoseError
 from sim2arm.policies.ppo import Ppo
+from sim2arm.sim.actuators import ActuatorError
 from sim2arm.sim.env import Env
+from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.compiled import UnknownNameError
@@ -32,6 +34,9 @@ from .randomizations import RANDOMIZATIONS
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
 FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
+
+BEFORE = {"actuators": IDEAL}
+"""Settings that older runs lack, and what those were trained with all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ def build_env(
         cfg.controller.check(robot)
     if cfg.randomization not in RANDOMIZATIONS:
         raise UserError(unknown("randomization", cfg.randomization, RANDOMIZATIONS))
+    with user_input("actuators"):
+        actuators = find_actuators(cfg.actuators, cfg.robot)
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     try:
@@ -85,6 +92,7 @@ def build_env(
             num_envs=num_envs,
             controller=cfg.controller,
             lead_share=cfg.lead_share,
+            actuators=actuators,
             terms=RANDOMIZATIONS[cfg.randomization].physics,
             sensors=RANDOMIZATIONS[cfg.randomization].sensors,
             seed=cfg.seed,
@@ -92,7 +100,7 @@ def build_env(
             device=cfg.device,
             threads=threads,
         )
-    except (UnknownNameError, DeviceError) as error:
+    except (ActuatorError, UnknownNameError, DeviceError) as error:
         raise UserError(str(error)) from error
 
 
@@ -151,7 +159,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         experiment = data["experiment"]
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
-        values = {k: v for k, v in data["settings"].items() if k not in ("out", "resume")}
+        written = {k: v for k, v in data["settings"].items() if k not in ("out", "resume")}
+        values = BEFORE | written
         absent = sorted({f.name for f in fields(TrainCfg)} - {"out", "resume"} - set(values))
         if absent:  # a default would claim what was never trained
             raise ValueError(f"settings lack {absent}: the run is of another version; train again")
