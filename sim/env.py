@@ -17,6 +17,7 @@ from sim2arm.core.robots import Robot
 from .actuators import Actuators, put_actuators
 from .arm import substeps_of
 from .command_path import CommandPath
+from .curriculum import Block
 from .draws import Draws, SeededDraws, StreamDraws
 from .gripper_path import GripperPath
 from .physics_terms import prepare_scene
@@ -49,6 +50,7 @@ class Env:
         action_dim: elements of an action: translation, rotation, and the gripper's where the task
             has `gripper_action`.
         gripper: what works the gripper, None where it keeps the task's grip width.
+        block: counts the episodes that a curriculum goes by, None without one.
         looks: whether masks are looked at, so that work for no world is left out. On a GPU that
             would wait for it, in every step.
     """
@@ -142,6 +144,7 @@ class Env:
                 substeps=substeps,
                 looks=self.looks,
             )
+        self.block: Block | None = None
         self.sensing: Sensing | None = None
         if sensors:
             self.sensing = Sensing(
@@ -170,6 +173,8 @@ class Env:
         obs = self._observe() if self.sensing is None else self.sensing.read(self._observe())
         info |= {"final_obs": obs, "reward_terms": terms}
         done = terminated | truncated
+        if self.block is not None:
+            self.block.step(done, info["success"])
         if not self.looks or done.any():
             fresh = self._start(done, self._next_starts(done))
             obs = fresh if self.sensing is None else merge(done, fresh, obs)

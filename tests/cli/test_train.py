@@ -235,6 +235,8 @@ def test_a_resumed_run_does_not_draw_the_same_start_states_again(
         ),
         (["--robot", "so101", "--actuators", "gear"], "no 'gear' for the robot 'so101', only for"),
         (["--lead-share", "2"], "lead_share: expected 0 to 1, got 2.0"),
+        (["--curriculum.start", "2"], "start: expected 0 to 1, got 2.0"),
+        (["--curriculum.start", "0"], "curriculum.start 0.0: without --randomization there are no"),
         (["--target-success", "nan"], "target_success: expected 0 to 1, got nan"),
         (["--controller.limit-share", "5"], "limit_share: expected 1 or less, because the gate"),
         (["--controller.damping", "-1"], "damping: expected a number above 0, got -1.0"),

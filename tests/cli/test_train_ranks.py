@@ -21,7 +21,12 @@ from sim2arm.policies.checkpoint import load_checkpoint
 from sim2arm.policies.distributed import Ranks
 
 SMALL = ["reach-ppo", "--num-envs", "4", "--algo.rollout", "8", "--algo.hidden", "8",
-         "--trial-episodes", "2"]  # fmt: skip
+         "--trial-episodes", "2", "--trial-every", "1000000"]  # fmt: skip
+EASY = ["--task.position-tolerance", "10", "--task.rotation-tolerance", "10",
+        "--task.hold-steps", "4", "--task.max-steps", "9", "--randomization", "arm",
+        "--curriculum.start", "0", "--curriculum.step", "0.5",
+        "--curriculum.episodes", "8"]  # fmt: skip
+"""Every episode succeeds in its fourth step, two in a roll-out; a block is one of each world."""
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -47,7 +52,7 @@ def children(pid: int) -> list[int]:
 
 def test_ctrl_c_ends_all_ranks_and_the_run_goes_on_from_there(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = [*SMALL, "--iterations", "100000", "--out", str(out)]
+    words = [*SMALL, *EASY, "--iterations", "100000", "--out", str(out)]
     running = start(*words)
     begun = time.monotonic()
     while len(rows_of(out)) < 3 and running.poll() is None:
@@ -65,14 +70,19 @@ def test_ctrl_c_ends_all_ranks_and_the_run_goes_on_from_there(tmp_path: Path) ->
     done = len(rows_of(out))
     assert int(load_checkpoint(out / CHECKPOINT)["iteration"]) == done  # a whole iteration
 
-    goes_on = start(*SMALL, "--iterations", str(done + 2), "--out", str(out), "--resume")
+    goes_on = start(*SMALL, *EASY, "--iterations", str(done + 2), "--out", str(out), "--resume")
     printed, said = goes_on.communicate(timeout=100)
     assert goes_on.returncode == 0, said
     assert printed.count("metrics, checkpoint and report.html") == 1
     rows = rows_of(out)
     assert [int(row["iteration"]) for row in rows] == list(range(1, done + 3))
     assert int(rows[-1]["steps"]) == 4 * 8 * (done + 2)  # of all worlds
-    assert rows[-1]["measured"] == "0.0"
+    assert rows[-1]["measured"] == "1.0"
+    # All four worlds of both ranks are the block: eight begin in the first roll-out, and the last
+    # of them end in the second. With those of one rank alone it would take a third.
+    levels = [float(row["level"]) for row in rows]
+    assert levels[:done] == [min(1.0, 0.5 * (k // 2)) for k in range(done)]
+    assert levels[done:] == [min(1.0, 0.5 * (done // 2))] * 2  # a new block takes both
     assert (out / "report.html").is_file()
 
 

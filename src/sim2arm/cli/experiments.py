@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.ppo import PpoCfg
+from sim2arm.sim.curriculum import CurriculumCfg
 from sim2arm.sim.tasks.bolt_on_nut import BoltOnNutCfg
 from sim2arm.sim.tasks.lift_cube import LiftCubeCfg
 from sim2arm.sim.tasks.peg_insertion import PegInsertionCfg
@@ -27,6 +28,8 @@ class TrainCfg:
     """Share of episodes in which motions start a period after their action, as in real time."""
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
+    curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)
+    """How much of that: all from the start on, or more as episodes succeed."""
     actuators: str = "ideal"
     """What is between low-level law and joints, a name of `sim/robots/actuators.py`."""
     world: str = "mujoco"
@@ -46,7 +49,8 @@ class TrainCfg:
     trial_every: int = 20
     """Iterations between trials; there is one at the last iteration too."""
     trial_from: float = 0.6
-    """No trials until this share of the last 1000 training episodes succeeded."""
+    """No trials until this share of the last 1000 training episodes succeeded, nor before a
+    curriculum has come to the whole ranges, which trials draw from."""
     seed: int = 0
     """Seed of everything drawn in training."""
     threads: int = 1
@@ -69,6 +73,11 @@ class TrainCfg:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name}: expected 0 to 1, got {value!r}")
+        if self.curriculum.moves and self.randomization == "none":
+            raise ValueError(
+                f"curriculum.start {self.curriculum.start}: without --randomization there are no "
+                "ranges to widen"
+            )
         if self.controller.limit_share > 1.0:
             raise ValueError(
                 "controller.limit_share: expected 1 or less, because the gate refuses what is "

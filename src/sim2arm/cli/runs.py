@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -18,6 +18,7 @@ from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.networks import RelativePoseError
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.actuators import ActuatorError
+from sim2arm.sim.curriculum import Block, Curriculum, CurriculumCfg
 from sim2arm.sim.env import Env
 from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
@@ -32,10 +33,12 @@ from .parse import unknown
 from .randomizations import RANDOMIZATIONS
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+LEVEL = "curriculum/"
+"""What the names of a curriculum's state in a checkpoint begin with."""
 FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
 
-BEFORE = {"actuators": IDEAL}
+BEFORE = {"actuators": IDEAL, "curriculum": to_plain(CurriculumCfg())}
 """Settings that older runs lack, and what those were trained with all the same."""
 
 
@@ -121,6 +124,9 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
                 device=ranks.device(cfg.device),
             )
     env = build_env(own, share, threads=ranks.threads())
+    env.level = cfg.curriculum.start
+    if cfg.curriculum.moves:
+        env.block = Block(share, env.device)
     try:
         return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
     except RelativePoseError as error:
@@ -193,21 +199,26 @@ def provenance(folder: Path, steps: int) -> Provenance:
 
 
 def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
-    """Return the learner of a run as its checkpoint left it, on this machine's CPU."""
+    """Return the learner of a run as its checkpoint left it, on this machine's CPU.
+
+    The environment draws from the ranges in which the policy was trained.
+    """
     _, cfg, _ = read_config(folder)
     cfg = replace(cfg, world="mujoco", device="cpu")
-    learner = build_learner(cfg, num_envs)
-    load_learner(learner, folder)
+    learner, curriculum = build_learner(cfg, num_envs), Curriculum(cfg.curriculum)
+    load_learner(learner, folder, curriculum)
+    cast(Env, learner.env).level = curriculum.held
     return learner, cfg
 
 
-def save_learner(learner: Ppo, folder: Path) -> None:
+def save_learner(learner: Ppo, folder: Path, curriculum: Curriculum) -> None:
     """Write the checkpoint of a run.
 
     Raises:
         UserError: a value is not finite; the checkpoint before stays.
     """
     state = learner.state_dict()
+    state |= {f"{LEVEL}{name}": value for name, value in curriculum.state_dict().items()}
     for name, value in state.items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(
@@ -237,12 +248,16 @@ def _last_good(folder: Path) -> str:
     return f"{kept}; try a lower --algo.lr-high in another --out"
 
 
-def load_learner(learner: Ppo, folder: Path, *, resume: bool = False) -> None:
+def load_learner(
+    learner: Ppo, folder: Path, curriculum: Curriculum | None = None, *, resume: bool = False
+) -> None:
     """Take over the checkpoint of a run.
 
     Args:
         learner: of the same settings.
         folder: of the run.
+        curriculum: of the same settings; it and the environment take over the level. None: for
+            the networks alone.
         resume: go on with the random stream of the environment too, to train on.
 
     Raises:
@@ -252,6 +267,10 @@ def load_learner(learner: Ppo, folder: Path, *, resume: bool = False) -> None:
     with user_input("checkpoint", path):
         state = load_checkpoint(path)
     try:
+        if curriculum is not None:
+            level = {k.removeprefix(LEVEL): v for k, v in state.items() if k.startswith(LEVEL)}
+            curriculum.load_state_dict(level)
+            cast(Env, learner.env).level = curriculum.level
         if resume:
             learner.resume(state)
         else:

@@ -9,11 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from sim2arm.policies.distributed import ALONE, FirstRankError, Ranks, ranks_of_torchrun
 from sim2arm.policies.ppo import Ppo
+from sim2arm.sim.curriculum import Curriculum
+from sim2arm.sim.env import Env
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
@@ -97,43 +100,54 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
     ranks.first_does(lambda: _check_run(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
     # Refuses what cannot be trained, before anything is written.
-    learner = build_learner(cfg, ranks=ranks)
+    learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
     if not cfg.resume:
         ranks.first_does(lambda: write_config(folder, name, cfg))
     elif ranks.any((folder / CHECKPOINT).is_file())[0]:
-        load_learner(learner, folder, resume=True)
+        load_learner(learner, folder, curriculum, resume=True)
     with ranks.interrupts() as interrupted:
-        if ranks.first:
-            _lead(learner, cfg, folder, interrupted)
-        else:
-            _follow(learner, cfg, folder, interrupted)
+        work = _lead if ranks.first else _follow
+        work(learner, curriculum, cfg, folder, interrupted)
     return folder
 
 
-def _lead(learner: Ppo, cfg: TrainCfg, folder: Path, interrupted: Callable[[], bool]) -> None:
+def _lead(
+    learner: Ppo,
+    curriculum: Curriculum,
+    cfg: TrainCfg,
+    folder: Path,
+    interrupted: Callable[[], bool],
+) -> None:
     """Train and write the run."""
     with user_input("metrics", folder / METRICS):
         metrics = Metrics(folder / METRICS, learner.iteration)
     try:
-        (reached,) = learner.ranks.any(_reached(metrics.last, cfg))
+        (reached,) = learner.ranks.any(_reached(metrics.last, cfg, curriculum))
         if not reached:
-            _learn(learner, cfg, metrics, interrupted)
-            save_learner(learner, folder)
+            _learn(learner, curriculum, cfg, metrics, interrupted)
+            save_learner(learner, folder, curriculum)
     except KeyboardInterrupt:
-        save_learner(learner, folder)
+        save_learner(learner, folder, curriculum)
         raise
     finally:
         metrics.close()
     write_train_page(folder)
 
 
-def _follow(learner: Ppo, cfg: TrainCfg, folder: Path, interrupted: Callable[[], bool]) -> None:
+def _follow(
+    learner: Ppo,
+    curriculum: Curriculum,
+    cfg: TrainCfg,
+    folder: Path,
+    interrupted: Callable[[], bool],
+) -> None:
     """Train along, until the first rank has reached its end."""
     (reached,) = learner.ranks.any(False)
     if reached:
         return
     for values in learner.train(cfg.iterations - learner.iteration):
         check_metrics(_rounded(values), learner, folder)
+        _widen(learner, curriculum)
         if _ends(learner, False, interrupted):
             break
 
@@ -154,10 +168,24 @@ def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
             raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
-def _reached(row: Mapping[str, str | float], cfg: TrainCfg) -> bool:
-    """Return whether a row of the metrics says that the policy is good enough."""
+def _widen(learner: Ppo, curriculum: Curriculum) -> None:
+    """Let the ranges follow the success of the last roll-outs of all ranks."""
+    env = cast(Env, learner.env)
+    if env.block is None:
+        return
+    counts = env.block.take()
+    curriculum.add(**{k: int(v) for k, v in learner.ranks.total(counts, counts=counts).items()})
+    env.level, env.block.open = curriculum.level, curriculum.open
+
+
+def _reached(row: Mapping[str, str | float], cfg: TrainCfg, curriculum: Curriculum) -> bool:
+    """Return whether a row of the metrics says that the policy is good enough.
+
+    A trial is at the whole ranges. One that a policy passes before it was trained there is none
+    to stop at: the contract would speak of smaller ranges.
+    """
     measured = row.get("measured", "")
-    return measured != "" and float(measured) >= cfg.target_success
+    return curriculum.complete and measured != "" and float(measured) >= cfg.target_success
 
 
 def _rounded(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -178,6 +206,7 @@ def _ends(learner: Ppo, reached: bool, interrupted: Callable[[], bool]) -> bool:
 
 def _learn(
     learner: Ppo,
+    curriculum: Curriculum,
     cfg: TrainCfg,
     metrics: Metrics,
     interrupted: Callable[[], bool] = lambda: False,
@@ -193,17 +222,22 @@ def _learn(
             check_metrics(row, learner, metrics.path.parent)
             success = window.add(row["episodes"], row["successes"])
             last = learner.iteration == cfg.iterations
+            levels = {"level": round(curriculum.level, 6)} if cfg.curriculum.moves else {}
+            _widen(learner, curriculum)
             due = learner.iteration % cfg.trial_every == 0 and success >= cfg.trial_from
+            due = due and curriculum.complete
             measured = round(trial.success(learner.model), 4) if due or last else ""
             steps = learner.iteration * per_iteration
             wall = round(time.monotonic() - started, 2)
             head = {"iteration": learner.iteration, "steps": steps, "wall_s": wall}
-            metrics.write(head | {"success": round(success, 4), "measured": measured} | row)
+            head |= {"success": round(success, 4), "measured": measured}
+            metrics.write(head | levels | row)
             figures = {"success": f"{success:.3f}", "reward": f"{row['reward']:.4f}"}
+            figures |= {name: f"{value:.2g}" for name, value in levels.items()}
             progress.update(steps, **figures | ({"measured": f"{measured}"} if measured else {}))
             if learner.iteration % SAVE_EVERY == 0:
-                save_learner(learner, metrics.path.parent)
-            if _ends(learner, _reached(metrics.last, cfg), interrupted):
+                save_learner(learner, metrics.path.parent, curriculum)
+            if _ends(learner, _reached(metrics.last, cfg, curriculum), interrupted):
                 break
 
 

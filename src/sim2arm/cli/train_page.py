@@ -83,4 +83,9 @@ def learning_section(folder: Path, target: float) -> Section:
         "1000 training episodes, with random actions; points are trials without them, on seeds "
         "that the evaluation does not use. Training stops when a trial reaches the target."
     )
+    if rows and "level" in rows[-1]:
+        caption += (
+            f" Episodes drew from ranges that success widened, at the end at level "
+            f"{format_cell(rows[-1]['level'])} of 1; trials draw from the whole ranges."
+        )
     return Section(title="Learning", blocks=[chart(drawing, caption)])

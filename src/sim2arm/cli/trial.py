@@ -1,7 +1,7 @@
 """Success of the deterministic policy, measured in between while it trains.
 
-A quick look on the training environment; the figure that counts is that of `sim2arm eval`, on the
-exported bundle behind the gate, with other seeds.
+A quick look on the training environment, at the whole ranges of its randomisation; the figure that
+counts is that of `sim2arm eval`, on the exported bundle behind the gate, with other seeds.
 """
 
 import torch

@@ -1,0 +1,121 @@
+"""A training whose ranges widen with success: command line, resume, trial, contract."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from sim2arm.cli import main as cli
+from sim2arm.cli import train as module
+from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
+from sim2arm.cli.runs import METRICS, build_env, build_learner, read_config, restore
+from sim2arm.core.contract import Contract
+from sim2arm.policies.verify import load_contract
+from sim2arm.sim.curriculum import Curriculum, CurriculumCfg
+from sim2arm.sim.env import Env
+from sim2arm.sim.randomize import Randomizer
+from sim2arm.sim.tasks.reach import ReachCfg
+
+
+def make_cfg(out: Path, **overrides: object) -> TrainCfg:
+    """Return a training of seconds, in which every episode succeeds in its fourth step.
+
+    A block is two episodes of each world: they begin in one roll-out and end in the next.
+    """
+    default = EXPERIMENTS["reach-ppo"][1]
+    task = ReachCfg(position_tolerance=10.0, rotation_tolerance=10.0, hold_steps=4, max_steps=9)
+    cfg = replace(
+        default,
+        task=task,
+        algo=replace(default.algo, rollout=8, hidden=(8,)),
+        randomization="arm",
+        curriculum=CurriculumCfg(start=0.0, step=0.5, episodes=8),
+        num_envs=4,
+        iterations=2,
+        trial_every=1,
+        trial_from=0.0,
+        trial_episodes=2,
+        out=out,
+    )
+    return replace(cfg, **overrides)
+
+
+def columns_of(folder: Path, *names: str) -> list[tuple[str, ...]]:
+    """Return some columns of the metrics."""
+    with (folder / METRICS).open(newline="") as file:
+        return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
+
+
+def tilt_of(contract: Contract) -> float:
+    """Return the largest tilt of gravity, 0.02 rad in the whole ranges."""
+    return next(r.high for r in contract.ranges if r.name == "physics/gravity tilt")
+
+
+def env_of(folder: Path) -> Env:
+    """Return the environment of a run as it is exported."""
+    return cast(Env, restore(folder, 1)[0].env)
+
+
+def test_it_widens_resumes_and_stops_at_the_whole_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    monkeypatch.setitem(EXPERIMENTS, "reach-ppo", ("Easy.", make_cfg(out)))
+    assert cli.main(["train", "reach-ppo"]) == 0
+    # The last iteration has a trial, which succeeds; but at the first level that stops nothing.
+    rows = [("0.0", ""), ("0.0", "1.0")]
+    assert columns_of(out, "level", "measured") == rows
+    assert env_of(out).level == 0.0  # it rose to 0.5, where nothing ended yet
+
+    assert cli.main(["train", "reach-ppo", "--resume", "--iterations", "4"]) == 0
+    rows += [("0.5", ""), ("0.5", "1.0")]
+    assert columns_of(out, "level", "measured") == rows
+    assert cli.main(["export", str(out)]) == 0
+    contract = load_contract(out / "bundle")
+    assert tilt_of(contract) == 0.01
+    assert contract.low_level.kp_range[0] == pytest.approx((600 / 1.15**0.5, 600 * 1.15**0.5))
+    ages = {spec.name: spec.trained_age_s for spec in contract.inputs}
+    assert ages["joint_position"] == pytest.approx((0.0, 0.006))
+
+    assert cli.main(["train", "reach-ppo", "--resume", "--iterations", "9"]) == 0
+    rows += [("1.0", ""), ("1.0", "1.0")]  # the sixth is the first at which a block ended at 1
+    assert columns_of(out, "level", "measured") == rows
+    assert env_of(out).level == 1.0
+    assert "at level 1 of 1" in (out / "report.html").read_text()
+    assert read_config(out)[1].curriculum == CurriculumCfg(start=0.0, step=0.5, episodes=8)
+
+
+def test_every_rank_sets_the_level_of_physics_and_sensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = make_cfg(tmp_path)
+    drawn: list[float] = []
+    write = Randomizer.write
+
+    def watched(randomizer: Randomizer, *args: object) -> None:
+        drawn.append(randomizer.level)
+        write(randomizer, *args)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Randomizer, "write", watched)
+    learner, curriculum = build_learner(cfg), Curriculum(cfg.curriculum)
+    assert set(drawn) == {0.0}  # the first episodes too
+    module._follow(learner, curriculum, replace(cfg, iterations=3), tmp_path, lambda: False)
+    env = cast(Env, learner.env)
+    assert env.sensing is not None
+    assert env.level == env.randomizer.level == env.sensing.level == curriculum.level == 0.5
+    assert drawn[-1] == 0.5 and drawn == sorted(drawn)
+    assert build_env(cfg, 2).level == 1.0  # of trials
+
+
+def test_without_a_curriculum_there_is_no_level_to_tell(tmp_path: Path) -> None:
+    cfg = make_cfg(tmp_path / "run", curriculum=CurriculumCfg(), iterations=3)
+    module.train("reach-ppo", cfg)
+    assert columns_of(tmp_path / "run", "measured") == [("1.0",)]  # stopped by its first trial
+    assert "level" not in (tmp_path / "run" / METRICS).read_text().splitlines()[0]
+    assert env_of(tmp_path / "run").level == 1.0
