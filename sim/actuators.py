@@ -16,14 +16,19 @@ same formulas (`tests/sim/test_actuators.py` holds them together), and so do wor
 - **Gear friction**, `GearFriction`: viscous friction is the damping of the joint. Coulomb friction
   without stiction is MuJoCo's constraint (`frictionloss`), which is soft: a load f below it creeps
   at about 1e-3 f / I [rad/s], I the inertia. With a breakaway torque it is the LuGre model of the
-  `dcmotor` instead: a bristle that stretches under the load and holds it, until it slips; from
-  there friction falls to Coulomb's with the Stribeck speed.
+  `dcmotor` instead: a bristle that bends under the load and holds it without creep, until it
+  slips; from there friction falls to Coulomb's with the Stribeck speed.
 
-The bristle's length is integrated forward from the speed before each substep of length h, which is
-stable where its damping is above h times its stiffness, whatever the inertia: it gets twice that.
-Derivatives of the engine leave out that a bristle that slips stretches no further, which adds
-`2 h^2 stiffness` to the inertia: 5e-3 kg m^2 for 1.1 N m, 2 mrad and h = 1/480 s, 3 % of the rotor
-of an FR3.
+What holds in LuGre is a load that comes slowly: a bristle bends the further the nearer the load is
+to the breakaway torque (under 80 % of it 1.6 times the deflection), and it swings, so a load that
+jumps from 0 breaks loose from two thirds on, if the law does not damp the joint.
+
+The bristle is integrated forward from the speed before each substep of length h, which is stable
+where its damping is above h times its stiffness, whatever the inertia: it gets twice that. The
+engine's derivatives leave out that a bristle that slips bends no further, which adds
+`2 h^2 stiffness` to the inertia: 7e-3 kg m^2 for 1.7 N m, 2 mrad and h = 1/480 s, 4 % of the rotor
+of an FR3. After a reset the bristle is straight; in a joint that is then given a speed w it bends
+with a blow of `2 h stiffness w` in the first substep.
 
 Limits are those of the law's torque; gravity compensation, which the models add beside it, is not
 counted.
@@ -88,10 +93,10 @@ class GearFriction:
     """Friction per speed [N m s/rad]."""
     breakaway: float | None = None
     """Torque that sets a resting joint in motion [N m]; None: no stiction."""
-    stribeck_speed: float = 0.02
+    stribeck_speed: float = 0.05
     """Speed at which 37 % of what is above Coulomb friction is left [rad/s]."""
     deflection: float = 2e-3
-    """Give of the gear under the breakaway torque, before it slips [rad]."""
+    """Breakaway torque over the stiffness of the gear at rest [rad]."""
 
     def __post_init__(self) -> None:
         """Refuse what is no friction."""

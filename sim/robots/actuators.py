@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim2arm.core.robots import FR3, PANDA, Robot
+from sim2arm.core.robots import FR3, PANDA, UR5E, Robot
 from sim2arm.sim.actuators import Actuators, GearFriction, JointActuator, Motor
 
 from .franka_inertia import JOINTS
@@ -17,8 +17,8 @@ STICTION = 1.5
 def _motor(robot: Robot, i: int) -> Motor:
     """Return the motor that the published limits allow at worst: no torque left at top speed.
 
-    Torque and speed limits stand side by side in Franka's specification, without a curve; a real
-    drive reaches its top speed with torque to spare.
+    Limits of torque and speed stand side by side in specifications, without a curve; a real drive
+    reaches its top speed with torque to spare.
     """
     limits = robot.limits
     return Motor(stall_torque=limits.tau_max[i], no_load_speed=limits.dq_max[i])
@@ -41,11 +41,16 @@ def _of(robot: Robot, *, motor: bool, gear: bool) -> Actuators:
 
 
 ACTUATORS: dict[str, dict[str, Actuators]] = {
-    "motor": {robot.name: _of(robot, motor=True, gear=False) for robot in (FR3, PANDA)},
+    "motor": {robot.name: _of(robot, motor=True, gear=False) for robot in (FR3, PANDA, UR5E)},
     "gear": {robot.name: _of(robot, motor=False, gear=True) for robot in (FR3, PANDA)},
     "motor-gear": {robot.name: _of(robot, motor=True, gear=True) for robot in (FR3, PANDA)},
 }
-"""Name -> robot -> joint -> model."""
+"""Name -> robot -> joint -> model.
+
+The SO-101 has none: its servos drive with a voltage, so back-EMF brakes at any torque, and the
+damping of its model, 0.6 N m s/rad, is the slope of their line (2.94 N m over 4.7 rad/s: 0.62). The
+model of the UR5e has no friction, and none is published, so it has no stiction either.
+"""
 
 
 def find_actuators(name: str, robot: str) -> Actuators:

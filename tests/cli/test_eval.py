@@ -17,7 +17,7 @@ import yaml
 
 from sim2arm.cli import main as cli
 from sim2arm.cli.eval import success_rows
-from sim2arm.cli.evaluation import OtherArm, run_episodes
+from sim2arm.cli.evaluation import Episodes, OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS
 from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
@@ -27,7 +27,9 @@ from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.verify import load_contract
+from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
 
 
@@ -235,3 +237,29 @@ def test_eval_reports_the_other_arm(run: Path, capsys: pytest.CaptureFixture[str
     assert "shift 2, arm 7" in capsys.readouterr().out
     assert "--shift: expected 1, 2 or 3" in refused(["eval", run, "--shift", "4"], capsys)
     assert "--eval-seed: expected 0" in refused(["eval", run, "--eval-seed", "-1"], capsys)
+
+
+def test_eval_takes_the_actuators_of_training_or_those_that_are_named(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[Actuators] = []
+
+    def note(*_: object, actuators: Actuators, **__: object) -> Episodes:
+        taken.append(actuators)
+        return Episodes(
+            seeds=(0,), success=np.ones(1, bool), steps=np.ones(1, np.int64), slowed=0, refused=0,
+            ticks=1, actions=(np.zeros((1, 6), np.float32),),
+        )  # fmt: skip
+
+    monkeypatch.setattr("sim2arm.cli.eval.run_episodes", note)
+    data = yaml.safe_load((run / CONFIG).read_text())
+    assert data["settings"].pop("actuators") == "ideal"
+    (run / CONFIG).write_text(yaml.safe_dump(data))  # as before there was a choice
+    assert cli.main(["eval", str(run)]) == 0
+    data["settings"]["actuators"] = "gear"
+    (run / CONFIG).write_text(yaml.safe_dump(data))
+    assert cli.main(["eval", str(run)]) == 0
+    assert cli.main(["eval", str(run), "--actuators", "motor"]) == 0
+    assert taken == [{}, find_actuators("gear", "fr3"), find_actuators("motor", "fr3")]
+    line = refused(["eval", run, "--actuators", "motors"], capsys)
+    assert line == "--actuators: expected one of ideal, motor, gear, motor-gear, got 'motors'"

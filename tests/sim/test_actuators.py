@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from sim2arm.core.robots import FR3
+from sim2arm.core.robots import FR3, ROBOTS
 from sim2arm.sim.actuator_terms import MotorLimits, Stiction
 from sim2arm.sim.actuators import (
     ActuatorError,
@@ -33,6 +33,7 @@ from sim2arm.sim.env import Env
 from sim2arm.sim.physics_terms import Gains
 from sim2arm.sim.randomize import Randomizer
 from sim2arm.sim.robots.actuators import ACTUATORS, find_actuators
+from sim2arm.sim.robots.models import add_robot
 from sim2arm.sim.robots.parts import add_servo
 from sim2arm.sim.tasks.table import make_task
 from sim2arm.sim.worlds.base import World
@@ -122,8 +123,9 @@ def test_it_speeds_up_along_the_line_and_not_beyond(world: World) -> None:
     times = 8 * H * np.arange(1, 31)
     exact = FREE * (1.0 - np.exp(-times / 0.04))
     np.testing.assert_allclose(found, exact, atol=0.03)
-    # by hand: each step leaves 1 / (1 + h 5 / 0.2) of the distance
-    left = (1.0 + H * (STALL / FREE) / INERTIA) ** (-8.0 * np.arange(1, 31))
+    # by hand: the first step has the stall torque, each after it leaves 1 / (1 + h 5 / 0.2)
+    ratio = H * (STALL / FREE) / INERTIA
+    left = (1.0 - ratio) * (1.0 + ratio) ** (1.0 - 8.0 * np.arange(1, 31))
     np.testing.assert_allclose(found, FREE * (1.0 - left), rtol=2e-4)
     assert found.max() <= FREE * (1.0 + 1e-6) and found[-1] > 0.999 * FREE
 
@@ -169,7 +171,7 @@ def test_a_stiff_law_comes_to_rest_at_its_target(world: World) -> None:
     for _ in range(120):
         world.step(control(world, 8, motor_servo=1.0))
     assert float(joint.q[0, 0]) == pytest.approx(1.0, abs=1e-5)
-    assert abs(float(joint.dq[0, 0])) < 1e-5
+    assert abs(float(joint.dq[0, 0])) < 1e-4  # single precision: 600 N m/rad times 1e-7 rad
 
 
 def test_below_its_limits_a_motor_is_the_ideal_law(world: World) -> None:
@@ -188,18 +190,28 @@ def test_below_its_limits_a_motor_is_the_ideal_law(world: World) -> None:
 
 def test_below_breakaway_it_gives_and_holds_above_it_slides(world: World) -> None:
     joint = world.joints(["stuck"])
-    below = torques(world, 8, stuck=0.95 * BREAKAWAY)
-    seconds = 10 if world.dtype == torch.float64 else 1
-    for _ in range(60 * seconds):
+    for i in range(60):  # a jump would swing beyond what holds
+        world.step(torques(world, 8, stuck=0.8 * BREAKAWAY * (i + 1) / 60))
+    below = torques(world, 8, stuck=0.8 * BREAKAWAY)
+    for _ in range(240):
         world.step(below)
-    # a spring of 1.5 N m / 2 mrad under 1.425 N m: 1.9 mrad, and no creep
-    assert float(joint.q[0, 0]) == pytest.approx(0.95 * DEFLECTION, rel=2e-3)
+    held = float(joint.q[0, 0])
+    # dz = (1 - z / 2 mrad) dq up to z = 1.6 mrad: 2 mrad ln(1 / (1 - 0.8)) = 3.2 mrad, more where
+    # it swings or the ramp is quick
+    assert 1.609 * DEFLECTION < held < 2.5 * DEFLECTION
+    for _ in range(600):
+        world.step(below)
+    assert float(joint.q[0, 0]) == pytest.approx(held, abs=1e-6)  # 10 s later
     assert abs(float(joint.dq[0, 0])) < 1e-6
-    above = torques(world, 8, stuck=1.05 * BREAKAWAY)
+    share = 0.8
+    while share < 1.2 and float(joint.dq[0, 0]) < 0.1:  # 0.06 of it per second
+        share += 0.001
+        world.step(torques(world, 8, stuck=share * BREAKAWAY))
+    assert 0.99 < share < 1.03
     for _ in range(60):
-        world.step(above)
-    # 1.575 N m against 1 N m in motion: 2.9 rad/s^2, after a slow start
-    assert float(joint.q[0, 0]) > 0.5
+        world.step(torques(world, 8, stuck=share * BREAKAWAY))
+    # 1.5 N m against 1 N m in motion: 2.5 rad/s^2 for 1 s
+    assert float(joint.q[0, 0]) > 1.0
 
 
 def test_without_stiction_a_load_creeps_at_the_rate_of_the_constraint(world: World) -> None:
@@ -221,22 +233,25 @@ def test_without_stiction_a_load_creeps_at_the_rate_of_the_constraint(world: Wor
 )
 def test_dry_friction_stops_a_joint_in_time(world: World, name: str, seconds: float) -> None:
     start(world, **{name: 2.0})
+    world.step(control(world, 8))  # the bristle, which a reset lets go, bends
+    start(world, **{name: 2.0})
     found = speeds(world, name, control(world, 1), round(1.5 * seconds / H))
     halfway = np.flatnonzero(found < 1.0)[0] * H
     assert halfway == pytest.approx(0.5 * seconds, abs=2.0 * H)
     stopped = np.flatnonzero(found < 0.03)[0] * H
     assert stopped == pytest.approx(seconds, rel=0.03)
-    # until it rests kinetic energy only falls; a bristle then swings by less than it gives
-    assert (np.diff(found[found > 0.03]) < 0.0).all()
+    # kinetic energy only falls, until the bristle swings: 1 N m / sqrt(750 N m/rad I) = 0.08 rad/s
+    moving = found > 0.09
+    assert (np.diff(found[moving]) < 0.0).all() and not moving[np.argmin(moving) :].any()
     assert np.abs(found[-1]) < 0.01
 
 
 def test_viscous_friction_by_hand(world: World) -> None:
     start(world, viscous=2.0)
     found = speeds(world, "viscous", control(world, 8), 12)
-    # implicit steps: each leaves 1 / (1 + h 0.5 / 0.2)
+    # implicit steps: each leaves 1 / (1 + h 0.5 / 0.2); the soft servo takes another 1e-4
     left = (1.0 + H * 0.5 / INERTIA) ** (-8.0 * np.arange(1, 13))
-    np.testing.assert_allclose(found, 2.0 * left, rtol=1e-5)
+    np.testing.assert_allclose(found, 2.0 * left, rtol=2e-4)
 
 
 def test_a_servo_with_stiction_stops_where_its_spring_is_weaker_than_breakaway(
@@ -278,9 +293,9 @@ def test_a_reset_lets_go_of_the_bristle(world: World) -> None:
     world.reset(torch.tensor([True, False]))
     world.forward()
     world.step(control(world, 1))
-    # in one world nothing pulls, in the other the bristle pulls back with 0.75 N m
+    # in one world nothing pulls, in the other the bristle pulls back: 0.75 N m h / I = 8 mrad/s
     assert float(joint.dq[0, 0]) == 0.0
-    assert float(joint.dq[1, 0]) < -0.5 * 0.75 * H / INERTIA
+    assert -0.016 < float(joint.dq[1, 0]) < -0.002
 
 
 # -- ideal, errors -----------------------------------------------------------------------------
@@ -432,6 +447,18 @@ def ideal_start(env: Env) -> torch.Tensor:
     start = env.world.joints(FR3.joint_names).q.clone()
     env.world.joints(FR3.joint_names).q.copy_(moved)
     return start
+
+
+def test_every_entry_fits_its_robot() -> None:
+    for name, robots in ACTUATORS.items():
+        for robot in robots:
+            spec = mujoco.MjSpec()
+            add_robot(spec, ROBOTS[robot])
+            before = spec.compile()
+            put_actuators(spec, find_actuators(name, robot), H)
+            model = spec.compile()
+            assert model.nu == before.nu
+            assert model.na == (0 if name == "motor" else len(ROBOTS[robot].chain.joint_names))
 
 
 def test_the_gains_of_an_arm_with_motors_are_those_of_its_law() -> None:
