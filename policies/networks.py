@@ -54,6 +54,10 @@ class RelativePoseError(ValueError):
     """A relative pose was asked for of what is not an observed pose."""
 
 
+class PictureError(ValueError):
+    """Networks for vectors were given pictures."""
+
+
 class PoseFeatures(nn.Module):
     """One vector from named observations, extended by relative poses.
 
@@ -73,8 +77,15 @@ class PoseFeatures(nn.Module):
 
         Raises:
             RelativePoseError: a pair names what is not an observation of shape (7,).
+            PictureError: an observation has more than one axis.
         """
         super().__init__()
+        for name, shape in shapes.items():
+            if len(shape) > 1:
+                raise PictureError(
+                    f"these networks see vectors, and {name!r} has the shape {shape}: keep "
+                    "pictures in a group of their own, or take an algorithm that learns from them"
+                )
         for pair in relative:
             for name in pair:
                 if shapes.get(name) != (7,):

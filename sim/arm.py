@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from .tasks.base import Task
 from .tasks.table import make_task
 from .worlds.compiled import find
 from .worlds.mujoco import MujocoWorld
+
+if TYPE_CHECKING:  # an arm without pictures imports no camera code
+    from .vision import Vision
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
@@ -59,6 +62,8 @@ class SimulatedArm:
             puts the world back to its defaults).
         steps: (N,) control steps of the episodes.
         lead: (N, n) kd / kp of the law that the actuators of each arm follow [s].
+        eyes: its cameras, None without any.
+        pictures: (N, ...), what they see at this tick.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class SimulatedArm:
         meshes: bool = False,
         physics: Sequence[Term] = (),
         actuators: Actuators = MappingProxyType({}),
+        vision: Vision | None = None,
     ) -> None:
         """Build the worlds.
 
@@ -83,6 +89,7 @@ class SimulatedArm:
             threads: of the physics.
             physics: what `change_physics` will change.
             actuators: what is between law and joints, by joint; ideal where nothing is said.
+            vision: cameras whose pictures are measured.
             meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
                 same.
 
@@ -98,6 +105,8 @@ class SimulatedArm:
             use_meshes(scene, self.robot)
         prepare_scene(scene, physics)
         put_actuators(scene, actuators, self.period / self.substeps)
+        if vision is not None:
+            vision.prepare(scene)
         self.world = MujocoWorld(
             scene,
             num_arms,
@@ -122,6 +131,7 @@ class SimulatedArm:
         self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
         self._goals = {spec.name for spec in self.task.goals}
         self._randomizer = Randomizer(physics, self.world, self)
+        self.eyes = None if vision is None else vision.bind(self.world, self.period)
         self.reset([0] * num_arms)
 
     def change_physics(self, unit: FloatArray) -> None:
@@ -142,10 +152,15 @@ class SimulatedArm:
         """Start the episodes of the given seeds, one per arm; the same seed, the same episode."""
         each = [seeds] * self.num_arms if isinstance(seeds, int) else list(seeds)
         self.world.reset()
-        starts = self.task.draw(SeededDraws(each))
-        self.task.reset(self.world, torch.ones(self.num_arms, dtype=torch.bool), starts)
+        draws, everywhere = SeededDraws(each), torch.ones(self.num_arms, dtype=torch.bool)
+        starts = self.task.draw(draws)
+        self.task.reset(self.world, everywhere, starts)
         q = starts["q"].numpy()
         self.world.forward()
+        self.pictures: dict[str, torch.Tensor] = {}
+        if self.eyes is not None:
+            self.eyes.begin(everywhere, draws.unit(self.eyes.count))
+            self.pictures = self.eyes.see()
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
@@ -168,16 +183,20 @@ class SimulatedArm:
         self.kp, self.kd = np.asarray(kp, dtype=np.float64), np.asarray(kd, dtype=np.float64)
         self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.num_arms, 1)
 
-    def measured(self) -> dict[str, FloatArray]:
+    def measured(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the arm measures and the task's inputs, each (N, ...) float64.
 
-        The derived inputs of a contract are not among them: whoever runs a policy computes them.
+        Pictures are uint8 and float32, and memory of the cameras (`vision.Eyes`). The derived
+        inputs of a contract are not among them: whoever runs a policy computes them.
         """
         seen = self.task.observe()
         q, dq = self.joint_state()
         goals = {name: seen[name].numpy().copy() for name in self._goals}
         width = self.gripper_width()[:, None]
-        return {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals
+        seen_now = {name: pictures.numpy() for name, pictures in self.pictures.items()}
+        return (
+            {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals | seen_now
+        )
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
@@ -251,6 +270,9 @@ class SimulatedArm:
         self.success |= solved & ~lost & ~self.done
         self.diverged |= lost & ~self.done
         self.done |= terminated | truncated | lost
+        if self.eyes is not None:
+            self.eyes.advance()
+            self.pictures = self.eyes.see()
 
     @property
     def time(self) -> float:

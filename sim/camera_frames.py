@@ -72,9 +72,11 @@ class CameraFrames:
         n, device = len(frame), frame.device
         self._interval, self._period = _NS / rate_hz, _NS * period
         self._history, self._fixed_phase, self._range = history, phase, latency
-        size = history + 1 + math.ceil(high * rate_hz)
+        # One that has arrived stays until the next arrives; nothing is under way without latency.
+        size = history + (1 + math.ceil(high * rate_hz) if high > 0.0 else 0)
         self._ring = frame.new_zeros((n, size, *frame.shape[1:]))
         self._slots = torch.arange(size, device=device).repeat(n, 1)  # oldest first
+        self._first = torch.full((n,), size - 1, device=device)  # what is older is the start's too
         self._stamps = torch.zeros((n, size), dtype=torch.int64, device=device)
         self._worlds = torch.arange(n, device=device)
         self._ticks = torch.zeros(n, dtype=torch.int64, device=device)
@@ -109,9 +111,9 @@ class CameraFrames:
         back = torch.arange(size - 1, -1, -1, device=newest.device)
         number = (newest[:, None] - back).to(torch.float64)
         stamps = self._phase[:, None] + number * self._interval
-        put(self._stamps, chosen, stamps.round().to(torch.int64))
-        for k in range(size):
-            put(self._ring[:, k], chosen, frame)
+        put(self._stamps, chosen, stamps.round().to(torch.int64).clamp(max=0))
+        put(self._first, chosen, size - 1)
+        self._write(self._slots[:, -1], chosen, frame)
         put(self.due, chosen, False)
 
     def advance(self) -> Tensor:
@@ -123,18 +125,20 @@ class CameraFrames:
     def push(self, frame: Tensor) -> None:
         """Keep the pictures (N, ...) of worlds in which one was due."""
         due = self.due
-        slot = self._slots[:, 0]
-        mask = due.reshape(-1, *[1] * (frame.ndim - 1))
-        self._ring[self._worlds, slot] = torch.where(mask, frame, self._ring[self._worlds, slot])
+        self._write(self._slots[:, 0], due, frame)
         put(self._slots, due, torch.roll(self._slots, -1, dims=1))
+        put(self._first, due, (self._first - 1).clamp(min=0))
         stamps = torch.roll(self._stamps, -1, dims=1)
         stamps[:, -1] = self._now()
         put(self._stamps, due, stamps)
         put(self._taken, due, self._number())
         due.fill_(False)
 
-    def read(self) -> tuple[Tensor, Tensor]:
+    def read(self, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return what this tick sees.
+
+        Args:
+            out: (N * history, ...), where the pictures are written; new memory by default.
 
         Returns:
             The newest picture that has arrived, (N, ...), or the last `history` of them, oldest
@@ -145,9 +149,17 @@ class CameraFrames:
         stamp = torch.take_along_dim(self._stamps, newest[:, None], dim=1)[:, 0]
         age = ((now - stamp) / _NS).to(torch.float32)
         chosen = frames(self._stamps, newest, self._history)  # (N, history)
+        chosen = torch.maximum(chosen, self._first[:, None])
         slots = torch.take_along_dim(self._slots, chosen, dim=1)
-        seen = self._ring[self._worlds[:, None], slots]
-        return (seen[:, 0] if self._history == 1 else seen), age
+        n, size = self._slots.shape
+        places = (self._worlds[:, None] * size + slots).flatten()
+        seen = torch.index_select(self._ring.flatten(0, 1), 0, places, out=out)
+        return (seen if self._history == 1 else seen.unflatten(0, (n, -1))), age
+
+    def _write(self, slot: Tensor, chosen: Tensor, frame: Tensor) -> None:
+        """Write pictures (N, ...) of chosen worlds (N,) bool into one slot (N,) of each."""
+        mask = chosen.reshape(-1, *[1] * (frame.ndim - 1))
+        self._ring[self._worlds, slot] = torch.where(mask, frame, self._ring[self._worlds, slot])
 
     def _now(self) -> Tensor:
         """Return the time of the present tick (N,) [ns]."""

@@ -2,7 +2,8 @@
 
 An episode draws exposure, white balance and the seed of its noise once (`count` numbers of its own
 stream). The noise of a pixel follows from that seed, the number of the picture and the place, by a
-hash, so that an episode looks the same in any batch and on any device. Tensors only, no host sync.
+hash, so that an episode looks the same in any batch and on any device. Tensors only, no host sync:
+on a GPU all worlds are computed, on a CPU the chosen ones.
 """
 
 # pyright: standard
@@ -81,14 +82,19 @@ class ColourCamera:
         put(self._gain, chosen, (exposure * white).to(self._gain.dtype))
         self._noise.start(chosen, unit[:, 3])
 
-    def take(self, rgb: Tensor) -> Tensor:
-        """Return pictures (N, H, W, 3) uint8 with the noise of the next picture of each world."""
-        cfg = self.cfg
-        light = self._light[rgb.to(torch.int32)] * self._gain[:, None, None]
-        normal = self._noise.normal(rgb.shape[1:])
+    def take(self, rgb: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Return pictures (N, H, W, 3) uint8 with the noise of the next picture of chosen worlds.
+
+        Args:
+            rgb: (N, H, W, 3) uint8.
+            chosen: (N,) bool, or all; what comes back for others has no meaning.
+        """
+        cfg, rows = self.cfg, _rows(chosen)
+        light = self._light[rgb[rows].to(torch.int32)] * self._gain[rows, None, None]
+        normal = self._noise.normal(rgb.shape[1:], chosen)
         light = light + normal * torch.sqrt(cfg.shot * light + cfg.read**2)
         seen = self._value[(_LEVELS * light.clamp(0.0, 1.0) + 0.5).to(torch.int32)]
-        return seen if cfg.quality is None else jpeg(seen, cfg.quality)
+        return _placed(seen if cfg.quality is None else jpeg(seen, cfg.quality), rgb, rows)
 
 
 def srgb_to_light(value: Tensor) -> Tensor:
@@ -176,21 +182,29 @@ class DepthCamera:
         """Begin episodes in chosen worlds (N,) bool, with numbers (N, count) in [0, 1)."""
         self._noise.start(chosen, unit[:, 0])
 
-    def take(self, depth: Tensor) -> Tensor:
-        """Return depth (N, H, W) [m] as the camera sends it; 0 where it found nothing."""
-        cfg = self.cfg
+    def take(self, picture: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Return depth (N, H, W) [m] as the camera sends it; 0 where it found nothing.
+
+        Args:
+            picture: (N, H, W) true depth [m].
+            chosen: (N,) bool, or all; what comes back for others has no meaning.
+        """
+        cfg, rows = self.cfg, _rows(chosen)
+        depth = picture[rows]
         true = self._reach / depth.clamp(min=1e-6)
         seen = (true <= cfg.search) & (depth <= cfg.farthest) & (depth > 0.0)
         seen &= ~in_shadow(torch.where(depth > 0.0, true, 0.0) * self._shrink, self._margin)
         height, width = depth.shape[1:]
         blobs = (math.ceil(height / cfg.blob), math.ceil(width / cfg.blob))
-        normal, matched = self._noise.normal(blobs), self._noise.unit(blobs) >= cfg.lost
+        normal = self._noise.normal(blobs, chosen)
+        matched = self._noise.unit(blobs, chosen) >= cfg.lost
         found = true + cfg.deviation * _spread(normal, cfg.blob, height, width)
         if cfg.step > 0.0:
             found = torch.round(found / cfg.step) * cfg.step
         seen &= _spread(matched, cfg.blob, height, width) & (found > 0.0)
         metres = self._reach / torch.where(seen, found, 1.0)
-        return torch.where(seen, torch.round(metres / cfg.unit) * cfg.unit, 0.0)
+        found = torch.where(seen, torch.round(metres / cfg.unit) * cfg.unit, 0.0)
+        return _placed(found, picture, rows)
 
 
 def in_shadow(disparity: Tensor, margin: float = 0.0) -> Tensor:
@@ -227,26 +241,42 @@ class _Stream:
         put(self._seed, chosen, (unit * 2.0**31).to(torch.int64))
         put(self._drawn, chosen, 0)
 
-    def bits(self, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        """Return (N, *shape) integers of 32 random bits, other ones at each call."""
-        size = math.prod(shape)
-        place = torch.arange(size, device=self._seed.device, dtype=torch.int64)
-        key = _hash(_hash(self._seed) + self._drawn)
-        self._drawn += 1
+    def bits(self, shape: tuple[int, ...] | torch.Size, chosen: Tensor | None) -> Tensor:
+        """Return (n, *shape) integers of 32 random bits of chosen worlds, others at each call."""
+        rows = _rows(chosen)
+        place = torch.arange(math.prod(shape), device=self._seed.device, dtype=torch.int64)
+        key = _hash(_hash(self._seed[rows]) + self._drawn[rows])
+        self._drawn += 1 if chosen is None else chosen
         return _hash(key[:, None] + place * 0x9E3779B1).unflatten(1, tuple(shape))
 
-    def unit(self, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        """Return (N, *shape) numbers in (0, 1), float32."""
-        return ((self.bits(shape) >> 8).to(torch.float32) + 0.5) * 2.0**-24
+    def unit(self, shape: tuple[int, ...] | torch.Size, chosen: Tensor | None) -> Tensor:
+        """Return (n, *shape) numbers in (0, 1), float32."""
+        return ((self.bits(shape, chosen) >> 8).to(torch.float32) + 0.5) * 2.0**-24
 
-    def normal(self, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        """Return (N, *shape) standard normal numbers, up to 4.9, float32, by Box and Muller."""
+    def normal(self, shape: tuple[int, ...] | torch.Size, chosen: Tensor | None) -> Tensor:
+        """Return (n, *shape) standard normal numbers, up to 4.9, float32, by Box and Muller."""
         size = math.prod(shape)
-        bits = self.bits((-(-size // 2),))  # two numbers of each
+        bits = self.bits((-(-size // 2),), chosen)  # two numbers of each
         radius = torch.sqrt(-2.0 * torch.log(((bits >> 16).to(torch.float32) + 0.5) * 2.0**-16))
         angle = ((bits & 0xFFFF).to(torch.float32) + 0.5) * (math.tau * 2.0**-16)
         both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
         return both[:, :size].unflatten(1, tuple(shape))
+
+
+def _rows(chosen: Tensor | None) -> Tensor | slice:
+    """Return which worlds are computed: the chosen ones, or all where a GPU would be waited for."""
+    if chosen is None or chosen.device.type != "cpu":
+        return slice(None)
+    return chosen.nonzero()[:, 0]
+
+
+def _placed(values: Tensor, like: Tensor, rows: Tensor | slice) -> Tensor:
+    """Return values (n, ...) in their rows of an array like one of all worlds."""
+    if isinstance(rows, slice):
+        return values
+    whole = torch.zeros_like(like)
+    whole[rows] = values
+    return whole
 
 
 def _hash(x: Tensor) -> Tensor:

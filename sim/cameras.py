@@ -28,6 +28,7 @@ from sim2arm.core.driver_stage import (
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import quat_from_matrix, quat_mul
 
+from .worlds.compiled import UnknownNameError
 from .worlds.pictures import OUTPUTS, Output
 
 _FLIP = (0.0, 1.0, 0.0, 0.0)
@@ -112,12 +113,14 @@ def add_camera(spec: mujoco.MjSpec, cfg: CameraCfg) -> None:
         cfg: the camera; its body must be in the scene.
 
     Raises:
-        ValueError: the body is not in the scene.
+        UnknownNameError: the body is not in the scene.
     """
     body = spec.worldbody if cfg.body == "world" else spec.body(cfg.body)
     if body is None:
         known = [one.name for one in spec.bodies]
-        raise ValueError(f"camera {cfg.name!r}: no body {cfg.body!r} in the scene. Known: {known}")
+        raise UnknownNameError(
+            f"camera {cfg.name!r}: body {cfg.body!r} is not in the scene. Known: {known}"
+        )
     position, turn = cfg.pose[:3], np.array(cfg.pose[3:])
     body.add_site(name=cfg.optical_frame, pos=position, quat=turn, size=[0.002] * 3, group=4)
     drawn = drawn_intrinsics(cfg)

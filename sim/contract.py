@@ -20,17 +20,20 @@ from .physics_terms import gain_factors
 from .specs import arm_specs, gripper_spec
 
 
-def make_contract(env: Env, provenance: Provenance) -> Contract:
+def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> Contract:
     """Return the contract of policies trained in an environment.
 
     Args:
         env: the environment; its robot, task, controller and rate are described, and what it
             draws at its level.
         provenance: where the policy comes from.
+        group: of observations that the policy sees.
     """
     robot, cfg = env.robot, env.commands.cfg
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
-    inputs = tuple(known[name] for name in env.groups["actor"])
+    if env.eyes is not None:
+        known |= env.eyes.specs
+    inputs = tuple(known[name] for name in env.groups[group])
     if env.sensing is not None:
         ages = env.sensing.ages()
         inputs = tuple(
@@ -75,6 +78,7 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
             TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
             *env.randomizer.ranges,
             *_noise_ranges(env, known),
+            *_camera_ranges(env, group),
         ),
         provenance=provenance,
     )
@@ -82,10 +86,17 @@ def make_contract(env: Env, provenance: Provenance) -> Contract:
 
 def _noise_ranges(env: Env, known: Mapping[str, ArraySpec]) -> list[TrainedRange]:
     """Return biases and deviations of what the policy sees."""
-    noises = [] if env.sensing is None else env.sensing.noises
+    noises = () if env.sensing is None else env.sensing.noises
     return [
         TrainedRange(name=f"{kind}/{term.name}", unit=known[term.name].unit, low=0.0, high=value)
         for term in noises
         if term.name in known
         for kind, value in (("bias", term.bias), ("noise", term.deviation))
     ]
+
+
+def _camera_ranges(env: Env, group: str) -> tuple[TrainedRange, ...]:
+    """Return intrinsics, latency and noise of the cameras that the policy sees."""
+    if env.eyes is None or not set(env.eyes.names) & set(env.groups[group]):
+        return ()
+    return env.eyes.ranges(env.randomizer.terms, env.level)

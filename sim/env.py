@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,8 +27,13 @@ from .specs import gripper_spec
 from .tasks.base import Starts, Task, put
 from .worlds.table import make_world
 
+if TYPE_CHECKING:  # a task without pictures imports no camera code
+    from .vision import Vision
+
 STOCK = 64
 """Fewest start states that are drawn at once: 64 take twice the time of one."""
+PICTURES = "pictures"
+"""Among start states: the numbers that cameras are drawn with."""
 PHYSICS = "physics"
 """Among start states: the numbers that the physics of the episode is drawn with."""
 
@@ -37,8 +42,9 @@ class Env:
     """N parallel episodes of a task; same-step automatic reset.
 
     `step` returns the observation after the reset where an episode ended; the last observation of
-    the episode that ended is `info["final_obs"]` (critic group). Actions beyond [-1, 1] are
-    clipped, as in the exported policy.
+    the episode that ended is `info["final_obs"]` (critic group; with pictures if `vision.final`).
+    Actions beyond [-1, 1] are clipped, as in the exported policy. How long pictures of an
+    observation stay, `vision.Eyes` says.
 
     Where the physics diverged, the engine has put the world back to its defaults: the episode is
     over (terminated, so without a value of what comes next) and failed, whatever the task thinks
@@ -50,6 +56,7 @@ class Env:
         action_dim: elements of an action: translation, rotation, and the gripper's where the task
             has `gripper_action`.
         gripper: what works the gripper, None where it keeps the task's grip width.
+        eyes: its cameras, None without any.
         block: counts the episodes that a curriculum goes by, None without one.
         looks: whether masks are looked at, so that work for no world is left out. On a GPU that
             would wait for it, in every step.
@@ -67,6 +74,7 @@ class Env:
         actuators: Actuators = MappingProxyType({}),
         terms: Sequence[Term] = (),
         sensors: Sequence[SensorTerm] = (),
+        vision: Vision | None = None,
         seed: int = 0,
         world: str = "mujoco",
         device: str = "cpu",
@@ -85,6 +93,7 @@ class Env:
             actuators: what is between law and joints, by joint; ideal where nothing is said.
             terms: what of the physics differs between episodes.
             sensors: how observations are seen; the truth without any.
+            vision: cameras whose pictures are observations.
             seed: of the start states.
             world: engine of the physics, one of `WORLDS`.
             device: where it runs, `cpu` or `cuda:0`.
@@ -104,6 +113,8 @@ class Env:
         scene = task.scene()
         prepare_scene(scene, terms)
         put_actuators(scene, actuators, self.period / substeps)
+        if vision is not None:
+            vision.prepare(scene)
         self.world = make_world(
             world,
             scene,
@@ -145,6 +156,10 @@ class Env:
                 looks=self.looks,
             )
         self.block: Block | None = None
+        self.eyes = None if vision is None else vision.bind(self.world, self.period)
+        if self.eyes is not None:
+            group = self.eyes.vision.group
+            self.groups[group] = [*self.groups.get(group, task.actor), *self.eyes.names]
         self.sensing: Sensing | None = None
         if sensors:
             self.sensing = Sensing(
@@ -157,7 +172,8 @@ class Env:
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
         drawn = None if seeds is None else self._draw(SeededDraws(seeds))
-        return self._start(self._everywhere, drawn or self._next_starts(self._everywhere))
+        starts = drawn or self._next_starts(self._everywhere)
+        return self._with_pictures(self._start(self._everywhere, starts))
 
     def step(
         self, action: Tensor
@@ -171,14 +187,16 @@ class Env:
         self.move(act)
         terms, reward, terminated, truncated, info = self._judge(act)
         obs = self._observe() if self.sensing is None else self.sensing.read(self._observe())
-        info |= {"final_obs": obs, "reward_terms": terms}
+        if self.eyes is not None:
+            self.eyes.advance()
+        info |= {"final_obs": self._with_pictures(obs, last=True), "reward_terms": terms}
         done = terminated | truncated
         if self.block is not None:
             self.block.step(done, info["success"])
         if not self.looks or done.any():
             fresh = self._start(done, self._next_starts(done))
             obs = fresh if self.sensing is None else merge(done, fresh, obs)
-        return obs, reward, terminated, truncated, info
+        return self._with_pictures(obs), reward, terminated, truncated, info
 
     def move(self, action: Tensor) -> None:
         """Run command path and physics for one control period, without rewards or resets."""
@@ -248,7 +266,10 @@ class Env:
 
     def _draw(self, draws: Draws) -> Starts:
         """Return start states, and the numbers that the physics is drawn with (n, count)."""
-        starts = self.task.draw(draws) | {PHYSICS: draws.unit(self.randomizer.count)}
+        starts = self.task.draw(draws)
+        if self.eyes is not None:  # first, so that they are those of the simulated arm
+            starts[PICTURES] = draws.unit(self.eyes.count)
+        starts[PHYSICS] = draws.unit(self.randomizer.count)
         if self.sensing is not None:
             starts[SENSORS] = draws.unit(self.sensing.count)
         return {k: v.to(self.world.device, self.world.dtype) for k, v in starts.items()}
@@ -270,6 +291,8 @@ class Env:
             draws = torch.rand(self.num_envs, generator=self._generator, device=self.device)
             put(self.commands.leading, chosen, draws < self.lead_share)
         put(self._previous, chosen, 0.0)
+        if self.eyes is not None:
+            self.eyes.begin(chosen, starts[PICTURES])
         truth = self._observe()
         if self.sensing is None:
             return truth
@@ -293,6 +316,12 @@ class Env:
         terms["diverged"] = -diverged.to(self.world.dtype)
         reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
         return terms, reward, terminated, truncated, {"success": success, "diverged": diverged}
+
+    def _with_pictures(self, obs: dict[str, Tensor], *, last: bool = False) -> dict[str, Tensor]:
+        """Return observations with what the cameras see; in last ones if that is asked for."""
+        if self.eyes is None or (last and not self.eyes.vision.final):
+            return obs
+        return obs | self.eyes.see(last=last)
 
     def _observe(self) -> dict[str, Tensor]:
         return {name: value.to(torch.float32) for name, value in self.task.observe().items()}

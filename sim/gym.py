@@ -16,27 +16,33 @@ from numpy.typing import NDArray
 
 from .env import Env
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 
 
 class GymVectorEnv(VectorEnv):
     """N episodes of a task with numpy arrays; resets in the same step, as `Env` does.
 
-    Observations are a dictionary of the arrays in both groups of the environment. Where an
+    Observations are a dictionary of the arrays in both groups of the environment, pictures uint8
+    and float32 [m] without bounds. Where an
     episode ended, `infos["final_obs"][i]` is the dictionary of its last observation and
     `infos["_final_obs"]` says where that is. `infos["success"]` and
     `infos["diverged"]` are (N,) bool.
     """
 
     def __init__(self, env: Env) -> None:
-        """Wrap an environment; its episodes start again at `reset`."""
+        """Wrap an environment; its episodes start again at `reset`.
+
+        Raises:
+            ValueError: it has cameras whose pictures are not in `final_obs`.
+        """
+        if env.eyes is not None and not env.eyes.vision.final:
+            raise ValueError("gymnasium's final_obs is a whole observation: set `final` of Vision")
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
         self.env, self.num_envs = env, env.num_envs
         obs = env.reset()
         self._names = list(dict.fromkeys(env.groups["critic"] + env.groups["actor"]))
-        boxes: dict[str, gymnasium.Space[Any]] = {
-            name: _box(tuple(obs[name].shape[1:])) for name in self._names
-        }
+        self._pictures = () if env.eyes is None else env.eyes.names
+        boxes: dict[str, gymnasium.Space[Any]] = {name: _box(obs[name]) for name in self._names}
         self.single_observation_space = gymnasium.spaces.Dict(boxes)
         self.single_action_space = gymnasium.spaces.Box(-1.0, 1.0, (env.action_dim,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
@@ -80,8 +86,13 @@ class GymVectorEnv(VectorEnv):
         return self._arrays(obs), reward.numpy(), terminated.numpy(), truncated.numpy(), infos
 
     def _arrays(self, obs: dict[str, torch.Tensor]) -> Arrays:
-        return {name: obs[name].numpy() for name in self._names}
+        arrays = {name: obs[name].numpy() for name in self._names}
+        # What the cameras give is memory of theirs, and gymnasium's users keep what they get.
+        return arrays | {n: arrays[n].copy() for n in self._pictures if n in arrays}
 
 
-def _box(shape: tuple[int, ...]) -> gymnasium.spaces.Box:
+def _box(values: torch.Tensor) -> gymnasium.spaces.Box:
+    shape = tuple(values.shape[1:])
+    if values.dtype == torch.uint8:
+        return gymnasium.spaces.Box(0, 255, shape, np.uint8)
     return gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)

@@ -35,6 +35,7 @@ from sim2arm.sim.draws import SeededDraws
 from sim2arm.sim.scene import add_surroundings
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
 from sim2arm.sim.worlds.base import World
+from sim2arm.sim.worlds.compiled import UnknownNameError
 from sim2arm.sim.worlds.pictures import OUTPUTS, SHOWN, TEXTURES, Shot
 from sim2arm.sim.worlds.table import WORLDS, make_world
 
@@ -314,8 +315,8 @@ def test_the_mean_of_squares_is_the_stages() -> None:
 ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "body": (
         lambda: add_camera(mujoco.MjSpec(), make_camera(body="head")),
-        ValueError,
-        r"no body 'head' in the scene. Known: \['world'\]",
+        UnknownNameError,
+        r"body 'head' is not in the scene. Known: \['world'\]",
     ),
     "name": (lambda: make_camera(name="my eye"), ValueError, "letters, digits"),
     "pose": (lambda: make_camera(pose=(0.0,) * 7), ValueError, "unit quaternion"),

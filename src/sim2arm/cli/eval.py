@@ -26,7 +26,7 @@ from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
 from .ros_evaluation import run_through_ros
-from .runs import CONFIG, build_task, read_config
+from .runs import CONFIG, build_task, find_cameras, read_config
 from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
 
@@ -125,19 +125,21 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
         policy = OnnxPolicy(bundle, num_envs=cfg.num_arms)
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
     contract = policy.contract
-    name = cfg.actuators or trained(bundle, contract).actuators
+    settings = trained(bundle, contract)
+    name, cameras = cfg.actuators or settings.actuators, find_cameras(settings.cameras)
+    vision = None if cameras is None else cameras.vision
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(
         task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
-        actuators=actuators,
+        actuators=actuators, vision=vision,
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
         other = other_arm(task, cfg)
         shifted = run_episodes(
             task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
-            other=other, actuators=actuators,
+            other=other, actuators=actuators, vision=vision,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":

@@ -5,9 +5,12 @@ This is the command path of the robot without DDS, so its episodes pair with tho
 
 # pyright: standard
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +21,7 @@ from sim2arm.core.controllers import from_contract
 from sim2arm.core.derive import Derivation
 from sim2arm.core.gripper import GripperAdapter
 from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.plain import differences, to_plain
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
@@ -26,7 +30,11 @@ from sim2arm.sim.sensing import Sensing
 from sim2arm.sim.tasks.base import Task
 from sim2arm_ros.gate import Gate, GateCfg
 
+from .errors import UserError
 from .randomizations import Randomization
+
+if TYPE_CHECKING:  # who evaluates without pictures imports no camera code
+    from sim2arm.sim.vision import Vision
 
 Array = NDArray[np.float64]
 Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
@@ -57,7 +65,7 @@ class OtherArm:
         return sensing
 
 
-def read(sensing: Sensing, measured: dict[str, Array]) -> dict[str, Array]:
+def read(sensing: Sensing, measured: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return what sensors see of what is measured, (N, ...) each."""
     seen = sensing.read({name: torch.from_numpy(value) for name, value in measured.items()})
     return {name: value.numpy() for name, value in seen.items()}
@@ -98,6 +106,7 @@ def run_episodes(
     record: Callable[[SimulatedArm], None] | None = None,
     other: OtherArm | None = None,
     actuators: Actuators = MappingProxyType({}),
+    vision: Vision | None = None,
 ) -> Episodes:
     """Run one episode per seed, `num_arms` at a time.
 
@@ -111,6 +120,10 @@ def run_episodes(
         record: called with the arm after every step, to take pictures.
         other: an arm that is not as in training.
         actuators: what is between law and joints, by joint; ideal where nothing is said.
+        vision: cameras of the arm.
+
+    Raises:
+        UserError: the contract asks for pictures that these cameras do not give.
 
     A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
     the episode ends.
@@ -118,8 +131,9 @@ def run_episodes(
     arm = SimulatedArm(
         task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz,
         threads=0 if num_arms > 1 else 1, physics=() if other is None else other.change.physics,
-        actuators=actuators,
+        actuators=actuators, vision=vision,
     )  # fmt: skip
+    check_pictures(contract, arm)
     if other is not None:
         arm.change_physics(other.ends(sum(term.count for term in other.change.physics)))
     groups = [list(seeds[i : i + num_arms]) for i in range(0, len(seeds), num_arms)]
@@ -161,7 +175,7 @@ def _run_group(
     log: list[NDArray[np.float32]] = []
     while not arm.done[counted].all():
         measured = arm.measured() if sensing is None else read(sensing, arm.measured())
-        sampled = {s.name: measured[s.name].astype(s.dtype) for s in derivation.sampled}
+        sampled = {s.name: measured[s.name].astype(s.dtype, copy=False) for s in derivation.sampled}
         action = act(derivation.complete(sampled))
         log.append(action[:n].astype(np.float32))
         tool = forward_pose(contract.kinematic_chain, measured["joint_position"])
@@ -194,6 +208,26 @@ def _run_group(
         diverged=int(arm.diverged[:n].sum()),
         actions=tuple(actions[: arm.steps[i], i] for i in range(n)),
     )
+
+
+def check_pictures(contract: Contract, arm: SimulatedArm) -> None:
+    """See that the cameras of an arm give the pictures that a policy was trained with.
+
+    Raises:
+        UserError: they do not; says which and how they differ.
+    """
+    given = {} if arm.eyes is None else arm.eyes.specs
+    for spec in contract.inputs:
+        if spec.driver_stage is None:
+            continue
+        if spec.name not in given:
+            raise UserError(
+                f"the policy sees {spec.name!r}, which no camera of this arm gives. Given: "
+                f"{sorted(given)}"
+            )
+        lines = differences(to_plain(spec), to_plain(given[spec.name]))
+        if lines:
+            raise UserError(f"{spec.name!r} is not as in training: {'; '.join(lines)}")
 
 
 def of_bundle(policy: OnnxPolicy) -> Act:

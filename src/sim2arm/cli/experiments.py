@@ -30,6 +30,8 @@ class TrainCfg:
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)
     """How much of that: all from the start on, or more as episodes succeed."""
+    cameras: str = "none"
+    """What is seen beside the task's observations, a name of `cli/cameras.py`."""
     actuators: str = "ideal"
     """What is between low-level law and joints, a name of `sim/robots/actuators.py`."""
     world: str = "mujoco"

@@ -2,11 +2,13 @@
 
 # pyright: standard
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
@@ -15,7 +17,7 @@ from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distributed import ALONE, Ranks
-from sim2arm.policies.networks import RelativePoseError
+from sim2arm.policies.networks import PictureError, RelativePoseError
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.actuators import ActuatorError
 from sim2arm.sim.curriculum import Block, Curriculum, CurriculumCfg
@@ -32,13 +34,16 @@ from .machine import describe_commit, describe_versions
 from .parse import unknown
 from .randomizations import RANDOMIZATIONS
 
+if TYPE_CHECKING:
+    from .cameras import Cameras
+
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
 FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
 
-BEFORE = {"actuators": IDEAL, "curriculum": to_plain(CurriculumCfg())}
+BEFORE = {"actuators": IDEAL, "cameras": "none", "curriculum": to_plain(CurriculumCfg())}
 """Settings that older runs lack, and what those were trained with all the same."""
 
 
@@ -64,6 +69,21 @@ def build_task(cfg: TrainCfg) -> Task:
         return table.build_task(cfg.task, robot)
 
 
+def find_cameras(name: str) -> Cameras | None:
+    """Return a set of cameras, None for `none`, which imports no camera code.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if name == "none":
+        return None
+    from .cameras import CAMERAS
+
+    if name not in CAMERAS:
+        raise UserError(unknown("cameras", name, ["none", *CAMERAS]))
+    return CAMERAS[name]
+
+
 def build_env(
     cfg: TrainCfg,
     num_envs: int,
@@ -86,6 +106,7 @@ def build_env(
         raise UserError(unknown("randomization", cfg.randomization, RANDOMIZATIONS))
     with user_input("actuators"):
         actuators = find_actuators(cfg.actuators, cfg.robot)
+    cameras = find_cameras(cfg.cameras)
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     try:
@@ -96,8 +117,12 @@ def build_env(
             controller=cfg.controller,
             lead_share=cfg.lead_share,
             actuators=actuators,
-            terms=RANDOMIZATIONS[cfg.randomization].physics,
+            terms=(
+                *RANDOMIZATIONS[cfg.randomization].physics,
+                *(() if cameras is None else cameras.terms),
+            ),
             sensors=RANDOMIZATIONS[cfg.randomization].sensors,
+            vision=None if cameras is None else cameras.vision,
             seed=cfg.seed,
             world=cfg.world,
             device=cfg.device,
@@ -131,6 +156,8 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
         return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
+    except PictureError as error:
+        raise UserError(f"--cameras {cfg.cameras}: {error}") from error
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:

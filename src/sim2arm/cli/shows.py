@@ -9,9 +9,9 @@ is to see. Whoever watches may take his time, and leaves by an exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -30,7 +30,10 @@ from .evaluation import run_episodes
 from .experiments import TrainCfg
 from .film_scene import furnished
 from .playback import Actions
-from .runs import build_env, build_learner, load_learner, read_config
+from .runs import build_env, build_learner, find_cameras, load_learner, read_config
+
+if TYPE_CHECKING:
+    from sim2arm.sim.vision import Vision
 
 ENGINES = ("mujoco", "warp")
 """Worlds whose poses and contacts are known here."""
@@ -55,6 +58,8 @@ class Moment:
     """(N,) episodes that have succeeded."""
     rewards: Mapping[str, NDArray[np.float64]]
     """Named terms of this step, (N,) each."""
+    pictures: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """What the policy's cameras see, (N, [history,] H, W[, 3]) each; memory of the cameras."""
 
 
 Watch: TypeAlias = Callable[[Moment], None]
@@ -125,6 +130,7 @@ class TrainingShow:
         env.load_state_dict({"generator": stream.get_state()})
         noise = np.random.default_rng(seeds[0])
         obs = env.reset([*seeds, *[seeds[-1]] * (n - len(seeds))])
+        names = () if env.eyes is None else env.eyes.names
         running = np.arange(n) < len(seeds)
         success = np.zeros(n, dtype=bool)
         step = 0
@@ -143,6 +149,7 @@ class TrainingShow:
                     running=running,
                     success=success.copy(),
                     rewards=_host(info["reward_terms"]),
+                    pictures={name: obs[name] for name in names},
                 )
             )
 
@@ -156,9 +163,11 @@ class TrainingShow:
 class BundleShow:
     """Episodes of a bundle: onnxruntime, controller, gate and low-level law, as on the robot."""
 
-    def __init__(self, name: str, task: Task, policy: OnnxPolicy) -> None:
-        """Take a policy, and its task in a scene that can be filmed."""
-        self.name, self._task, self._policy = name, task, policy
+    def __init__(
+        self, name: str, task: Task, policy: OnnxPolicy, vision: Vision | None = None
+    ) -> None:
+        """Take a policy, its task in a scene that can be filmed, and the cameras of the arm."""
+        self.name, self._task, self._policy, self._vision = name, task, policy, vision
         self.has_policy = True
 
     @property
@@ -195,13 +204,15 @@ class BundleShow:
                     running=running,
                     success=counted & arm.success,
                     rewards=_host(arm.task.reward(arm.world)),
+                    pictures=arm.pictures,
                 )
             )
             before = running
 
         run_episodes(
-            self._task, policy.contract, act, seeds, num_arms=n, begin=policy.reset, record=record
-        )
+            self._task, policy.contract, act, seeds, num_arms=n, begin=policy.reset, record=record,
+            vision=self._vision,
+        )  # fmt: skip
 
 
 def undirected(kind: Actions, shape: tuple[int, int], noise: np.random.Generator) -> Any:
@@ -225,7 +236,12 @@ def show_experiment(name: str, cfg: TrainCfg, num_worlds: int) -> TrainingShow:
 
 
 def show_run(
-    folder: Path, num_worlds: int, *, world: str | None, device: str | None
+    folder: Path,
+    num_worlds: int,
+    *,
+    world: str | None,
+    device: str | None,
+    cameras: str | None = None,
 ) -> TrainingShow:
     """Return the environment of a run with its policy, as the checkpoint left it.
 
@@ -234,6 +250,7 @@ def show_run(
         num_worlds: N.
         world: engine of the physics; that of the run by default.
         device: where it runs; that of the run by default.
+        cameras: whose pictures are told; those of the run by default.
 
     Raises:
         UserError: there is no run, or its checkpoint cannot be read.
@@ -242,7 +259,12 @@ def show_run(
     # The networks only: a small environment on the CPU tells their sizes.
     learner = build_learner(replace(cfg, world="mujoco", device="cpu"), 1)
     load_learner(learner, folder)
-    cfg = replace(cfg, world=world or cfg.world, device=device or cfg.device)
+    cfg = replace(
+        cfg,
+        world=world or cfg.world,
+        device=device or cfg.device,
+        cameras=cameras or cfg.cameras,
+    )
     env = _stage(cfg, num_worlds)
     return TrainingShow(str(folder), env, learner.model.to(env.device))
 
@@ -252,15 +274,20 @@ def _stage(cfg: TrainCfg, num_worlds: int) -> Env:
         raise UserError(
             f"world {cfg.world!r} cannot be shown: take --world {' or --world '.join(ENGINES)}"
         )
+    if cfg.cameras != "none":  # its pictures are those of training: nothing is put around it
+        return build_env(cfg, num_worlds)
     return build_env(cfg, num_worlds, dress=furnished)
 
 
-def show_bundle(bundle: Path, task: Task, num_worlds: int) -> BundleShow:
-    """Return the simulated arm of a bundle.
+def show_bundle(bundle: Path, task: Task, num_worlds: int, cameras: str = "none") -> BundleShow:
+    """Return the simulated arm of a bundle, with a set of cameras.
 
     Raises:
         UserError: the bundle cannot be read.
     """
     with user_input("bundle"):
         policy = OnnxPolicy(bundle, num_envs=num_worlds)
-    return BundleShow(str(bundle), furnished(task), policy)
+    found = find_cameras(cameras)
+    if found is None:
+        return BundleShow(str(bundle), furnished(task), policy)
+    return BundleShow(str(bundle), task, policy, found.vision)

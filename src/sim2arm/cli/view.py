@@ -11,16 +11,18 @@ import torch
 from tyro.conf import Positional, arg
 
 from sim2arm.policies.bundle import CONTRACT
+from sim2arm.policies.verify import load_contract
 
-from .errors import UserError
-from .eval import find_bundle
+from .errors import UserError, user_input
+from .eval import find_bundle, trained
 from .experiments import EXPERIMENTS
 from .outputs import check_file
 from .parse import parse, unknown
 from .playback import Actions, Playback
-from .runs import CONFIG
+from .runs import CONFIG, read_config
 from .shows import Show, show_bundle, show_experiment, show_run
 from .view_film import film
+from .view_pictures import contact_sheet, film_pictures
 
 MOST_WORLDS = 256
 
@@ -47,6 +49,11 @@ class ViewCfg:
     """Write an MP4 there instead of serving a page."""
     camera: Literal["overview", "close"] = "overview"
     """View of a video of several worlds; that of one world has both."""
+    cameras: str | None = None
+    """What a policy sees, a name of `cli/cameras.py`, is shown in the video or sheet instead; that
+    of the experiment by default."""
+    sheet: Path | None = None
+    """Write what the policies see in all worlds there, as one PNG, instead of serving a page."""
     port: int = 8080
     """Of the page; 0 takes any that is free."""
     host: str = "127.0.0.1"
@@ -63,19 +70,33 @@ def main(argv: Sequence[str]) -> int:
     if not 0 <= cfg.seed < 2**31:
         raise UserError(f"--seed: expected 0 to {2**31 - 1}, got {cfg.seed}")
     check_file("--video", cfg.video)
+    check_file("--sheet", cfg.sheet)
+    if cfg.video is not None and cfg.sheet is not None:
+        raise UserError("--video or --sheet, one at a time")
     torch.set_num_threads(1)  # of small tensors: more threads only get in each other's way
-    show = find_show(cfg)
+    show, cameras = find_show(cfg)
+    if cameras == "none" and cfg.sheet is not None:
+        raise UserError("--sheet: nothing is seen there; name --cameras")
+    if cameras != "none" and cfg.sheet is None and cfg.video is None:
+        raise UserError(f"--cameras {cameras}: pictures go to --sheet or --video, not to the page")
     actions = cfg.actions or ("policy" if show.has_policy else "random")
     if actions == "policy" and not show.has_policy:
         raise UserError("--actions policy: an experiment has none; name a run or a bundle")
+    if cfg.sheet is not None:
+        print(contact_sheet(show, cfg.sheet, seed=cfg.seed, actions=actions))
+        return 0
     if cfg.video is None:
         from .view_browser import browse  # needs the extra `view`
 
         playback = Playback(seed=cfg.seed, actions=actions)
         browse(show, playback, host=cfg.host, port=cfg.port, episodes=cfg.episodes)
         return 0
+    episodes = cfg.episodes or show.num_worlds
+    if cameras != "none":
+        print(film_pictures(show, cfg.video, seed=cfg.seed, episodes=episodes, actions=actions))
+        return 0
     done = film(
-        show, cfg.video, seed=cfg.seed, episodes=cfg.episodes or show.num_worlds, actions=actions,
+        show, cfg.video, seed=cfg.seed, episodes=episodes, actions=actions,
         camera=cfg.camera,
     )  # fmt: skip
     print(
@@ -85,8 +106,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def find_show(cfg: ViewCfg) -> Show:
-    """Return what there is to watch.
+def find_show(cfg: ViewCfg) -> tuple[Show, str]:
+    """Return what there is to watch, and the name of its cameras.
 
     Raises:
         UserError: nothing has this name, or it cannot be shown as asked for.
@@ -94,9 +115,12 @@ def find_show(cfg: ViewCfg) -> Show:
     if cfg.what in EXPERIMENTS:
         settings = EXPERIMENTS[cfg.what][1]
         settings = replace(
-            settings, world=cfg.world or settings.world, device=cfg.device or settings.device
+            settings,
+            world=cfg.world or settings.world,
+            device=cfg.device or settings.device,
+            cameras=cfg.cameras or settings.cameras,
         )
-        return show_experiment(cfg.what, settings, cfg.num_worlds)
+        return show_experiment(cfg.what, settings, cfg.num_worlds), settings.cameras
     folder = Path(cfg.what)
     if (folder / CONTRACT).is_file():
         if cfg.world == "warp" or cfg.device not in (None, "cpu"):
@@ -105,9 +129,13 @@ def find_show(cfg: ViewCfg) -> Show:
                 "and --device, or name its run"
             )
         bundle, task = find_bundle(folder)
-        return show_bundle(bundle, task, cfg.num_worlds)
+        with user_input("bundle"):
+            cameras = cfg.cameras or trained(bundle, load_contract(bundle)).cameras
+        return show_bundle(bundle, task, cfg.num_worlds, cameras), cameras
     if (folder / CONFIG).is_file():
-        return show_run(folder, cfg.num_worlds, world=cfg.world, device=cfg.device)
+        cameras = cfg.cameras or read_config(folder)[1].cameras
+        run = show_run(folder, cfg.num_worlds, world=cfg.world, device=cfg.device, cameras=cameras)
+        return run, cameras
     if folder.exists():
         raise UserError(f"{folder} is neither a run ({CONFIG}) nor a bundle ({CONTRACT})")
     raise UserError(f"{unknown('experiment', cfg.what, EXPERIMENTS)}; nor is there such a folder")
