@@ -7,16 +7,17 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from sim2arm.cli import export as export_verb
 from sim2arm.cli import main as cli
 from sim2arm.cli import train as module
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
-from sim2arm.cli.runs import METRICS, build_env, build_learner, read_config, restore
+from sim2arm.cli.runs import METRICS, build_env, build_learner, load_learner, read_config, restore
 from sim2arm.core.contract import Contract
-from sim2arm.policies.verify import load_contract
+from sim2arm.policies.bundle import BundleError
 from sim2arm.sim.curriculum import Curriculum, CurriculumCfg
 from sim2arm.sim.env import Env
 from sim2arm.sim.randomize import Randomizer
@@ -57,13 +58,42 @@ def tilt_of(contract: Contract) -> float:
     return next(r.high for r in contract.ranges if r.name == "physics/gravity tilt")
 
 
+def exported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
+    """Return the contract of the bundle that a run is exported to, without the networks."""
+    found: list[Contract] = []
+
+    def stop(_: object, contract: Contract, *__: object, **___: object) -> None:
+        found.append(contract)
+        raise BundleError("seen")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export_verb, "export_bundle", stop)
+        patch.setattr(export_verb, "RECORDED", 2)
+        assert cli.main(["export", str(folder)]) == 2
+    return found[0]
+
+
 def env_of(folder: Path) -> Env:
     """Return the environment of a run as it is exported."""
     return cast(Env, restore(folder, 1)[0].env)
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The level at which episodes were drawn, each time some began."""
+    levels: list[float] = []
+    write = Randomizer.write
+
+    def watched(randomizer: Randomizer, *args: Any) -> None:
+        levels.append(randomizer.level)
+        write(randomizer, *args)
+
+    monkeypatch.setattr(Randomizer, "write", watched)
+    return levels
+
+
 def test_it_widens_resumes_and_stops_at_the_whole_ranges(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: list[float]
 ) -> None:
     out = tmp_path / "run"
     monkeypatch.setitem(EXPERIMENTS, "reach-ppo", ("Easy.", make_cfg(out)))
@@ -76,33 +106,30 @@ def test_it_widens_resumes_and_stops_at_the_whole_ranges(
     assert cli.main(["train", "reach-ppo", "--resume", "--iterations", "4"]) == 0
     rows += [("0.5", ""), ("0.5", "1.0")]
     assert columns_of(out, "level", "measured") == rows
-    assert cli.main(["export", str(out)]) == 0
-    contract = load_contract(out / "bundle")
+    contract = exported(out, monkeypatch)
     assert tilt_of(contract) == 0.01
     assert contract.low_level.kp_range[0] == pytest.approx((600 / 1.15**0.5, 600 * 1.15**0.5))
     ages = {spec.name: spec.trained_age_s for spec in contract.inputs}
     assert ages["joint_position"] == pytest.approx((0.0, 0.006))
 
+    drawn.clear()
+    curriculum = Curriculum(make_cfg(out).curriculum)
+    load_learner(build_learner(make_cfg(out)), out, curriculum, resume=True)
+    assert drawn == [0.0, 1.0]  # those of a new run, then those that go on
+    assert (curriculum.level, curriculum.held) == (1.0, 0.5)
+
     assert cli.main(["train", "reach-ppo", "--resume", "--iterations", "9"]) == 0
     rows += [("1.0", ""), ("1.0", "1.0")]  # the sixth is the first at which a block ended at 1
     assert columns_of(out, "level", "measured") == rows
     assert env_of(out).level == 1.0
-    assert "at level 1 of 1" in (out / "report.html").read_text()
+    assert "drew from, 100 % at the end" in (out / "report.html").read_text()
     assert read_config(out)[1].curriculum == CurriculumCfg(start=0.0, step=0.5, episodes=8)
 
 
 def test_every_rank_sets_the_level_of_physics_and_sensors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, drawn: list[float]
 ) -> None:
     cfg = make_cfg(tmp_path)
-    drawn: list[float] = []
-    write = Randomizer.write
-
-    def watched(randomizer: Randomizer, *args: object) -> None:
-        drawn.append(randomizer.level)
-        write(randomizer, *args)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(Randomizer, "write", watched)
     learner, curriculum = build_learner(cfg), Curriculum(cfg.curriculum)
     assert set(drawn) == {0.0}  # the first episodes too
     module._follow(learner, curriculum, replace(cfg, iterations=3), tmp_path, lambda: False)

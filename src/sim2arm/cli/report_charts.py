@@ -71,6 +71,7 @@ def draw_learning(
     *,
     trials: Sequence[tuple[float, float]] = (),
     target: float | None = None,
+    level: ArrayLike | None = None,
 ) -> str:
     """Return success and reward over environment steps, one above the other.
 
@@ -80,12 +81,15 @@ def draw_learning(
         reward: (n,) mean reward per step.
         trials: (steps, share) of trials without random actions, as points.
         target: share at which training stops, as a dashed line.
+        level: (n,) share of each range of the randomisation that was drawn from, in steps.
     """
     x = np.asarray(steps, dtype=np.float64)
     with matplotlib.rc_context(_STYLE):
         figure = _figure(6.8, 3.9)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         upper.plot(x, success, color=_SERIES)
+        if level is not None:
+            upper.step(x, level, where="post", color=_SECOND, linewidth=1.2)
         if trials:
             upper.plot(*zip(*trials, strict=True), "o", color=_SERIES, markersize=5, clip_on=False)
         if target is not None:

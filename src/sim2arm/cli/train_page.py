@@ -75,7 +75,8 @@ def learning_section(folder: Path, target: float) -> Section:
     rows = read_metrics(folder / METRICS)
     steps, success, reward = ([row[key] for row in rows] for key in ("steps", "success", "reward"))
     trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
-    drawing = draw_learning(steps, success, reward, trials=trials, target=target)
+    level = [row["level"] for row in rows] if rows and "level" in rows[0] else None
+    drawing = draw_learning(steps, success, reward, trials=trials, target=target, level=level)
     rate = rows[-1]["steps"] / rows[-1]["wall_s"] if rows and rows[-1]["wall_s"] else 0.0
     caption = (
         f"{format_cell(rows[-1]['steps'] if rows else 0)} steps of all worlds at "
@@ -83,9 +84,9 @@ def learning_section(folder: Path, target: float) -> Section:
         "1000 training episodes, with random actions; points are trials without them, on seeds "
         "that the evaluation does not use. Training stops when a trial reaches the target."
     )
-    if rows and "level" in rows[-1]:
+    if level is not None:
         caption += (
-            f" Episodes drew from ranges that success widened, at the end at level "
-            f"{format_cell(rows[-1]['level'])} of 1; trials draw from the whole ranges."
+            " The line in steps is the share of each range of the randomisation that episodes "
+            f"drew from, {100 * level[-1]:.0f} % at the end; trials draw from the whole ranges."
         )
     return Section(title="Learning", blocks=[chart(drawing, caption)])
