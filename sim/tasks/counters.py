@@ -1,15 +1,31 @@
 """How long episodes have run and how long their goal has been met: shared by tasks."""
 
-# pyright: standard
+# Warp's types are incomplete.
+# pyright: standard, reportArgumentType=false
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
+import warp as wp
 from torch import Tensor
 
+from sim2arm.sim.warp_device import torch_stream, warp_device
 from sim2arm.sim.worlds.base import World
 
 from .base import put
+from .task_kernels import (
+    LOST,
+    PROGRESS,
+    SOLVED,
+    SUCCESS,
+    TERMINATED,
+    TIME,
+    TRUNCATED,
+    progress_kernel,
+)
 
 
 class EpisodeCounters:
@@ -47,69 +63,100 @@ class EpisodeCounters:
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
-        ages = torch.randint(
-            0, self._most, self._steps.shape, generator=generator, device=self._steps.device
-        )
-        self._steps.copy_(ages)
+        spread_ages(self._steps, self._most, generator)
 
 
 class ProgressEpisodes:
     """Episodes of a task that pays for coming closer to its goal, and in which things can be lost.
 
+    What `reward`, `done` and `success` return is of the last step; the next one overwrites it.
+
     Attributes:
-        closeness: (N,) how near the goal was at the last step, 0 to 1.
+        closeness: (N,) how near the goal is, 0 to 1.
+        met: (N,) bool, whether the goal is met.
+        lost: (N,) bool, whether it cannot be met any more.
     """
 
     def __init__(self, world: World, *, hold_steps: int, max_steps: int) -> None:
         """Count for every world; see `EpisodeCounters`."""
-        self._counters = EpisodeCounters(world, hold_steps=hold_steps, max_steps=max_steps)
-        n, like = world.num_worlds, {"dtype": world.dtype, "device": world.device}
+        n, device = world.num_worlds, world.device
+        like: dict[str, Any] = {"dtype": world.dtype, "device": device}
+        flag: dict[str, Any] = {"dtype": torch.bool, "device": device}
         self.closeness = torch.zeros(n, **like)
-        self._progress = torch.zeros(n, **like)
-        self._fresh = torch.ones(n, dtype=torch.bool, device=world.device)
-        self._lost = torch.zeros_like(self._fresh)
+        self.met, self.lost, self._fresh = torch.zeros((3, n), **flag)
+        self._last = torch.zeros(n, **like)
+        self._held, self._steps = torch.zeros((2, n), dtype=torch.int32, device=device)
+        self._terms = torch.zeros((4, n), **like)
+        self._ends = torch.zeros((3, n), **flag)
+        self._most = max_steps
+        self._fresh.fill_(True)
+        inputs = [self.closeness, self.met, self.lost, hold_steps, max_steps]
+        outputs = [self._last, self._fresh, self._held, self._steps, self._terms, self._ends]
+        self._advance = recorded(progress_kernel, world, inputs, outputs)
 
     def start(self, chosen: Tensor) -> None:
         """Begin episodes in chosen worlds (N,) bool; their first step pays no progress."""
         put(self._fresh, chosen, True)
-        self._counters.start(chosen)
+        put(self._held, chosen, 0)
+        put(self._steps, chosen, 0)
 
     def advance(self, closeness: Tensor, *, met: Tensor, lost: Tensor) -> None:
-        """Count a control step.
+        """Count a control step; the arguments (N,) are those of `closeness`, `met` and `lost`."""
+        self.closeness.copy_(closeness)
+        self.met.copy_(met)
+        self.lost.copy_(lost)
+        self.count()
 
-        Args:
-            closeness: (N,) how near the goal is, 0 to 1.
-            met: (N,) bool, whether the goal is met.
-            lost: (N,) bool, whether it cannot be met any more.
-        """
-        self._progress = torch.where(self._fresh, 0.0, closeness - self.closeness)
-        self.closeness = closeness
-        self._fresh.fill_(False)
-        self._lost = lost
-        self._counters.advance(met)
+    def count(self) -> None:
+        """Count a control step, after `closeness`, `met` and `lost` were written in place."""
+        self._advance()
 
     def reward(self) -> dict[str, Tensor]:
         """Return the named terms, each (N,): returns are of order one.
 
         The clipped value loss moves slowly beyond it.
         """
-        progress = self._progress
-        return {
-            "progress": progress,
-            "time": torch.full_like(progress, -0.002),
-            "success": self.success().to(progress.dtype),
-            "lost": -self._lost.to(progress.dtype),
-        }
+        terms = self._terms
+        return {"progress": terms[PROGRESS], "time": terms[TIME], "success": terms[SUCCESS],
+                "lost": terms[LOST]}  # fmt: skip
 
     def done(self) -> tuple[Tensor, Tensor]:
         """Return terminated (N,), solved or lost, and truncated (N,)."""
-        terminated = self.success() | self._lost
-        return terminated, self._counters.over() & ~terminated
+        return self._ends[TERMINATED], self._ends[TRUNCATED]
 
     def success(self) -> Tensor:
         """Return where the goal has been met for `hold_steps` (N,)."""
-        return self._counters.success()
+        return self._ends[SOLVED]
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""
-        self._counters.desynchronise(generator)
+        spread_ages(self._steps, self._most, generator)
+
+
+def spread_ages(steps: Tensor, most: int, generator: torch.Generator) -> None:
+    """Write ages below `most` [control steps] into steps (N,)."""
+    ages = torch.randint(0, most, steps.shape, generator=generator, device=steps.device)
+    steps.copy_(ages)
+
+
+def recorded(
+    kernel: Callable[[Any], Any], world: World, inputs: Sequence[Any], outputs: Sequence[Any]
+) -> Callable[[], None]:
+    """Return what launches a kernel for all worlds, on tensors that stay where they are."""
+    inside, outside = (
+        [wp.from_torch(v) if isinstance(v, Tensor) else v for v in values]
+        for values in (inputs, outputs)
+    )
+    command: Any = wp.launch(
+        kernel(wp.dtype_from_torch(world.dtype)),
+        dim=world.num_worlds,
+        inputs=inside,
+        outputs=outside,
+        device=warp_device(world.device),
+        record_cmd=True,
+    )
+
+    def launch() -> None:
+        command.launch(torch_stream(world.device))
+
+    return launch

@@ -5,8 +5,8 @@ its task configuration); the peg is 16 mm in diameter, the socket a ring of boxe
 
 The reward differs. TacSL pays for a small mean distance of keypoints, in every step. That has a
 local optimum here: beside the socket, or leaning over its rim, the peg is nearer to its seat than
-above the hole. `closeness` counts depth only as far as the peg is aligned, and the reward is its
-increase in each step, so that hovering pays nothing.
+above the hole. Closeness (`task_kernels.peg_kernel`) counts depth only as far as the peg is
+aligned, and the reward is its increase in each step, so that hovering pays nothing.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -23,15 +23,16 @@ from torch import Tensor
 
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
-from sim2arm.core.transforms import pose, pose_between, pose_compose, quat_z_axis
+from sim2arm.core.transforms import pose, pose_between, pose_compose
 from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.specs import goal_spec
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import ProgressEpisodes
+from .counters import ProgressEpisodes, recorded
 from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
 from .start import check_reach, tool_start
+from .task_kernels import peg_kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,25 +97,6 @@ class PegInsertionCfg:
                     "peg_mass")  # fmt: skip
         lengths = {"start_low": 6, "start_high": 6, "socket_low": 3, "socket_high": 3}
         check_settings(self, positive=positive, lengths=lengths)
-
-
-def closeness(cfg: PegInsertionCfg, distance: Tensor, side: Tensor, height: Tensor) -> Tensor:
-    """Return how near a peg is to its seat, 0 (far) to 1 (seated).
-
-    `(f(10 d) + f(50 s) + 2 g f(30 h)) / 4` with `f(x) = 1 - tanh(x)` and the alignment
-    `g = 1 / (1 + (s / 3 mm)^2)`: a peg that is not aligned gains little by going down.
-
-    Args:
-        cfg: the scales.
-        distance: d (N,), mean distance of the keypoints from their seats [m].
-        side: s (N,), mean distance of the keypoints from the socket's axis [m].
-        height: h (N,), of the peg's centre above its seat [m]; below counts like above.
-    """
-    aligned = 1.0 / (1.0 + (side / cfg.aligned_width) ** 2)
-    far = 1.0 - torch.tanh(cfg.far_scale * distance)
-    beside = 1.0 - torch.tanh(cfg.side_scale * side)
-    deep = 1.0 - torch.tanh(cfg.depth_scale * height.abs())
-    return 0.25 * (far + beside + 2.0 * aligned * deep)
 
 
 class PegInsertion:
@@ -205,14 +187,19 @@ class PegInsertion:
         self._forces = held_forces(self.robot, "peg", "socket")
         n = world.num_worlds
         like = {"dtype": world.dtype, "device": world.device}
-        # The peg's centre in the socket frame when inserted; the peg frame is the tool's: z down.
-        self._seat = torch.tensor([0.0, 0.0, 0.002 + 0.5 * self.cfg.peg_length], **like)
-        self._keypoints = torch.linspace(-0.5, 0.5, 4, **like)[:, None] * self.cfg.peg_length
-        self._up = torch.tensor([0.0, 0.0, 1.0], **like)
         self._error = torch.zeros((n, 3), **like)
-        self._episodes = ProgressEpisodes(
-            world, hold_steps=self.cfg.hold_steps, max_steps=self.cfg.max_steps
-        )
+        cfg = self.cfg
+        self._episodes = ProgressEpisodes(world, hold_steps=cfg.hold_steps, max_steps=cfg.max_steps)
+        half = 0.5 * cfg.peg_length
+        # in the order that `task_kernels` names; the peg frame is the tool's: z down
+        numbers = [0.002 + half, half, cfg.far_scale, cfg.side_scale, cfg.depth_scale,
+                   cfg.aligned_width, cfg.success_distance, cfg.lost_distance]  # fmt: skip
+        self._poses = torch.zeros((3, n, 7), **like)
+        found = self._episodes
+        self._measure = recorded(
+            peg_kernel, world, [*self._poses, torch.tensor(numbers, **like)],
+            [found.closeness, found.met, found.lost],
+        )  # fmt: skip
 
     # -- episodes ------------------------------------------------------------------------------
 
@@ -265,19 +252,12 @@ class PegInsertion:
 
     def update(self, world: World) -> None:
         """Measure after a control step and advance the counters; rewards and ends read them."""
-        peg = self._peg_now.pose
-        # Keypoints lie along the peg's z axis. Seated, it points down: their seats lie along -z of
-        # the socket, and a keypoint at a distance k from the centre is off by `middle + k tilt`.
-        middle = peg[:, :3] - self._socket[:, :3] - self._seat
-        tilt = quat_z_axis(peg[:, 3:]) + self._up
-        away = middle[:, None] + self._keypoints * tilt[:, None]  # (N, 4, 3)
-        self._distance = torch.linalg.vector_norm(away, dim=-1).mean(dim=-1)
-        side = torch.linalg.vector_norm(away[..., :2], dim=-1).mean(dim=-1)
-        near = closeness(self.cfg, self._distance, side, away[..., 2].mean(dim=-1))
-        offset = peg[:, :3] - self._tool.pose[:, :3]
-        lost = torch.linalg.vector_norm(offset, dim=-1) > self.cfg.lost_distance
-        inserted = self._distance < self.cfg.success_distance
-        self._episodes.advance(near, met=inserted, lost=lost)
+        peg, socket, tool = self._poses
+        peg.copy_(self._peg_now.pose)
+        socket.copy_(self._socket)
+        tool.copy_(self._tool.pose)
+        self._measure()
+        self._episodes.count()
 
     def reward(self, world: World) -> dict[str, Tensor]:
         """Return the named terms of the reward, each (N,)."""

@@ -395,7 +395,7 @@ class MultiThreadedExecutor(Executor):
 
     def _others(self, thread: int) -> bool:
         own = 1 if thread in self._calling else 0
-        return len(self._submitted) > own
+        return super()._others(thread) or len(self._submitted) > own
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """Stop; return whether all running callbacks ended in time."""

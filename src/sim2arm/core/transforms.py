@@ -61,9 +61,33 @@ def worlds_inside(values: Array) -> Array:
     return xp.permute_dims(rows, (*range(1, len(rows.shape)), 0))
 
 
+_PLACES = (0, 1, 2, 3, 1, 0, 3, 2, 2, 3, 0, 1, 3, 2, 1, 0)
+_SIGNS = ((1, 1, 1, 1), (-1, 1, -1, 1), (-1, 1, 1, -1), (-1, -1, 1, 1))
+"""Hamilton product: row i is which component of b, and with which sign, goes with a_i."""
+_TABLES: dict[Any, tuple[Array, ...]] = {}
+
+
+def _tables(xp: Any, like: Array) -> tuple[Array, ...]:
+    """Return places, signs and the unit vector along z as arrays of the kind of `like`."""
+    key = (like.dtype, like.device)
+    if key not in _TABLES:
+        signs, up = (
+            xp.asarray(v, dtype=like.dtype, device=like.device) for v in (_SIGNS, (0, 0, 1))
+        )
+        _TABLES[key] = xp.asarray(_PLACES, device=like.device), signs, up
+    return _TABLES[key]
+
+
 def quat_mul(a: Array, b: Array) -> Array:
     """Return the Hamilton product `a * b` of quaternions (..., 4)."""
-    return stack_last(quat_product([a[..., i] for i in range(4)], [b[..., i] for i in range(4)]))
+    xp = namespace(a, b)
+    if xp is numpy_namespace:
+        rows = ([a[..., i] for i in range(4)], [b[..., i] for i in range(4)])
+        return stack_last(quat_product(*rows))
+    # A fifth of the operations, whose number is what torch's time on 100 worlds is made of.
+    places, signs, _ = _tables(xp, a)
+    picked = b[..., places].reshape(*b.shape[:-1], 4, 4)
+    return (a[..., None] * (signs * picked)).sum(-2)
 
 
 def quat_product(a: Sequence[Array], b: Sequence[Array]) -> list[Array]:
@@ -86,8 +110,6 @@ def quat_conjugate(q: Array) -> Array:
 
 def quat_rotate(q: Array, v: Array) -> Array:
     """Rotate vectors (..., 3) by unit quaternions (..., 4)."""
-    xp = namespace(q, v)
-    q, v = _broadcast_last(xp, q, v)
     w, u = q[..., :1], q[..., 1:]
     t = 2.0 * cross(u, v)
     return v + w * t + cross(u, t)
@@ -95,6 +117,9 @@ def quat_rotate(q: Array, v: Array) -> Array:
 
 def quat_z_axis(q: Array) -> Array:
     """Return the z axes (..., 3) of frames with unit quaternions (..., 4)."""
+    xp = namespace(q)
+    if xp is not numpy_namespace:
+        return quat_rotate(q, xp.broadcast_to(_tables(xp, q)[2], (*q.shape[:-1], 3)))
     w, x, y, z = q[..., 0], q[..., 1], q[..., 2], q[..., 3]
     return stack_last([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
 
@@ -182,6 +207,10 @@ def quat_to_rotvec(q: Array) -> Array:
 
 def cross(a: Array, b: Array) -> Array:
     """Return the cross product of vectors (..., 3)."""
+    xp = namespace(a, b)
+    if xp is not numpy_namespace:
+        a, b = _broadcast_last(xp, a, b)
+        return xp.cross(a, b, dim=-1)  # torch's own: `linalg.cross` of the standard is slow
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
     return stack_last([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])

@@ -1,6 +1,7 @@
 # pyright: standard, reportMissingModuleSource=false
 """`Executor.shutdown` waits for calls that run, and for nothing else."""
 
+import queue
 import threading
 import time
 from typing import Any
@@ -55,12 +56,12 @@ def test_shutdown_waits_for_a_call_in_another_thread(ros: None, kind: Any) -> No
 @pytest.mark.parametrize("kind", [SingleThreadedExecutor, MultiThreadedExecutor])
 def test_a_callback_may_shut_its_executor_down(ros: None, kind: Any) -> None:
     node, executor = Node("leaving"), kind()
-    answers: list[bool] = []
-    node.create_timer(0.001, lambda: answers.append(executor.shutdown(2.0)))
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    node.create_timer(0.001, lambda: answers.put(executor.shutdown(2.0)))
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin)
     spinning.start()
     spinning.join(5.0)
     assert not spinning.is_alive()
-    assert answers[:1] == [True]
+    assert answers.get(timeout=5.0)
     node.destroy_node()

@@ -5,20 +5,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import pytest
 import torch
 
 from sim2arm.core.robots import FR3
 from sim2arm.sim.env import Env
-from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg, closeness
+from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
 
 CFG = PegInsertionCfg()
-
-
-def near(distance: float, side: float, height: float) -> float:
-    """Return the closeness of one peg."""
-    values = (torch.tensor([v], dtype=torch.float64) for v in (distance, side, height))
-    return float(closeness(CFG, *values))
 
 
 def make_env(num_envs: int = 2) -> Env:
@@ -26,19 +22,61 @@ def make_env(num_envs: int = 2) -> Env:
     return Env(PegInsertion(CFG, FR3), FR3, num_envs=num_envs, threads=1)
 
 
-def test_closeness_by_hand() -> None:
-    assert near(0.0, 0.0, 0.0) == 1.0
-    assert near(9.0, 9.0, 9.0) < 1e-3
-    # s = 3 mm halves what depth counts; tanh(10 * 0.02) = 0.19738, tanh(50 * 0.003) = 0.14889,
-    # tanh(30 * 0.01) = 0.29131: (0.80262 + 0.85111 + 2 * 0.5 * 0.70869) / 4 = 0.59061.
-    assert math.isclose(near(0.02, 0.003, 0.01), 0.59061, abs_tol=2e-5)
+@pytest.fixture(scope="module")
+def near() -> Callable[[float, float], float]:
+    """Return the closeness of an upright peg beside and above its seat, (side, height) [m]."""
+    env = make_env(1)
+    task = env.task
+    assert isinstance(task, PegInsertion)
+    env.reset([0])
+    peg, socket = env.world.free_body("peg"), env.world.mocap("socket")
+
+    def closeness(side: float, height: float) -> float:
+        offset = torch.tensor([side, 0.0, 0.002 + 0.5 * CFG.peg_length + height])
+        down = torch.tensor([0.0, 1.0, 0.0, 0.0])
+        peg.q[0] = torch.cat([socket[0, :3] + offset, down])
+        env.world.forward()
+        task.update(env.world)
+        return float(task._episodes.closeness[0])
+
+    return closeness
 
 
-def test_above_the_hole_is_closer_than_leaning_beside_the_socket() -> None:
+def test_closeness_by_hand(near: Callable[[float, float], float]) -> None:
+    assert math.isclose(near(0.0, 0.0), 1.0, abs_tol=1e-6)
+    assert near(0.5, 0.5) < 0.01  # 1 - tanh(7) = 1.7e-6 from far, nothing else
+    # All keypoints are 3 mm off the axis and 10 mm too high, so d = sqrt(9 + 100) mm = 10.440 mm.
+    # s = 3 mm halves what depth counts; tanh(10 d) = 0.10402, tanh(50 s) = 0.14889,
+    # tanh(30 h) = 0.29131: (0.89598 + 0.85111 + 2 * 0.5 * 0.70869) / 4 = 0.61395.
+    assert math.isclose(near(0.003, 0.01), 0.61395, abs_tol=2e-5)
+
+
+def test_a_tilted_peg_is_measured_at_its_keypoints() -> None:
+    env = make_env(1)
+    task = env.task
+    assert isinstance(task, PegInsertion)
+    env.reset([0])
+    peg, socket = env.world.free_body("peg"), env.world.mocap("socket")
+    seat = socket[0, :3] + torch.tensor([0.0, 0.0, 0.002 + 0.5 * CFG.peg_length])
+    # 0.1 rad beyond upside down: a keypoint k from the centre is off by k (sin 0.1, 1 - cos 0.1),
+    # that is |k| 2 sin 0.05 from its seat and |k| sin 0.1 from the axis. The mean |k| of -25,
+    # -8.33, 8.33, 25 mm is 16.667 mm: d = 1.6660 mm, s = 1.6639 mm, h = 0.
+    half = 0.5 * (math.pi + 0.1)
+    peg.q[0] = torch.cat([seat, torch.tensor([math.cos(half), math.sin(half), 0.0, 0.0])])
+    env.world.forward()
+    task.update(env.world)
+    d, s = 1.66597e-3, 1.66389e-3
+    aligned = 1.0 / (1.0 + (s / 0.003) ** 2)
+    expected = (1.0 - math.tanh(10 * d) + 1.0 - math.tanh(50 * s) + 2.0 * aligned) / 4.0
+    assert math.isclose(float(task._episodes.closeness[0]), expected, abs_tol=1e-6)
+
+
+def test_above_the_hole_is_closer_than_leaning_beside_the_socket(
+    near: Callable[[float, float], float],
+) -> None:
     # On the rim over the hole, 25 mm above the seat; and beside it, 15 mm off but 10 mm lower.
-    over, beside = (0.025, 0.001, 0.025), (0.021, 0.015, 0.015)
-    assert beside[0] < over[0]  # by distance alone the wrong place wins
-    assert near(*over) > near(*beside) + 0.2
+    assert math.hypot(0.015, 0.015) < 0.025  # by distance alone the wrong place wins
+    assert near(0.001, 0.025) > near(0.015, 0.015) + 0.2
 
 
 def test_progress_adds_up_to_closeness_and_starts_anew_with_the_episode() -> None:
