@@ -1,8 +1,11 @@
-"""Speed of cameras: pictures of all worlds beside the bare renderer, in one run, in turn.
+"""Speed of cameras beside the bare renderer, for `world.py`: alone, and in an environment.
 
-The scene is peg insertion on the FR3 with floor, sky and light, seen by the scene camera at 84 x 84
-pixels. OpenGL here draws in software, on more threads than one, so its rate is also given per
-second of CPU time, which is per core. On a GPU only the rate by the clock means something.
+Alone, the scene is peg insertion on the FR3 with floor, sky and light, seen by the scene camera at
+84 x 84 pixels. OpenGL here draws in software, on more threads than one, so its rate is also given
+per second of CPU time, which is per core. On a GPU only the rate by the clock means something.
+
+The bare renderer does what `mujoco.Renderer` does in its `update_scene` and `render`: that class
+takes the OpenGL back end that was named before MuJoCo was imported, here the one that draws is.
 """
 
 # MuJoCo's extension modules have no stubs; Warp's are incomplete.
@@ -14,7 +17,7 @@ import copy
 import importlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
@@ -27,14 +30,17 @@ from _bare import wait_for
 from sim2arm.cli.table import Row
 from sim2arm.core.robots import FR3
 from sim2arm.sim.camera_rig import CameraRig
-from sim2arm.sim.cameras import CameraCfg, add_camera, scene_camera
+from sim2arm.sim.cameras import CameraCfg, add_camera, drawn_intrinsics, scene_camera
 from sim2arm.sim.draws import SeededDraws
+from sim2arm.sim.env import Env
 from sim2arm.sim.scene import add_surroundings
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
 from sim2arm.sim.worlds.base import World
+from sim2arm.sim.worlds.compiled import find
 from sim2arm.sim.worlds.gl_camera import drawn_model
 from sim2arm.sim.worlds.mujoco import MujocoWorld
 from sim2arm.sim.worlds.pictures import OUTPUTS, VISIBLE_GROUPS, Shot
+from sim2arm.sim.worlds.rendering import renderer_name
 from sim2arm.sim.worlds.table import make_world
 from sim2arm.sim.worlds.warp import WarpWorld
 
@@ -100,7 +106,7 @@ def bare_draws(world: World, rig: CameraRig) -> dict[str, Draw]:
     """Return what draws the same pictures without us, by name."""
     shot = Shot(camera="scene", width=84, height=84)
     if isinstance(world, WarpWorld):
-        return {"mujoco_warp.render": BareRays(world, shot).draw}
+        return {"mujoco_warp.render": BareRays(world, [shot]).draw}
     assert isinstance(world, MujocoWorld)
     if rig.cameras.renderer == "warp":  # rays on C worlds: there is no OpenGL to compare with
         return {}
@@ -110,6 +116,52 @@ def bare_draws(world: World, rig: CameraRig) -> dict[str, Draw]:
         "mujoco, same shapes": BareGl(world, shot, drawn_model(world.model, [shot]), True).draw,
         "mujoco, defaults": BareGl(world, shot, defaults, False).draw,
     }
+
+
+class BarePictures:
+    """Bare renderers that draw as many pictures as the cameras of an environment drew.
+
+    Attributes:
+        name: what they are called in a table.
+    """
+
+    def __init__(self, env: Env) -> None:
+        """Take the environment's state and cameras.
+
+        Raises:
+            NotImplementedError: its worlds have no bare renderer.
+        """
+        assert env.eyes is not None
+        self._eyes, self._before, world = env.eyes, env.eyes.drawn.copy(), env.world
+        shots: list[Shot] = []
+        for sight in env.eyes.vision.sights:
+            k = drawn_intrinsics(sight.camera)
+            n, outputs = sight.camera.samples, sight.camera.outputs
+            shots.append(
+                Shot(camera=sight.camera.name, width=n * k.width, height=n * k.height,
+                     outputs=outputs)
+            )  # fmt: skip
+        self._rays: BareRays | None = None
+        self._gl: dict[str, BareGl] = {}
+        if isinstance(world, WarpWorld):
+            self.name, self._rays = "mujoco_warp.render", BareRays(world, shots)
+        elif isinstance(world, MujocoWorld) and renderer_name() != "warp":
+            self.name = "mujoco, same shapes"
+            for shot in shots:
+                model = drawn_model(world.model, [shot])
+                self._gl[shot.camera] = BareGl(world, shot, model, True)
+        else:
+            raise NotImplementedError("rays on C worlds: there is no OpenGL to compare with")
+
+    def draw(self) -> None:
+        """Draw as many pictures as the environment has drawn since the last call."""
+        drawn, before = self._eyes.drawn, self._before
+        # On a GPU nobody counts, and every step draws.
+        if self._rays is not None and (drawn != before or not any(drawn.values())):
+            self._rays.draw()
+        for name, gl in self._gl.items():
+            gl.draw(drawn[name] - before[name])
+        self._before = drawn.copy()
 
 
 class BareGl:
@@ -124,8 +176,6 @@ class BareGl:
             model: with its settings for pictures.
             plain: whether shadows, reflections and haze are off, as in ours.
         """
-        from sim2arm.sim.worlds.rendering import renderer_name
-
         context = importlib.import_module(f"mujoco.{renderer_name()}").GLContext
         self._context: Any = context(shot.width, shot.height)
         self._context.make_current()
@@ -149,33 +199,35 @@ class BareGl:
         mujoco.mjr_setBuffer(int(mujoco.mjtFramebuffer.mjFB_OFFSCREEN), self._target)
         self._rectangle = mujoco.MjrRect(0, 0, shot.width, shot.height)
         self._pixels = np.empty((world.num_worlds, shot.height, shot.width, 3), dtype=np.uint8)
+        self._depth = np.empty((shot.height, shot.width), dtype=np.float32)
+        self._far = self._depth if "depth" in shot.outputs else None
 
-    def draw(self) -> None:
-        """Draw every simulation."""
+    def draw(self, count: int | None = None) -> None:
+        """Draw the first simulations, or every one."""
         self._context.make_current()
         everything, perturb = int(mujoco.mjtCatBit.mjCAT_ALL), mujoco.MjvPerturb()
-        for data, pixels in zip(self._states, self._pixels, strict=True):
+        for data, pixels in zip(self._states[:count], self._pixels[:count], strict=True):
             mujoco.mjv_updateScene(
                 self._model, data, self._option, perturb, self._camera, everything, self._scene
             )
             mujoco.mjr_render(self._rectangle, self._scene, self._target)
-            mujoco.mjr_readPixels(pixels, None, self._rectangle, self._target)
+            mujoco.mjr_readPixels(pixels, self._far, self._rectangle, self._target)
 
 
 class BareRays:
     """MuJoCo Warp's ray caster on the world's own data, without the way to tensors."""
 
-    def __init__(self, world: WarpWorld, shot: Shot) -> None:
+    def __init__(self, world: WarpWorld, shots: Sequence[Shot]) -> None:
         """Allocate for all worlds."""
         self._world = world
         with wp.ScopedDevice(world.warp_device):
             self._context = mjw.create_render_context(
                 world.model,
                 nworld=world.num_worlds,
-                cam_res=(shot.width, shot.height),
-                cam_active=[shot.camera],
-                render_rgb=True,
-                render_depth=False,
+                cam_res=[(shot.width, shot.height) for shot in shots],
+                cam_active=[find(world.model, "camera", shot.camera) for shot in shots],
+                render_rgb=["rgb" in shot.outputs for shot in shots],
+                render_depth=["depth" in shot.outputs for shot in shots],
                 render_seg=False,
                 use_shadows=False,
                 render_skybox=True,

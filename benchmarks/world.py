@@ -6,6 +6,9 @@ timed. So both do the same physics from the same states, and what else the machi
 both.
 `World.step` alone is timed inside the environment's step.
 
+With `--cameras`, pictures too: alone beside the bare renderer, and as observations of the
+environment beside the bare engine and renderer, which draws as many pictures.
+
 With `--learn-iterations`, PPO trains on the same number of worlds, roll-outs and updates included.
 """
 
@@ -17,8 +20,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from _bare import Bare, make_bare, used_memory, wait_for
@@ -28,12 +32,17 @@ from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse, unknown
 from sim2arm.cli.progress import Progress
-from sim2arm.cli.runs import build_task
+from sim2arm.cli.runs import build_task, find_cameras
 from sim2arm.cli.table import Row, format_results, write_results
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.env import Env
 from sim2arm.sim.worlds.table import WORLDS
+
+if TYPE_CHECKING:
+    from _camera_speed import BarePictures
+
+    from sim2arm.cli.cameras import Cameras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +63,10 @@ class WorldBenchCfg:
     """Repeats; medians are reported."""
     learn_iterations: int = 0
     """Iterations of PPO to time as well, after one to warm up; 0: none."""
+    cameras: str = "none"
+    """Measure pictures as well, with a set of cli/cameras.py."""
+    picture_seconds: float = 1.0
+    """About how long a repeat of each renderer alone takes."""
     threads: int = 0
     """Threads of the physics on a CPU, 0: all."""
     json: Path | None = None
@@ -73,11 +86,14 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(unknown("world", cfg.world, WORLDS))
     if cfg.experiment not in EXPERIMENTS:
         raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
+    find_cameras(cfg.cameras)
     check_file("--json", cfg.json)
     torch.set_num_threads(1)
     rows: list[Row] = []
     for n in cfg.num_worlds:
         rows += measure(cfg, n)
+        if cfg.cameras != "none":
+            rows += picture_rows(cfg, n)
     print(format_results(rows))
     if cfg.json is not None:
         write_results(cfg.json, "world", rows)
@@ -121,7 +137,40 @@ def measure(cfg: WorldBenchCfg, n: int) -> list[Row]:
     return rows
 
 
-def make_env(cfg: WorldBenchCfg, n: int) -> Env:
+def picture_rows(cfg: WorldBenchCfg, n: int) -> list[Row]:
+    """Return the rows of pictures of N worlds: drawn alone, and in the environment."""
+    from _camera_speed import BarePictures, camera_rows
+
+    with Progress(f"{n} worlds, pictures", None, "repeats"):
+        rows = camera_rows(
+            world=cfg.world, device=cfg.device, num_worlds=n, repeats=cfg.repeats,
+            seconds=cfg.picture_seconds,
+        )  # fmt: skip
+    env = make_env(cfg, n, find_cameras(cfg.cameras))
+    bare = make_bare(env.world, substeps=env.commands.controls.shape[1], threads=cfg.threads)
+    random = torch.Generator(env.device).manual_seed(1)
+    env.reset()
+    env.desynchronise()
+    try:
+        pictures = BarePictures(env)
+    except NotImplementedError:
+        pictures = None
+    rates: list[tuple[float, float, float]] = []
+    with Progress(f"{n} worlds with pictures", cfg.repeats, "repeats") as progress:
+        _repeat(env, bare, random, cfg.steps // 5 + 1, pictures)  # warm up
+        for repeat in range(cfg.repeats):
+            rates.append(_repeat(env, bare, random, cfg.steps, pictures))
+            progress.update(repeat + 1)
+    step, _, alone = (statistics.median(column) for column in zip(*rates, strict=True))
+    case = f"{cfg.experiment}, {cfg.world} on {cfg.device}, {n} worlds, cameras {cfg.cameras}"
+    row = Row(case=case, metric="env steps with pictures", value=step, unit="1/s")
+    if pictures is not None:
+        name = f"{bare.name} and {pictures.name}"
+        row = replace(row, baseline=name, baseline_value=alone)
+    return [*rows, row]
+
+
+def make_env(cfg: WorldBenchCfg, n: int, cameras: Cameras | None = None) -> Env:
     """Return the environment of the experiment on N worlds."""
     settings = EXPERIMENTS[cfg.experiment][1]
     with user_input("world"):
@@ -130,6 +179,8 @@ def make_env(cfg: WorldBenchCfg, n: int) -> Env:
             ROBOTS[settings.robot],
             num_envs=n,
             controller=settings.controller,
+            terms=() if cameras is None else cameras.terms,
+            vision=None if cameras is None else cameras.vision,
             world=cfg.world,
             device=cfg.device,
             threads=cfg.threads,
@@ -137,9 +188,16 @@ def make_env(cfg: WorldBenchCfg, n: int) -> Env:
 
 
 def _repeat(
-    env: Env, bare: Bare, random: torch.Generator, steps: int
+    env: Env,
+    bare: Bare,
+    random: torch.Generator,
+    steps: int,
+    pictures: BarePictures | None = None,
 ) -> tuple[float, float, float]:
-    """Return control steps of all worlds per second: of the environment, its world, the engine."""
+    """Return control steps of all worlds per second: of the environment, its world, the engine.
+
+    That of the engine includes as many bare pictures as the environment drew.
+    """
     n, device = env.num_envs, env.device
     spent = [0.0, 0.0, 0.0]
     world_step = env.world.step
@@ -164,6 +222,8 @@ def _repeat(
             spent[0] += time.perf_counter() - start
             start = time.perf_counter()
             bare.run(env.commands.controls)
+            if pictures is not None:
+                pictures.draw()
             wait_for(device)
             spent[2] += time.perf_counter() - start
     finally:

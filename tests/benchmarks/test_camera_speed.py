@@ -1,4 +1,4 @@
-"""Rows of camera images: a baseline each, and the bare renderer draws the same picture."""
+"""The bare renderer draws the same picture, and as many as the environment."""
 
 # pyright: standard
 
@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sim2arm.cli.checkout import find_checkout
-from sim2arm.cli.table import Row
+from sim2arm.core.robots import FR3
 from sim2arm.sim.camera_rig import CameraRig
 from sim2arm.sim.cameras import scene_camera
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.table import make_task
+from sim2arm.sim.vision import Sight, Vision
 from sim2arm.sim.worlds.rendering import renderer_name
 
 ROOT = find_checkout()
@@ -26,21 +30,6 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("_camera_speed")
 
 
-@pytest.mark.parametrize("world", ["mujoco", "warp"])
-def test_rows_and_baselines(module: Any, world: str) -> None:
-    rows: list[Row] = module.camera_rows(
-        world=world, device="cpu", num_worlds=2, repeats=1, seconds=0.01
-    )
-    gl = world == "mujoco" and renderer_name() != "warp"
-    baselines = ["mujoco, same shapes", "mujoco, defaults"] if gl else ["mujoco_warp.render"]
-    if world == "mujoco" and not gl:
-        baselines = []
-    for metric in ("camera images", "camera images per core"):
-        names = [row.baseline for row in rows if row.metric == metric]
-        assert names == [*baselines, None]
-    assert all(row.value > 0 and "2 worlds" in row.case for row in rows)
-
-
 def test_the_bare_renderer_draws_the_same(module: Any) -> None:
     if renderer_name() == "warp":
         pytest.skip("no OpenGL on this machine")
@@ -52,3 +41,20 @@ def test_the_bare_renderer_draws_the_same(module: Any) -> None:
     theirs = draw.__self__._pixels[:, ::-1]
     np.testing.assert_array_equal(ours, theirs)
     assert not np.array_equal(ours[0], ours[1])
+
+
+def test_as_many_bare_pictures_as_the_environment_drew(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if renderer_name() == "warp":
+        pytest.skip("no OpenGL on this machine")
+    vision = Vision(sights=(Sight(camera=scene_camera()),))
+    env = Env(make_task("reach", "fr3"), FR3, num_envs=3, vision=vision)
+    env.reset()
+    bare = module.BarePictures(env)
+    counts: list[int] = []
+    monkeypatch.setattr(bare._gl["scene"], "draw", counts.append)
+    for _ in range(4):
+        env.step(torch.zeros(3, 6))
+        bare.draw()
+    assert counts == [0, 3, 0, 3]  # 30 Hz

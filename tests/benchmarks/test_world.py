@@ -17,6 +17,7 @@ from sim2arm.cli.errors import UserError
 from sim2arm.core.robots import FR3
 from sim2arm.sim.arm import make_task
 from sim2arm.sim.env import Env
+from sim2arm.sim.worlds.rendering import renderer_name
 from sim2arm.sim.worlds.table import WORLDS
 
 ROOT = find_checkout()
@@ -37,6 +38,26 @@ def test_rows_and_baselines(tmp_path: Path, world: str, baseline: str) -> None:
     assert {row["case"] for row in rows} == {
         f"peg-insertion-ppo, {world} on cpu, {n} worlds" for n in (2, 3)
     }
+
+
+@pytest.mark.parametrize("world", ENGINES)
+def test_rows_of_pictures(tmp_path: Path, world: str) -> None:
+    path = tmp_path / "world.json"
+    small = ["--world", world, "--num-worlds", "2", "--steps", "2", "--repeats", "1"]
+    small += ["--cameras", "scene", "--picture-seconds", "0.01", "--json", str(path)]
+    assert bench.main(["world", *small]) == 0
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"]
+    gl = world == "mujoco" and renderer_name() != "warp"
+    bare = ["mujoco, same shapes", "mujoco, defaults"] if gl else ["mujoco_warp.render"]
+    if world == "mujoco" and not gl:
+        bare = []
+    for metric in ("camera images", "camera images per core"):
+        assert [row["baseline"] for row in rows if row["metric"] == metric] == [*bare, None]
+    with_pictures = rows[-1]
+    assert with_pictures["metric"] == "env steps with pictures"
+    if bare:
+        assert with_pictures["baseline"] == f"{ENGINES[world]} and {bare[0]}"
+    assert all(row["value"] > 0 and "2 worlds" in row["case"] for row in rows)
 
 
 def test_every_engine_has_its_bare_one() -> None:
@@ -73,6 +94,7 @@ def test_the_bare_engine_does_the_same_physics(
         (["--world", "mujocoo"], "unknown world 'mujocoo'; perhaps you meant mujoco"),
         (["--device", "cuda:0"], "world 'mujoco' runs on the cpu, not on 'cuda:0'"),
         (["--world", "warp", "--device", "cuda:9"], "device 'cuda:9': torch finds no GPU here"),
+        (["--cameras", "scen"], "unknown cameras 'scen'; perhaps you meant scene"),
         (["--experiment", "reach"], "unknown experiment 'reach'; perhaps you meant reach-ppo"),
     ],
 )
