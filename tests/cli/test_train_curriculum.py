@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from sim2arm.cli import export as export_verb
 from sim2arm.cli import main as cli
 from sim2arm.cli import train as module
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
-from sim2arm.cli.runs import METRICS, build_env, build_learner, load_learner, read_config, restore
+from sim2arm.cli.runs import (
+    CONFIG,
+    METRICS,
+    build_env,
+    build_learner,
+    load_learner,
+    read_config,
+    restore,
+    write_config,
+)
 from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import BundleError
 from sim2arm.sim.curriculum import Curriculum, CurriculumCfg
@@ -138,6 +148,14 @@ def test_every_rank_sets_the_level_of_physics_and_sensors(
     assert env.level == env.randomizer.level == env.sensing.level == curriculum.level == 0.5
     assert drawn[-1] == 0.5 and drawn == sorted(drawn)
     assert build_env(cfg, 2).level == 1.0  # of trials
+
+
+def test_a_run_from_before_curricula_had_the_whole_ranges(tmp_path: Path) -> None:
+    write_config(tmp_path, "reach-ppo", make_cfg(tmp_path))
+    config = yaml.safe_load((tmp_path / CONFIG).read_text())
+    assert config["settings"].pop("curriculum")["start"] == 0.0
+    (tmp_path / CONFIG).write_text(yaml.safe_dump(config))
+    assert read_config(tmp_path)[1].curriculum == CurriculumCfg()
 
 
 def test_without_a_curriculum_there_is_no_level_to_tell(tmp_path: Path) -> None:
