@@ -18,8 +18,8 @@ import torch
 from matplotlib.image import imread
 from torch import Tensor, nn
 
+from sim2arm.cli import evaluation, runs
 from sim2arm.cli import main as cli
-from sim2arm.cli import runs
 from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.evaluation import of_bundle, run_episodes
@@ -27,6 +27,7 @@ from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.view_pictures import FAR, NEAR, NOTHING, grey_depth
 from sim2arm.policies.export import export_bundle
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.tasks.reach import ReachCfg
 from sim2arm.sim.vision import Vision
@@ -115,6 +116,18 @@ def test_eval_takes_the_cameras_of_the_run(
     assert cli.main([str(word) for word in words]) == 0
     rows = {row["metric"]: row["value"] for row in json.loads(out.read_text())["rows"]}
     assert rows["episodes"] == 2
+
+
+def test_a_shift_moves_the_cameras(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arms: list[SimulatedArm] = []
+    monkeypatch.setattr(
+        evaluation, "SimulatedArm", lambda *a, **k: arms.append(SimulatedArm(*a, **k)) or arms[-1]
+    )
+    words = ["eval", run, "--episodes", 1, "--num-arms", 1, "--shift", 2, "--eval-seed", 5]
+    assert cli.main([str(word) for word in words]) == 0
+    plain, other = (arm.world.field("cam_pos")[0] for arm in arms)
+    # Training left the camera where it is; level 2 moves it by 2 cm along each axis.
+    np.testing.assert_allclose((other - plain).abs().numpy(), [[0.02] * 3], atol=1e-9)
 
 
 def test_a_sheet_of_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

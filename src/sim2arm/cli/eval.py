@@ -1,9 +1,11 @@
 """`sim2arm eval RUN|BUNDLE`: success of a deployed policy on seeded episodes, with intervals."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from tyro.conf import Positional, arg
@@ -29,6 +31,9 @@ from .ros_evaluation import run_through_ros
 from .runs import CONFIG, build_task, find_cameras, read_config
 from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
+
+if TYPE_CHECKING:
+    from .cameras import Cameras
 
 FIRST_SEED = 1_000_000
 """Evaluation seeds start here."""
@@ -126,7 +131,9 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
     contract = policy.contract
     settings = trained(bundle, contract)
-    name, cameras = cfg.actuators or settings.actuators, find_cameras(settings.cameras)
+    name = cfg.actuators or settings.actuators
+    sees = any(spec.driver_stage is not None for spec in contract.inputs)
+    cameras = find_cameras(settings.cameras if sees else "none")
     vision = None if cameras is None else cameras.vision
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
@@ -136,7 +143,7 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
-        other = other_arm(task, cfg)
+        other = other_arm(task, cfg, cameras)
         shifted = run_episodes(
             task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
             other=other, actuators=actuators, vision=vision,
@@ -146,14 +153,15 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
         rows += ros_rows(cfg, bundle, task, result, contract, name)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
         driven = run_episodes(
-            task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators
-        )
+            task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators,
+            vision=vision,
+        )  # fmt: skip
         rows += success_rows("blind", driven)
     return rows
 
 
-def other_arm(task: Task, cfg: EvalCfg) -> OtherArm:
-    """Return the arm outside the ranges of training.
+def other_arm(task: Task, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
+    """Return the arm outside the ranges of training, with its cameras, if any, moved.
 
     Raises:
         UserError: there is none for the task.
@@ -161,7 +169,12 @@ def other_arm(task: Task, cfg: EvalCfg) -> OtherArm:
     name = describe_task(task)[0]
     if name not in SHIFTS:
         raise UserError(f"--shift: none for the task {name}; there are for {', '.join(SHIFTS)}")
-    return OtherArm(change=SHIFTS[name][cfg.shift - 1], seed=cfg.eval_seed)
+    change = SHIFTS[name][cfg.shift - 1]
+    if cameras is not None:
+        from .cameras import moved
+
+        change = replace(change, physics=(*change.physics, *moved(cameras, cfg.shift)))
+    return OtherArm(change=change, seed=cfg.eval_seed)
 
 
 def ros_rows(
