@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from sim2arm.sim.gym import GymVectorEnv
 from sim2arm.sim.physics_terms import Gravity
 from sim2arm.sim.tasks.table import make_task
 from sim2arm.sim.vision import Sight, Vision
+from sim2arm.sim.worlds.pictures import Shot, allocate
 
 STAGE = DriverStage(width=640, height=480, crop=(80, 0, 480, 480), out_width=40, out_height=30)
 EYE = scene_camera(stage=STAGE, rate_hz=60.0)
@@ -288,6 +290,31 @@ def test_without_pictures_no_camera_code_is_imported() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert child.stdout.strip() == "[]", child.stderr
+
+
+class Elsewhere:
+    """Worlds on a device that has no numbers: whoever looks at one, or mixes devices, fails."""
+
+    num_worlds, device, dtype = 3, torch.device("meta"), torch.float32
+
+    def cameras(self, shots: Sequence[Shot]) -> Any:
+        pictures = {shot.camera: allocate(shot, self.num_worlds, self.device) for shot in shots}
+        return SimpleNamespace(pictures=pictures, draw=lambda chosen: pictures)
+
+
+def test_no_gpu_is_waited_for() -> None:
+    lens = replace(EYE.intrinsics, distortion=(-0.1, 0.02, 0.0, 0.0, 0.0))
+    camera = replace(REAL.camera, intrinsics=lens, samples=2)
+    sight = replace(REAL, camera=camera, history=2, colour=ColourNoise(quality=80))
+    world: Any = Elsewhere()
+    eyes = Vision(sights=(sight,)).bind(world, 1.0 / 60.0)
+    chosen = torch.zeros(3, dtype=torch.bool, device="meta")
+    for last in (False, True, False):
+        eyes.begin(chosen, torch.zeros((3, eyes.count), device="meta"))
+        eyes.advance()
+        seen = eyes.see(last=last)
+    assert seen["scene_rgb"].shape == (3, 2, 30, 40, 3) and seen["scene_rgb"].is_meta
+    assert seen["scene_depth"].dtype == torch.float32
 
 
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {

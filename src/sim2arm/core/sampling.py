@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device  # pyright: ignore[reportUnknownVariableType]
 from numpy.typing import NDArray
 
 from .spec import ArraySpec, Reading, StaleReading
@@ -75,7 +75,7 @@ def frames(stamps: Array, newest: Array, n: int) -> Array:
     """
     xp = array_namespace(stamps)
     missing = xp.sum(xp.astype(stamps == NEVER, xp.int64), axis=-1)
-    back = xp.asarray(np.arange(n - 1, -1, -1), dtype=newest.dtype)
+    back = xp.arange(n - 1, -1, -1, dtype=newest.dtype, device=device(newest))
     return xp.maximum(newest[..., None] - back, xp.minimum(missing, newest)[..., None])
 
 
