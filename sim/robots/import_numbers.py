@@ -15,6 +15,7 @@ from sim2arm.core.controller_file import Controller
 from sim2arm.core.robots import NO_GRIPPER, Gripper, JointLimits
 from sim2arm.core.urdf import limits_from_urdf
 
+from .import_joints import Given, Numbers, numbers_of
 from .import_source import Source
 
 NONE = "none"
@@ -23,7 +24,10 @@ NONE = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a person says beside the files; empty or None: the files say it."""
+    """What a person says beside the files; empty or None: the files say it.
+
+    Numbers of joints: one for all, joint=number for each, or one each from base to tool.
+    """
 
     name: str = ""
     """Of the robot; that in the file."""
@@ -41,24 +45,39 @@ class Wanted:
     """Of one finger [m/s]; from the velocity limit of a URDF."""
     grip_force: float | None = None
     """Greatest grasping force [N]; the effort limit of a URDF."""
-    kp: tuple[float, ...] = ()
-    """Stiffness [N m/rad], one for all joints or one each; the controller's gains."""
-    kd: tuple[float, ...] = ()
-    """Damping [N m s/rad]; the controller's gains."""
-    velocity: tuple[float, ...] = ()
-    """Velocity limits [rad/s]; those of a URDF."""
-    torque: tuple[float, ...] = ()
-    """Torque limits [N m]; those of the file."""
+    kp: Numbers = ()
+    """Stiffness [N m/rad]: one for all joints, joint=number for each, or one each from base to
+    tool (refused if the controllers file lists them otherwise); the controller's gains."""
+    kd: Numbers = ()
+    """Damping [N m s/rad], as --kp; the controller's gains."""
+    velocity: Numbers = ()
+    """Velocity limits [rad/s], as --kp; those of a URDF."""
+    torque: Numbers = ()
+    """Torque limits [N m], as --kp; those of the file."""
     acceleration: float = 5.0
     """Acceleration limit of all joints [rad/s^2], which no file has: an estimate."""
     jerk: float = 500.0
     """Jerk limit of all joints [rad/s^3], which no file has: an estimate."""
-    home: tuple[float, ...] = ()
-    """Home posture [rad]; the middle of each joint's range."""
+    home: Numbers = ()
+    """Home posture [rad], as --kp; the middle of each joint's range."""
+
+    def given(self, joints: tuple[str, ...], arm: Controller) -> Given:
+        """Return what is said of each joint, from base to tool.
+
+        Raises:
+            ValueError: names or numbers are wrong or missing, or their order is; one line.
+        """
+        return Given(
+            kp=numbers_of("kp", self.kp, joints, arm, above=0.0),
+            kd=numbers_of("kd", self.kd, joints, arm, above=0.0),
+            velocity=numbers_of("velocity", self.velocity, joints, arm, above=0.0),
+            torque=numbers_of("torque", self.torque, joints, arm, above=0.0),
+            home=numbers_of("home", self.home, joints, arm),
+        )
 
 
 def read_limits(
-    source: Source, joints: tuple[str, ...], wanted: Wanted, notes: dict[str, str]
+    source: Source, joints: tuple[str, ...], wanted: Wanted, given: Given, notes: dict[str, str]
 ) -> JointLimits:
     """Return the limits of the arm's joints.
 
@@ -72,22 +91,22 @@ def read_limits(
         read = limits_from_urdf(source.text, joints)
         q_min, q_max, dq_max, tau_max = read.q_min, read.q_max, read.dq_max, read.tau_max
     else:
-        q_min, q_max, tau_max = _mjcf_limits(source, joints, wanted)
+        q_min, q_max, tau_max = _mjcf_limits(source, joints, given)
         dq_max = ()
-        if not wanted.velocity:
+        if not given.velocity:
             raise ValueError("an MJCF has no velocity limits: give --velocity [rad/s]")
     return JointLimits(
         q_min=q_min,
         q_max=q_max,
-        dq_max=_each("velocity", wanted.velocity, n) or dq_max,
-        ddq_max=_each("acceleration", (wanted.acceleration,), n),
-        dddq_max=_each("jerk", (wanted.jerk,), n),
-        tau_max=_each("torque", wanted.torque, n) or tau_max,
+        dq_max=given.velocity or dq_max,
+        ddq_max=(_positive("acceleration", wanted.acceleration),) * n,
+        dddq_max=(_positive("jerk", wanted.jerk),) * n,
+        tau_max=given.torque or tau_max,
     )
 
 
 def _mjcf_limits(
-    source: Source, joints: tuple[str, ...], wanted: Wanted
+    source: Source, joints: tuple[str, ...], given: Given
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Return lowest and highest angle and torque of an MJCF's joints."""
     model, rows = source.model, []
@@ -95,7 +114,7 @@ def _mjcf_limits(
         joint = source.joint(name)
         low, high = model.jnt_range[joint] if model.jnt_limited[joint] else (-2 * np.pi, 2 * np.pi)
         torque = _torque_of(model, joint)
-        if torque <= 0.0 and not wanted.torque:
+        if torque <= 0.0 and not given.torque:
             raise ValueError(
                 f"{source.path}: joint {name!r} has no torque limit (actuatorfrcrange, or "
                 "forcerange of its actuator): add it, or give --torque [N m]"
@@ -115,37 +134,35 @@ def _torque_of(model: Any, joint: int) -> float:
     return float(min(found, default=0.0))
 
 
-def _each(name: str, values: tuple[float, ...], n: int) -> tuple[float, ...]:
-    """Return n numbers from n or from one for all; none from none."""
-    if values and (len(values) not in (1, n) or not all(0.0 < v < 1e9 for v in values)):
-        raise ValueError(f"--{name}: expected 1 or {n} numbers above 0, got {list(values)}")
-    return values * n if len(values) == 1 else values
+def _positive(option: str, number: float) -> float:
+    if not 0.0 < number < 1e9:
+        raise ValueError(f"--{option}: expected a number above 0, got {number}")
+    return number
 
 
 def read_gains(
-    arm: Controller, joints: tuple[str, ...], wanted: Wanted
+    arm: Controller, joints: tuple[str, ...], given: Given
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return stiffness [N m/rad] and damping [N m s/rad] of the arm's joints.
 
     Raises:
         ValueError: the controller has none and they are not given; one line.
     """
-    kp, kd = _each("kp", wanted.kp, len(joints)), _each("kd", wanted.kd, len(joints))
-    if kp and kd:
-        return kp, kd
+    if given.kp and given.kd:
+        return given.kp, given.kd
     read = arm.gains(joints)
     if read is None:
         raise ValueError(
             f"controller {arm.name!r} has no gains ({arm.type or 'its type is not told'}): give "
             "--kp [N m/rad] and --kd [N m s/rad] that describe the robot's own servos"
         )
-    return kp or read[0], kd or read[1]
+    return given.kp or read[0], given.kd or read[1]
 
 
-def choose_home(limits: JointLimits, wanted: Wanted, notes: dict[str, str]) -> tuple[float, ...]:
+def choose_home(limits: JointLimits, given: Given, notes: dict[str, str]) -> tuple[float, ...]:
     """Return the home posture [rad]."""
-    if wanted.home:
-        return wanted.home
+    if given.home:
+        return given.home
     notes["home"] = "the middle of each joint's range (--home)"
     return tuple(0.5 * (low + high) for low, high in zip(limits.q_min, limits.q_max, strict=True))
 

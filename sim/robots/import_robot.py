@@ -58,13 +58,14 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
     chain = read_chain(source, joints, base, tool)
     fingers = _finger_joints(source, controllers, wanted)
     _check_others(source, base, joints, fingers, wanted)
-    limits = read_limits(source, joints, wanted, notes)
-    kp, kd = read_gains(arm, joints, wanted)
+    given = wanted.given(joints, arm)
+    limits = read_limits(source, joints, wanted, given, notes)
+    kp, kd = read_gains(arm, joints, given)
     robot = Robot(
         name=wanted.name or source.name,
         chain=chain,
         limits=limits,
-        home=choose_home(limits, wanted, notes),
+        home=choose_home(limits, given, notes),
         kp=kp,
         kd=kd,
         gripper=read_gripper(source, fingers, wanted, notes),

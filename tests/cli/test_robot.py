@@ -36,7 +36,7 @@ IMPORT = ("robot", "import", "arm.urdf", "--controllers", "controllers.yaml")
 
 
 def test_an_imported_robot_is_listed_and_trained(run: Command) -> None:
-    code, out, _ = run(*IMPORT, "--home", "0.2", "0.5", "--acceleration", "8")
+    code, out, _ = run(*IMPORT, "--home", "elbow=0.5", "shoulder=0.2", "--acceleration", "8")
     assert code == 0
     assert "robot small: world to tip" in out
     assert "gripper grip and follow: 80.0 mm, 0.1 m/s, 20 N" in out
@@ -82,7 +82,8 @@ def test_a_robot_is_written_over_only_when_told(run: Command) -> None:
             "controllers: arm.urdf: expected the controllers of ros2_control",
         ),
         (("--controllers", "no.yaml"), "controllers: no such file or folder: no.yaml"),
-        (("--kp", "stiff"), "--kp"),
+        (("--kp", "stiff"), "--kp: expected joint=number, each joint once, got 'stiff'"),
+        (("--kp", "9", "8"), "--kp: expected joint=number for each joint, got [9.0, 8.0]"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(

@@ -111,7 +111,8 @@ def test_it_reaches_on_both_engines_and_its_gripper_works(tmp_path: Path) -> Non
 
 
 def test_an_arm_without_a_gripper(tmp_path: Path) -> None:
-    found = take(tmp_path, gripper="none", home=(0.1, 0.2), kp=(80.0,), kd=(9.0, 4.0))
+    home, kd = ("shoulder=0.1", "elbow=0.2"), ("elbow=4", "shoulder=9")
+    found = take(tmp_path, gripper="none", home=home, kp=(80.0,), kd=kd)
     robot = with_model(found, tmp_path)
     assert robot.gripper is NO_GRIPPER
     assert (robot.home, robot.kp, robot.kd) == ((0.1, 0.2), (80.0, 80.0), (9.0, 4.0))
@@ -208,7 +209,13 @@ def test_files_that_make_no_robot_are_a_line(
         ({"gripper": "foot"}, "gripper 'foot' is no controller with a joint"),
         ({"kp": (1.0, 2.0, 3.0)}, "--kp: expected 1 or 2 numbers above 0"),
         ({"torque": (-1.0,)}, "--torque: expected 1 or 2 numbers above 0"),
-        ({"home": (0.0, 9.0)}, "home of 'elbow': expected an angle between"),
+        ({"torque": ("elbow=5", "shoulder=-5")}, "--torque: expected 1 or 2 numbers above 0"),
+        ({"home": ("shoulder=0", "elbow=9")}, "home of 'elbow': expected an angle between"),
+        ({"kp": ("elbow=80",)}, r"--kp: .* for each of \['shoulder', 'elbow'\], got \['elbow'\]"),
+        ({"kp": ("elbow=80", "elbow=90")}, "each joint once, got 'elbow=90'"),
+        ({"kp": ("elbow=stiff", "shoulder=90")}, "--kp: expected joint=number.*'elbow=stiff'"),
+        ({"kd": ("elbow=nan", "shoulder=9")}, "--kd: expected joint=number.*'elbow=nan'"),
+        ({"velocity": (1.0, "elbow=2")}, "--velocity: expected joint=number.*got 1.0"),
         ({"kp": (1e-3,), "kd": (1e-3,)}, "is not held in simulation with kp 0.001"),
     ],
 )
@@ -216,6 +223,33 @@ def test_wrong_wishes_are_a_line(change: dict[str, Any], message: str, tmp_path:
     with pytest.raises(ValueError, match=message) as caught:
         take(tmp_path, **change)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "a", "b"),
+    [("kp", 90, 60), ("kd", 9, 6), ("velocity", 3, 2), ("torque", 9, 6), ("home", 0.5, -0.25)],
+)
+def test_numbers_of_joints_land_where_they_belong(
+    option: str, a: float, b: float, tmp_path: Path
+) -> None:
+    """The controllers file lists the elbow first, the arm begins with the shoulder."""
+
+    def numbers(controllers: str, *given: float | str) -> tuple[float, ...]:
+        wanted: dict[str, Any] = {option: given}
+        robot = take(tmp_path, controllers=controllers, **wanted).robot
+        limits = {"velocity": robot.limits.dq_max, "torque": robot.limits.tau_max}
+        return limits[option] if option in limits else getattr(robot, option)
+
+    assert numbers(CONTROLLERS, f"elbow={b}", f"shoulder={a}") == (a, b)
+    assert numbers(CONTROLLERS, a) == (a, a)
+    with pytest.raises(ValueError, match=f"--{option}: expected joint=number") as caught:
+        numbers(CONTROLLERS, a, b)  # of whom?
+    assert "'arm_controller' lists ['elbow', 'shoulder'], from base to tool they" in str(
+        caught.value
+    )
+    assert "\n" not in str(caught.value)
+    in_order = CONTROLLERS.replace("[elbow, shoulder]", "[shoulder, elbow]")
+    assert numbers(in_order, a, b) == (a, b)
 
 
 def test_what_no_file_says_is_asked_for(tmp_path: Path) -> None:
