@@ -39,8 +39,7 @@ def contact_forces(world: World, ids: Sequence[int]) -> ContactForces:
     """Return the contact forces of some worlds; a GPU is waited for.
 
     As everywhere, there are none from a reset to the next step. On MuJoCo's C engine they are
-    computed for the present state. On MuJoCo Warp they are those of the last physics substep; a
-    reset of some worlds takes them from all until the next step.
+    computed for the present state. On MuJoCo Warp they are those of the last physics substep.
 
     Args:
         world: on one of these engines.

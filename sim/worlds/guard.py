@@ -45,6 +45,7 @@ class Guard:
         self.diverged: Tensor = wp.to_torch(self._diverged)
         self._lost = wp.zeros(n, dtype=int, device=device)
         self._peak = wp.zeros(2, dtype=int, device=device)  # contacts of all worlds, rows of one
+        self._contacts = wp.zeros(1, dtype=int, device=device)  # of all worlds, after a step
         self._live = {
             name: wp.from_torch(wp.to_torch(getattr(state, name)).reshape(n, -1))
             for name in REMEMBERED
@@ -78,14 +79,25 @@ class Guard:
             look,
             dim=self._world.num_worlds,
             inputs=[state.qpos, state.qvel, state.overflow, state.nefc, state.nacon],
-            outputs=[self._bad, self._diverged, self._frozen, self._lost, self._peak],
-        )
+            outputs=[
+                self._bad, self._diverged, self._frozen, self._lost, self._peak, self._contacts
+            ],
+        )  # fmt: skip
         self._put_back(self._bad)
 
     def restart(self, chosen: Any) -> None:
-        """Put chosen worlds (N,) to their start; they are well again."""
+        """Put chosen worlds (N,) to their start; they are well again.
+
+        The engine's reset clears their contacts in the list of all worlds, and the length of the
+        list with world 0: it is put back, so that other worlds keep theirs.
+        """
         self._put_back(chosen)
-        wp.launch(clear, dim=self._world.num_worlds, inputs=[chosen], outputs=[self._diverged])
+        wp.launch(
+            clear,
+            dim=self._world.num_worlds,
+            inputs=[chosen, self._contacts],
+            outputs=[self._diverged, self._world.state.nacon],
+        )
 
     def _put_back(self, chosen: Any) -> None:
         state = self._world.state

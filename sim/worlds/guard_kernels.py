@@ -30,6 +30,7 @@ def look(
     frozen: wp.array[wp.bool],
     lost: wp.array[int],
     peak: wp.array[int],
+    contacts: wp.array[int],
 ):
     """Find invalid states, and collect what had no room; one thread per world."""
     world = wp.tid()
@@ -46,6 +47,7 @@ def look(
     wp.atomic_max(peak, 1, nefc[world])
     if world == 0:
         wp.atomic_max(peak, 0, nacon[0])
+        contacts[0] = nacon[0]
 
 
 @wp.kernel(enable_backward=False)
@@ -75,11 +77,18 @@ def restart(
 
 
 @wp.kernel(enable_backward=False)
-def clear(chosen: wp.array[wp.bool], diverged: wp.array[wp.bool]):
-    """Let chosen worlds be well again; one thread per world."""
+def clear(
+    chosen: wp.array[wp.bool],
+    contacts: wp.array[int],
+    diverged: wp.array[wp.bool],
+    nacon: wp.array[int],
+):
+    """Let chosen worlds be well again, and others keep their contacts; one thread per world."""
     world = wp.tid()
     if chosen[world]:
         diverged[world] = False
+    if world == 0:
+        nacon[0] = contacts[0]
 
 
 @wp.kernel(enable_backward=False)
