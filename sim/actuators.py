@@ -11,8 +11,9 @@ same formulas (`tests/sim/test_actuators.py` holds them together), and so do wor
   its controller in place of the servo: the supply voltage limits what the controller may ask for,
   back-EMF eats of it, the current limit does not let a brake be stronger than the stall torque.
   Beyond the no-load speed the motor brakes, as on a supply that takes energy back. The slope of the
-  line enters `implicitfast` as a derivative, so a joint runs up to the no-load speed without
-  overshoot at any slope and step; where the current limit acts, torque and derivative are constant.
+  line enters `implicitfast` as a derivative, so a joint runs up to the no-load speed from below,
+  and down to it from above, whatever the gains of the law. Only where the current limit acts is the
+  torque constant in a substep: from rest a joint passes that speed if `h stall / I` is beyond it.
 - **Gear friction**, `GearFriction`: viscous friction is the damping of the joint. Coulomb friction
   without stiction is MuJoCo's constraint (`frictionloss`), which is soft: a load f below it creeps
   at about 1e-3 f / I [rad/s], I the inertia. With a breakaway torque it is the LuGre model of the
@@ -30,8 +31,8 @@ engine's derivatives leave out that a bristle that slips bends no further, which
 of an FR3. After a reset the bristle is straight; in a joint that is then given a speed w it bends
 with a blow of `2 h stiffness w` in the first substep.
 
-Limits are those of the law's torque; gravity compensation, which the models add beside it, is not
-counted.
+Limits are those of the law's torque: gravity compensation, which the models add beside it, is not
+counted, as it is not in the torque limit of the ideal law.
 
 Sources: MuJoCo, "DC Motor Model" (dcmotor.pdf in its documentation); Canudas de Wit, Olsson, Astrom
 and Lischinsky, "A new model for control of systems with friction", IEEE Transactions on Automatic
