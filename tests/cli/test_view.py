@@ -21,7 +21,11 @@ import av
 import numpy as np
 import pytest
 import torch
+import viser
 from av.video.stream import VideoStream
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from sim2arm.cli import main as cli
 from sim2arm.cli import view
@@ -29,6 +33,7 @@ from sim2arm.cli.eval import find_bundle
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.film_scene import OVERVIEW
 from sim2arm.cli.page import Page
+from sim2arm.cli.page_origin import is_local, is_own, own_page_only
 from sim2arm.cli.playback import Playback
 from sim2arm.cli.shows import Moment, Show, show_bundle, show_experiment, show_run
 from sim2arm.cli.train import train
@@ -294,6 +299,52 @@ def test_a_page_serves_and_leaves_no_thread(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(OSError):
         urllib.request.urlopen(page.address, timeout=5)
     assert "viser" not in capsys.readouterr().out
+
+
+def status_for(page: Page, host: str, origin: str | None) -> int:
+    """Return the status with which a websocket is answered that a page of `origin` opens."""
+    port = int(page.address.rpartition(":")[2])
+    way = socket.create_connection(("127.0.0.1", port), timeout=20)
+    protocol = Subprotocol(f"viser-v{viser.__version__}")
+    place = None if origin is None else Origin(origin.format(port=port))
+    try:
+        with connect(f"ws://{host}:{port}", sock=way, origin=place, subprotocols=[protocol]) as end:
+            end.recv(timeout=20)
+            return 101
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
+
+
+def test_pages_of_other_sites_are_refused(page: Page) -> None:
+    own = "http://127.0.0.1:{port}"
+    assert status_for(page, "127.0.0.1", own) == 101
+    assert status_for(page, "localhost", "http://localhost:{port}") == 101
+    assert status_for(page, "127.0.0.1", None) == 101  # no browser
+    assert status_for(page, "127.0.0.1", "https://site.example") == 403
+    assert status_for(page, "127.0.0.1", "null") == 403  # a file, or a frame without rights
+    # A site whose name leads to this machine, so that both headers have it.
+    assert status_for(page, "site.example", "http://site.example:{port}") == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "asked", "local", "expected"),
+    [
+        ("http://localhost:9000", "localhost:9000", True, True),  # through a tunnel
+        ("http://[::1]:8080", "[::1]:8080", True, True),
+        ("http://localhost:3000", "localhost:8080", True, False),  # another server
+        ("http://lab.example:8080", "lab.example:8080", False, True),  # --host 0.0.0.0
+        ("http://lab.example:8080", "lab.example:8080", True, False),
+        ("https://site.example", "lab.example:8080", False, False),
+    ],
+)
+def test_whose_page_it_is(origin: str, asked: str, local: bool, expected: bool) -> None:
+    assert is_own(origin, asked, local=local) is expected
+
+
+def test_a_server_that_cannot_be_guarded_is_no_page() -> None:
+    with pytest.raises(RuntimeError, match="serves in another way"), own_page_only("127.0.0.1"):
+        pass
+    assert is_local("127.0.0.1") and is_local("localhost") and not is_local("0.0.0.0")
 
 
 def test_a_restart_begins_the_episodes_of_the_seed(page: Page) -> None:

@@ -1,7 +1,8 @@
 """The one page in the browser: meshes at many places, arrows, marks, a panel beside them.
 
 It knows no simulator: whoever shows something gives meshes once and places per picture. The page
-is served on this machine only unless told otherwise; there is no password.
+is served on this machine only unless told otherwise; there is no password, but pages of other sites
+that are open in a browser are refused.
 """
 
 # pyright: standard
@@ -19,6 +20,7 @@ import viser
 from numpy.typing import NDArray
 
 from .errors import UserError
+from .page_origin import own_page_only
 
 Vectors: TypeAlias = NDArray[Any]
 
@@ -42,7 +44,7 @@ class Page:
             UserError: the port cannot be had.
         """
         check_port(host, port)
-        with _quiet():
+        with _quiet(), own_page_only(host):
             self._server = viser.ViserServer(host=host, port=port, label=title, verbose=False)
         self.address = f"http://{host}:{self._server.get_port()}"
         self.gui = self._server.gui

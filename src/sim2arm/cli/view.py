@@ -57,7 +57,8 @@ class ViewCfg:
     port: int = 8080
     """Of the page; 0 takes any that is free."""
     host: str = "127.0.0.1"
-    """Address of the page. It has no password: another address lets others watch and click."""
+    """Address of the page. It has no password: another address lets others watch and click. Pages
+    of other sites that are open in the browser cannot."""
 
 
 def main(argv: Sequence[str]) -> int:
