@@ -14,6 +14,7 @@ from mujoco.batch import Batch
 from torch import Tensor
 
 from sim2arm.sim.worlds.base import World
+from sim2arm.sim.worlds.guard import REMEMBERED
 from sim2arm.sim.worlds.mujoco import MujocoWorld
 from sim2arm.sim.worlds.warp import WarpWorld
 
@@ -79,7 +80,7 @@ class BareWarp:
 
     def load(self) -> None:
         """See `Bare`."""
-        for name in ("qpos", "qvel", "qacc_warmstart", "mocap_pos", "mocap_quat", "time"):
+        for name in (*REMEMBERED, "time"):
             wp.copy(getattr(self._state, name), getattr(self._world.state, name))
 
     def run(self, controls: Tensor) -> None:

@@ -15,7 +15,8 @@ is the velocity of the frame's origin [m/s] and the angular velocity [rad/s].
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .incident import Incident
 from .pictures import Cameras, Shot
 
 
@@ -74,7 +76,16 @@ class FreeBodyView(Protocol):
 
 
 class CapacityError(RuntimeError):
-    """Contacts or constraint rows were lost because there was no room for them."""
+    """Contacts or constraint rows were lost because there was no room for them.
+
+    Attributes:
+        needed: what to raise to which number, by the names of `make_world`; may be empty.
+    """
+
+    def __init__(self, message: str, needed: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Take the message and the numbers."""
+        super().__init__(message)
+        self.needed = dict(needed)
 
 
 class World(Protocol):
@@ -180,6 +191,13 @@ class World(Protocol):
 
         Raises:
             CapacityError: some were; says what to raise.
+        """
+        ...
+
+    def incidents(self) -> list[Incident]:
+        """Return what led to each divergence since the last call; a GPU is waited for.
+
+        Empty where the engine keeps no state from before.
         """
         ...
 

@@ -1,9 +1,9 @@
 """What watches over Warp worlds on the device: states that are not numbers, lost contacts.
 
 Every control step: the state before it is remembered in worlds that are well; a world whose state
-has become invalid is put back to its start and marked until its reset; overflow and the greatest
-numbers of contacts and constraint rows are kept. Nothing waits for the device but
-`capacity_problem` and `incidents`.
+has become invalid is put back to its start and marked until its reset (poses written to its mocap
+bodies are handed over again with the next step); overflow and the greatest numbers of contacts and
+constraint rows are kept. Nothing waits for the device but `capacity_problem` and `incidents`.
 """
 
 # MuJoCo's extension modules have no stubs; Warp's are incomplete.
@@ -18,14 +18,27 @@ import numpy as np
 import warp as wp
 from torch import Tensor
 
-from .guard_kernels import clear, look, remember, remember_path, restart
+from .base import CapacityError
+from .guard_kernels import clear, look, remember, remember_flags, remember_path, restart
 from .incident import Incident
 
 if TYPE_CHECKING:
     from .warp import WarpWorld
 
-REMEMBERED = ("qpos", "qvel", "act", "qacc_warmstart", "ctrl", "mocap_pos", "mocap_quat")
+STARTED = ("qpos", "qvel", "ctrl", "act", "mocap_pos", "mocap_quat", "eq_active")
+"""Fields of the state at which a world starts, in the order of the kernel `restart`."""
+REMEMBERED = (*STARTED, "qacc_warmstart")
 """Fields of the state from which a control step can be run again."""
+ROOM = {
+    "contacts": mjw.OverflowType.BROADPHASE | mjw.OverflowType.NARROWPHASE | mjw.OverflowType.CCD,
+    "rows": mjw.OverflowType.NEFC | mjw.OverflowType.NJMAX_NNZ,
+}
+"""What of MuJoCo Warp overflows where a number of `WarpWorld` is too small."""
+FIXED = (
+    mjw.OverflowType.HFIELD | mjw.OverflowType.CONTACT_MATCH | mjw.OverflowType.NVMAX
+    | mjw.OverflowType.TACTILE
+)  # fmt: skip
+"""What else has no room; the solver's limits of iterations and EPA's horizon lose nothing."""
 
 
 class Guard:
@@ -54,22 +67,25 @@ class Guard:
         self._paths: dict[int, Any] = {}  # by substeps: recorded graphs write to each of them
         self._substeps = wp.zeros(n, dtype=int, device=device)
         self._start = [
-            wp.array(np.asarray(values, dtype=np.float32), device=device)
-            for values in (world.start.qpos, world.start.qvel, world.start.ctrl)
+            wp.array(
+                np.ravel(getattr(world.start, name)), dtype=self._live[name].dtype, device=device
+            )
+            for name in STARTED
         ]
 
     def remember(self, path: Any) -> None:
         """Keep the state before a step and its controls (S, N, nu), in worlds that are well."""
         for name, values in self._live.items():
             if values.size:
-                kept = self._kept[name]
-                wp.launch(remember, dim=values.shape, inputs=[self._frozen, values, kept])
-        kept = self._paths.setdefault(path.shape[0], wp.zeros_like(path))
+                kernel = remember_flags if values.dtype == wp.bool else remember
+                wp.launch(kernel, dim=values.shape, inputs=[self._frozen, values, self._kept[name]])
+        if path.shape[0] not in self._paths:
+            self._paths[path.shape[0]] = wp.zeros_like(path)
         wp.launch(
             remember_path,
             dim=path.shape,
             inputs=[self._frozen, path],
-            outputs=[kept, self._substeps],
+            outputs=[self._paths[path.shape[0]], self._substeps],
         )
 
     def look(self) -> None:
@@ -100,36 +116,41 @@ class Guard:
         )
 
     def _put_back(self, chosen: Any) -> None:
-        state = self._world.state
+        live = [self._live[name] for name in REMEMBERED]
         wp.launch(
             restart,
             dim=self._world.num_worlds,
             inputs=[chosen, *self._start],
-            outputs=[state.qpos, state.qvel, state.ctrl, state.qacc_warmstart, state.sensordata],
+            outputs=[*live, self._world.state.sensordata],
         )
 
-    def capacity_problem(self, contacts: int, rows: int) -> str | None:
+    def capacity_problem(self, contacts: int, rows: int) -> CapacityError | None:
         """Return what was lost since the last call and what to raise, or None; waits.
 
         Args:
             contacts: room per world.
             rows: room in each world.
         """
-        lost = self._lost.numpy()
+        counted = FIXED | ROOM["contacts"] | ROOM["rows"]
+        lost = self._lost.numpy() & int(counted)
         bits = int(np.bitwise_or.reduce(lost))
         if not bits:
             return None
         found, most_rows = (int(value) for value in self._peak.numpy())
         most_contacts = -(-found // self._world.num_worlds)
-        names = " ".join(
-            str(flag.name) for flag in mjw.OverflowType if flag.value & bits and flag.name != "ALL"
-        )
+        names = " ".join(str(flag.name) for flag in counted if flag & bits)
         worlds = int(np.count_nonzero(lost))
         self._lost.zero_()
-        return (
+        # The peaks are those at the ends of control steps; there may be more in between.
+        needed = {"contacts": max(most_contacts, 2 * contacts), "rows": max(most_rows, 2 * rows)}
+        needed = {name: needed[name] for name, flags in ROOM.items() if flags & bits}
+        advice = " and ".join(f"`{name}` to {number}" for name, number in needed.items())
+        return CapacityError(
             f"MuJoCo Warp had no room in {worlds} of {len(lost)} worlds ({names}): up to "
             f"{most_contacts} contacts per world (room for {contacts}) and {most_rows} constraint "
-            f"rows in one (room for {rows}); raise `contacts` or `rows` beyond these"
+            f"rows in one (room for {rows}); "
+            + (f"raise {advice}" if advice else "MuJoCo Warp has no number to raise for this"),
+            needed,
         )
 
     def incidents(self) -> list[Incident]:
@@ -143,6 +164,7 @@ class Guard:
         self._frozen.zero_()
         return [
             Incident(
+                model=self._world.model,
                 world=int(i),
                 state={k: v[i] for k, v in state.items()},
                 controls=paths[int(substeps[i])][:, i, : self._world.model.nu].copy(),

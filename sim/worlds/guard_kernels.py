@@ -19,6 +19,18 @@ def remember(
 
 
 @wp.kernel(enable_backward=False)
+def remember_flags(
+    frozen: wp.array[wp.bool],
+    values: wp.array2d[wp.bool],
+    kept: wp.array2d[wp.bool],
+):
+    """Keep a row of flags of worlds that are not frozen; one thread per flag."""
+    world, i = wp.tid()
+    if not frozen[world]:
+        kept[world, i] = values[world, i]
+
+
+@wp.kernel(enable_backward=False)
 def look(
     qpos: wp.array2d[float],
     qvel: wp.array2d[float],
@@ -56,9 +68,17 @@ def restart(
     qpos0: wp.array[float],
     qvel0: wp.array[float],
     ctrl0: wp.array[float],
+    act0: wp.array[float],
+    mocap_pos0: wp.array[float],
+    mocap_quat0: wp.array[float],
+    eq_active0: wp.array[wp.bool],
     qpos: wp.array2d[float],
     qvel: wp.array2d[float],
     ctrl: wp.array2d[float],
+    act: wp.array2d[float],
+    mocap_pos: wp.array2d[float],
+    mocap_quat: wp.array2d[float],
+    eq_active: wp.array2d[wp.bool],
     warm: wp.array2d[float],
     sensors: wp.array2d[float],
 ):
@@ -72,6 +92,14 @@ def restart(
             warm[world, i] = 0.0
         for i in range(ctrl.shape[1]):
             ctrl[world, i] = ctrl0[i]
+        for i in range(act.shape[1]):
+            act[world, i] = act0[i]
+        for i in range(mocap_pos.shape[1]):
+            mocap_pos[world, i] = mocap_pos0[i]
+        for i in range(mocap_quat.shape[1]):
+            mocap_quat[world, i] = mocap_quat0[i]
+        for i in range(eq_active.shape[1]):
+            eq_active[world, i] = eq_active0[i]
         for i in range(sensors.shape[1]):
             sensors[world, i] = 0.0
 

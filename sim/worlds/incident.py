@@ -23,6 +23,8 @@ MODEL, STATE = "model.mjb", "state.safetensors"
 class Incident:
     """One control step after which the state of a world was invalid."""
 
+    model: Any
+    """`mujoco.MjModel` of the scene."""
     world: int
     """Number of the world."""
     state: Mapping[str, Array]
@@ -33,15 +35,14 @@ class Incident:
     """Model fields that this world has for itself."""
 
 
-def write_incident(folder: Path, model: Any, incident: Incident) -> None:
+def write_incident(folder: Path, incident: Incident) -> None:
     """Write an incident into a folder of its own.
 
     Args:
         folder: it is made.
-        model: `mujoco.MjModel` of the scene.
         incident: what happened.
     """
-    own = mujoco.MjModel.from_binary_path(_saved(folder, model))
+    own = mujoco.MjModel.from_binary_path(_saved(folder, incident.model))
     for name, values in incident.fields.items():
         place: Any = own
         *path, attribute = name.split(".")

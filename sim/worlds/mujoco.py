@@ -36,6 +36,7 @@ from .compiled import (
     mocap_index,
     pair_force_start,
 )
+from .incident import Incident
 from .pictures import Cameras, Shot, render_some
 from .rendering import make_cameras
 from .views import Frame, FreeBody, Joints, even_slice
@@ -273,6 +274,10 @@ class MujocoWorld:
                 f"MuJoCo had no room for contacts or constraints in {int((lost > 0).sum())} of "
                 f"{self.num_worlds} worlds; raise the memory of the scene (MjSpec.memory)"
             )
+
+    def incidents(self) -> list[Incident]:
+        """See `World`: none, the engine itself puts such a world back in the middle of a step."""
+        return []
 
     def cameras(self, shots: Sequence[Shot]) -> Cameras:
         """See `World`; `rendering.renderer_name()` says which renderer draws."""

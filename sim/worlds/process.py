@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from .compiled import check_targets, compile_scene
+from .incident import Incident
 from .pictures import Cameras, Shot, check_shots, render_some
 from .process_client import PATIENCE_S, Worker, WorkerError, worker_of
 from .process_protocol import new_memory
@@ -200,6 +201,10 @@ class ProcessWorld:
     def check_capacity(self) -> None:
         """See `World`."""
         self._link.ask("check_capacity")
+
+    def incidents(self) -> list[Incident]:
+        """See `World`: none, workers keep no state from before."""
+        return []
 
     def cameras(self, shots: Sequence[Shot]) -> Cameras:
         """See `World`; drawn in the worker, pictures are shared memory."""

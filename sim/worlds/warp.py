@@ -29,7 +29,6 @@ from torch import Tensor
 from sim2arm.core.transforms import pose, quat_mul
 from sim2arm.sim.warp_device import torch_stream, warp_device
 
-from .base import CapacityError
 from .compiled import (
     actuator_names,
     check_targets,
@@ -364,14 +363,17 @@ class WarpWorld:
         """
         problem = self.guard.capacity_problem(*self.capacity)
         if problem is not None:
-            raise CapacityError(problem)
+            raise problem
 
     def incidents(self) -> list[Incident]:
-        """Return what led to each divergence since the last call; waits for the device."""
+        """See `World`; waits for the device."""
+        found = self.guard.incidents()
+        if not found:
+            return []
         fields = {name: self.field(name).cpu().numpy() for name in self._fields}
         return [
             replace(incident, fields={k: v[incident.world] for k, v in fields.items()})
-            for incident in self.guard.incidents()
+            for incident in found
         ]
 
     def read(self, name: str) -> Tensor:

@@ -19,6 +19,8 @@ from sim2arm.sim.arm import make_task
 from sim2arm.sim.env import Env
 from sim2arm.sim.worlds.rendering import renderer_name
 from sim2arm.sim.worlds.table import WORLDS
+from sim2arm.sim.worlds.warp import WarpWorld
+from tests.sim.test_warp import hold, make_held_scene
 
 ROOT = find_checkout()
 pytestmark = pytest.mark.skipif(ROOT is None, reason="benchmarks are part of a checkout")
@@ -85,6 +87,25 @@ def test_the_bare_engine_does_the_same_physics(
     )
     arm = env.world.joints(FR3.joint_names).q
     torch.testing.assert_close(theirs[:, :7], arm, rtol=0, atol=0 if engine == "mujoco" else 1e-6)
+
+
+def test_the_bare_warp_engine_takes_over_welds_and_activations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert ROOT is not None
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    module = importlib.import_module("_bare")
+    world = WarpWorld(make_held_scene(), 3)
+    bare = module.make_bare(world, substeps=8, threads=1)
+    hold(world)
+    for _ in range(3):
+        world.forward()  # hands over the pose of the mocap body
+        bare.load()
+        world.step()
+        bare.run(torch.zeros((3, 8, 1)))
+    theirs = module.wp.to_torch(bare._state.qpos)
+    torch.testing.assert_close(theirs, world.qpos, rtol=0, atol=1e-4)
+    assert world.qpos[0, 2] - world.qpos[2, 2] > 1e-3  # the third ball falls
 
 
 @pytest.mark.parametrize(
