@@ -56,10 +56,10 @@ from .worlds.compiled import UnknownNameError
 Place: TypeAlias = tuple[str, int, float]
 """Where a gain stands: model field, number in the actuator's row, sign."""
 
-STALL_CONSTANT = 1.0
+MOTOR_CONSTANT = 1.0
 """Motor constant [N m/A]: only its ratios to resistance and voltage count. With 1, the voltage is
 a speed [rad/s], and the supply is the no-load speed."""
-RESISTANCE, TORQUE_CONSTANT, KP, KD, SUPPLY = 0, 1, 4, 6, 7
+RESISTANCE, KP, KD, SUPPLY = 0, 4, 6, 7
 """Places in `actuator_gainprm` of MuJoCo's dcmotor."""
 COULOMB, BREAKAWAY, STRIBECK = 3, 4, 5
 """Places in `actuator_biasprm` of MuJoCo's dcmotor."""
@@ -229,9 +229,9 @@ def _make_motor(servo: Any, motor: Motor | None, bristle: list[float]) -> None:
     if motor is not None:
         limit = min(limit, motor.stall_torque)
         supply = motor.no_load_speed
-        resistance = STALL_CONSTANT * supply / motor.stall_torque
+        resistance = MOTOR_CONSTANT * supply / motor.stall_torque
     servo.set_to_dcmotor(
-        motorconst=[STALL_CONSTANT, STALL_CONSTANT],
+        motorconst=[MOTOR_CONSTANT, MOTOR_CONSTANT],
         resistance=resistance,
         controller=[kp, 0.0, kd, 0.0, 0.0, supply],
         saturation=[limit, 0.0, 0.0],
