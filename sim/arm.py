@@ -19,7 +19,7 @@ import torch
 
 from sim2arm.core.gripper import GripperModel
 from sim2arm.core.robot_files import find_robot
-from sim2arm.core.trajectory import FloatArray, Trajectory, join, sample
+from sim2arm.core.trajectory import FloatArray, Trajectory, choose, join, sample
 
 from .actuators import Actuators, gain_places, put_actuators
 from .draws import SeededDraws
@@ -35,9 +35,12 @@ if TYPE_CHECKING:  # an arm without pictures imports no camera code
     from .vision import Vision
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 SUBSTEPS = {60.0: 8, 100.0: 5, 480.0: 1}
 """Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 100 Hz."""
+NEVER = -1
+"""When a command arrives that is lost."""
 
 
 def substeps_of(control_hz: float) -> int:
@@ -164,7 +167,8 @@ class SimulatedArm:
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
-        self._elapsed = np.zeros(self.num_arms)
+        self._elapsed: FloatArray = np.zeros(self.num_arms)
+        self._under_way: list[tuple[IntArray, Trajectory, FloatArray]] = []
         self.gripper.reset(self._stand())
         self.ticks = self._substep = 0
         self.success = np.zeros(self.num_arms, dtype=bool)
@@ -217,12 +221,25 @@ class SimulatedArm:
         q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None])
         return q[:, 0], dq[:, 0]
 
-    def command(self, trajectory: Trajectory, elapsed: FloatArray | float = 0.0) -> None:
-        """Replace the trajectory; `elapsed` seconds of the new one lie in the past (N,)."""
-        elapsed = np.broadcast_to(np.asarray(elapsed, dtype=np.float64), (self.num_arms,)).copy()
-        q, dq = self.desired()
-        self._trajectory = join(q, dq, trajectory, elapsed)
-        self._elapsed = elapsed
+    def command(
+        self,
+        trajectory: Trajectory,
+        elapsed: FloatArray | float = 0.0,
+        *,
+        after: IntArray | int = 0,
+    ) -> None:
+        """Replace the trajectory, now or later.
+
+        Args:
+            trajectory: the new one; it is kept, so do not write to it.
+            elapsed: how much of it lies in the past when it arrives (N,) [s].
+            after: physics substeps until it arrives (N,), `NEVER` where it is lost. Of two that
+                arrive together the one that was commanded last is followed.
+        """
+        passed = np.broadcast_to(np.asarray(elapsed, dtype=np.float64), (self.num_arms,)).copy()
+        wait = np.broadcast_to(np.asarray(after, dtype=np.int64), (self.num_arms,)).copy()
+        self._under_way.append((wait, trajectory, passed))
+        self._receive()
 
     def command_gripper(self, width: FloatArray | float) -> BoolArray:
         """Command the grippers to a width (N,) [m]; return which took the command (N,).
@@ -246,17 +263,46 @@ class SimulatedArm:
         left = self.substeps - self._substep
         if not 1 <= substeps <= left:
             raise ValueError(f"substeps: expected 1 to {left} (rest of the period), got {substeps}")
-        q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None] + self._offsets[:substeps])
         control = self._ctrl[:, :substeps]
-        control.numpy()[:, :, self._columns] = q + self.lead.numpy()[:, None] * dq
+        self._follow(control.numpy()[:, :, self._columns])
         if self._grip is not None:
             control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
         self.world.step(control)
         self.gripper.advance(float(self._offsets[substeps - 1]), self.gripper_width())
-        self._elapsed = self._elapsed + self._offsets[substeps - 1]
         self._substep = (self._substep + substeps) % self.substeps
         if self._substep == 0:
             self._end_period()
+
+    def _follow(self, control: FloatArray) -> None:
+        """Write controls (N, substeps, n) along the trajectories, what comes meanwhile included."""
+        at, substeps = 0, control.shape[1]
+        while at < substeps:
+            waits = [wait[wait > 0] for wait, _, _ in self._under_way]
+            span = min([substeps - at, *(int(wait.min()) for wait in waits if len(wait))])
+            times = self._elapsed[:, None] + self._offsets[:span]
+            q, dq, _, _ = sample(self._trajectory, times)
+            control[:, at : at + span] = q + self.lead.numpy()[:, None] * dq
+            self._elapsed = self._elapsed + self._offsets[span - 1]
+            for wait, _, _ in self._under_way:
+                wait[wait > 0] -= span
+            self._receive()
+            at += span
+
+    def _receive(self) -> None:
+        """Follow what has arrived."""
+        left: list[tuple[IntArray, Trajectory, FloatArray]] = []
+        for wait, trajectory, elapsed in self._under_way:
+            rows = wait == 0
+            if rows.any():
+                joined = join(*self.desired(), trajectory, elapsed)
+                if not rows.all():
+                    joined = choose(rows, joined, self._trajectory)
+                self._trajectory = joined
+                self._elapsed = np.where(rows, elapsed, self._elapsed)
+                wait[rows] = NEVER
+            if (wait > 0).any():
+                left.append((wait, trajectory, elapsed))
+        self._under_way = left
 
     def _stand(self) -> FloatArray:
         return np.full(self.num_arms, self.task.grip_width)

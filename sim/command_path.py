@@ -17,6 +17,8 @@ from sim2arm.core.robots import Robot
 
 from .chain_kernels import link_poses
 from .command_kernels import make_kernels
+from .command_line import CommandLine
+from .delay import CommandDelay
 from .warp_device import torch_stream, warp_device
 from .worlds.base import World
 
@@ -30,6 +32,7 @@ class CommandPath:
         leading: (N,) bool, worlds in which a motion starts one period after its action, as on a
             robot in real time.
         lead: (N, n) kd / kp of the law that the actuators of each world follow [s].
+        line: what makes commands late, None where they are in time.
     """
 
     def __init__(
@@ -40,6 +43,8 @@ class CommandPath:
         period: float,
         substeps: int,
         cfg: EeDeltaCfg,
+        delay: CommandDelay | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         """Stand at the home position, no motion under way.
 
@@ -49,9 +54,12 @@ class CommandPath:
             period: of control [s].
             substeps: physics steps of a period.
             cfg: of the controller.
+            delay: how late commands come.
+            generator: what single commands are late by is drawn with, on the device.
 
         Raises:
-            ValueError: the margin of the configuration leaves a joint no range.
+            ValueError: the margin of the configuration leaves a joint no range, or commands are
+                late without a generator.
         """
         cfg.check(robot)
         self.cfg, self._world = cfg, world
@@ -69,6 +77,14 @@ class CommandPath:
         self.pose, self.goal = zeros
         self._state, self._asked = (torch.zeros((n, rows, count), **self._like) for rows in (3, 4))
         self._record(robot, period, cfg)
+        self.line: CommandLine | None = None
+        if delay is not None:
+            if generator is None:
+                raise ValueError("generator: expected one to draw late commands with, got None")
+            column = world.actuators.index(robot.chain.joint_names[0])
+            self.line = CommandLine(
+                delay, robot, self, self._asked, column=column, period=period, generator=generator
+            )
         home = self._q.new_tensor(robot.home).expand(n, -1)
         self.start(torch.ones_like(self.leading), home)
 
@@ -113,11 +129,19 @@ class CommandPath:
             start, dim=n, inputs=begin, outputs=kept, device=device, record_cmd=True
         )
 
-    def start(self, chosen: Tensor, q: Tensor) -> None:
-        """Begin at rest at q (N, n) [rad] in chosen worlds (N,) bool."""
+    def start(self, chosen: Tensor, q: Tensor, unit: Tensor | None = None) -> None:
+        """Begin at rest at q (N, n) [rad] in chosen worlds (N,) bool.
+
+        Args:
+            chosen: which.
+            q: where.
+            unit: (N, 1) in [0, 1), where in its range the delay of commands lies; None: it stays.
+        """
         self._chosen.copy_(chosen)
         self._q.copy_(q)
         self._start.launch(torch_stream(self._world.device))
+        if self.line is not None:
+            self.line.start(chosen, unit)
 
     def plan(self, action: Tensor, measured: Tensor) -> Tensor:
         """Return the controls (N, S, nu) of the next control period; the next call overwrites it.
@@ -129,6 +153,8 @@ class CommandPath:
         self._action.copy_(action)
         self._measured.copy_(measured)
         self._plan.launch(torch_stream(self._world.device))
+        if self.line is not None:
+            self.line.deliver()
         return self.controls
 
     def _constant(self, values: Any) -> Any:

@@ -41,6 +41,8 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
         )
     parameters = {name: float(value) for name, value in asdict(cfg).items()}
     kp, kd = gain_factors(env.randomizer.terms, env.level)
+    line = env.commands.line
+    least, most = (0.0, 0.0) if line is None else line.shifts()
     position, rotation = parameters.pop("position_scale"), parameters.pop("rotation_scale")
     names: tuple[str, ...] = ("x", "y", "z", "rx", "ry", "rz")
     scale = (position,) * 3 + (rotation,) * 3
@@ -75,7 +77,13 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
         limits=robot.limits,
         gripper=gripper_spec(robot, acts=env.task.gripper_action),
         ranges=(
-            TrainedRange(name=LEAD, unit="s", low=0.0, high=env.period if env.lead_share else 0.0),
+            TrainedRange(
+                name=LEAD,
+                unit="s",
+                low=least,
+                high=most + (env.period if env.lead_share else 0.0),
+            ),
+            *(() if line is None else line.ranges()),
             *env.randomizer.ranges,
             *_noise_ranges(env, known),
             *_camera_ranges(env, group),

@@ -16,8 +16,10 @@ from sim2arm.core.robots import Robot
 
 from .actuators import Actuators, put_actuators
 from .arm import substeps_of
+from .command_line import COMMANDS
 from .command_path import CommandPath
 from .curriculum import Block
+from .delay import CommandDelay
 from .draws import Draws, SeededDraws, StreamDraws
 from .gripper_path import GripperPath
 from .physics_terms import prepare_scene
@@ -74,6 +76,7 @@ class Env:
         actuators: Actuators = MappingProxyType({}),
         terms: Sequence[Term] = (),
         sensors: Sequence[SensorTerm] = (),
+        delay: CommandDelay | None = None,
         vision: Vision | None = None,
         seed: int = 0,
         world: str = "mujoco",
@@ -93,6 +96,7 @@ class Env:
             actuators: what is between law and joints, by joint; ideal where nothing is said.
             terms: what of the physics differs between episodes.
             sensors: how observations are seen; the truth without any.
+            delay: how late commands come, beside `lead_share`.
             vision: cameras whose pictures are observations.
             seed: of the start states.
             world: engine of the physics, one of `WORLDS`.
@@ -135,6 +139,8 @@ class Env:
             period=self.period,
             substeps=substeps,
             cfg=controller or EeDeltaCfg(),
+            delay=delay,
+            generator=self._generator,
         )
         self.randomizer = Randomizer(terms, self.world, self.commands)
         if robot.gripper.joint_names:
@@ -228,6 +234,8 @@ class Env:
         if not 0.0 <= level <= 1.0:
             raise ValueError(f"level: expected 0 to 1, got {level}")
         self.randomizer.level = level
+        if self.commands.line is not None:
+            self.commands.line.level = level
         if self.sensing is not None:
             self.sensing.level = level
 
@@ -273,6 +281,8 @@ class Env:
         starts[PHYSICS] = draws.unit(self.randomizer.count)
         if self.sensing is not None:
             starts[SENSORS] = draws.unit(self.sensing.count)
+        if self.commands.line is not None:
+            starts[COMMANDS] = draws.unit(1)
         return {k: v.to(self.world.device, self.world.dtype) for k, v in starts.items()}
 
     def _start(self, chosen: Tensor, starts: Starts) -> dict[str, Tensor]:
@@ -285,7 +295,7 @@ class Env:
         self.randomizer.write(chosen, starts[PHYSICS])
         self.task.reset(self.world, chosen, starts)
         self.world.forward(chosen)
-        self.commands.start(chosen, starts["q"])
+        self.commands.start(chosen, starts["q"], starts.get(COMMANDS))
         if self.gripper is not None:
             self.gripper.start(chosen)
         if self.lead_share:

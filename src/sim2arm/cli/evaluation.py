@@ -26,6 +26,7 @@ from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.delay import Arrivals
 from sim2arm.sim.sensing import Sensing
 from sim2arm.sim.tasks.base import Task
 from sim2arm_ros.gate import Gate, GateCfg
@@ -63,6 +64,18 @@ class OtherArm:
         unit = torch.from_numpy(self.ends(sensing.count)).expand(arm.num_arms, -1)
         sensing.start(torch.ones(arm.num_arms, dtype=torch.bool), unit, truth)
         return sensing
+
+    def arrivals(self, arm: SimulatedArm, seeds: Sequence[int]) -> Arrivals | None:
+        """Return how late the commands of episodes come that begin now, None if in time."""
+        if self.change.commands is None:
+            return None
+        return Arrivals(
+            self.change.commands,
+            float(self.ends(1)[0]),
+            [(self.seed, seed) for seed in seeds],
+            period=arm.period,
+            substeps=arm.substeps,
+        )
 
 
 def read(sensing: Sensing, measured: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -161,7 +174,8 @@ def _run_group(
 ) -> Episodes:
     """Run the episodes of at most as many seeds as there are arms."""
     n = len(seeds)
-    arm.reset(seeds + [seeds[-1]] * (arm.num_arms - n))
+    everyone = seeds + [seeds[-1]] * (arm.num_arms - n)
+    arm.reset(everyone)
     begin()
     q, _ = arm.joint_state()
     controller = from_contract(arm.robot, contract, q)
@@ -169,6 +183,7 @@ def _run_group(
     gripper = None if contract.gripper is None else GripperAdapter(contract.gripper, arm.gripper)
     derivation = Derivation(contract)
     sensing = None if other is None else other.sensing(arm)
+    arrivals = None if other is None else other.arrivals(arm, everyone)
     counted = np.arange(arm.num_arms) < n
     held = np.zeros(arm.num_arms, dtype=bool)
     slowed = refused = ticks = 0
@@ -191,7 +206,11 @@ def _run_group(
         slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
         refused += int(np.sum(running & (decision.share == 0.0)))
         ticks += int(np.sum(running))
-        arm.command(decision.trajectory, decision.elapsed)
+        if arrivals is None:
+            arm.command(decision.trajectory, decision.elapsed)
+        else:
+            after, late = arrivals.next()
+            arm.command(decision.trajectory, decision.elapsed + late, after=after)
         if gripper is not None:
             gripper.command(action, ~held)
         arm.step()

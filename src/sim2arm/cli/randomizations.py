@@ -7,6 +7,7 @@ stands behind them. A measured range replaces a guess here.
 from dataclasses import dataclass, replace
 
 from sim2arm.core.robots import FR3
+from sim2arm.sim.delay import CommandDelay
 from sim2arm.sim.physics_terms import Friction, Gains, Gravity, JointDynamics, Mass, MassSpread
 from sim2arm.sim.randomize import Term
 from sim2arm.sim.sensing import Delay, Noise, SensorTerm
@@ -18,6 +19,7 @@ class Randomization:
 
     physics: tuple[Term, ...] = ()
     sensors: tuple[SensorTerm, ...] = ()
+    commands: CommandDelay | None = None
 
 
 ARM = Randomization(

@@ -177,3 +177,32 @@ def join(q: FloatArray, dq: FloatArray, new: Trajectory, elapsed: FloatArray) ->
     times[rows, left] = elapsed
     new_q[rows, left], new_dq[rows, left] = q, dq
     return Trajectory(times=times, q=new_q, dq=new_dq)
+
+
+def choose(rows: NDArray[np.bool_], here: Trajectory, there: Trajectory) -> Trajectory:
+    """Return the trajectories `here` in the rows (N,) and those of `there` in the others.
+
+    The shorter ones get points before their first, where nobody is any more.
+    """
+    points = max(here.times.shape[1], there.times.shape[1])
+    parts = [_from_earlier(way, points) for way in (here, there)]
+    return Trajectory(
+        times=np.where(rows[:, None], parts[0].times, parts[1].times),
+        q=np.where(rows[:, None, None], parts[0].q, parts[1].q),
+        dq=np.where(rows[:, None, None], parts[0].dq, parts[1].dq),
+    )
+
+
+def _from_earlier(way: Trajectory, points: int) -> Trajectory:
+    """Return a trajectory that stands for further points at its start, a millisecond each."""
+    more = points - way.times.shape[1]
+    if not more:
+        return way
+    earlier: FloatArray = 1e-3 * np.arange(more, 0, -1, dtype=np.float64)
+    early = way.times[:, :1] - earlier
+    still = np.repeat(way.q[:, :1], more, axis=1)
+    return Trajectory(
+        times=np.concatenate([early, way.times], axis=1),
+        q=np.concatenate([still, way.q], axis=1),
+        dq=np.concatenate([np.zeros_like(still), way.dq], axis=1),
+    )
