@@ -26,7 +26,7 @@ from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.compiled import UnknownNameError
-from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
+from sim2arm.sim.worlds.table import WORLDS, DeviceError
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
@@ -40,11 +40,7 @@ if TYPE_CHECKING:
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
-ROOM = {"contacts": None, "rows": None}
-"""Settings that only engines with limited room know, as the others have them."""
-FREE = {
-    "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
-} | ROOM  # fmt: skip
+FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
 
 BEFORE = {"actuators": IDEAL, "cameras": "none", "curriculum": to_plain(CurriculumCfg())}
@@ -132,20 +128,9 @@ def build_env(
             world=cfg.world,
             device=cfg.device,
             threads=threads,
-            contacts=cfg.contacts,
-            rows=cfg.rows,
         )
-    except (ActuatorError, UnknownNameError, DeviceError, RoomError) as error:
+    except (ActuatorError, UnknownNameError, DeviceError) as error:
         raise UserError(str(error)) from error
-
-
-def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
-    """Return settings with another engine of the physics, on another device.
-
-    Room for contacts and rows goes with the engine.
-    """
-    room = {} if world == cfg.world else ROOM
-    return replace(cfg, world=world, device=device, **room)
 
 
 def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Ppo:
@@ -247,7 +232,7 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
     The environment draws from the ranges in which the policy was trained.
     """
     _, cfg, _ = read_config(folder)
-    cfg = on_engine(cfg, "mujoco", "cpu")
+    cfg = replace(cfg, world="mujoco", device="cpu")
     learner, curriculum = build_learner(cfg, num_envs), Curriculum(cfg.curriculum)
     load_learner(learner, folder, curriculum)
     cast(Env, learner.env).level = curriculum.held
@@ -288,7 +273,7 @@ def check_metrics(row: Mapping[str, float], learner: Ppo, folder: Path) -> None:
 def _last_good(folder: Path) -> str:
     there = (folder / CHECKPOINT).is_file()
     kept = f"{folder / CHECKPOINT} is from before" if there else "there is no checkpoint yet"
-    return kept
+    return f"{kept}; try a lower --algo.lr-high in another --out"
 
 
 def load_learner(
