@@ -21,6 +21,7 @@ from torch import Tensor
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Robot
 
+from .delay import Spread, check_delay
 from .tasks.base import put
 
 Observations: TypeAlias = dict[str, Tensor]
@@ -50,25 +51,26 @@ class Delay:
     """Age of the readings of one sensor, which may be several observations.
 
     Between the instants of control, readings are interpolated; a quaternion is normalised again.
+    No reading is followed by an older one: as on a robot, the newest that has come is seen.
     """
 
     names: tuple[str, ...]
     low: float = 0.0
     """Least delay, drawn per episode, uniform [s]."""
-    high: float = 0.02
+    high: float = 0.0
     """Greatest delay [s]."""
     jitter: float = 0.0
     """Greatest further delay of each reading, uniform [s]."""
+    samples: tuple[float, ...] = ()
+    """Measured delays [s], in place of jitter; each reading draws one of them: what is measured on
+    one robot is how its readings differ, not how robots do. low and high, which are added, say
+    how well the least is known."""
     lost: float = 0.0
     """Share of readings that do not arrive; the last one is then seen again."""
 
     def __post_init__(self) -> None:
         """Refuse what is no delay."""
-        if not 0.0 <= self.low <= self.high < 1.0 or not 0.0 <= self.jitter < 1.0:
-            raise ValueError(
-                "expected 0 <= low <= high < 1 s and 0 <= jitter < 1 s, got "
-                f"{self.low}, {self.high} and {self.jitter}"
-            )
+        check_delay(self)
         if not 0.0 <= self.lost < 1.0:
             raise ValueError(f"lost: expected 0 to below 1, got {self.lost}")
 
@@ -142,13 +144,7 @@ class Sensing:
 
     def ages(self) -> Mapping[str, tuple[float, float]]:
         """Return least and greatest age [s] that each delayed observation has, but for losses."""
-        level = self.level
-        return {
-            name: (term.low, (1.0 - level) * term.low + level * (term.high + term.jitter))
-            for term in self.terms
-            if isinstance(term, Delay)
-            for name in term.names
-        }
+        return {name: line.ages(self.level) for line in self._lines for name in line.names}
 
     def start(self, chosen: Tensor, unit: Tensor, truth: Observations) -> None:
         """Begin episodes: the past is the present, delays and biases are drawn anew.
@@ -200,7 +196,9 @@ class _Line:
         self, term: Delay, truth: Observations, period: float, generator: torch.Generator
     ) -> None:
         self._term, self._period, self._generator = term, period, generator
-        length = 2 + math.ceil((term.high + term.jitter) / period - 1e-9)
+        self.names = term.names
+        self._spread = Spread(term.jitter, term.samples, truth[term.names[0]])
+        length = 2 + math.ceil(self.ages(1.0)[1] / period - 1e-9)
         self._past = {
             name: torch.zeros((length, *truth[name].shape), dtype=truth[name].dtype,
                               device=truth[name].device)
@@ -209,10 +207,18 @@ class _Line:
         self._last = {name: truth[name].clone() for name in term.names}
         some = truth[term.names[0]]
         self._delay = torch.zeros(len(some), dtype=some.dtype, device=some.device)
+        self._seen = torch.full_like(self._delay, math.inf)  # age of what was seen last
         self._worlds = torch.arange(len(some), device=some.device)
         self._length, self._head = length, 0
 
+    def ages(self, level: float) -> tuple[float, float]:
+        """Return least and greatest age [s] at a level, but for losses."""
+        low, high = self._term.low, self._term.high
+        least, most = self._spread.bounds(level)
+        return low + least, (1.0 - level) * low + level * high + most
+
     def start(self, chosen: Tensor, unit: Tensor, truth: Observations, level: float) -> None:
+        put(self._seen, chosen, math.inf)
         drawn = self._term.low + level * (self._term.high - self._term.low) * unit
         put(self._delay, chosen, drawn.to(self._delay.dtype))
         for name, past in self._past.items():
@@ -222,13 +228,14 @@ class _Line:
 
     def push(self, truth: Observations) -> None:
         self._head = (self._head + 1) % self._length
+        self._seen += self._period
         for name, past in self._past.items():
             past[self._head].copy_(truth[name])
 
     def read(self, level: float) -> Observations:
         age = self._delay
-        if self._term.jitter:
-            age = age + level * self._term.jitter * self._rand()
+        if self._spread.varies:
+            age = torch.minimum(age + self._spread.draw(self._rand(), level), self._seen)
         periods = age / self._period
         whole = periods.floor()
         share = periods - whole
@@ -247,6 +254,10 @@ class _Line:
                 self._last[name].copy_(seen)
             else:
                 put(self._last[name], arrived, seen)
+        if arrived is None:
+            self._seen.copy_(age)
+        else:
+            put(self._seen, arrived, age)
         return {name: values.clone() for name, values in self._last.items()}
 
     def _rand(self) -> Tensor:

@@ -86,16 +86,52 @@ def test_lost_readings_are_seen_again() -> None:
 
 def test_jitter_is_drawn_for_every_reading() -> None:
     n = 4000
-    sensing = make_sensing(Delay(names=("joint_position",), high=0.0, jitter=0.02), n=n)
+    sensing = make_sensing(Delay(names=("joint_position",), high=0.0, jitter=0.01), n=n)
     sensing.start(everyone(n), torch.zeros((n, 1)), truth_at(0, n))
     seen = torch.zeros(n)
     for step in range(1, 10):
         seen = sensing.read(truth_at(step, n))["joint_position"][:, 0]
     age = (9.0 - (seen - 10.0 * torch.arange(n))) * PERIOD
-    assert age.min() >= 0.0 and age.max() <= 0.02 + 1e-12
-    # Uniform on 0 to 20 ms: mean 10 ms, deviation 20 / sqrt(12) = 5.77 ms.
-    assert float(age.mean()) == pytest.approx(0.01, abs=4 * 0.00577 / n**0.5)
-    assert float(age.std()) == pytest.approx(0.00577, rel=0.05)
+    assert age.min() >= 0.0 and age.max() <= 0.01 + 1e-12
+    # Uniform on 0 to 10 ms: mean 5 ms, deviation 10 / sqrt(12) = 2.887 ms.
+    assert float(age.mean()) == pytest.approx(0.005, abs=4 * 0.002887 / n**0.5)
+    assert float(age.std()) == pytest.approx(0.002887, rel=0.05)
+
+
+def test_measured_delays_are_drawn_for_every_reading_as_often_as_they_were_measured() -> None:
+    n = 4000
+    measured = (0.012, 0.004, 0.004, 0.008)
+    sensing = make_sensing(Delay(names=("joint_position",), samples=measured), n=n)
+    assert sensing.ages() == {"joint_position": (0.004, 0.012)}
+    sensing.start(everyone(n), torch.zeros((n, 1)), truth_at(0, n))
+    ages = []
+    for step in range(1, 4):
+        seen = sensing.read(truth_at(step, n))["joint_position"][:, 0]
+        ages.append(((step - (seen - 10.0 * torch.arange(n))) * PERIOD).round(decimals=6))
+    for value, share in ((0.004, 0.5), (0.008, 0.25), (0.012, 0.25)):
+        found = float((ages[2] == value).double().mean())
+        assert found == pytest.approx(share, abs=4 * (0.25 * 0.75 / n) ** 0.5)
+    assert (ages[1] != ages[2]).any()
+    sensing.level = 0.5  # half of what is above the least
+    seen = sensing.read(truth_at(4, n))["joint_position"][:, 0]
+    late = ((4 - (seen - 10.0 * torch.arange(n))) * PERIOD).round(decimals=6)
+    assert set(late.unique().tolist()) == {0.004, 0.006, 0.008}
+    assert sensing.ages() == {"joint_position": pytest.approx((0.004, 0.008))}
+
+
+def test_no_reading_is_followed_by_an_older_one() -> None:
+    n = 500
+    term = Delay(names=("joint_position",), samples=(0.0, 0.03), lost=0.2)
+    sensing = make_sensing(term, n=n)
+    sensing.start(everyone(n), torch.zeros((n, 1)), truth_at(0, n))
+    before = torch.zeros(n, dtype=torch.float64)
+    again = 0
+    for step in range(1, 12):
+        seen = sensing.read(truth_at(step, n))["joint_position"][:, 0] - 10.0 * torch.arange(n)
+        assert (seen >= before - 1e-9).all()
+        again += int((seen <= before + 1e-9).sum())
+        before = seen
+    assert again > n  # what is 30 ms old has been overtaken
 
 
 def test_bias_stays_and_white_noise_does_not() -> None:
@@ -248,6 +284,7 @@ def test_terms_that_cannot_be(terms: Any, error: type[Exception], message: str) 
         lambda: Delay(names=("a",), low=0.02, high=0.01),
         lambda: Delay(names=("a",), jitter=-1.0),
         lambda: Delay(names=("a",), lost=1.0),
+        lambda: Delay(names=("a",), high=0.01, samples=(-0.001,)),
         lambda: Noise(name="a", bias=-1.0),
         lambda: Noise(name="a", deviation=float("nan")),
     ],
