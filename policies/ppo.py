@@ -292,7 +292,7 @@ class Ppo:
         } | {f"env/{name}": value for name, value in self.env.state_dict().items()}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over networks, optimiser and random actions; the environment stays as it is."""
+        """Take over networks and optimiser; random actions and environment stay as they are."""
         prefix = "model/"
         self.model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -307,7 +307,6 @@ class Ppo:
         self.lr.copy_(state["lr"])
         self.optimizer.param_groups[0]["lr"] = self.lr
         self.iteration = int(state["iteration"])
-        self.generator.set_state(state["generator"])
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; new episodes, which were not drawn before.
@@ -317,8 +316,15 @@ class Ppo:
 
         Raises:
             KeyError, RuntimeError: the state is not of this learner.
+            ValueError: it is of a training on another kind of device.
         """
         self.load_state_dict(state)
+        if state["generator"].shape != self.generator.get_state().shape:
+            raise ValueError(
+                "the random streams are those of another kind of device than "
+                f"{self.env.device}: resume where the run was trained"
+            )
+        self.generator.set_state(state["generator"])
         episodes = state["env/generator"]
         if not self.ranks.first:
             self.generator.manual_seed(self.ranks.seed(self._seed, self.iteration, 0))

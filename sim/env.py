@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # a task without pictures imports no camera code
 
 STOCK = 64
 """Fewest start states that are drawn at once: 64 take twice the time of one."""
+CALLS = 16
+"""Control steps for which N start states are drawn at once on a GPU; few episodes are shorter."""
 PICTURES = "pictures"
 """Among start states: the numbers that cameras are drawn with."""
 PHYSICS = "physics"
@@ -177,8 +179,10 @@ class Env:
 
     def reset(self, seeds: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Start all episodes; with one seed per world they are reproducible anywhere."""
-        drawn = None if seeds is None else self._draw(SeededDraws(seeds))
-        starts = drawn or self._next_starts(self._everywhere)
+        if seeds is None:
+            starts = self._draw(StreamDraws(self._generator, self.num_envs))
+        else:
+            starts = self._draw(SeededDraws(seeds))
         return self._with_pictures(self._start(self._everywhere, starts))
 
     def step(
@@ -257,14 +261,14 @@ class Env:
         """Return start states (N, ...), new in chosen worlds, from the stock.
 
         The stock is drawn in portions because that is quick: when it is used up, or, where that
-        cannot be looked at, N states every `STOCK` calls; should more episodes have ended in
-        between, some start as others did.
+        cannot be looked at, N states every `CALLS` calls; should more episodes than worlds have
+        ended in between, some start as others did.
         """
         used = self._used + torch.cumsum(chosen, dim=0)  # of the stock, up to and with each world
         if self.looks:
             due, portion = int(used[-1]) > self._stocked, max(int(chosen.sum()), STOCK)
         else:
-            due, portion = self._calls % STOCK == 0, self.num_envs
+            due, portion = self._calls % CALLS == 0, self.num_envs
         self._calls += 1
         if due:
             self._stock = self._draw(StreamDraws(self._generator, portion))
@@ -289,7 +293,7 @@ class Env:
         """Begin episodes in chosen worlds (N,) bool, from start states (N, ...).
 
         Returns:
-            Observations of all worlds; those of others were read again.
+            Observations (N, ...); with sensors only those of chosen worlds mean something.
         """
         self.world.reset(chosen)
         self.randomizer.write(chosen, starts[PHYSICS])
@@ -308,7 +312,7 @@ class Env:
         if self.sensing is None:
             return truth
         self.sensing.start(chosen, starts[SENSORS], truth)
-        return self.sensing.look(truth)
+        return self.sensing.first(chosen, truth)
 
     def _judge(
         self, act: Tensor
@@ -335,4 +339,6 @@ class Env:
         return obs | self.eyes.see(last=last)
 
     def _observe(self) -> dict[str, Tensor]:
-        return {name: value.to(torch.float32) for name, value in self.task.observe().items()}
+        # Copies also where the world computes in float32: what was returned stays as it is.
+        seen = self.task.observe()
+        return {name: value.to(torch.float32, copy=True) for name, value in seen.items()}

@@ -168,13 +168,19 @@ class Sensing:
         """Return the readings of the next instant of control."""
         for line in self._lines:
             line.push(truth)
-        return self.look(truth)
+        return self._look(truth)
 
-    def look(self, truth: Observations) -> Observations:
-        """Return readings once more, without time passing."""
+    def first(self, chosen: Tensor, truth: Observations) -> Observations:
+        """Return the readings with which episodes begin in chosen worlds (N,) bool.
+
+        Those of other worlds mean nothing; what these have seen last stays.
+        """
+        return self._look(truth, chosen)
+
+    def _look(self, truth: Observations, chosen: Tensor | None = None) -> Observations:
         seen = dict(truth)
         for line in self._lines:
-            seen |= line.read(self.level)
+            seen |= line.read(self.level, chosen)
         for term in self._noises:
             values, bias = seen[term.name], self._biases[term.name]
             white = torch.randn(
@@ -232,7 +238,7 @@ class _Line:
         for name, past in self._past.items():
             past[self._head].copy_(truth[name])
 
-    def read(self, level: float) -> Observations:
+    def read(self, level: float, chosen: Tensor | None) -> Observations:
         age = self._delay
         if self._spread.varies:
             age = torch.minimum(age + self._spread.draw(self._rand(), level), self._seen)
@@ -242,6 +248,8 @@ class _Line:
         newer = (self._head - whole.to(torch.int64)) % self._length
         older = (newer - 1) % self._length
         arrived = self._rand() >= level * self._term.lost if self._term.lost else None
+        if chosen is not None:
+            arrived = chosen if arrived is None else chosen & arrived
         for name, past in self._past.items():
             tail = [1] * (past.ndim - 2)
             a, b = past[newer, self._worlds], past[older, self._worlds]

@@ -69,8 +69,6 @@ class EpisodeCounters:
 class ProgressEpisodes:
     """Episodes of a task that pays for coming closer to its goal, and in which things can be lost.
 
-    What `reward`, `done` and `success` return is of the last step; the next one overwrites it.
-
     Attributes:
         closeness: (N,) how near the goal is, 0 to 1.
         met: (N,) bool, whether the goal is met.
@@ -89,6 +87,7 @@ class ProgressEpisodes:
         self._terms = torch.zeros((4, n), **like)
         self._ends = torch.zeros((3, n), **flag)
         self._most = max_steps
+        self._now = self._terms.clone(), self._ends.clone()
         self._fresh.fill_(True)
         inputs = [self.closeness, self.met, self.lost, hold_steps, max_steps]
         outputs = [self._last, self._fresh, self._held, self._steps, self._terms, self._ends]
@@ -110,23 +109,24 @@ class ProgressEpisodes:
     def count(self) -> None:
         """Count a control step, after `closeness`, `met` and `lost` were written in place."""
         self._advance()
+        self._now = self._terms.clone(), self._ends.clone()  # those of earlier steps stay
 
     def reward(self) -> dict[str, Tensor]:
         """Return the named terms, each (N,): returns are of order one.
 
         The clipped value loss moves slowly beyond it.
         """
-        terms = self._terms
+        terms = self._now[0]
         return {"progress": terms[PROGRESS], "time": terms[TIME], "success": terms[SUCCESS],
                 "lost": terms[LOST]}  # fmt: skip
 
     def done(self) -> tuple[Tensor, Tensor]:
         """Return terminated (N,), solved or lost, and truncated (N,)."""
-        return self._ends[TERMINATED], self._ends[TRUNCATED]
+        return self._now[1][TERMINATED], self._now[1][TRUNCATED]
 
     def success(self) -> Tensor:
         """Return where the goal has been met for `hold_steps` (N,)."""
-        return self._ends[SOLVED]
+        return self._now[1][SOLVED]
 
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the ages of the episodes, so that training worlds do not end together."""

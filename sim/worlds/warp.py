@@ -46,6 +46,12 @@ from .views import Frame, FreeBody, Joints
 
 PLACES = ("body_pos", "body_quat", "geom_pos", "geom_quat")
 """Fields that MuJoCo Warp does not read again for geoms that are fixed to the world."""
+CONSTANTS = (
+    "body_subtreemass", "geom_aabb", "geom_rbound", "geom_size", "eq_data", "tendon_length0",
+    "cam_pos0", "cam_poscom0", "cam_mat0", "light_pos0", "light_poscom0", "light_dir0",
+    "dof_invweight0", "body_invweight0", "tendon_invweight0", "actuator_acc0",
+)  # fmt: skip
+"""Fields that `mjw.set_const` writes for each world, also where all worlds share one row."""
 
 
 class WarpWorld:
@@ -327,16 +333,24 @@ class WarpWorld:
         per_world = getattr(type(place).__annotations__.get(attribute), "shape", ("",))[0] == "*"
         if not isinstance(array, wp.array) or not per_world:
             raise ValueError(f"{name!r} is no model field that MuJoCo Warp has for each world")
-        if array.shape[0] != self.num_worlds:
-            values = wp.to_torch(array).expand(self.num_worlds, *wp.to_torch(array).shape[1:])
-            array = wp.from_torch(values.contiguous(), dtype=array.dtype)
-            setattr(place, attribute, array)
+        if self._expand(place, attribute):
             self._fields.append(name)
-            self._graphs.clear()
-        return wp.to_torch(array)
+        return wp.to_torch(getattr(place, attribute))
+
+    def _expand(self, place: Any, attribute: str) -> bool:
+        """Give each world its row of a model field; return False where it has it."""
+        array = getattr(place, attribute)
+        if array.shape[0] == self.num_worlds:
+            return False
+        values = wp.to_torch(array).expand(self.num_worlds, *wp.to_torch(array).shape[1:])
+        setattr(place, attribute, wp.from_torch(values.contiguous(), dtype=array.dtype))
+        self._graphs.clear()
+        return True
 
     def commit_fields(self, ids: Tensor | None = None) -> None:
         """See `World`; in all worlds. Call `forward` afterwards, as after any write."""
+        for name in CONSTANTS:  # else all worlds would write to one row
+            self._expand(self.physics, name)
         self._run("constants", lambda: mjw.set_const(self.physics, self.state))
 
     # -- pictures ------------------------------------------------------------------------------

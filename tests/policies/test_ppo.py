@@ -84,12 +84,13 @@ def test_two_learners_with_one_seed_are_equal_and_a_checkpoint_holds_all(tmp_pat
     c = Ppo(CFG, PointMass(), seed=99)
     c.load_state_dict(load_checkpoint(tmp_path / "c.safetensors"))
     for name, value in a.state_dict().items():
-        if not name.startswith("env/"):
+        if name != "generator" and not name.startswith("env/"):
             torch.testing.assert_close(c.state_dict()[name], value, rtol=0, atol=0)
     # The same data lead to the same update after loading.
     for name in a._store:
         c._store[name].copy_(a._store[name])
     c._ends.copy_(a._ends)
+    c.generator.set_state(a.generator.get_state())
     torch.testing.assert_close(a.update()["value_loss"], c.update()["value_loss"], rtol=0, atol=0)
     with pytest.raises(FileNotFoundError, match="train first"):
         load_checkpoint(tmp_path / "none.safetensors")
@@ -109,6 +110,17 @@ def test_a_resumed_learner_draws_other_episodes_and_as_the_first_one_would() -> 
     torch.testing.assert_close(first_points(after), before.env.reset()["x"], rtol=0, atol=0)
     with pytest.raises(KeyError, match="env/generator"):
         after.resume({k: v for k, v in before.state_dict().items() if not k.startswith("env/")})
+
+
+def test_networks_of_a_gpu_are_taken_over_but_not_its_random_streams() -> None:
+    state = Ppo(CFG, PointMass(), seed=3).state_dict()
+    state["generator"] = torch.zeros(16, dtype=torch.uint8)  # what CUDA keeps
+    elsewhere = Ppo(CFG, PointMass(), seed=4)
+    elsewhere.load_state_dict(state)
+    for name, value in elsewhere.model.state_dict().items():
+        assert torch.equal(value, state[f"model/{name}"])
+    with pytest.raises(ValueError, match="another kind of device"):
+        elsewhere.resume(state)
 
 
 @pytest.mark.parametrize(

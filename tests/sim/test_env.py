@@ -178,7 +178,9 @@ def test_peg_stays_in_the_hand_and_counts_as_inserted_only_in_the_socket() -> No
     peg.q[0, 3:] = torch.tensor([0.0, 1.0, 0.0, 0.0])  # its z axis down
     env.world.forward()
     env.task.update(env.world)
-    assert float(env.task._distance[0]) < 1e-9  # pyright: ignore
+    task = env.task
+    assert isinstance(task, PegInsertion)
+    assert abs(float(task._episodes.closeness[0]) - 1.0) < 1e-6
 
 
 @pytest.mark.parametrize("robot", sorted(name for name in ROBOTS if ROBOTS[name].tool_box))

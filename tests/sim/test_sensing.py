@@ -70,6 +70,18 @@ def test_a_start_forgets_the_past_of_chosen_worlds() -> None:
     np.testing.assert_allclose(seen, [3.0, 110.0, 23.0, 33.0])
 
 
+def test_episodes_that_begin_elsewhere_draw_no_second_reading() -> None:
+    n = 200
+    delay = Delay(names=("joint_position",), high=0.02, jitter=0.01, lost=0.5)
+    sensing = make_sensing(delay, n=n)
+    unit = torch.linspace(0.0, 0.99, n)[:, None]
+    sensing.start(everyone(n), unit, truth_at(0, n))
+    for step in range(1, 5):
+        seen = sensing.read(truth_at(step, n))["joint_position"]
+    again = sensing.first(torch.zeros(n, dtype=torch.bool), truth_at(4, n))["joint_position"]
+    assert torch.equal(seen, again)
+
+
 def test_lost_readings_are_seen_again() -> None:
     n = 2000
     sensing = make_sensing(Delay(names=("joint_position",), high=0.0, lost=0.25), n=n)
