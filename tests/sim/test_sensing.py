@@ -66,7 +66,8 @@ def test_a_start_forgets_the_past_of_chosen_worlds() -> None:
     for step in range(1, 6):
         sensing.read(truth_at(step))
     sensing.start(torch.tensor([False, True, False, False]), unit, truth_at(100))
-    seen = sensing.look(truth_at(5))["joint_position"][:, 0]
+    chosen = torch.tensor([False, True, False, False])
+    seen = sensing.first(chosen, truth_at(5))["joint_position"][:, 0]
     np.testing.assert_allclose(seen, [3.0, 110.0, 23.0, 33.0])
 
 
