@@ -37,7 +37,7 @@ from sim2arm.sim.scene import add_surroundings
 from sim2arm.sim.tasks.peg_insertion import PegInsertion, PegInsertionCfg
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.compiled import find
-from sim2arm.sim.worlds.gl_camera import drawn_model
+from sim2arm.sim.worlds.gl_camera import drawn_model, free_with
 from sim2arm.sim.worlds.mujoco import MujocoWorld
 from sim2arm.sim.worlds.pictures import OUTPUTS, VISIBLE_GROUPS, Shot
 from sim2arm.sim.worlds.rendering import renderer_name
@@ -196,6 +196,7 @@ class BareGl:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._camera.fixedcamid = model.camera(shot.camera).id
         self._target = mujoco.MjrContext(model, int(mujoco.mjtFontScale.mjFONTSCALE_100))
+        free_with(self, self._context, self._target)
         mujoco.mjr_setBuffer(int(mujoco.mjtFramebuffer.mjFB_OFFSCREEN), self._target)
         self._rectangle = mujoco.MjrRect(0, 0, shot.width, shot.height)
         self._pixels = np.empty((world.num_worlds, shot.height, shot.width, 3), dtype=np.uint8)

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import mujoco
@@ -139,6 +141,7 @@ class _Painter:
         self._option.sitegroup[:] = 0
         self._perturb = mujoco.MjvPerturb()
         self._target = mujoco.MjrContext(model, int(mujoco.mjtFontScale.mjFONTSCALE_100))
+        self._end = free_with(self, self._context, self._target)
         self._target.readDepthMap = int(mujoco.mjtDepthMap.mjDEPTH_ZEROFAR)
         mujoco.mjr_setBuffer(int(mujoco.mjtFramebuffer.mjFB_OFFSCREEN), self._target)
         self._colour = {shot: np.empty((shot.height, shot.width, 3), np.uint8) for shot in shots}
@@ -199,6 +202,26 @@ class _Painter:
         return geoms[place]
 
     def close(self) -> None:
-        self._context.make_current()
-        self._target.free()
-        self._context.free()
+        self._end()
+
+
+def free_with(owner: object, context: Any, target: mujoco.MjrContext) -> Callable[[], object]:
+    """Free an OpenGL context and what MuJoCo has in it when their owner goes, or when called.
+
+    OpenGL deletes by number in the context that is current. Were it another one's, that one would
+    lose its buffer and show its last picture for good.
+    """
+    return weakref.finalize(owner, _free, context, target, get_ident())
+
+
+_KEPT: list[Any] = []
+"""What could not be freed, because another thread than its own noticed that nobody needs it."""
+
+
+def _free(context: Any, target: Any, thread: int) -> None:
+    if get_ident() != thread:
+        _KEPT.append((context, target))
+        return
+    with context.as_current():
+        target.free()
+    context.free()

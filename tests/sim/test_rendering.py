@@ -3,6 +3,7 @@
 # MuJoCo's extension modules have no stubs.
 # pyright: standard, reportAttributeAccessIssue=false, reportArgumentType=false
 
+import gc
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from sim2arm.sim.scene import add_surroundings, add_table
 from sim2arm.sim.worlds import rendering, table
 from sim2arm.sim.worlds.base import World
 from sim2arm.sim.worlds.mujoco import MujocoWorld
-from sim2arm.sim.worlds.pictures import Shot
+from sim2arm.sim.worlds.pictures import Cameras, Shot
 
 Picture = npt.NDArray[np.uint8]
 
@@ -91,6 +92,27 @@ def test_per_world_parameters_are_seen(engine: str) -> None:
     assert red(pictures[1]).sum() == 0
     blue = pictures[1][..., 2] > 60
     assert 0 < blue.sum() < red(pictures[0]).sum() / 2
+
+
+def test_a_renderer_that_is_gone_takes_nothing_with_it() -> None:
+    """OpenGL numbers what it has per context, alike in all: its buffer may be another's number."""
+    shot = Shot(camera="front", width=64, height=48)
+    world = make_world(1)
+    cameras, gone = world.cameras([shot]), make_world(1).cameras([shot])
+    gone.draw()
+    before = _rgb(cameras).clone()
+    del gone
+    gc.collect()
+    world.free_body("ball").q[0, 0] = 0.3
+    after = _rgb(cameras)
+    assert not torch.equal(before, after)  # it was the old picture for good
+    assert torch.equal(after, _rgb(world.cameras([shot])))
+
+
+def _rgb(cameras: Cameras) -> torch.Tensor:
+    rgb = cameras.draw()["front"].rgb
+    assert rgb is not None
+    return rgb
 
 
 def test_collision_shapes_are_not_drawn() -> None:
