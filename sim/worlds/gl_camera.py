@@ -211,7 +211,9 @@ def free_with(owner: object, context: Any, target: mujoco.MjrContext) -> Callabl
     OpenGL deletes by number in the context that is current. Were it another one's, that one would
     lose its buffer and show its last picture for good.
     """
-    return weakref.finalize(owner, _free, context, target, get_ident())
+    end = weakref.finalize(owner, _free, context, target, get_ident())
+    end.atexit = False  # OpenGL may have ended before
+    return end
 
 
 _KEPT: list[Any] = []
