@@ -136,7 +136,8 @@ class Eyes:
         self._shutters: list[tuple[CameraRig, list[_Eye]]] = []
         for sights in together.values():
             rig = CameraRig(world, [sight.camera for sight in sights])
-            self._shutters.append((rig, [_Eye(sight, rig, period) for sight in sights]))
+            eyes = [_Eye(sight, rig, period, memories=2 + vision.final) for sight in sights]
+            self._shutters.append((rig, eyes))
         self._eyes = [eye for _, eyes in self._shutters for eye in eyes]
         self.count = sum(eye.count for eye in self._eyes)
         self.specs = {name: spec for eye in self._eyes for name, spec in eye.specs.items()}
@@ -168,8 +169,11 @@ class Eyes:
     def see(self, *, last: bool = False) -> dict[str, Tensor]:
         """Draw what is due, and no more; return what this tick sees.
 
+        On a GPU, which would have to be waited for to know, all worlds are drawn every time.
+
         Args:
             last: whether episodes end here; the observation of this tick is then still to come.
+                Only with `vision.final`.
 
         Returns:
             (N, [history,] H, W, 3) uint8 and (N, [history,] H, W) float32 [m], 0 for nothing seen.
@@ -208,7 +212,9 @@ class Eyes:
 class _Array:
     """One array of a camera in N worlds: its noise and its recent pictures."""
 
-    def __init__(self, sight: Sight, name: str, frame: Tensor, period: float) -> None:
+    def __init__(
+        self, sight: Sight, name: str, frame: Tensor, period: float, memories: int
+    ) -> None:
         camera, n, device = sight.camera, len(frame), frame.device
         self._frame = frame
         self.noise: ColourCamera | DepthCamera | None = None
@@ -224,8 +230,8 @@ class _Array:
             latency=sight.latency,
             history=sight.history,
         )
-        # Of two observations, and of one that is the last of its episode.
-        self.memory = frame.new_zeros((3, n * sight.history, *frame.shape[1:]))
+        # Of two observations, and of one that is the last of its episode where it is asked for.
+        self.memory = frame.new_zeros((memories, n * sight.history, *frame.shape[1:]))
 
     @property
     def count(self) -> int:
@@ -254,10 +260,12 @@ class _Eye:
 
     unit: Tensor
 
-    def __init__(self, sight: Sight, rig: CameraRig, period: float) -> None:
+    def __init__(self, sight: Sight, rig: CameraRig, period: float, *, memories: int) -> None:
         self.sight, self.name = sight, sight.camera.name
         specs = camera_specs(sight.camera)
-        self._arrays = {name: _Array(sight, name, rig.frames[name], period) for name in specs}
+        self._arrays = {
+            name: _Array(sight, name, rig.frames[name], period, memories) for name in specs
+        }
         self.count = COUNT + sum(array.count for array in self._arrays.values())
         ages = next(iter(self._arrays.values())).recent.ages
         self.specs = {name: _as_seen(spec, sight, ages) for name, spec in specs.items()}

@@ -307,7 +307,7 @@ def test_no_gpu_is_waited_for() -> None:
     camera = replace(REAL.camera, intrinsics=lens, samples=2)
     sight = replace(REAL, camera=camera, history=2, colour=ColourNoise(quality=80))
     world: Any = Elsewhere()
-    eyes = Vision(sights=(sight,)).bind(world, 1.0 / 60.0)
+    eyes = Vision(sights=(sight,), final=True).bind(world, 1.0 / 60.0)
     chosen = torch.zeros(3, dtype=torch.bool, device="meta")
     for last in (False, True, False):
         eyes.begin(chosen, torch.zeros((3, eyes.count), device="meta"))

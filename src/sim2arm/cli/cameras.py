@@ -29,13 +29,13 @@ WRIST = Sight(camera=wrist_camera("fr3_hand"))
 _REAL = {"colour": ColourNoise(), "latency": (0.02, 0.05), "free_phase": True}
 _SCENE_DEPTH = replace(
     SCENE,
-    camera=replace(SCENE.camera, outputs=("rgb", "depth")),
+    camera=replace(SCENE.camera, outputs=("rgb", "depth"), max_age_s=0.15),
     depth=DepthNoise(),  # D435
     **_REAL,
 )
 _WRIST_DEPTH = replace(
     WRIST,
-    camera=replace(WRIST.camera, outputs=("rgb", "depth")),
+    camera=replace(WRIST.camera, outputs=("rgb", "depth"), max_age_s=0.15),
     depth=DepthNoise(baseline=0.018, unit=0.0001),  # D405
     **_REAL,
 )
