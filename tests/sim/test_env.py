@@ -53,6 +53,43 @@ def test_step_ends_and_resets_in_the_same_step(task: str) -> None:
     assert (last - now).abs().max() > 1e-3  # the episode that ended, and the one that begins
 
 
+@pytest.mark.parametrize("engine", ["mujoco", "warp"])
+@pytest.mark.parametrize("task", ["reach", "peg-insertion"])
+def test_what_a_step_returned_is_of_that_step_and_stays(task: str, engine: str) -> None:
+    """Beside the same worlds whose episodes go on, 4 steps each to 100."""
+    short, long = (
+        Env(make_task(task, "fr3", f"max_steps: {steps}"), FR3, num_envs=2, world=engine)
+        for steps in (4, 100)
+    )
+    random = torch.Generator().manual_seed(0)
+    returned = [_tensors(short.reset([1, 2]))]
+    long.reset([1, 2])
+    copies = [[value.clone() for value in returned[0]]]
+    for step in range(1, 7):
+        action = 2.0 * torch.rand((2, 6), generator=random) - 1.0
+        obs, reward, terminated, truncated, info = short.step(action)
+        if step <= 4:
+            going_on, *_ = long.step(action)
+            for name, value in going_on.items():
+                torch.testing.assert_close(info["final_obs"][name], value, rtol=0, atol=0)
+        assert not terminated.any() and truncated.tolist() == [step == 4] * 2
+        moved = (info["final_obs"]["joint_position"] - obs["joint_position"]).abs().amax(dim=1)
+        assert bool((moved > 1e-3).all()) == bool((moved > 0.0).any()) == (step == 4)
+        returned.append(_tensors([obs, reward, terminated, truncated, info]))
+        copies.append([value.clone() for value in returned[-1]])
+    for now, then in zip(returned, copies, strict=True):
+        for value, copy in zip(now, then, strict=True):
+            torch.testing.assert_close(value, copy, rtol=0, atol=0)
+
+
+def _tensors(given: Any) -> list[torch.Tensor]:
+    """Return all tensors in lists and dictionaries."""
+    if isinstance(given, torch.Tensor):
+        return [given]
+    values = given.values() if isinstance(given, dict) else given
+    return [tensor for value in values for tensor in _tensors(value)]
+
+
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_an_episode_that_diverged_ends_as_a_failure(
     task: str, monkeypatch: pytest.MonkeyPatch

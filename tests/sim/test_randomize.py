@@ -169,7 +169,7 @@ def test_the_spread_of_mass_is_that_of_a_possible_body(world: World) -> None:
 
 def test_what_is_drawn_is_felt(world: World) -> None:
     randomizer = make_randomizer(world, TERMS["mass"], TERMS["size"])
-    randomizer.write(everywhere(world), units(world, randomizer, 0.0, 0.5, 1.0))
+    randomizer.write(everywhere(world), units(world, randomizer, 1.0, 0.5, 0.0))
     height = world.field("geom_size")[:, row(world, "geom", "box"), 2]
     world.free_body("box").q[:, 2] = height
     world.forward()
@@ -286,18 +286,38 @@ def test_at_half_the_level_what_is_drawn_ends_where_the_ranges_say(world: World)
 
 @pytest.mark.parametrize("engine", WORLDS)
 def test_a_seed_is_an_episode_with_its_physics(engine: str) -> None:
-    terms = (Mass(body="peg", low=0.5, high=2.0), Gains(joints=JOINTS, kp=1.3, kd=1.1))
+    terms = (
+        Mass(body="peg", low=0.5, high=2.0),
+        JointDynamics(joints=JOINTS, damping=2.0, armature=1.5, dry_friction=0.4),
+        Gains(joints=JOINTS, kp=1.3, kd=1.1),
+        GeomSize(geom="peg", axis=0, low=-0.001, high=0.001),
+    )
+    worlds: dict[int, Env] = {}
 
-    def masses(seeds: list[int]) -> list[float]:
-        env = Env(
-            make_task("peg-insertion", "fr3"), FR3, num_envs=len(seeds), terms=terms, world=engine
-        )
+    def play(*seeds: int) -> torch.Tensor:
+        """Return mass, joints, finger forces and peg of each world after 40 steps, (N, ...)."""
+        n = len(seeds)
+        if n not in worlds:
+            task = make_task("peg-insertion", "fr3")
+            worlds[n] = Env(task, FR3, num_envs=n, terms=terms, world=engine)
+        env = worlds[n]
         env.reset(seeds)
-        return env.world.field("body_mass")[:, row(env.world, "body", "peg")].tolist()
+        mass = env.world.field("body_mass")[:, row(env.world, "body", "peg"), None].clone()
+        action = torch.tensor([0.3, -0.2, -0.4, 0.1, 0.2, 0.3]).expand(n, 6)
+        obs = {}
+        for _ in range(40):
+            obs, *_ = env.step(action)
+        names = ("joint_position", "joint_velocity", "peg_force", "peg_in_socket")
+        return torch.cat([mass.to(torch.float32), *(obs[name] for name in names)], dim=-1)
 
-    several = masses([5, 6, 7])
-    assert masses([7]) == several[2:]
-    assert len(set(several)) == 3 and 0.025 <= min(several) <= max(several) <= 0.1
+    several = play(5, 6, 7)
+    assert len(torch.unique(several[:, 0])) == 3
+    assert several[:, 0].min() >= 0.025 and several[:, 0].max() <= 0.1
+    assert len(torch.unique(several[:, 1])) == 3
+    others_changed = play(8, 6, 9)
+    assert torch.equal(others_changed[1], several[1])
+    assert (others_changed[[0, 2]] != several[[0, 2]]).any(dim=-1).all()
+    assert torch.equal(play(6)[0], several[1])
 
 
 def test_the_contract_tells_what_was_drawn() -> None:
