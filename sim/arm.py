@@ -131,7 +131,8 @@ class SimulatedArm:
             self._grip = names.index(f"{robot}_gripper")
             self._fingers = self.world.joints(self.robot.gripper.joint_names)
         self.gripper = GripperModel(self.robot.gripper, self._stand())
-        self._offsets = np.arange(1, self.substeps + 1) * (self.period / self.substeps)
+        step = self.period / self.substeps
+        self._offsets: FloatArray = np.arange(1, self.substeps + 1, dtype=np.float64) * step
         self._goals = {spec.name for spec in self.task.goals}
         self._randomizer = Randomizer(physics, self.world, self)
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
@@ -276,20 +277,23 @@ class SimulatedArm:
     def _follow(self, control: FloatArray) -> None:
         """Write controls (N, substeps, n) along the trajectories, what comes meanwhile included."""
         at, substeps = 0, control.shape[1]
+        since: FloatArray = self._elapsed
+        passed = np.zeros(self.num_arms, dtype=np.int64)
         while at < substeps:
             waits = [wait[wait > 0] for wait, _, _ in self._under_way]
             span = min([substeps - at, *(int(wait.min()) for wait in waits if len(wait))])
-            times = self._elapsed[:, None] + self._offsets[:span]
+            times: FloatArray = since[:, None] + self._offsets[passed[:, None] + np.arange(span)]
             q, dq, _, _ = sample(self._trajectory, times)
             control[:, at : at + span] = q + self.lead.numpy()[:, None] * dq
-            self._elapsed = self._elapsed + self._offsets[span - 1]
+            at, passed, self._elapsed = at + span, passed + span, times[:, -1]
             for wait, _, _ in self._under_way:
                 wait[wait > 0] -= span
-            self._receive()
-            at += span
+            fresh = self._receive()  # each arm counts from its own command, whatever others get
+            since, passed = np.where(fresh, self._elapsed, since), np.where(fresh, 0, passed)
 
-    def _receive(self) -> None:
-        """Follow what has arrived."""
+    def _receive(self) -> BoolArray:
+        """Follow what has arrived; return which arms (N,) got something."""
+        fresh = np.zeros(self.num_arms, dtype=bool)
         left: list[tuple[IntArray, Trajectory, FloatArray]] = []
         for wait, trajectory, elapsed in self._under_way:
             rows = wait == 0
@@ -299,10 +303,11 @@ class SimulatedArm:
                     joined = choose(rows, joined, self._trajectory)
                 self._trajectory = joined
                 self._elapsed = np.where(rows, elapsed, self._elapsed)
-                wait[rows] = NEVER
+                wait[rows], fresh = NEVER, fresh | rows
             if (wait > 0).any():
                 left.append((wait, trajectory, elapsed))
         self._under_way = left
+        return fresh
 
     def _stand(self) -> FloatArray:
         return np.full(self.num_arms, self.task.grip_width)

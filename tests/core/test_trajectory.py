@@ -9,6 +9,7 @@ import numpy as np
 from sim2arm.core.trajectory import (
     Trajectory,
     brake_time,
+    choose,
     coast,
     cubic,
     hermite,
@@ -106,3 +107,24 @@ def test_joining_a_past_trajectory_comes_to_rest_at_its_end() -> None:
     q, dq, _, _ = sample(joined, np.array([[3.0, 3.001, 4.0]]))
     np.testing.assert_allclose(q[0, :, 0], [0.9, 1.0, 1.0])
     assert abs(dq[0, -1, 0]) == 0.0
+
+
+def test_rows_of_trajectories_with_other_numbers_of_points_move_as_before() -> None:
+    short = make_trajectory()
+    long = Trajectory(
+        times=np.array([[0.5, 0.6, 0.8]]),  # joined half a second after its start
+        q=np.array([[[5.0], [5.1], [5.3]]]),
+        dq=np.array([[[1.0], [2.0], [0.0]]]),
+    )
+    pair = [
+        Trajectory(**{k: np.repeat(v, 2, axis=0) for k, v in vars(way).items()})
+        for way in (short, long)
+    ]
+    times = np.array([[0.5, 0.55, 0.7, 0.8, 1.5]])
+    for rows in ([True, False], [False, True]):
+        mixed = sample(choose(np.array(rows), *pair), np.repeat(times, 2, axis=0))
+        for row, is_short in enumerate(rows):
+            for got, expected in zip(
+                mixed, sample(short if is_short else long, times), strict=True
+            ):
+                np.testing.assert_array_equal(got[row], expected[0])
