@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import mujoco
 import torch
@@ -24,7 +25,6 @@ from .randomize import (
     check_factor,
     check_factors,
     factor_range,
-    factor_term,
     factors,
     factors_within,
     model_of,
@@ -38,100 +38,89 @@ from .worlds.compiled import find
 
 @dataclass(frozen=True, kw_only=True)
 class Mass:
-    """Mass of a body, its inertia in proportion: a factor, log-uniform."""
+    """Mass of a body and how it is spread, always of a possible body.
 
-    body: str
-    low: float = 0.8
-    high: float = 1.25
-
-    def __post_init__(self) -> None:
-        """Refuse factors that are no masses."""
-        check_factors(self.low, self.high)
-
-    @property
-    def count(self) -> int:
-        """See `Term`."""
-        return 1
-
-    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
-        """See `Term`."""
-        return (factor_range(f"physics/mass/{self.body}", self.low, self.high, level),)
-
-    def bind(self, world: World, law: Law) -> Bound:
-        """See `Term`."""
-        row = find(model_of(world), "body", self.body)
-        mass, inertia = Column(world, "body_mass", row), Column(world, "body_inertia", row)
-
-        def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            factor = factors(self.low, self.high, unit[:, 0], level)
-            mass.write(chosen, mass.nominal * factor)
-            inertia.write(chosen, inertia.nominal * factor[:, None])
-
-        return Bound(write=write, constants=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MassSpread:
-    """How the mass of a body is spread: centre of mass and inertia, always of a possible body.
-
-    The second moments of the mass along the principal axes get a factor each (log-uniform), so that
-    the moments of inertia, their sums in pairs, keep the triangle inequality; the centre of mass is
-    moved. It is the part of the pseudo-inertia parameters that leaves mass and principal axes as
-    they are. Source: Rucker and Wensing, IEEE Robotics and Automation Letters 7(2), 2022.
+    The mass gets a factor (log-uniform), the inertia the same. Then the second moments of the mass
+    along the principal axes get a factor each (log-uniform), so that the moments of inertia, their
+    sums in pairs, keep the triangle inequality, and the centre of mass is moved. It is the part of
+    the pseudo-inertia parameters that leaves the principal axes as they are.
+    Source: Rucker and Wensing, IEEE Robotics and Automation Letters 7(2), 2022.
     """
 
     body: str
-    factor: float = 1.2
+    low: float = 0.8
+    """Least factor of the mass."""
+    high: float = 1.25
+    """Greatest factor of the mass."""
+    spread: float = 1.0
     """Greatest factor of a second moment; the least is its inverse."""
-    shift: float = 0.005
+    shift: float = 0.0
     """Largest shift of the centre of mass along each axis of the body [m]."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no spread."""
-        check_factor(self.factor)
+        """Refuse what is no mass."""
+        check_factors(self.low, self.high)
+        check_factor(self.spread)
         if not 0.0 <= self.shift < math.inf:
             raise ValueError(f"shift: expected 0 m or more, got {self.shift}")
 
     @property
     def count(self) -> int:
         """See `Term`."""
-        return 6
+        return 7 if self._spreads else 1
+
+    @property
+    def _spreads(self) -> bool:
+        return self.spread > 1.0 or self.shift > 0.0
 
     def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
         """See `Term`."""
-        return (
-            factor_range(
-                f"physics/second moments/{self.body}", 1.0 / self.factor, self.factor, level
-            ),
-            offset_range(
-                f"physics/centre of mass/{self.body}", "m", -self.shift, self.shift, level
-            ),
-        )
+        found = [factor_range(f"physics/mass/{self.body}", self.low, self.high, level)]
+        if self.spread > 1.0:
+            name = f"physics/second moments/{self.body}"
+            found.append(factor_range(name, 1.0 / self.spread, self.spread, level))
+        if self.shift > 0.0:
+            name = f"physics/centre of mass/{self.body}"
+            found.append(offset_range(name, "m", -self.shift, self.shift, level))
+        return tuple(found)
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
         row = find(model_of(world), "body", self.body)
-        inertia, centre = Column(world, "body_inertia", row), Column(world, "body_ipos", row)
+        mass, inertia = Column(world, "body_mass", row), Column(world, "body_inertia", row)
+        centre = Column(world, "body_ipos", row) if self.shift else None
         # Ixx = Syy + Szz and so on, S the second moments: Sxx = (Iyy + Izz - Ixx) / 2.
         moments = 0.5 * inertia.nominal.sum() - inertia.nominal
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            factor = factors_within(self.factor, unit[:, :3], level)
-            spread = moments * factor
+            factor = factors(self.low, self.high, unit[:, 0], level)
+            mass.write(chosen, mass.nominal * factor)
+            if not self._spreads:
+                inertia.write(chosen, inertia.nominal * factor[:, None])
+                return
+            spread = moments * factor[:, None] * factors_within(self.spread, unit[:, 1:4], level)
             inertia.write(chosen, spread.sum(dim=-1, keepdim=True) - spread)
-            shift = uniform_about(-self.shift, self.shift, 0.0, unit[:, 3:], level)
-            centre.write(chosen, centre.nominal + shift)
+            if centre is not None:
+                shift = uniform_about(-self.shift, self.shift, 0.0, unit[:, 4:], level)
+                centre.write(chosen, centre.nominal + shift)
 
         return Bound(write=write, constants=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Friction:
-    """Sliding friction of geoms, one value for all of them: a factor, log-uniform."""
+    """Sliding friction of geoms, one factor for all of them, log-uniform.
+
+    Of two geoms that touch, MuJoCo takes the greater friction, or that of the higher priority: name
+    both sides of a contact, or the factor is not felt. Robots' pads have priority.
+    """
 
     geoms: tuple[str, ...]
+    """Names; one that ends in `*` means all geoms that begin so."""
     low: float = 0.7
+    """Least factor."""
     high: float = 1.4
+    """Greatest factor."""
 
     def __post_init__(self) -> None:
         """Refuse factors that are no friction."""
@@ -148,17 +137,22 @@ class Friction:
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
-        rows = [find(model_of(world), "geom", name) for name in self.geoms]
-        columns = [Column(world, "geom_friction", row, 0) for row in rows]
-        return factor_term(columns, self.low, self.high, constants=False)
+        live = world.field("geom_friction")[..., 0]
+        rows = torch.tensor(_named(model_of(world), "geom", self.geoms), device=live.device)
+        nominal = live[0, rows].clone()
+
+        def write(chosen: Tensor, unit: Tensor, level: float) -> None:
+            factor = factors(self.low, self.high, unit[:, :1], level)
+            live[:, rows] = torch.where(chosen[:, None], nominal * factor, live[:, rows])
+
+        return Bound(write=write, constants=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class JointDynamics:
     """Damping, armature and dry friction of joints, each joint for itself.
 
-    Damping and armature get factors (log-uniform); dry friction, zero in most models, is drawn
-    between 0 and a largest torque.
+    Damping and armature get factors (log-uniform); dry friction is added to that of the model.
     """
 
     joints: tuple[str, ...]
@@ -167,14 +161,19 @@ class JointDynamics:
     armature: float = 1.2
     """Greatest factor of the armature (inertia of the rotor); the least is its inverse."""
     dry_friction: float = 0.0
-    """Largest dry friction [N m]."""
+    """Largest dry friction that is added [N m]."""
+    least_dry_friction: float = 0.0
+    """Least dry friction that is added [N m]; 0 with a curriculum, which draws in towards 0."""
 
     def __post_init__(self) -> None:
         """Refuse what no joint has."""
         for value in (self.damping, self.armature):
             check_factor(value)
-        if not 0.0 <= self.dry_friction < math.inf:
-            raise ValueError(f"dry_friction: expected 0 N m or more, got {self.dry_friction}")
+        if not 0.0 <= self.least_dry_friction <= self.dry_friction < math.inf:
+            raise ValueError(
+                "dry_friction: expected 0 N m or more, and no less than the least, got "
+                f"{self.dry_friction} and {self.least_dry_friction}"
+            )
 
     @property
     def count(self) -> int:
@@ -186,7 +185,13 @@ class JointDynamics:
         return (
             factor_range("physics/joint damping", 1.0 / self.damping, self.damping, level),
             factor_range("physics/joint armature", 1.0 / self.armature, self.armature, level),
-            offset_range("physics/joint dry friction", "N m", 0.0, self.dry_friction, level),
+            offset_range(
+                "physics/added joint dry friction",
+                "N m",
+                self.least_dry_friction,
+                self.dry_friction,
+                level,
+            ),
         )
 
     def bind(self, world: World, law: Law) -> Bound:
@@ -202,7 +207,9 @@ class JointDynamics:
             n = len(dofs)
             damping = factors_within(self.damping, unit[:, :n], level)
             armature = factors_within(self.armature, unit[:, n : 2 * n], level)
-            dry = uniform_about(0.0, self.dry_friction, 0.0, unit[:, 2 * n :], level)
+            dry = uniform_about(
+                self.least_dry_friction, self.dry_friction, 0.0, unit[:, 2 * n :], level
+            )
             for i in range(n):
                 fields[0][i].write(chosen, fields[0][i].nominal * damping[:, i])
                 fields[1][i].write(chosen, fields[1][i].nominal * armature[:, i])
@@ -213,7 +220,11 @@ class JointDynamics:
 
 @dataclass(frozen=True, kw_only=True)
 class Gravity:
-    """Strength of gravity, and its direction, as on a robot that does not stand level."""
+    """Strength of gravity, and its direction.
+
+    What a robot compensates it does not feel: the drives of its arm carry it in any direction.
+    What it holds does; for the arm itself see `GravityCompensation`.
+    """
 
     factor: float = 1.0
     """Greatest factor of its strength; the least is its inverse."""
@@ -249,6 +260,53 @@ class Gravity:
             # -z turned about x, then about y
             turned = [-torch.cos(x) * torch.sin(y), torch.sin(x), -torch.cos(x) * torch.cos(y)]
             put(gravity, chosen, size[:, None] * torch.stack(turned, dim=-1))
+
+        return Bound(write=write, constants=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GravityCompensation:
+    """How far an arm carries itself: the share of each link's weight, the same for all links.
+
+    An arm whose masses or payload are not as its controller believes sinks or rises until its
+    stiffness holds it.
+    """
+
+    bodies: tuple[str, ...]
+    """Links; a name that ends in `*` means all bodies that begin so."""
+    error: float = 0.02
+    """Greatest difference of the share from 1, uniform."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no error."""
+        if not 0.0 <= self.error < 1.0:
+            raise ValueError(f"error: expected 0 to below 1, got {self.error}")
+
+    @property
+    def count(self) -> int:
+        """See `Term`."""
+        return 1
+
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
+        """See `Term`."""
+        bound = level * self.error
+        return (
+            TrainedRange(
+                name="physics/gravity compensation", unit="1", low=1.0 - bound, high=1.0 + bound
+            ),
+        )
+
+    def bind(self, world: World, law: Law) -> Bound:
+        """See `Term`."""
+        live = world.field("body_gravcomp")
+        rows = torch.tensor(_named(model_of(world), "body", self.bodies), device=live.device)
+        nominal = live[0, rows].clone()
+
+        def write(chosen: Tensor, unit: Tensor, level: float) -> None:
+            share = nominal * uniform_about(
+                1.0 - self.error, 1.0 + self.error, 1.0, unit[:, :1], level
+            )
+            live[:, rows] = torch.where(chosen[:, None], share, live[:, rows])
 
         return Bound(write=write, constants=False)
 
@@ -345,6 +403,22 @@ class GeomSize:
         return Bound(write=write, constants=True)
 
 
+def _named(model: Any, kind: Literal["body", "geom"], names: Sequence[str]) -> list[int]:
+    """Return the numbers of elements; a name that ends in `*` means all that begin so.
+
+    Raises:
+        KeyError: there is none.
+    """
+    count = {"body": model.nbody, "geom": model.ngeom}[kind]
+    known = [getattr(model, kind)(i).name for i in range(count)]
+    rows: list[int] = []
+    for name in names:
+        start = name.removesuffix("*")
+        found = [i for i, one in enumerate(known) if one.startswith(start)]
+        rows += found if name != start and found else [find(model, kind, name)]
+    return rows
+
+
 def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
     """Change a scene, before it is compiled, so that terms may write to it.
 
@@ -352,7 +426,7 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
     when the centre of mass moves.
     """
     for term in terms:
-        body = spec.body(term.body) if isinstance(term, MassSpread) else None
+        body = spec.body(term.body) if isinstance(term, Mass) and term.shift else None
         if body is not None:  # that there is none, `bind` tells
             body.simple = False
 

@@ -125,17 +125,6 @@ class Column:
         put(self._live, chosen, values)
 
 
-def factor_term(columns: Sequence[Column], low: float, high: float, *, constants: bool) -> Bound:
-    """Return the term that gives all columns one factor."""
-
-    def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-        factor = factors(low, high, unit[:, 0], level)
-        for column in columns:
-            column.write(chosen, column.nominal * factor)
-
-    return Bound(write=write, constants=constants)
-
-
 def uniform_about(low: float, high: float, nominal: float, unit: Tensor, level: float) -> Tensor:
     """Return numbers in the range, drawn in towards the nominal value by the level."""
     bottom, top = nominal + level * (low - nominal), nominal + level * (high - nominal)

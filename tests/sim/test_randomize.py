@@ -26,9 +26,9 @@ from sim2arm.sim.physics_terms import (
     Gains,
     GeomSize,
     Gravity,
+    GravityCompensation,
     JointDynamics,
     Mass,
-    MassSpread,
     prepare_scene,
 )
 from sim2arm.sim.randomize import Randomizer, Term
@@ -44,15 +44,16 @@ MASS, SIDE = 2.0, (0.02, 0.03, 0.04)  # box, half sides [m]
 JOINTS = FR3.chain.joint_names
 TERMS: dict[str, Term] = {
     "mass": Mass(body="box", low=0.5, high=2.0),
-    "spread": MassSpread(body="box", factor=1.5, shift=0.004),
+    "spread": Mass(body="box", low=1.0, high=1.0, spread=1.5, shift=0.004),
     "friction": Friction(geoms=("box", "table"), low=0.25, high=2.0),
     "joints": JointDynamics(joints=JOINTS, damping=2.0, armature=1.5, dry_friction=0.4),
     "gravity": Gravity(factor=1.1, tilt=0.1),
+    "compensation": GravityCompensation(bodies=("fr3_*",), error=0.1),
     "gains": Gains(joints=JOINTS, kp=2.0, kd=1.5),
     "size": GeomSize(geom="box", axis=2, low=-0.005, high=0.01),
 }
 FIELDS = ("body_mass", "body_inertia", "body_ipos", "geom_friction", "dof_damping", "dof_armature",
-          "dof_frictionloss", "opt.gravity", "actuator_gainprm", "actuator_biasprm",
+          "dof_frictionloss", "body_gravcomp", "opt.gravity", "actuator_gainprm", "actuator_biasprm",
           "geom_size")  # fmt: skip
 
 
@@ -115,8 +116,8 @@ def test_it_writes_chosen_worlds_and_at_level_zero_what_the_model_says(
 def test_numbers_by_hand(world: World) -> None:
     terms = [term for name, term in TERMS.items() if name != "spread"]
     randomizer = make_randomizer(world, *terms)
-    # 1 + 1 + 21 + 3 + 2 + 1 numbers
-    assert randomizer.count == 29
+    # 1 + 1 + 21 + 3 + 1 + 2 + 1 numbers
+    assert randomizer.count == 30
     nominal = {name: values[0] for name, values in fields(world).items()}
     randomizer.write(everywhere(world), units(world, randomizer, 0.0, 0.5, 1.0))
     now = fields(world)
@@ -144,6 +145,7 @@ def test_numbers_by_hand(world: World) -> None:
           [[0.5] * 7, [1.0] * 7, [2.0] * 7])  # fmt: skip
     close(now["actuator_biasprm"][:, arm, 2] / nominal["actuator_biasprm"][arm, 2],
           [[1 / 1.5] * 7, [1.0] * 7, [1.5] * 7])  # fmt: skip
+    close(now["body_gravcomp"][:, row(world, "body", "fr3_link3")], [0.9, 1.0, 1.1])
     close(now["geom_size"][:, geom, 2], [0.035, 0.0425, 0.05])
 
 
@@ -151,8 +153,8 @@ def test_the_spread_of_mass_is_that_of_a_possible_body(world: World) -> None:
     randomizer = make_randomizer(world, TERMS["spread"])
     box = row(world, "body", "box")
     unit = units(world, randomizer, 0.5, 0.5, 0.5).clone()
-    unit[1, 0] = 1.0  # the second moment along x times 1.5
-    unit[2, 3:] = 0.0  # the centre of mass by -4 mm
+    unit[1, 1] = 1.0  # the second moment along x times 1.5
+    unit[2, 4:] = 0.0  # the centre of mass by -4 mm
     randomizer.write(everywhere(world), unit)
     inertia = world.field("body_inertia")[:, box]
     # S = m (a, b, c)^2 / 3 = (2.667e-4, 6e-4, 1.0667e-3); Iyy = Sxx + Szz, Izz = Sxx + Syy
@@ -179,6 +181,49 @@ def test_what_is_drawn_is_felt(world: World) -> None:
     np.testing.assert_allclose(world.body("box").pose[:, 2], height, atol=1e-3)
     weight = world.field("body_mass")[:, row(world, "body", "box")] * 9.81
     np.testing.assert_allclose(world.pair_force("world", "box")[:, 2], weight, rtol=5e-3)
+
+
+def test_friction_of_both_sides_is_felt(world: World) -> None:
+    term = Friction(geoms=("box", "table"), low=0.1, high=1.0)
+    randomizer = make_randomizer(world, term)
+    randomizer.write(everywhere(world), units(world, randomizer, 0.0, 0.25, 0.5))
+    box = world.free_body("box")
+    box.dq[:, 0] = 1.0
+    world.forward()
+    for _ in range(6):
+        world.step()
+    # v - mu g t after 0.1 s, mu = 0.1 * 10^unit; above 0.5 it would tip over
+    expected = [1.0 - 0.1 * 10.0**unit * 0.981 for unit in (0.0, 0.25, 0.5)]
+    np.testing.assert_allclose(box.dq[:, 0], expected, atol=0.02)  # it presses harder at first
+
+
+def test_an_arm_that_is_carried_by_half_sinks_to_where_its_stiffness_holds_it(
+    world: World,
+) -> None:
+    term = GravityCompensation(bodies=("fr3_*",), error=0.5)
+    randomizer = make_randomizer(world, term)
+    randomizer.write(everywhere(world), units(world, randomizer, 0.0, 0.5, 1.0))
+    arm = world.joints(JOINTS)
+    arm.target.copy_(arm.q)
+    start = world.site(FR3.chain.tool_frame).pose[:, 2].clone()
+    for _ in range(60):
+        world.step()
+    moved = world.site(FR3.chain.tool_frame).pose[:, 2] - start
+    assert moved[0] < -0.002 and moved[2] > 0.002
+    assert moved[1].abs() < 1e-4
+
+
+def test_a_star_names_all_that_begin_so(world: World) -> None:
+    model: Any = world.model  # type: ignore[attr-defined]
+    term = GravityCompensation(bodies=("fr3_*",), error=0.5)
+    randomizer = make_randomizer(world, term)
+    randomizer.write(everywhere(world), units(world, randomizer, 1.0, 1.0, 1.0))
+    now = world.field("body_gravcomp")[0]
+    arm = [model.body(i).name.startswith("fr3_") for i in range(model.nbody)]
+    nominal = torch.tensor(model.body_gravcomp, dtype=now.dtype)
+    torch.testing.assert_close(now, torch.where(torch.tensor(arm), 1.5, 1.0) * nominal)
+    with pytest.raises(KeyError, match="geom 'cup_\\*' is not in the model"):
+        make_randomizer(world, Friction(geoms=("cup_*",)))
 
 
 def test_stiffness_is_felt_and_the_way_stays_the_same(world: World) -> None:
@@ -228,8 +273,8 @@ def test_a_moved_centre_of_mass_is_felt(world: World) -> None:
     [
         (lambda: Mass(body="box", low=0.0), "expected factors 0 < low <= 1 <= high"),
         (lambda: Mass(body="box", low=1.1, high=1.2), "expected factors 0 < low <= 1 <= high"),
-        (lambda: MassSpread(body="box", factor=0.5), "expected factors"),
-        (lambda: MassSpread(body="box", shift=-1.0), "shift: expected 0 m or more"),
+        (lambda: Mass(body="box", spread=0.5), "expected factors"),
+        (lambda: Mass(body="box", shift=-1.0), "shift: expected 0 m or more"),
         (lambda: Gravity(tilt=2.0), "tilt: expected 0 to 0.5 rad"),
         (lambda: JointDynamics(joints=JOINTS, dry_friction=-0.1), "dry_friction: expected 0 N m"),
         (lambda: GeomSize(geom="box", low=0.1, high=0.2), "expected low <= 0 <= high"),
@@ -267,7 +312,7 @@ def test_at_half_the_level_what_is_drawn_ends_where_the_ranges_say(world: World)
         "mass/box": factors["body_mass"][:, box],
         "friction/box": now["geom_friction"][:, geom, 0] / nominal["geom_friction"][geom, 0],
         "joint armature": factors["dof_armature"][:, 3],
-        "joint dry friction": now["dof_frictionloss"][:, 3] - nominal["dof_frictionloss"][3],
+        "added joint dry friction": now["dof_frictionloss"][:, 3] - nominal["dof_frictionloss"][3],
         "gravity": size / 9.81,
         "gravity tilt": torch.asin(now["opt.gravity"][:, 1] / size),
         "gain kp": now["actuator_biasprm"][:, 0, 1] / nominal["actuator_biasprm"][0, 1],

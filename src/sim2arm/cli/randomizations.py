@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 
 from sim2arm.core.robots import FR3
 from sim2arm.sim.delay import CommandDelay
-from sim2arm.sim.physics_terms import Friction, Gains, Gravity, JointDynamics, Mass, MassSpread
+from sim2arm.sim.physics_terms import (
+    Friction,
+    Gains,
+    GravityCompensation,
+    JointDynamics,
+    Mass,
+)
 from sim2arm.sim.randomize import Term
 from sim2arm.sim.sensing import Delay, Noise, SensorTerm
 
@@ -26,14 +32,17 @@ ARM = Randomization(
     physics=(
         Gains(joints=FR3.chain.joint_names, kp=1.15, kd=1.15),
         JointDynamics(joints=FR3.chain.joint_names, damping=1.5, armature=1.2, dry_friction=0.3),
-        Gravity(tilt=0.02),
+        GravityCompensation(bodies=("fr3_*",), error=0.02),
     ),
     sensors=(
-        Delay(names=("joint_position", "joint_velocity"), low=0.0, high=0.008, jitter=0.004),
+        Delay(names=("joint_position", "joint_velocity"), low=0.0, high=0.02, jitter=0.004),
         Noise(name="joint_position", bias=0.001, deviation=0.0001),  # [rad]
         Noise(name="joint_velocity", deviation=0.005),  # [rad/s]
     ),
+    commands=CommandDelay(high=0.025, lost=0.02),
 )
+PEG_GEOMS = ("peg", "fr3_leftpad", "fr3_rightpad", "socket_*")
+"""Both sides of all contacts of the peg."""
 
 RANDOMIZATIONS: dict[str, Randomization] = {
     "none": Randomization(),
@@ -42,9 +51,8 @@ RANDOMIZATIONS: dict[str, Randomization] = {
         ARM,
         physics=(
             *ARM.physics,
-            Mass(body="peg", low=0.7, high=1.4),
-            MassSpread(body="peg", factor=1.2, shift=0.003),
-            Friction(geoms=("peg",), low=0.7, high=1.3),
+            Mass(body="peg", low=0.7, high=1.4, spread=1.2, shift=0.003),
+            Friction(geoms=PEG_GEOMS, low=0.7, high=1.3),
         ),
     ),
 }
