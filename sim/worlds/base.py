@@ -118,7 +118,7 @@ class World(Protocol):
 
     @property
     def diverged(self) -> Tensor:
-        """Worlds (N,) bool whose state became invalid since their reset; reset them."""
+        """Worlds (N,) bool whose state became invalid since their reset, a copy; reset them."""
         ...
 
     def step(self, targets: Tensor | None = None) -> None:

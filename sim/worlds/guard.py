@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import mujoco_warp as mjw
 import numpy as np
+import torch
 import warp as wp
 from torch import Tensor
 
@@ -59,11 +60,10 @@ class Guard:
         self._lost = wp.zeros(n, dtype=int, device=device)
         self._peak = wp.zeros(2, dtype=int, device=device)  # contacts of all worlds, rows of one
         self._contacts = wp.zeros(1, dtype=int, device=device)  # of all worlds, after a step
-        self._live = {
-            name: wp.from_torch(wp.to_torch(getattr(state, name)).reshape(n, -1))
-            for name in REMEMBERED
-        }
+        self._live = {name: _rows(wp.to_torch(getattr(state, name))) for name in REMEMBERED}
         self._kept = {name: wp.zeros_like(values) for name, values in self._live.items()}
+        self._same = wp.zeros(n, dtype=wp.bool, device=device)  # well, or broken for longer
+        self._fields: dict[str, tuple[Any, Any, Tensor]] = {}  # live and kept rows, and these
         self._paths: dict[int, Any] = {}  # by substeps: recorded graphs write to each of them
         self._substeps = wp.zeros(n, dtype=int, device=device)
         self._start = [
@@ -76,9 +76,7 @@ class Guard:
     def remember(self, path: Any) -> None:
         """Keep the state before a step and its controls (S, N, nu), in worlds that are well."""
         for name, values in self._live.items():
-            if values.size:
-                kernel = remember_flags if values.dtype == wp.bool else remember
-                wp.launch(kernel, dim=values.shape, inputs=[self._frozen, values, self._kept[name]])
+            _keep(self._frozen, values, self._kept[name])
         if path.shape[0] not in self._paths:
             self._paths[path.shape[0]] = wp.zeros_like(path)
         wp.launch(
@@ -88,6 +86,20 @@ class Guard:
             outputs=[self._paths[path.shape[0]], self._substeps],
         )
 
+    def keep_field(self, name: str, values: Tensor) -> bool:
+        """Keep from now on the rows of a model field (N, ...) of worlds as they break.
+
+        A new episode may have other values before anybody asks for the incident.
+
+        Returns:
+            False where it was kept already.
+        """
+        if name in self._fields:
+            return False
+        kept = torch.zeros_like(values)
+        self._fields[name] = (_rows(values), _rows(kept), kept)
+        return True
+
     def look(self) -> None:
         """Find invalid states after a step and put these worlds back to their start."""
         state = self._world.state
@@ -96,9 +108,12 @@ class Guard:
             dim=self._world.num_worlds,
             inputs=[state.qpos, state.qvel, state.overflow, state.nefc, state.nacon],
             outputs=[
-                self._bad, self._diverged, self._frozen, self._lost, self._peak, self._contacts
+                self._bad, self._diverged, self._frozen, self._same, self._lost, self._peak,
+                self._contacts,
             ],
         )  # fmt: skip
+        for live, kept, _ in self._fields.values():
+            _keep(self._same, live, kept)
         self._put_back(self._bad)
 
     def restart(self, chosen: Any) -> None:
@@ -160,6 +175,7 @@ class Guard:
             return []
         state = {name: values.numpy() for name, values in self._kept.items()}
         paths = {count: path.numpy() for count, path in self._paths.items()}
+        fields = {name: kept.cpu().numpy() for name, (_, _, kept) in self._fields.items()}
         substeps = self._substeps.numpy()
         self._frozen.zero_()
         return [
@@ -168,6 +184,20 @@ class Guard:
                 world=int(i),
                 state={k: v[i] for k, v in state.items()},
                 controls=paths[int(substeps[i])][:, i, : self._world.model.nu].copy(),
+                fields={k: v[i] for k, v in fields.items()},
             )
             for i in worlds
         ]
+
+
+def _rows(values: Tensor) -> Any:
+    """Return values (N, ...) as rows (N, n) on the same memory: flags, or the bits of numbers."""
+    rows = values.view(values.shape[0], -1)
+    return wp.from_torch(rows if rows.dtype == torch.bool else rows.view(torch.float32))
+
+
+def _keep(skipped: Any, rows: Any, kept: Any) -> None:
+    """Copy rows (N, n), but those of worlds (N,) that are skipped."""
+    if rows.size:
+        kernel = remember_flags if rows.dtype == wp.bool else remember
+        wp.launch(kernel, dim=rows.shape, inputs=[skipped, rows, kept])

@@ -40,6 +40,7 @@ def look(
     bad: wp.array[wp.bool],
     diverged: wp.array[wp.bool],
     frozen: wp.array[wp.bool],
+    same: wp.array[wp.bool],
     lost: wp.array[int],
     peak: wp.array[int],
     contacts: wp.array[int],
@@ -52,6 +53,7 @@ def look(
     for i in range(qvel.shape[1]):
         good = good and wp.abs(qvel[world, i]) < _GREATEST
     bad[world] = not good
+    same[world] = good or frozen[world]
     if not good:
         diverged[world] = True
         frozen[world] = True

@@ -15,7 +15,6 @@ engine. `check_capacity` tells, with the numbers to raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import mujoco
@@ -100,7 +99,6 @@ class WarpWorld:
         self._bodies: dict[str, Frame] = {}
         self._jacobians: dict[str, tuple[Any, ...]] = {}
         self._graphs: dict[object, Any] = {}
-        self._fields: list[str] = []
         self._cameras: dict[Shot, Cameras] = {}
         self._path = self._make_path(control_substeps)
         self.version = 0
@@ -137,7 +135,7 @@ class WarpWorld:
     @property
     def diverged(self) -> Tensor:
         """See `World`: such a world has been put back to its start, as MuJoCo's C engine does."""
-        return self.guard.diverged
+        return self.guard.diverged.clone()
 
     # -- stepping ------------------------------------------------------------------------------
 
@@ -333,19 +331,19 @@ class WarpWorld:
         per_world = getattr(type(place).__annotations__.get(attribute), "shape", ("",))[0] == "*"
         if not isinstance(array, wp.array) or not per_world:
             raise ValueError(f"{name!r} is no model field that MuJoCo Warp has for each world")
-        if self._expand(place, attribute):
-            self._fields.append(name)
-        return wp.to_torch(getattr(place, attribute))
+        self._expand(place, attribute)
+        values = wp.to_torch(getattr(place, attribute))
+        if self.guard.keep_field(name, values):  # whoever asks may write
+            self._graphs.clear()
+        return values
 
-    def _expand(self, place: Any, attribute: str) -> bool:
-        """Give each world its row of a model field; return False where it has it."""
+    def _expand(self, place: Any, attribute: str) -> None:
+        """Give each world its row of a model field."""
         array = getattr(place, attribute)
-        if array.shape[0] == self.num_worlds:
-            return False
-        values = wp.to_torch(array).expand(self.num_worlds, *wp.to_torch(array).shape[1:])
-        setattr(place, attribute, wp.from_torch(values.contiguous(), dtype=array.dtype))
-        self._graphs.clear()
-        return True
+        if array.shape[0] != self.num_worlds:
+            values = wp.to_torch(array).expand(self.num_worlds, *wp.to_torch(array).shape[1:])
+            setattr(place, attribute, wp.from_torch(values.contiguous(), dtype=array.dtype))
+            self._graphs.clear()
 
     def commit_fields(self, ids: Tensor | None = None) -> None:
         """See `World`; in all worlds. Call `forward` afterwards, as after any write."""
@@ -381,14 +379,7 @@ class WarpWorld:
 
     def incidents(self) -> list[Incident]:
         """See `World`; waits for the device."""
-        found = self.guard.incidents()
-        if not found:
-            return []
-        fields = {name: self.field(name).cpu().numpy() for name in self._fields}
-        return [
-            replace(incident, fields={k: v[incident.world] for k, v in fields.items()})
-            for incident in found
-        ]
+        return self.guard.incidents()
 
     def read(self, name: str) -> Tensor:
         """Return a derived field of the engine (N, ...); the next step overwrites it."""

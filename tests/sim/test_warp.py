@@ -89,6 +89,8 @@ def test_an_incident_is_the_step_that_broke_and_runs_again_in_the_c_engine(tmp_p
     assert world.diverged.tolist() == [False, True, False]
     assert torch.isfinite(world.qpos).all() and torch.isfinite(world.qvel).all()
     world.step()  # what comes later does not change what is kept
+    world.field("body_mass")[1] *= 5.0  # that of the next episode
+    world.step()
     (incident,) = world.incidents()
     assert incident.world == 1
     assert incident.controls[:, 0].tolist() == pytest.approx(controls[1, :, 0].tolist())
