@@ -22,6 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 class GymVectorEnv(VectorEnv):
     """N episodes of a task with numpy arrays; resets in the same step, as `Env` does.
 
+    For environments on the CPU, of any engine.
     Observations are a dictionary of the arrays in both groups of the environment, pictures uint8
     and float32 [m] without bounds. Where an
     episode ended, `infos["final_obs"][i]` is the dictionary of its last observation and
@@ -33,8 +34,14 @@ class GymVectorEnv(VectorEnv):
         """Wrap an environment; its episodes start again at `reset`.
 
         Raises:
-            ValueError: it has cameras whose pictures are not in `final_obs`.
+            ValueError: it does not run on the CPU, where numpy's arrays are, or it has cameras
+                whose pictures are not in `final_obs`.
         """
+        if env.device.type != "cpu":
+            raise ValueError(
+                f"gymnasium's arrays are in the memory of the host, this environment is on "
+                f"{env.device}: build it on the device 'cpu', or use `Env` itself, with tensors"
+            )
         if env.eyes is not None and not env.eyes.vision.final:
             raise ValueError("gymnasium's final_obs is a whole observation: set `final` of Vision")
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}

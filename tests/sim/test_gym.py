@@ -61,6 +61,14 @@ def test_the_last_observation_of_an_episode_is_in_the_infos() -> None:
         assert np.abs(last - obs["goal_pose"][i]).max() > 1e-3  # another goal has begun
 
 
+def test_a_gpu_is_refused_when_the_wrapper_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = make_env(1)
+    monkeypatch.setattr(env, "device", torch.device("cuda:0"))
+    message = "memory of the host, this environment is on cuda:0: build it on the device 'cpu'"
+    with pytest.raises(ValueError, match=message):
+        GymVectorEnv(env)
+
+
 def test_wrong_number_of_seeds_is_refused() -> None:
     with pytest.raises(ValueError, match="seed must be a number or 2 of them, got 3"):
         GymVectorEnv(make_env(2)).reset(seed=[1, 2, 3])
