@@ -84,6 +84,8 @@ class Env:
         world: str = "mujoco",
         device: str = "cpu",
         threads: int = 0,
+        contacts: int | None = None,
+        rows: int | None = None,
     ) -> None:
         """Build the world.
 
@@ -104,10 +106,12 @@ class Env:
             world: engine of the physics, one of `WORLDS`.
             device: where it runs, `cpu` or `cuda:0`.
             threads: of the physics on a CPU, 0: all cores.
+            contacts: room for contacts per world, see `make_world`.
+            rows: room for constraint rows in each world.
 
         Raises:
             ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], the
-                controller does not fit the robot, or the engine the device.
+                controller does not fit the robot, or the engine the device or the room.
             KeyError: a term names what is not in the scene or among the observations.
         """
         if not 0.0 <= lead_share <= 1.0:
@@ -129,6 +133,8 @@ class Env:
             control_substeps=substeps,
             device=device,
             threads=threads,
+            contacts=contacts,
+            rows=rows,
         )
         self.device, self.action_dim = self.world.device, 7 if task.gripper_action else 6
         self.groups = {"actor": list(task.actor), "critic": list(task.critic)}

@@ -13,6 +13,7 @@ from typing import Any
 import mujoco
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 Array = npt.NDArray[Any]
@@ -66,10 +67,19 @@ def _saved(folder: Path, model: Any) -> str:
 
 
 def read_incident(folder: Path) -> tuple[Any, Any, Array]:
-    """Return `mujoco.MjModel`, `mujoco.MjData` before the step, and the controls (S, nu)."""
+    """Return `mujoco.MjModel`, `mujoco.MjData` before the step, and the controls (S, nu).
+
+    Raises:
+        ValueError: there is no incident, it is damaged, or of another version of MuJoCo.
+    """
+    if not all((folder / name).is_file() for name in (MODEL, STATE)):
+        raise ValueError(f"expected a folder with {MODEL} and {STATE}")
     model = mujoco.MjModel.from_binary_path(str(folder / MODEL))
     data = mujoco.MjData(model)
-    stored = load_file(folder / STATE)
+    try:
+        stored = load_file(folder / STATE)
+    except SafetensorError as error:
+        raise ValueError(f"{STATE} is damaged: {error}") from error
     for name, values in stored.items():
         if name.startswith("state."):
             place = getattr(data, name.removeprefix("state."))

@@ -14,9 +14,16 @@ import torch
 from .base import World
 from .mujoco import MujocoWorld
 
+LIMITED = ("warp",)
+"""Engines whose contacts and constraint rows are allocated once, for as many as one says."""
+
 
 class DeviceError(ValueError):
     """An engine does not run on the device that was asked for."""
+
+
+class RoomError(ValueError):
+    """Numbers of contacts or rows for an engine that makes room for them by itself."""
 
 
 def make_world(
@@ -28,6 +35,8 @@ def make_world(
     control_substeps: int,
     device: str = "cpu",
     threads: int = 0,
+    contacts: int | None = None,
+    rows: int | None = None,
 ) -> World:
     """Return N worlds of a scene on an engine.
 
@@ -39,13 +48,23 @@ def make_world(
         control_substeps: substeps of a control step.
         device: where they run, `cpu` or `cuda:0`.
         threads: of the physics on a CPU, 0: all cores.
+        contacts: room for contacts per world on an engine of `LIMITED`; its own default by default.
+        rows: room for constraint rows in each world, as well.
 
     Raises:
         ValueError: the engine is not known.
         DeviceError: it does not run on the device.
+        RoomError: contacts or rows were given to an engine that is not among `LIMITED`.
     """
     if name not in WORLDS:
         raise ValueError(f"world {name!r} is not known. Known: {sorted(WORLDS)}")
+    given = {"contacts": contacts, "rows": rows}
+    room = {what: number for what, number in given.items() if number is not None}
+    if room and name not in LIMITED:
+        raise RoomError(
+            f"world {name!r} makes room for contacts and constraint rows by itself: leave out "
+            f"{' and '.join(room)}, or take {' or '.join(LIMITED)}"
+        )
     return WORLDS[name](
         spec,
         num_worlds,
@@ -53,6 +72,7 @@ def make_world(
         control_substeps=control_substeps,
         device=device,
         threads=threads,
+        **room,
     )
 
 

@@ -7,6 +7,7 @@ How it looks in a browser is not tested here.
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -45,6 +46,7 @@ from sim2arm.cli.view_panel import Panel, curves
 from sim2arm.cli.view_stage import MARK, Stage, grid_offsets
 from sim2arm.core.robots import FR3
 from sim2arm.sim.contact_forces import contact_forces
+from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.reach import ReachCfg
 
 REACH = replace(EXPERIMENTS["reach-ppo"][1], task=ReachCfg(max_steps=12))
@@ -135,6 +137,24 @@ def test_one_seed_is_one_episode(exported: Path) -> None:
         np.testing.assert_array_equal(path, flown(shown, [5, 6], actions))
     # Worlds do not know of each other.
     np.testing.assert_array_equal(flown(shown, [6, 5], "zero")[:, ::-1], path)
+
+
+def test_a_bundle_is_shown_with_the_actuators_of_its_training(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(exported, tmp_path / "run"))
+    config = run / "config.yaml"
+    text = config.read_text()
+    assert "  actuators: ideal" in text
+    config.write_text(text.replace("  actuators: ideal", "  actuators: motor-gear"))
+    shown, cameras = view.find_show(view.ViewCfg(what=str(run / "bundle")))
+    assert cameras == "none"
+    taken: list[Any] = []
+    monkeypatch.setattr(
+        "sim2arm.cli.shows.run_episodes", lambda *_, actuators, **__: taken.append(actuators)
+    )
+    shown.play([3], lambda: "zero", lambda _: None)
+    assert taken == [find_actuators("motor-gear", "fr3")]
 
 
 def test_what_a_round_tells(exported: Path) -> None:

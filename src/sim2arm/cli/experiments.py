@@ -38,6 +38,10 @@ class TrainCfg:
     """Engine of the physics: mujoco (C, on the CPU), warp (GPU), process (a worker)."""
     device: str = "cpu"
     """Where engine and networks run: cpu or cuda:0."""
+    contacts: int | None = None
+    """Room for contacts per world of a Warp world; None: 64."""
+    rows: int | None = None
+    """Room for constraint rows in each world of a Warp world; None: 256."""
     robot: str = "fr3"
     """Name of the arm."""
     num_envs: int = 256
@@ -71,6 +75,10 @@ class TrainCfg:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value < 2**63:
                 raise ValueError(f"{name}: expected a whole number, {low} or more, got {value!r}")
+        for name in ("contacts", "rows"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and 1 <= value < 2**31):
+                raise ValueError(f"{name}: expected a whole number, 1 or more, got {value!r}")
         for name in ("lead_share", "target_success", "trial_from"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:

@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
+    "replay": ("Run the step that broke a Warp world in MuJoCo's C engine.", "sim2arm.cli.replay"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
     "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),

@@ -62,6 +62,12 @@ class Progress:
         if now - self._shown_at >= (_ON_TERMINAL_S if self._terminal else _IN_A_LOG_S):
             self._show(now)
 
+    def say(self, text: str) -> None:
+        """Write a line of its own, which stays above the progress."""
+        self._stream.write(f"\r{text.ljust(self._length)}\n" if self._terminal else f"{text}\n")
+        self._length = 0
+        self._stream.flush()
+
     def line(self) -> str:
         """Return the line as it stands."""
         now = self._clock()

@@ -26,7 +26,7 @@ from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.compiled import UnknownNameError
-from sim2arm.sim.worlds.table import WORLDS, DeviceError
+from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
@@ -38,12 +38,18 @@ if TYPE_CHECKING:
     from .cameras import Cameras
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+LOWER = "; try a lower --algo.lr-high in another --out"
+"""What to do where a training came to numbers that are not finite."""
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
-FREE = {"iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
+ROOM = {"contacts": None, "rows": None}
+"""Settings that only engines with limited room know, as the others have them."""
+FREE = {
+    "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
+} | ROOM  # fmt: skip
 """Settings that may change when a run goes on."""
 
-BEFORE = {"actuators": IDEAL, "cameras": "none", "curriculum": to_plain(CurriculumCfg())}
+BEFORE = {"actuators": IDEAL, "cameras": "none", "curriculum": to_plain(CurriculumCfg())} | ROOM
 """Settings that older runs lack, and what those were trained with all the same."""
 
 
@@ -128,9 +134,20 @@ def build_env(
             world=cfg.world,
             device=cfg.device,
             threads=threads,
+            contacts=cfg.contacts,
+            rows=cfg.rows,
         )
-    except (ActuatorError, UnknownNameError, DeviceError) as error:
+    except (ActuatorError, UnknownNameError, DeviceError, RoomError) as error:
         raise UserError(str(error)) from error
+
+
+def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
+    """Return settings with another engine of the physics, on another device.
+
+    Room for contacts and rows goes with the engine.
+    """
+    room = {} if world == cfg.world else ROOM
+    return replace(cfg, world=world, device=device, **room)
 
 
 def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Ppo:
@@ -232,7 +249,7 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
     The environment draws from the ranges in which the policy was trained.
     """
     _, cfg, _ = read_config(folder)
-    cfg = replace(cfg, world="mujoco", device="cpu")
+    cfg = on_engine(cfg, "mujoco", "cpu")
     learner, curriculum = build_learner(cfg, num_envs), Curriculum(cfg.curriculum)
     load_learner(learner, folder, curriculum)
     cast(Env, learner.env).level = curriculum.held
@@ -251,7 +268,7 @@ def save_learner(learner: Ppo, folder: Path, curriculum: Curriculum) -> None:
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(
                 f"training failed: {name} is not finite after iteration {learner.iteration}; "
-                f"{_last_good(folder)}"
+                f"{last_good(folder)}{LOWER}"
             )
     save_checkpoint(folder / CHECKPOINT, state)
 
@@ -266,14 +283,14 @@ def check_metrics(row: Mapping[str, float], learner: Ppo, folder: Path) -> None:
     if bad:
         raise UserError(
             f"training failed: {', '.join(bad)} in iteration {learner.iteration}; "
-            f"{_last_good(folder)}"
+            f"{last_good(folder)}{LOWER}"
         )
 
 
-def _last_good(folder: Path) -> str:
+def last_good(folder: Path) -> str:
+    """Return what is left of a run whose last iteration is worth nothing, as part of a line."""
     there = (folder / CHECKPOINT).is_file()
-    kept = f"{folder / CHECKPOINT} is from before" if there else "there is no checkpoint yet"
-    return f"{kept}; try a lower --algo.lr-high in another --out"
+    return f"{folder / CHECKPOINT} is from before" if there else "there is no checkpoint yet"
 
 
 def load_learner(

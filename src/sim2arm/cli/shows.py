@@ -20,8 +20,10 @@ from torch import Tensor
 
 from sim2arm.policies.ppo import ActorCritic
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.env import Env
+from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.base import World
 
@@ -30,7 +32,7 @@ from .evaluation import run_episodes
 from .experiments import TrainCfg
 from .film_scene import furnished
 from .playback import Actions
-from .runs import build_env, build_learner, find_cameras, load_learner, read_config
+from .runs import build_env, build_learner, find_cameras, load_learner, on_engine, read_config
 
 if TYPE_CHECKING:
     from sim2arm.sim.vision import Vision
@@ -164,11 +166,17 @@ class BundleShow:
     """Episodes of a bundle: onnxruntime, controller, gate and low-level law, as on the robot."""
 
     def __init__(
-        self, name: str, task: Task, policy: OnnxPolicy, vision: Vision | None = None
+        self,
+        name: str,
+        task: Task,
+        policy: OnnxPolicy,
+        *,
+        actuators: Actuators,
+        vision: Vision | None = None,
     ) -> None:
-        """Take a policy, its task in a scene that can be filmed, and the cameras of the arm."""
+        """Take a policy, its task in a scene that can be filmed, and what its arm has."""
         self.name, self._task, self._policy, self._vision = name, task, policy, vision
-        self.has_policy = True
+        self._actuators, self.has_policy = actuators, True
 
     @property
     def num_worlds(self) -> int:
@@ -211,7 +219,7 @@ class BundleShow:
 
         run_episodes(
             self._task, policy.contract, act, seeds, num_arms=n, begin=policy.reset, record=record,
-            vision=self._vision,
+            actuators=self._actuators, vision=self._vision,
         )  # fmt: skip
 
 
@@ -257,14 +265,10 @@ def show_run(
     """
     _, cfg, _ = read_config(folder)
     # The networks only: a small environment on the CPU tells their sizes.
-    learner = build_learner(replace(cfg, world="mujoco", device="cpu"), 1)
+    learner = build_learner(on_engine(cfg, "mujoco", "cpu"), 1)
     load_learner(learner, folder)
-    cfg = replace(
-        cfg,
-        world=world or cfg.world,
-        device=device or cfg.device,
-        cameras=cameras or cfg.cameras,
-    )
+    cfg = on_engine(cfg, world or cfg.world, device or cfg.device)
+    cfg = replace(cfg, cameras=cameras or cfg.cameras)
     env = _stage(cfg, num_worlds)
     return TrainingShow(str(folder), env, learner.model.to(env.device))
 
@@ -279,15 +283,26 @@ def _stage(cfg: TrainCfg, num_worlds: int) -> Env:
     return build_env(cfg, num_worlds, dress=furnished)
 
 
-def show_bundle(bundle: Path, task: Task, num_worlds: int, cameras: str = "none") -> BundleShow:
+def show_bundle(
+    bundle: Path, task: Task, num_worlds: int, *, cameras: str = "none", actuators: str = IDEAL
+) -> BundleShow:
     """Return the simulated arm of a bundle, with a set of cameras.
 
+    Args:
+        bundle: its folder.
+        task: its task.
+        num_worlds: N.
+        cameras: name of what the policy sees.
+        actuators: name of what is between law and joints.
+
     Raises:
-        UserError: the bundle cannot be read.
+        UserError: the bundle cannot be read, or the robot has no such actuators.
     """
     with user_input("bundle"):
         policy = OnnxPolicy(bundle, num_envs=num_worlds)
+    with user_input("actuators"):
+        between = find_actuators(actuators, policy.contract.robot)
     found = find_cameras(cameras)
     if found is None:
-        return BundleShow(str(bundle), furnished(task), policy)
-    return BundleShow(str(bundle), task, policy, found.vision)
+        return BundleShow(str(bundle), furnished(task), policy, actuators=between)
+    return BundleShow(str(bundle), task, policy, actuators=between, vision=found.vision)

@@ -23,6 +23,7 @@ from .experiments import EXPERIMENTS, TrainCfg
 from .metrics import Metrics
 from .outputs import check_folder
 from .parse import parse_named
+from .physics import keep_incidents, physics_of
 from .progress import Progress
 from .runs import (
     CHECKPOINT,
@@ -92,22 +93,24 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
 
     Raises:
         UserError: settings that nothing can be trained with, a folder that holds a run while
-            `resume` is off or the other way round, or numbers that are no longer finite.
+            `resume` is off or the other way round, numbers that are no longer finite, or physics
+            that lost contacts or its worker.
         FirstRankError: on the other ranks, what the first one does failed.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
     folder = run_folder(name, cfg)
     ranks.first_does(lambda: _check_run(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
-    # Refuses what cannot be trained, before anything is written.
-    learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
-    if not cfg.resume:
-        ranks.first_does(lambda: write_config(folder, name, cfg))
-    elif ranks.any((folder / CHECKPOINT).is_file())[0]:
-        load_learner(learner, folder, curriculum, resume=True)
-    with ranks.interrupts() as interrupted:
-        work = _lead if ranks.first else _follow
-        work(learner, curriculum, cfg, folder, interrupted)
+    with physics_of(folder):
+        # Refuses what cannot be trained, before anything is written.
+        learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
+        if not cfg.resume:
+            ranks.first_does(lambda: write_config(folder, name, cfg))
+        elif ranks.any((folder / CHECKPOINT).is_file())[0]:
+            load_learner(learner, folder, curriculum, resume=True)
+        with ranks.interrupts() as interrupted:
+            work = _lead if ranks.first else _follow
+            work(learner, curriculum, cfg, folder, interrupted)
     return folder
 
 
@@ -147,6 +150,7 @@ def _follow(
         return
     for values in learner.train(cfg.iterations - learner.iteration):
         check_metrics(_rounded(values), learner, folder)
+        cast(Env, learner.env).world.check_capacity()
         _widen(learner, curriculum)
         if _ends(learner, False, interrupted):
             break
@@ -212,6 +216,7 @@ def _learn(
     interrupted: Callable[[], bool] = lambda: False,
 ) -> None:
     per_iteration = cfg.algo.rollout * cfg.num_envs
+    world, folder, diverged = cast(Env, learner.env).world, metrics.path.parent, 0.0
     trial = Trial(build_env(cfg, cfg.trial_episodes))
     window = _Window()
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
@@ -219,7 +224,13 @@ def _learn(
     with Progress("train", total, "steps", done=done) as progress:
         for values in learner.train(cfg.iterations - learner.iteration):
             row = _rounded(values)
-            check_metrics(row, learner, metrics.path.parent)
+            check_metrics(row, learner, folder)
+            world.check_capacity()
+            if row["diverged"]:
+                diverged += row["diverged"]
+                told = keep_incidents(folder, world, learner.iteration)
+                if told:
+                    progress.say(told)
             success = window.add(row["episodes"], row["successes"])
             last = learner.iteration == cfg.iterations
             levels = {"level": round(curriculum.level, 6)} if cfg.curriculum.moves else {}
@@ -234,9 +245,10 @@ def _learn(
             metrics.write(head | levels | row)
             figures = {"success": f"{success:.3f}", "reward": f"{row['reward']:.4f}"}
             figures |= {name: f"{value:.2g}" for name, value in levels.items()}
+            figures |= {"diverged": f"{diverged:.0f}"} if diverged else {}
             progress.update(steps, **figures | ({"measured": f"{measured}"} if measured else {}))
             if learner.iteration % SAVE_EVERY == 0:
-                save_learner(learner, metrics.path.parent, curriculum)
+                save_learner(learner, folder, curriculum)
             if _ends(learner, _reached(metrics.last, cfg, curriculum), interrupted):
                 break
 

@@ -26,7 +26,11 @@ class Trial:
 
     @torch.no_grad()
     def success(self, model: ActorCritic) -> float:
-        """Return the share of episodes that the mean action solves, in the worse half."""
+        """Return the share of episodes that the mean action solves, in the worse half.
+
+        Raises:
+            CapacityError: the physics had no room for all contacts or constraint rows.
+        """
         env = self._env
         obs = env.reset(range(FIRST_SEED, FIRST_SEED + env.num_envs))
         leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
@@ -40,5 +44,6 @@ class Trial:
             obs, _, terminated, truncated, info = env.step(action)
             solved |= running & info["success"]
             running &= ~(terminated | truncated)
+        env.world.check_capacity()
         halves = [solved[leading], solved[~leading]] if mixed else [solved]
         return min(float(half.double().mean()) for half in halves)

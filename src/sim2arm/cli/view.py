@@ -131,8 +131,12 @@ def find_show(cfg: ViewCfg) -> tuple[Show, str]:
             )
         bundle, task = find_bundle(folder)
         with user_input("bundle"):
-            cameras = cfg.cameras or trained(bundle, load_contract(bundle)).cameras
-        return show_bundle(bundle, task, cfg.num_worlds, cameras), cameras
+            settings = trained(bundle, load_contract(bundle))
+        cameras = cfg.cameras or settings.cameras
+        show = show_bundle(
+            bundle, task, cfg.num_worlds, cameras=cameras, actuators=settings.actuators
+        )
+        return show, cameras
     if (folder / CONFIG).is_file():
         cameras = cfg.cameras or read_config(folder)[1].cameras
         run = show_run(folder, cfg.num_worlds, world=cfg.world, device=cfg.device, cameras=cameras)
