@@ -53,8 +53,8 @@ TERMS: dict[str, Term] = {
     "size": GeomSize(geom="box", axis=2, low=-0.005, high=0.01),
 }
 FIELDS = ("body_mass", "body_inertia", "body_ipos", "geom_friction", "dof_damping", "dof_armature",
-          "dof_frictionloss", "body_gravcomp", "opt.gravity", "actuator_gainprm", "actuator_biasprm",
-          "geom_size")  # fmt: skip
+          "dof_frictionloss", "body_gravcomp", "opt.gravity", "actuator_gainprm",
+          "actuator_biasprm", "geom_size")  # fmt: skip
 
 
 @pytest.fixture(params=WORLDS)
