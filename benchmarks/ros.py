@@ -36,11 +36,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sim2arm.cli.errors import UserError
+from sim2arm.calibration.latency import latency_record
+from sim2arm.cli.errors import UserError, user_input
 from sim2arm.cli.experiments import REACH
+from sim2arm.cli.machine import describe_commit, describe_machine, describe_versions
 from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse
 from sim2arm.cli.table import Row, format_results, write_results
+from sim2arm.core.calibration_file import write_record
+from sim2arm.core.calibration_record import CalibrationRecord
 from sim2arm.core.contract import Contract, Provenance
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.export import export_bundle
@@ -70,6 +74,8 @@ class BenchRosCfg:
     """Control rates [Hz]."""
     json: Path | None = None
     """Write the rows there."""
+    latency: Path | None = None
+    """Write each latency there, NAME.yaml: a calibration record, for the delays of a simulation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,10 @@ def main(argv: Sequence[str]) -> int:
     unknown = [rate for rate in cfg.rates if rate not in SUBSTEPS]
     if cfg.seconds < 1 or unknown or not cfg.rates:
         raise UserError(f"--seconds must be 1 or more, --rates among {sorted(SUBSTEPS)}")
+    if cfg.latency is not None and (len(cfg.rates) > 1 or cfg.latency.suffix != ".yaml"):
+        raise UserError("--latency: expected a .yaml file and one rate, such as --rates 60")
     check_file("--json", cfg.json)
+    check_file("--latency", cfg.latency)
     try:
         print(f"bench ros: {install()}", file=sys.stderr)
     except RosImportError as error:
@@ -107,15 +116,18 @@ def main(argv: Sequence[str]) -> int:
     rows: list[Row] = []
     for rate in cfg.rates:
         with tempfile.TemporaryDirectory(prefix="sim2arm-bench-") as folder:
-            rows += measure(rate, cfg.seconds, Path(folder))
+            rows += measure(rate, cfg.seconds, Path(folder), cfg.latency)
     print(format_results(rows))
     if cfg.json is not None:
         write_results(cfg.json, "ros", rows)
     return 0
 
 
-def measure(rate_hz: float, seconds: float, folder: Path) -> list[Row]:
-    """Return the rows of one rate; `folder` is for the bundle and the logs."""
+def measure(rate_hz: float, seconds: float, folder: Path, latency: Path | None = None) -> list[Row]:
+    """Return the rows of one rate; `folder` is for the bundle and the logs.
+
+    Where a file is named, it gets the latencies.
+    """
 
     def say(what: str) -> None:
         print(f"bench ros: {rate_hz:g} Hz: {what}", file=sys.stderr, flush=True)
@@ -130,6 +142,9 @@ def measure(rate_hz: float, seconds: float, folder: Path) -> list[Row]:
     nodes = run_nodes(bundle, settings, rate_hz, seconds, folder / "logs")
     for reason in nodes.stops:
         say(f"a session stopped early: {reason}")
+    if latency is not None:
+        with user_input("--latency", latency):
+            write_record(latency, latencies(rate_hz, nodes))
     return node_rows(rate_hz, nodes, {"sleep": slept, "dds-echo": echoed}) + work_rows(bundle)
 
 
@@ -246,6 +261,25 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
         latency=Timing(seconds=np.array(latency), missed=missed),
         commands=commands,
         stops=tuple(stops),
+    )
+
+
+def latencies(rate_hz: float, nodes: Nodes) -> CalibrationRecord:
+    """Return the record of what was measured through the nodes.
+
+    Raises:
+        ValueError: no latency was below a second.
+    """
+    seconds = nodes.latency.seconds
+    usual = seconds[seconds < 1.0]
+    counts = {"missed": nodes.latency.missed, "a second or more late": len(seconds) - len(usual)}
+    return latency_record(
+        usual,
+        device=f"policy_node, gate_node and the simulated arm on {describe_machine()['cpu']}",
+        method="sim2arm bench ros: from the observation that a command answers to its arrival",
+        settings={"rate_hz": rate_hz},
+        notes=[f"commands {what}: {n} of {nodes.commands}" for what, n in counts.items() if n],
+        versions=describe_versions() | {"commit": describe_commit()},
     )
 
 

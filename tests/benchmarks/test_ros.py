@@ -12,7 +12,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from sim2arm.calibration.latency import read_latency
 from sim2arm.cli.errors import UserError
+from sim2arm.core.calibration_file import write_record
 from sim2arm.core.contract import Contract
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.tasks.table import make_task
@@ -111,7 +113,15 @@ def test_rows_stand_beside_both_baselines(ros: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--rates", "50"], ["--seconds", "0"], ["--seconds", "x"], ["--rate", "60"]]
+    "words",
+    [
+        ["--rates", "50"],
+        ["--seconds", "0"],
+        ["--seconds", "x"],
+        ["--rate", "60"],
+        ["--latency", "file.yaml"],  # of which rate?
+        ["--rates", "60", "--latency", "file.json"],
+    ],
 )
 def test_bad_arguments_are_one_line(ros: ModuleType, words: list[str]) -> None:
     with pytest.raises(UserError):
@@ -125,10 +135,22 @@ def test_main_writes_every_row(
     monkeypatch.setattr(
         ros,
         "measure",
-        lambda rate, seconds, folder: [ros.Row(case=f"{rate:g} Hz", metric="m", value=1)],
+        lambda rate, *_: [ros.Row(case=f"{rate:g} Hz", metric="m", value=1)],
     )
     assert ros.main(["--seconds", "1", "--json", str(tmp_path / "r.json")]) == 0
     found = json.loads((tmp_path / "r.json").read_text())
     assert found["name"] == "ros"
     assert [row["case"] for row in found["rows"]] == ["60 Hz", "100 Hz"]
     assert "100 Hz" in capsys.readouterr().out
+
+
+def test_each_latency_is_kept_for_the_delays_of_a_simulation(
+    ros: ModuleType, tmp_path: Path
+) -> None:
+    latency = ros.Timing(seconds=np.array([0.004, 0.003, 1.5]), missed=2)
+    nodes = ros.Nodes(latency=latency, commands=5, stops=())
+    record = ros.latencies(60.0, nodes)
+    write_record(tmp_path / "latency.yaml", record)
+    assert read_latency(tmp_path / "latency.yaml") == (0.004, 0.003)
+    assert record.notes == ("commands missed: 2 of 5", "commands a second or more late: 1 of 5")
+    assert record.settings == {"rate_hz": 60.0}
