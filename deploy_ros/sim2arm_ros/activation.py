@@ -1,7 +1,8 @@
 """The activation report: every item of the contract, trained range, measured value, margin.
 
 A node becomes active only when no item is red. The same items are printed in a terminal, shown
-in reports and published as diagnostics; an item without a measurement is red.
+in reports and published as diagnostics; an item without a measurement is red, but for the ranges
+of training that no node can measure, which are listed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from sim2arm.core.contract import LEAD, Contract
 from sim2arm.core.robots import Chain
 from sim2arm.core.urdf import chain_from_urdf
+
+from .supported import UNMEASURED
 
 CHAIN_METRES, CHAIN_RADIANS = 0.002, math.radians(0.2)
 """Largest difference of a link of the robot from the contract."""
@@ -166,6 +169,16 @@ def lead_item(contract: Contract, lead: float) -> Item:
     most = max(high, 1.0 / contract.control_hz) * (1.0 + 1e-6)
     note = f"trained with {low:g} to {high:g} s; change lead_periods of the gate"
     return at_most(name, lead, most, "s", note)
+
+
+def unmeasured_items(contract: Contract) -> list[Item]:
+    """List the ranges of training that no node can measure; they are never red."""
+    return [
+        Item(name=f"trained: {trained.name}", expected=f"{trained.low:g} to {trained.high:g}",
+             measured="not measured", unit=trained.unit, ok=True)
+        for trained in contract.ranges
+        if trained.name.startswith(UNMEASURED)
+    ]  # fmt: skip
 
 
 def rate_item(name: str, period_s: float | None, least_hz: float) -> Item:

@@ -432,6 +432,7 @@ class GateNode(LifecycleNode):
                 "commanded against measured", error, machine.cfg.following_error, "rad",
                 "is the controller active and its state published?",
             ),
+            *activation.unmeasured_items(contract),
         ]  # fmt: skip
         if not machine.cfg.lock_step:
             lead = machine.cfg.lead_s

@@ -11,7 +11,7 @@ import pytest
 from sim2arm.core.contract import LEAD, GripperSpec, TrainedRange
 from sim2arm.core.controllers import from_contract
 from sim2arm.core.robots import FR3
-from sim2arm_ros.activation import lead_item
+from sim2arm_ros.activation import lead_item, unmeasured_items
 from sim2arm_ros.supported import check_supported
 
 from .swinging import PARAMETERS, swinging_contract
@@ -28,6 +28,18 @@ def trained(name: str, high: float) -> TrainedRange:
 def test_what_these_nodes_keep_is_accepted() -> None:
     check_supported(swinging_contract())
     check_supported(swinging_contract(ranges=(trained(LEAD, 1 / 60),)))
+
+
+def test_ranges_that_no_node_can_measure_are_accepted_and_listed() -> None:
+    names = ("physics/mass/peg", "bias/joint_position", "noise/joint_position",
+             "latency/command", "lost/command")  # fmt: skip
+    contract = swinging_contract(ranges=(*(trained(name, 0.5) for name in names), trained(LEAD, 1)))
+    check_supported(contract)
+    items = unmeasured_items(contract)
+    assert [item.name for item in items] == [f"trained: {name}" for name in names]
+    assert {(item.expected, item.measured, item.ok) for item in items} == {
+        ("0 to 0.5", "not measured", True)
+    }
 
 
 @pytest.mark.parametrize(
