@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     show, cameras = find_show(cfg)
     if cameras == "none" and cfg.sheet is not None:
         raise UserError("--sheet: nothing is seen there; name --cameras")
-    if cameras != "none" and cfg.sheet is None and cfg.video is None:
+    if cfg.cameras not in (None, "none") and cfg.sheet is None and cfg.video is None:
         raise UserError(f"--cameras {cameras}: pictures go to --sheet or --video, not to the page")
     actions = cfg.actions or ("policy" if show.has_policy else "random")
     if actions == "policy" and not show.has_policy:
