@@ -26,6 +26,9 @@ class TrainCfg:
     """How actions become joint motion."""
     lead_share: float = 0.5
     """Share of episodes in which motions start a period after their action, as in real time."""
+    latency: str = ""
+    """File of measured latencies from action to controller (`sim2arm bench ros --latency`), of
+    which each command draws one; none if empty. The run keeps a copy."""
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)

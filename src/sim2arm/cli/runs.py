@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from sim2arm.calibration.latency import read_latency
+from sim2arm.core.calibration_file import write_atomic
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import find_robot
@@ -21,6 +23,7 @@ from sim2arm.policies.networks import PictureError, RelativePoseError
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.actuators import ActuatorError
 from sim2arm.sim.curriculum import Block, Curriculum, CurriculumCfg
+from sim2arm.sim.delay import CommandDelay
 from sim2arm.sim.env import Env
 from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from .cameras import Cameras
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+LATENCY = "latency.yaml"
+"""Copy of the calibration record that the latencies of a run's commands are drawn from."""
 LOWER = "; try a lower --algo.lr-high in another --out"
 """What to do where a training came to numbers that are not finite."""
 LEVEL = "curriculum/"
@@ -46,10 +51,16 @@ ROOM = {"contacts": None, "rows": None}
 """Settings that only engines with limited room know, as the others have them."""
 FREE = {
     "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
+    "latency": "",
 } | ROOM  # fmt: skip
-"""Settings that may change when a run goes on."""
+"""Settings that may change when a run goes on; of latencies, the place of the file."""
 
-BEFORE = {"actuators": IDEAL, "cameras": "none", "curriculum": to_plain(CurriculumCfg())} | ROOM
+BEFORE = {
+    "actuators": IDEAL,
+    "cameras": "none",
+    "curriculum": to_plain(CurriculumCfg()),
+    "latency": "",
+} | ROOM
 """Settings that older runs lack, and what those were trained with all the same."""
 
 
@@ -128,7 +139,7 @@ def build_env(
                 *(() if cameras is None else cameras.terms),
             ),
             sensors=RANDOMIZATIONS[cfg.randomization].sensors,
-            delay=RANDOMIZATIONS[cfg.randomization].commands,
+            delay=command_delay(cfg),
             vision=None if cameras is None else cameras.vision,
             seed=cfg.seed,
             world=cfg.world,
@@ -139,6 +150,26 @@ def build_env(
         )
     except (ActuatorError, UnknownNameError, DeviceError, RoomError) as error:
         raise UserError(str(error)) from error
+
+
+def command_delay(cfg: TrainCfg) -> CommandDelay | None:
+    """Return how late commands come: as the randomisation says, with the latencies of a record.
+
+    Raises:
+        UserError: the file is no record of latencies.
+    """
+    term = RANDOMIZATIONS[cfg.randomization].commands
+    if not cfg.latency:
+        return term
+    return replace(term or CommandDelay(), jitter=0.0, samples=_measured(cfg))
+
+
+def _measured(cfg: TrainCfg) -> tuple[float, ...]:
+    """Return the latencies that commands draw from [s], none where nothing was measured."""
+    if not cfg.latency:
+        return ()
+    with user_input("--latency"):
+        return read_latency(cfg.latency)
 
 
 def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
@@ -184,7 +215,9 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     Raises:
         UserError: the folder cannot be written to.
     """
-    settings = to_plain(replace(cfg, out=None, resume=False))
+    record = Path(cfg.latency).read_bytes() if cfg.latency else None
+    kept = "" if record is None else LATENCY
+    settings = to_plain(replace(cfg, out=None, resume=False, latency=kept))
     data = {
         "experiment": experiment,
         "commit": describe_commit(),
@@ -193,6 +226,8 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     }
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
+        if record is not None:
+            write_atomic(folder / LATENCY, record)
         (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
 
 
@@ -219,6 +254,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         task = from_plain(kind, values.pop("task"), "settings.task")
         given = {"task": task, "out": None, "resume": False}
         settings = from_plain(TrainCfg, values, "settings", given)
+        if settings.latency:
+            settings = replace(settings, latency=str(folder / settings.latency))
     return experiment, settings, data
 
 
@@ -228,6 +265,8 @@ def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     if before != experiment:
         return f"of {before}"
     lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
+    if _measured(old) != _measured(cfg):
+        lines.append(f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}")
     return f"with other settings ({'; '.join(lines)})" if lines else ""
 
 
