@@ -14,7 +14,7 @@ from torch import Tensor
 from sim2arm.core.contract import TrainedRange
 from sim2arm.core.robots import Robot
 
-from .delay import CommandDelay, Spread, lateness, shift
+from .delay import CommandDelay, Spread, lateness, most_shift, shift
 from .delay_kernels import make_kernel
 from .tasks.base import put
 from .warp_device import torch_stream, warp_device
@@ -71,7 +71,7 @@ class CommandLine:
         self._leading, self._period, self._step = path.leading, period, period / substeps
         self._substeps = substeps
         self._spread = Spread(term.jitter, term.samples, asked)
-        most = round(term.high / self._step)
+        most = most_shift(term, self._step)
         like: dict[str, Any] = {"dtype": asked.dtype, "device": asked.device}
         whole: dict[str, Any] = {"dtype": torch.int32, "device": asked.device}
         self.delay, self.late, self._count = (torch.zeros(n, **whole) for _ in range(3))

@@ -153,7 +153,13 @@ class Arrivals:
 
 def shift(term: CommandDelay, unit: Tensor, step: float, level: float) -> Tensor:
     """Return the delay of all motion for numbers in [0, 1), the nearest whole substeps."""
-    return torch.round((term.low + level * (term.high - term.low) * unit) / step)
+    drawn = torch.round((term.low + level * (term.high - term.low) * unit) / step)
+    return drawn.clamp(max=most_shift(term, step))  # float32 may round up what lies between two
+
+
+def most_shift(term: CommandDelay, step: float) -> int:
+    """Return the greatest delay of all motion in substeps: so much of the past is kept."""
+    return round(term.high / step)
 
 
 def lateness(
