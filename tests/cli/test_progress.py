@@ -47,6 +47,22 @@ def test_a_terminal_line_is_overwritten_whole() -> None:
     assert stream.getvalue().count("\n") == 1
 
 
+def test_what_is_said_in_between_stays_above_the_line() -> None:
+    clock, stream = Clock(), Terminal()
+    with Progress("eval", 10, clock=clock, stream=stream) as progress:
+        clock.now += 1
+        progress.update(5)
+        progress.say("one broke")
+    lines = stream.getvalue().split("\n")
+    assert lines[0].rpartition("\r")[2].rstrip() == "one broke"
+    before = lines[0].split("\r")[1]
+    assert len(lines[0].rpartition("\r")[2]) == len(before)  # blanks hide the line below it
+    assert lines[1].startswith("\reval  5 / 10 steps")
+    log = io.StringIO()
+    Progress("eval", stream=log).say("one broke")
+    assert log.getvalue() == "one broke\n"
+
+
 def test_the_rate_is_that_of_the_last_thirty_seconds() -> None:
     clock = Clock()
     progress = Progress("train", clock=clock, stream=io.StringIO())

@@ -125,11 +125,13 @@ def test_room_is_not_for_engines_that_make_it_themselves(
     assert "rows: expected a whole number, 1 or more, got 0" in refused("--rows 0", capsys)
 
 
-def test_room_goes_with_its_engine(tmp_path: Path) -> None:
+def test_room_goes_with_its_engine() -> None:
     cfg = replace(EXPERIMENTS["reach-ppo"][1], world="warp", contacts=9, rows=8)
     assert on_engine(cfg, "warp", "cuda:0") == replace(cfg, device="cuda:0")
     other = on_engine(cfg, "mujoco", "cpu")
     assert other == replace(cfg, world="mujoco", contacts=None, rows=None)
+    world = build_env(cfg, 1).world
+    assert isinstance(world, WarpWorld) and world.capacity == (9, 8)
 
 
 def test_a_worker_that_dies_is_one_line_and_so_is_one_that_does_not_start(

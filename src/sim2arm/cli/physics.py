@@ -13,7 +13,7 @@ from sim2arm.sim.worlds.base import CapacityError, World
 from sim2arm.sim.worlds.incident import write_incident
 from sim2arm.sim.worlds.process_client import WorkerError
 
-from .errors import UserError, user_input
+from .errors import UserError
 from .runs import CONFIG, last_good
 
 INCIDENTS = "incidents"
@@ -34,7 +34,7 @@ def physics_of(folder: Path) -> Generator[None, None, None]:
     except CapacityError as error:
         options = "".join(f" --{name} {number}" for name, number in error.needed.items())
         raise UserError(f"training stopped: {error}{_again(folder, options)}") from error
-    except WorkerError as error:  # the traceback of the worker, if there is one, follows below
+    except WorkerError as error:  # below its first line is the traceback of the worker, if any
         raise UserError(
             f"training stopped: {str(error).splitlines()[0]}{_again(folder)}"
         ) from error
@@ -49,6 +49,8 @@ def _again(folder: Path, options: str = "") -> str:
 def keep_incidents(folder: Path, world: World, iteration: int) -> str:
     """Write what led to invalid states in an iteration; a GPU is waited for.
 
+    Of several ranks the first one keeps those of its worlds; the metrics count all.
+
     Returns:
         A line that says how many there were, and what to do; "" where there is none, where the
         engine keeps none, or where the run holds `MOST` already.
@@ -60,8 +62,7 @@ def keep_incidents(folder: Path, world: World, iteration: int) -> str:
         return ""
     paths = [place / f"{iteration:06}-world-{incident.world}" for incident in found[:room]]
     for path, incident in zip(paths, found, strict=False):
-        with user_input("incident", path):
-            write_incident(path, incident)
+        write_incident(path, incident)
     first = shlex.join(["sim2arm", "replay", str(paths[0])])
     return (
         f"iteration {iteration}: the states of {len(found)} worlds became invalid; {len(paths)} "
