@@ -19,7 +19,7 @@ from sim2arm.cli import main as cli
 from sim2arm.cli.eval import success_rows
 from sim2arm.cli.evaluation import Episodes, OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
-from sim2arm.cli.randomizations import RANDOMIZATIONS
+from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
 from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
 from sim2arm.cli.shifts import SHIFTS
 from sim2arm.cli.train import train
@@ -30,6 +30,7 @@ from sim2arm.policies.verify import load_contract
 from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.actuators import find_actuators
+from sim2arm.sim.sensing import Delay
 from sim2arm.sim.tasks.table import make_task
 
 
@@ -208,27 +209,42 @@ def test_an_arm_that_is_not_as_in_training_moves_and_sees_otherwise(run: Path) -
     for seed in (0, 1):
         off = np.abs(first[seed] - first[None])
         assert 5e-4 < off.max() < 2.5e-3
-        # Another law and dry friction lead elsewhere, but not far.
-        assert 1e-4 < np.abs(ends[seed] - ends[None]).max() < 0.1
+        # Commands that come 50 ms later, another law and dry friction lead elsewhere, but not far.
+        assert 1e-4 < np.abs(ends[seed] - ends[None]).max() < 0.3
     assert np.abs(first[0] - first[1]).max() > 5e-4
     assert np.abs(ends[0] - ends[1]).max() > 1e-5
 
 
-def test_a_shift_is_outside_what_any_training_draws() -> None:
+def _ranges(change: Randomization) -> list[tuple[str, float, float]]:
+    """Return name, least and greatest of everything that is drawn, or stands."""
+    found = [(r.name, r.low, r.high) for term in change.physics for r in term.ranges()]
+    for term in change.sensors:
+        if isinstance(term, Delay):
+            found += [(f"age of {name}", term.low, term.high) for name in term.names]
+        else:
+            found.append((f"deviation of {term.name}", term.deviation, term.deviation))
+            if term.bias:  # one end or the other
+                found.append((f"bias of {term.name}", -term.bias, term.bias))
+    if change.commands is not None:
+        found.append(("delay of commands", change.commands.low, change.commands.high))
+        found.append(("lost commands", change.commands.lost, change.commands.lost))
+    return found
+
+
+def test_both_ends_of_a_shift_are_outside_what_any_training_draws() -> None:
     for levels in SHIFTS.values():
+        names = [{name for name, *_ in _ranges(level)} for level in levels]
+        assert names[0] == names[1] == names[2] and len(names[0]) >= 11
         for level in levels:
-            for term in level.physics:
-                for drawn in term.ranges():
-                    if drawn.low == drawn.high:  # the strength of gravity
-                        continue
-                    for known in RANDOMIZATIONS.values():
-                        for trained in (r for t in known.physics for r in t.ranges()):
-                            if trained.name == drawn.name:
-                                assert drawn.high > trained.high, drawn.name
+            for name, *ends in _ranges(level):
+                known = [r for change in RANDOMIZATIONS.values() for r in _ranges(change)]
+                trained = [r for r in known if r[0] == name]
+                assert trained, name
+                for end in ends:
+                    assert all(end < low or end > high for _, low, high in trained), name
         for milder, harder in pairwise(levels):
-            for a, b in zip(milder.physics, harder.physics, strict=True):
-                for x, y in zip(a.ranges(), b.ranges(), strict=True):
-                    assert y.high > x.high or y.low == y.high
+            for (_, _, mild), (_, _, hard) in zip(_ranges(milder), _ranges(harder), strict=True):
+                assert hard >= mild
 
 
 def test_eval_reports_the_other_arm(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

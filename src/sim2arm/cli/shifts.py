@@ -4,19 +4,23 @@ Every term takes one end of its range, low or high by the evaluation seed, the s
 one other arm. The ends lie outside the ranges of `randomizations.py`, farther with each level.
 """
 
+from dataclasses import replace
+
 from sim2arm.core.robots import FR3
-from sim2arm.sim.physics_terms import Friction, Gains, Gravity, JointDynamics, Mass
+from sim2arm.sim.delay import CommandDelay
+from sim2arm.sim.physics_terms import Friction, Gains, GravityCompensation, JointDynamics, Mass
 from sim2arm.sim.randomize import Term
 from sim2arm.sim.sensing import Delay, Noise
 
-from .randomizations import Randomization
+from .randomizations import PEG_GEOMS, Randomization
 
 LEVELS = (1, 2, 3)
 _JOINTS = FR3.chain.joint_names
 
 
 def _arm(level: int) -> Randomization:
-    """Gains, joints, gravity, latency, noise and bias of an arm [s], [rad]."""
+    """Gains, joints, weight, latencies, noise and bias of an arm [s], [rad]."""
+    late = 0.04 + 0.01 * level
     return Randomization(
         physics=(
             Gains(joints=_JOINTS, kp=1.15 + 0.15 * level, kd=1.15 + 0.15 * level),
@@ -25,19 +29,16 @@ def _arm(level: int) -> Randomization:
                 damping=1.5 + 0.5 * level,
                 armature=1.2 + 0.1 * level,
                 dry_friction=0.3 + 0.4 * level,
+                least_dry_friction=0.3 + 0.2 * level,
             ),
-            Gravity(tilt=0.02 + 0.01 * level),
+            GravityCompensation(bodies=("fr3_*",), error=0.02 + 0.02 * level),
         ),
         sensors=(
-            Delay(
-                names=("joint_position", "joint_velocity"),
-                low=0.012 + 0.006 * level,
-                high=0.014 + 0.008 * level,
-                jitter=0.004,
-            ),
+            Delay(names=("joint_position", "joint_velocity"), low=late, high=late, jitter=0.004),
             Noise(name="joint_position", bias=0.001 + 0.0005 * level, deviation=0.0002),
             Noise(name="joint_velocity", deviation=0.01 * level),
         ),
+        commands=CommandDelay(low=late, high=late, lost=0.02 + 0.02 * level),
     )
 
 
@@ -45,9 +46,9 @@ def _peg(level: int) -> Randomization:
     arm = _arm(level)
     held: tuple[Term, ...] = (
         Mass(body="peg", low=1.0 / (1.4 + 0.3 * level), high=1.4 + 0.3 * level),
-        Friction(geoms=("peg",), low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
+        Friction(geoms=PEG_GEOMS, low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
     )
-    return Randomization(physics=(*arm.physics, *held), sensors=arm.sensors)
+    return replace(arm, physics=(*arm.physics, *held))
 
 
 SHIFTS: dict[str, tuple[Randomization, ...]] = {
