@@ -58,8 +58,6 @@ def make_kernel(real: Any, n: int) -> Any:
                 left = left - brake
                 if left > real(0.0):
                     x = go(vec3(x[0], x[1], p), -p / ramp, wp.min(left, ramp))
-                    if left >= ramp:
-                        x[1] = real(0.0)
         return vec2(x[0], x[1])
 
     @wp.kernel(enable_backward=False, module="unique")
