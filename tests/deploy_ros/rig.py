@@ -40,6 +40,8 @@ from sim2arm_ros.launcher import Launch, NodeProcess, private_domain, simulated_
 from sim2arm_ros.node_support import streaming
 from sim2arm_ros.supervisor import OperationError, Supervisor
 
+from .witness import assert_fine
+
 COMMANDS = ControllerBinding().command_topic
 STREAMS: dict[str, Any] = {
     "/joint_states": JointState,
@@ -137,6 +139,8 @@ class Rig:
     def start(self, name: str) -> None:
         """Start a process; budgets are generous, because test machines are busy."""
         if name == "sim_arm_node":
+            self.judge()  # stamps begin again with a new arm
+            self.relay.references.clear()
             self.launch.start(self._arm(), self.env)
             return
         parameters: dict[str, object] = {
@@ -222,14 +226,19 @@ class Rig:
             self.operator.call(Trigger, "/gate_node/reset", Trigger.Request())
         return self.state() == "HOLD" and self.operator.gate.get("ready") == "True"
 
+    def judge(self) -> None:
+        """Let the witness judge every command that was heard, then forget them."""
+        heard, self.relay.commands = self.relay.commands, []
+        assert_fine([message for _, message in heard], self.relay.references)
+
     def swing(self) -> None:
-        """Bring everything up until the arm swings under the policy.
+        """Bring everything up until the arm swings under the policy; judge what was before.
 
         A busy machine may make the gate hold before the fault of the test: then once more.
         """
         for _ in range(5):
             self.bring_up()
-            self.relay.commands.clear()
+            self.judge()
             self.operator.policy.clear()
             self.operator.activate("policy_node")
             self.wait(lambda: self._swings() or self.policy_stopped(), "arm that swings")

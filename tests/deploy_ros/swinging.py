@@ -91,31 +91,50 @@ def swinging_contract(*, max_age_s: float = 0.3, **overrides: Any) -> Contract:
     return Contract(**(values | overrides))
 
 
-def _answers(steps: int, second_reset: int) -> Golden:
+def _answers(steps: int, second_reset: int, lasts: int) -> Golden:
     random = np.random.default_rng(1)
     inputs = {n: random.uniform(-1, 1, (steps, k)).astype(np.float32) for n, k in INPUTS.items()}
     resets = np.zeros(steps, bool)
     resets[[0, second_reset]] = True
-    phase = np.zeros(2)
+    phase, left = np.zeros(2), 0.0
     actions, phases = np.empty((steps, 1, 6), np.float32), np.empty((steps, 2), np.float32)
+    lefts = np.empty((steps, 1), np.float32)
     for i in range(steps):
         if resets[i]:
-            phase = np.array([0.0, 1.0])
+            phase, left = np.array([0.0, 1.0]), float(lasts)
         x = np.concatenate([*(inputs[name][i] for name in INPUTS), phase])
         actions[i, 0] = np.tanh(x @ weight().astype(np.float64))
         phase = phase @ ROTATION.astype(np.float64)
         phases[i] = phase
-    return Golden(resets=resets, inputs=inputs, actions=actions, states={"next": phases})
+        left -= 1.0
+        lefts[i] = left
+    states = {"next": phases} | ({"left_next": lefts} if lasts else {})
+    return Golden(resets=resets, inputs=inputs, actions=actions, states=states)
 
 
-def swinging_files(contract: Contract | None = None) -> Files:
-    """Return the files of a good bundle, with another contract than `swinging_contract()`."""
+def swinging_files(contract: Contract | None = None, *, lasts: int = 0) -> Files:
+    """Return the files of a good bundle.
+
+    Args:
+        contract: another one than `swinging_contract()`.
+        lasts: ticks after which every answer is NaN, 0 for never; the contract has the state
+            `left`, which counts down from it.
+    """
     contract = contract or swinging_contract()
+    answer = (node("Tanh", ("y",), "z"),)
+    if lasts:
+        answer = (
+            node("Sqrt", ("left",), "root"),
+            node("Mul", ("root", "nothing"), "zero"),
+            node("Tanh", ("y",), "swing"),
+            node("Add", ("swing", "zero"), "z"),
+            node("Sub", ("left", "one"), "left_next"),
+        )
     parts: dict[str, Any] = {
         "nodes": (
             node("Concat", (*INPUTS, "phase"), "x", int_attribute("axis", 1)),
             node("MatMul", ("x", "W"), "y"),
-            node("Tanh", ("y",), "z"),
+            *answer,
             node("Reshape", ("z", "chunk_shape"), "action"),
             node("MatMul", ("phase", "R"), "next"),
         ),
@@ -123,18 +142,24 @@ def swinging_files(contract: Contract | None = None) -> Files:
             tensor("W", weight()),
             tensor("R", ROTATION),
             tensor("chunk_shape", np.array([1, 1, 6], np.int64)),
+            *((tensor("nothing", np.zeros(1, np.float32)),
+               tensor("one", np.ones(1, np.float32))) if lasts else ()),
         ),
         "inputs": (
             *(value_info(name, (1, size)) for name, size in INPUTS.items()),
             value_info("phase", (1, 2)),
+            *((value_info("left", (1, 1)),) if lasts else ()),
         ),
-        "outputs": (value_info("action", (1, 1, 6)), value_info("next", (1, 2))),
-    }
+        "outputs": (
+            value_info("action", (1, 1, 6)), value_info("next", (1, 2)),
+            *((value_info("left_next", (1, 1)),) if lasts else ()),
+        ),
+    }  # fmt: skip
     return Files(
         {
             "policy.onnx": make_onnx({CONTRACT_KEY: contract.canonical_json()}, **parts),
             "contract.yaml": contract.to_yaml().encode(),
-            "golden.safetensors": write_golden(_answers(12, 5)),
+            "golden.safetensors": write_golden(_answers(12, 5, lasts)),
             "leapp.yaml": b"models: {}\n",
         }
     )
@@ -143,6 +168,13 @@ def swinging_files(contract: Contract | None = None) -> Files:
 def write_swinging(path: Path, **overrides: Any) -> Path:
     """Write a good bundle and return its folder."""
     return swinging_files(swinging_contract(**overrides)).write(path)
+
+
+def write_turning_nan(path: Path, ticks: int) -> Path:
+    """Write a bundle whose network answers NaN from tick number `ticks` + 1 on; 12 are replayed."""
+    phase = swinging_contract().states
+    left = StateSpec(name_in="left", name_out="left_next", shape=(1,), initial=(float(ticks),))
+    return swinging_files(swinging_contract(states=(*phase, left)), lasts=ticks).write(path)
 
 
 def write_one_byte_changed(path: Path) -> Path:

@@ -40,7 +40,12 @@ from .rig import (  # noqa: E402
     assert_stopped,
     order,
 )
-from .swinging import write_field_changed, write_one_byte_changed, write_swinging  # noqa: E402
+from .swinging import (  # noqa: E402
+    write_field_changed,
+    write_one_byte_changed,
+    write_swinging,
+    write_turning_nan,
+)
 from .witness import assert_fine  # noqa: E402
 
 pytestmark = pytest.mark.timeout(120)
@@ -59,8 +64,10 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(processes: Rig) -> Iterator[Rig]:
-    """The running processes; afterwards every command of the test is judged."""
-    processes.relay.commands.clear()
+    """The running processes; every command is judged, by `swing` or afterwards.
+
+    A policy that still swings goes on meanwhile: its commands wait for the next judgement.
+    """
     processes.relay.states.clear()
     processes.most_speed = 1.0
     yield processes
@@ -242,6 +249,29 @@ def test_nan_in_the_goal_pose_stops_the_policy(rig: Rig) -> None:
     assert_no_command_since(rig, since, grace=0.1)
 
 
+def test_a_network_that_turns_to_nan_stops_the_policy(rig: Rig, tmp_path: Path) -> None:
+    def use(bundle: Path) -> None:
+        assert rig.operator.transition("policy_node", "cleanup")
+        rig.set_parameter("/policy_node", "bundle", str(bundle))
+
+    rig.bring_up()
+    use(write_turning_nan(tmp_path / "bundle", ticks=90))
+    try:
+        rig.swing()
+        rig.wait(rig.policy_stopped, "policy that stops")
+        since = time.monotonic()
+        assert "'action' with numbers that are not finite" in rig.operator.policy_message
+        rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+        assert "released" in rig.reason()
+        assert_stopped(rig, since)
+        assert_no_command_since(rig, since, grace=0.1)
+        sessions = [m.header.frame_id.rpartition("/")[0] for _, m in rig.relay.commands]
+        assert sessions.count(sessions[-1]) <= 91  # the last finite answer: sqrt(0)
+    finally:
+        assert rig.operator.transition("policy_node", "deactivate")
+        use(rig.bundle)
+
+
 @pytest.mark.parametrize("field", ["positions", "velocities"])
 def test_nan_in_a_request_is_refused(rig: Rig, field: str) -> None:
     rig.swing()
@@ -274,6 +304,7 @@ def permuted(message: Any, random: np.random.Generator) -> Any:
 
 def test_permuted_joints_are_put_in_order_by_name(rig: Rig) -> None:
     rig.bring_up()
+    rig.judge()
     random = np.random.default_rng(0)
     rig.relay.changes["/joint_states"] = lambda message: permuted(message, random)
     rig.operator.activate("policy_node")
@@ -335,6 +366,34 @@ def test_second_publisher_of_commands_is_a_fault(rig: Rig) -> None:
     answer = rig.operator.call(Trigger, "/gate_node/reset", Trigger.Request())
     assert not answer.success and "publishers" in answer.message
     rig.operator.node.destroy_publisher(intruder)
+    rig.swing()
+
+
+def test_commands_of_somebody_else_are_a_fault_but_reach_the_arm(rig: Rig) -> None:
+    """The gate sees them only when they are under way: it stops, and cannot hold them up."""
+    rig.swing()
+    elsewhere = rig.relay.references[-1][1] + np.array([0.3, *[0.0] * 6])
+    foreign = JointTrajectory(joint_names=order())
+    point = JointTrajectoryPoint(positions=elsewhere.tolist(), velocities=[0.0] * 7)
+    point.time_from_start.nanosec = 500_000_000
+    foreign.points = [point]
+    intruder = rig.operator.node.create_publisher(JointTrajectory, COMMANDS, streaming(1))
+    rig.wait(lambda: intruder.get_subscription_count() > 1, "relay and arm that listen")
+    since = time.monotonic()
+    intruder.publish(foreign)
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    assert "publishers" in rig.reason() or "somebody else" in rig.reason()
+    intruder.publish(foreign)  # no gate can prevent this one
+    assert_stopped(rig, time.monotonic())
+    np.testing.assert_allclose(rig.relay.states[-1][2], elsewhere, atol=0.02)
+    ours = [entry for entry in rig.relay.commands if entry[1].header.frame_id]
+    assert len(rig.relay.commands) - len(ours) == 2
+    with pytest.raises(AssertionError):
+        rig.judge()  # the witness does see what is not the gate's
+    rig.relay.commands = ours
+    assert_no_command_since(rig, since, grace=REACTION)
+    rig.operator.node.destroy_publisher(intruder)
+    rig.operator.reset_arm(seed=0)  # where there is room to swing
     rig.swing()
 
 

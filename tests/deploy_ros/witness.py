@@ -17,6 +17,10 @@ POINTS = 5
 """Of a command that is complete, apart from the one at the start of its motion."""
 _SLACK = 1e-6
 _STEP = 1e-3
+_SPEED, _SPEED_AFTER_LATE = 1e-5, 2e-3
+"""How well the speed at the start of a command must fit [rad/s]. A command that was late was joined
+on its way to a point, at a moment that is not known here, and starts move by up to 33 us from tick
+to tick: that close to the point the speed is known to 33 us times the acceleration."""
 
 
 def points_of(message: JointTrajectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,6 +56,7 @@ def assert_fine(
     """
     session, current, start = "", None, 0
     complete = [True, True]  # this command and the one before
+    late = False  # the one before
     for message in messages:
         times, q, dq = points_of(message)
         stamp = to_ns(message.header.stamp)
@@ -72,8 +77,10 @@ def assert_fine(
             here, speed, _, _ = (x[:, 0] for x in sample(current, np.array([[elapsed]])))
         if times[0] == 0.0 and seen_before:
             np.testing.assert_allclose(q[0], here[0], atol=1e-6)
-            np.testing.assert_allclose(dq[0], speed[0], atol=1e-5)
-        if times[0] == 0.0:
+            slack = _SPEED_AFTER_LATE if late and name == session else _SPEED
+            np.testing.assert_allclose(dq[0], speed[0], atol=slack)
+        starts = times[0] == 0.0  # it says where
+        if starts:
             times, q, dq = times[1:], q[1:], dq[1:]
         new = Trajectory(
             times=np.array([0.0, *times])[None],
@@ -81,6 +88,7 @@ def assert_fine(
             dq=np.concatenate([speed, dq])[None],
         )
         complete = [complete[1], len(times) == POINTS]
+        late = not starts
         current, session, start = join(here, speed, new, np.zeros(1)), name, stamp
     if current is not None:
         _follow(current, float(current.times[0, -1]), all(complete))
