@@ -27,22 +27,23 @@ from typing import TYPE_CHECKING
 import torch
 from _bare import Bare, make_bare, used_memory, wait_for
 
-from sim2arm.cli.errors import UserError, user_input
+from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse, unknown
 from sim2arm.cli.progress import Progress
-from sim2arm.cli.runs import build_task, find_cameras
+from sim2arm.cli.runs import build_env, find_cameras
 from sim2arm.cli.table import Row, format_results, write_results
-from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.env import Env
+from sim2arm.sim.worlds.base import CapacityError
 from sim2arm.sim.worlds.table import WORLDS
 
 if TYPE_CHECKING:
     from _camera_speed import BarePictures
 
-    from sim2arm.cli.cameras import Cameras
+BARE = ("mujoco", "warp")
+"""Worlds that have a bare engine to compare with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class WorldBenchCfg:
     """Repeats; medians are reported."""
     learn_iterations: int = 0
     """Iterations of PPO to time as well, after one to warm up; 0: none."""
+    randomization: str = "none"
+    """What differs between episodes, a name of cli/randomizations.py."""
     cameras: str = "none"
     """Measure pictures as well, with a set of cli/cameras.py."""
     picture_seconds: float = 1.0
@@ -84,14 +87,24 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("--num-worlds, --steps and --repeats must be 1 or more")
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
+    if cfg.world not in BARE:
+        raise UserError(
+            f"--world: no bare engine to compare with, expected {' or '.join(BARE)}, got {cfg.world}"
+        )
+    if list(cfg.num_worlds) != sorted(set(cfg.num_worlds)):
+        raise UserError(f"--num-worlds: expected numbers that rise, got {list(cfg.num_worlds)}")
     if cfg.experiment not in EXPERIMENTS:
         raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
     find_cameras(cfg.cameras)
     check_file("--json", cfg.json)
     torch.set_num_threads(1)
     rows: list[Row] = []
+    used: dict[int, int] = {}
     for n in cfg.num_worlds:
-        rows += measure(cfg, n)
+        try:
+            rows += measure(cfg, n, used)
+        except CapacityError as error:
+            raise UserError(f"{n} worlds: {error}") from error
         if cfg.cameras != "none":
             rows += picture_rows(cfg, n)
     print(format_results(rows))
@@ -100,12 +113,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def measure(cfg: WorldBenchCfg, n: int) -> list[Row]:
-    """Return the rows of N worlds."""
-    before = used_memory(torch.device(cfg.device))
+def measure(cfg: WorldBenchCfg, n: int, used: dict[int, int]) -> list[Row]:
+    """Return the rows of N worlds; `used` keeps the memory of a GPU by number of worlds [bytes].
+
+    What worlds need more is told beside the least number, which pays for what all share; memory
+    of worlds that are gone stays in use, so numbers must rise.
+    """
     env = make_env(cfg, n)
     substeps = env.commands.controls.shape[1]
-    after = used_memory(env.device)
+    memory = used_memory(env.device)
     bare = make_bare(env.world, substeps=substeps, threads=cfg.threads)
     random = torch.Generator(env.device).manual_seed(1)
     env.reset()
@@ -125,9 +141,12 @@ def measure(cfg: WorldBenchCfg, n: int) -> list[Row]:
         Row(case=case, metric="world steps", value=world * substeps, unit="1/s",
             baseline=bare.name, baseline_value=alone * substeps),
     ]  # fmt: skip
-    if before is not None and after is not None:
-        kib = (after - before) / n / 1024
-        rows.append(Row(case=case, metric="memory per world", value=kib, unit="KiB"))
+    if memory is not None:
+        used[n] = memory
+        least = min(used)
+        if n > least:
+            kib = (memory - used[least]) / (n - least) / 1024
+            rows.append(Row(case=case, metric="memory per further world", value=kib, unit="KiB"))
     if cfg.learn_iterations:
         rate = learning_rate(cfg, env)
         rows.append(
@@ -146,7 +165,7 @@ def picture_rows(cfg: WorldBenchCfg, n: int) -> list[Row]:
             world=cfg.world, device=cfg.device, num_worlds=n, repeats=cfg.repeats,
             seconds=cfg.picture_seconds,
         )  # fmt: skip
-    env = make_env(cfg, n, find_cameras(cfg.cameras))
+    env = make_env(cfg, n, cfg.cameras)
     bare = make_bare(env.world, substeps=env.commands.controls.shape[1], threads=cfg.threads)
     random = torch.Generator(env.device).manual_seed(1)
     env.reset()
@@ -170,21 +189,17 @@ def picture_rows(cfg: WorldBenchCfg, n: int) -> list[Row]:
     return [*rows, row]
 
 
-def make_env(cfg: WorldBenchCfg, n: int, cameras: Cameras | None = None) -> Env:
-    """Return the environment of the experiment on N worlds."""
-    settings = EXPERIMENTS[cfg.experiment][1]
-    with user_input("world"):
-        return Env(
-            build_task(settings),
-            ROBOTS[settings.robot],
-            num_envs=n,
-            controller=settings.controller,
-            terms=() if cameras is None else cameras.terms,
-            vision=None if cameras is None else cameras.vision,
-            world=cfg.world,
-            device=cfg.device,
-            threads=cfg.threads,
-        )
+def make_env(cfg: WorldBenchCfg, n: int, cameras: str = "none") -> Env:
+    """Return the environment of the experiment on N worlds, as it is trained in."""
+    settings = replace(
+        EXPERIMENTS[cfg.experiment][1],
+        world=cfg.world,
+        device=cfg.device,
+        cameras=cameras,
+        randomization=cfg.randomization,
+        num_envs=n,
+    )
+    return build_env(settings, n, threads=cfg.threads)
 
 
 def _repeat(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sim2arm.cli import bench
+from sim2arm.cli import main as cli
 from sim2arm.cli.checkout import find_checkout
 from sim2arm.cli.errors import UserError
 from sim2arm.core.robots import FR3
@@ -64,6 +65,22 @@ def test_rows_of_pictures(tmp_path: Path, world: str) -> None:
 
 def test_every_engine_has_its_bare_one() -> None:
     assert ENGINES.keys() <= WORLDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--world", "process"], "--world: expected mujoco or warp, which have a bare engine"),
+        (["--num-worlds", "4", "2"], "--num-worlds: expected numbers that rise, got [4, 2]"),
+        (["--world", "warp", "--num-worlds", "2", "--randomization", "?"], "randomization"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", "world", *words]) == 2
+    error = capsys.readouterr().err
+    assert text in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -63,9 +63,10 @@ def columns_of(folder: Path, *names: str) -> list[tuple[str, ...]]:
         return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
 
 
-def tilt_of(contract: Contract) -> float:
-    """Return the largest tilt of gravity, 0.02 rad in the whole ranges."""
-    return next(r.high for r in contract.ranges if r.name == "physics/gravity tilt")
+def error_of(contract: Contract) -> float:
+    """Return the largest error of the gravity compensation, 0.02 in the whole ranges."""
+    found = next(r for r in contract.ranges if r.name == "physics/gravity compensation")
+    return round(found.high - 1.0, 12)
 
 
 def exported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
@@ -117,10 +118,10 @@ def test_it_widens_resumes_and_stops_at_the_whole_ranges(
     rows += [("0.5", ""), ("0.5", "1.0")]
     assert columns_of(out, "level", "measured") == rows
     contract = exported(out, monkeypatch)
-    assert tilt_of(contract) == 0.01
+    assert error_of(contract) == 0.01
     assert contract.low_level.kp_range[0] == pytest.approx((600 / 1.15**0.5, 600 * 1.15**0.5))
     ages = {spec.name: spec.trained_age_s for spec in contract.inputs}
-    assert ages["joint_position"] == pytest.approx((0.0, 0.006))
+    assert ages["joint_position"] == pytest.approx((0.0, 0.022))  # half of 40 + 4 ms
 
     drawn.clear()
     curriculum = Curriculum(make_cfg(out).curriculum)

@@ -66,6 +66,7 @@ class GripperModel:
         if width.ndim != 1:
             raise ValueError(f"gripper width must have shape (N,), got {tuple(width.shape)}")
         self._xp, self._device = namespace(width), device(width)
+        self._step: tuple[float, Array] | None = None
         self.reset(width)
 
     def reset(self, width: Array) -> None:
@@ -153,8 +154,9 @@ class GripperModel:
 
     def _pass(self, dt: float, measured: Array) -> None:
         xp = self._xp
-        step = xp.asarray([dt], dtype=self.target.dtype, device=self._device)
-        self.target = self.targets(step)[:, 0]
+        if self._step is None or self._step[0] != dt:  # made once: a copy to a GPU waits for it
+            self._step = dt, xp.asarray([dt], dtype=self.target.dtype, device=self._device)
+        self.target = self.targets(self._step[1])[:, 0]
         begins = self._pending & (self._wait < dt)
         self._wait = xp.where(self._pending & ~begins, self._wait - dt, 0.0)
         self._pending = self._pending & ~begins
