@@ -88,9 +88,8 @@ def main(argv: Sequence[str]) -> int:
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     if cfg.world not in BARE:
-        raise UserError(
-            f"--world: no bare engine to compare with, expected {' or '.join(BARE)}, got {cfg.world}"
-        )
+        known = " or ".join(BARE)
+        raise UserError(f"--world: expected {known}, which have a bare engine, got {cfg.world}")
     if list(cfg.num_worlds) != sorted(set(cfg.num_worlds)):
         raise UserError(f"--num-worlds: expected numbers that rise, got {list(cfg.num_worlds)}")
     if cfg.experiment not in EXPERIMENTS:
