@@ -135,6 +135,7 @@ class SimulatedArm:
         self._offsets: FloatArray = np.arange(1, self.substeps + 1, dtype=np.float64) * step
         self._goals = {spec.name for spec in self.task.goals}
         self._randomizer = Randomizer(physics, self.world, self)
+        self._changed: torch.Tensor | None = None
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
         self.reset([0] * num_arms)
 
@@ -146,6 +147,7 @@ class SimulatedArm:
         """
         rows = torch.from_numpy(np.asarray(unit, dtype=np.float64)).expand(self.num_arms, -1)
         self._randomizer.write(torch.ones(self.num_arms, dtype=torch.bool), rows)
+        self._changed = rows
 
     @property
     def num_arms(self) -> int:
@@ -159,6 +161,8 @@ class SimulatedArm:
         draws, everywhere = SeededDraws(each), torch.ones(self.num_arms, dtype=torch.bool)
         starts = self.task.draw(draws)
         self.task.reset(self.world, everywhere, starts)
+        if self._changed is not None:
+            self._randomizer.place(everywhere, self._changed)
         q = starts["q"].numpy()
         self.world.forward()
         self.pictures: dict[str, torch.Tensor] = {}

@@ -304,6 +304,7 @@ class Env:
         self.world.reset(chosen)
         self.randomizer.write(chosen, starts[PHYSICS])
         self.task.reset(self.world, chosen, starts)
+        self.randomizer.place(chosen, starts[PHYSICS])
         self.world.forward(chosen)
         self.commands.start(chosen, starts["q"], starts.get(COMMANDS))
         if self.gripper is not None:

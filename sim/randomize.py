@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -34,8 +34,11 @@ Write: TypeAlias = Callable[[Tensor, Tensor, float], None]
 class Bound:
     """A term on the worlds of an environment."""
 
-    write: Write
-    constants: bool
+    write: Write | None = None
+    """Writes model fields, before the task starts the episode."""
+    place: Write | None = None
+    """Changes the state that the task has written."""
+    constants: bool = False
     """Whether the engine's constants depend on what is written."""
 
 
@@ -99,12 +102,21 @@ class Randomizer:
             chosen: (N,) bool.
             unit: (N, count) in [0, 1).
         """
-        first = 0
-        for term, bound in zip(self.terms, self._bound, strict=True):
-            bound.write(chosen, unit[:, first : first + term.count], self.level)
-            first += term.count
+        self._each("write", chosen, unit)
         if self._constants:
             self._world.commit_fields(chosen)
+
+    def place(self, chosen: Tensor, unit: Tensor) -> None:
+        """Change the state of episodes that the task has started; as `write`."""
+        self._each("place", chosen, unit)
+
+    def _each(self, what: Literal["write", "place"], chosen: Tensor, unit: Tensor) -> None:
+        first = 0
+        for term, bound in zip(self.terms, self._bound, strict=True):
+            work = bound.write if what == "write" else bound.place
+            if work is not None:
+                work(chosen, unit[:, first : first + term.count], self.level)
+            first += term.count
 
 
 class Column:
