@@ -11,8 +11,10 @@ task is `reach` without an end. All times are of the steady clock.
   the wait of the joint state for the policy's tick (up to one period of the joint states), and
   what the arm's physics keeps its controller from reading. Ticks without a command have none;
   they are missed periods.
-- *missed periods*: control periods in which the gate got no request. *late commands*: commands
-  that came more than one control period after their observation.
+- *missed periods*: control periods that passed without a new command, because the gate got no
+  request or one so late that it was left out. *late commands*: commands that came after the start
+  of their motion, which is a lead of one period after their observation, and were joined on the
+  way. The gate counts both.
 - baseline *sleep*: a process that only sleeps until absolute deadlines of the same rate; how late
   it wakes, and the deadlines that it slept over. The machine's share of the latency.
 - baseline *dds-echo*: two processes on bare Cyclone DDS, without our rclpy; messages of the same
@@ -95,6 +97,8 @@ class Nodes:
     latency: Timing
     commands: int
     """Ticks of the policy."""
+    late: int
+    """Commands that came after the start of their motion."""
     stops: tuple[str, ...]
     """Why sessions ended early."""
 
@@ -236,7 +240,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
     ]
     latency: list[float] = []
     stops: list[str] = []
-    missed = commands = seed = 0
+    missed = late = commands = seed = 0
     try:
         with (
             Launch(processes, log_folder=logs, env=env) as launch,
@@ -250,7 +254,8 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
                 if supervisor.policy.get("phase") == "STOPPED":
                     stops.append(log.reason)
                 latency += log.latency_s
-                missed, commands = missed + log.missed, commands + len(log.actions)
+                missed, late = missed + log.missed, late + log.late
+                commands += len(log.actions)
                 left, seed = seconds - commands / rate_hz, seed + 1
     except OperationError as error:
         said = [f"{path.name}: {path.read_text()[-500:]}" for path in sorted(logs.glob("*.log"))]
@@ -260,6 +265,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
     return Nodes(
         latency=Timing(seconds=np.array(latency), missed=missed),
         commands=commands,
+        late=late,
         stops=tuple(stops),
     )
 
@@ -298,8 +304,8 @@ def node_rows(rate_hz: float, nodes: Nodes, baselines: Mapping[str, Timing]) -> 
             Row(case=case, metric="missed periods", value=nodes.latency.missed,
                 baseline=baseline, baseline_value=timing.missed)
         )  # fmt: skip
-    late = int(np.sum(nodes.latency.seconds > 1.0 / rate_hz))
-    counts = {"late commands": late, "periods": nodes.commands, "early stops": len(nodes.stops)}
+    counts = {"late commands": nodes.late, "periods": nodes.commands,
+              "early stops": len(nodes.stops)}  # fmt: skip
     return rows + [Row(case=case, metric=name, value=value) for name, value in counts.items()]
 
 

@@ -343,10 +343,10 @@ class GateMachine:
         if not self.cfg.lock_step:
             left_out = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
             if left_out > 0.0:
-                self.counters.late += 1
                 joined = gate.take_over(left_out)
                 if joined is None:
                     return self._drop(left_out, steady_ns)
+                self.counters.late += 1
                 trajectory = joined
         session.published_ns = steady_ns
         self.counters.approved += 1
@@ -360,6 +360,7 @@ class GateMachine:
     def _drop(self, late: float, steady_ns: int) -> None:
         """Leave out a command that is too late; too many of them are a reason to hold."""
         self.counters.dropped += 1
+        self.counters.missed += 1
         self.changed = True
         silent = (steady_ns - self._session.published_ns) / 1e9
         if silent > self.cfg.request_timeout_s:

@@ -3,6 +3,11 @@
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
 latch a fault, `~/reset` leaves it. The e-stop here is a convenience, not a safety function.
+
+Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
+by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
+own commands and latches a fault; the foreign commands, the first one included, reach the arm. Who
+must not command has to be kept out of the ROS domain, or by its security.
 """
 
 from __future__ import annotations

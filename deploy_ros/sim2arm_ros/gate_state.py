@@ -72,11 +72,13 @@ class Counters:
     slowed: int = 0
     refused: int = 0
     missed: int = 0
-    """Control periods of active sessions without a request."""
+    """Control periods of active sessions that passed without a new command: without a request, or
+    with one that was dropped. The silence before a hold is in its reason instead."""
     late: int = 0
-    """Commands that came after the start of their motion."""
+    """Commands that came after the start of their motion and were joined on the way."""
     dropped: int = 0
-    """Late commands that were left out: the trajectory before coasted on."""
+    """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
+    on."""
     ignored: int = 0
     """Requests that came in HOLD or FAULT or out of order."""
     holds: int = 0

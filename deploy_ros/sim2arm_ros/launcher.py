@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,10 +103,26 @@ def simulated_arm(
 def private_domain() -> dict[str, str]:
     """Return the environment of a ROS domain of its own on this machine only.
 
-    An evaluation must never reach a robot that happens to run.
+    An evaluation must never reach a robot that happens to run, nor another evaluation: a domain in
+    which somebody on this machine listens is not taken.
+
+    Raises:
+        RuntimeError: somebody listens in all of them.
     """
-    domain = random.SystemRandom().randint(1, 101)
-    return {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    for domain in random.SystemRandom().sample(range(1, 102), 101):
+        if _is_free(domain):
+            return {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    raise RuntimeError("the ROS domains 1 to 101 are all in use on this machine: end some nodes")
+
+
+def _is_free(domain: int) -> bool:
+    """Return whether nobody has the discovery port of a domain's first participant (RTPS 9.6.2)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", 7410 + 250 * domain))
+        except OSError:
+            return False
+    return True
 
 
 class Launch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,12 @@ from rclpy.node import Node  # noqa: E402
 
 from sim2arm_ros import executables  # noqa: E402
 from sim2arm_ros.gate_node import GateNode  # noqa: E402
-from sim2arm_ros.launcher import NodeProcess, policy_graph, simulated_arm  # noqa: E402
+from sim2arm_ros.launcher import (  # noqa: E402
+    NodeProcess,
+    policy_graph,
+    private_domain,
+    simulated_arm,
+)
 from sim2arm_ros.policy_node import PolicyNode  # noqa: E402
 from sim2arm_ros.sim_arm_node import SimArmNode  # noqa: E402
 
@@ -210,3 +216,11 @@ def test_without_run_the_policy_waits_for_the_operator(
 def test_when_a_node_ends_all_end(nodes: dict[str, Recorded]) -> None:
     for node in nodes.values():
         assert [action.kind for action in node.on_exit] == ["Shutdown"]
+
+
+def test_a_private_domain_is_one_in_which_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random.SystemRandom, "sample", lambda *_: [50, 51])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 7410 + 250 * 50))
+        assert private_domain()["ROS_DOMAIN_ID"] == "51"
+    assert private_domain()["ROS_DOMAIN_ID"] == "50"
