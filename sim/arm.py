@@ -63,6 +63,7 @@ class SimulatedArm:
         success, done: (N,) outcome of the episodes, and whether they have ended.
         diverged: (N,) episodes that ended, failed, because the physics diverged (the engine then
             puts the world back to its defaults).
+        timed_out: (N,) episodes that ended, failed, because their time was up.
         steps: (N,) control steps of the episodes.
         lead: (N, n) kd / kp of the law that the actuators of each arm follow [s].
         eyes: its cameras, None without any.
@@ -179,6 +180,7 @@ class SimulatedArm:
         self.success = np.zeros(self.num_arms, dtype=bool)
         self.done = np.zeros(self.num_arms, dtype=bool)
         self.diverged = np.zeros(self.num_arms, dtype=bool)
+        self.timed_out = np.zeros(self.num_arms, dtype=bool)
         self.steps = np.zeros(self.num_arms, dtype=np.int64)
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
@@ -324,10 +326,22 @@ class SimulatedArm:
         solved, lost = self.task.success(self.world).numpy(), self.world.diverged.numpy()
         self.success |= solved & ~lost & ~self.done
         self.diverged |= lost & ~self.done
+        self.timed_out |= truncated & ~terminated & ~lost & ~self.done
         self.done |= terminated | truncated | lost
         if self.eyes is not None:
             self.eyes.advance()
             self.pictures = self.eyes.see()
+
+    def endings(self) -> list[str]:
+        """Return how each episode ended, empty while it runs.
+
+        That is: success; time up; physics diverged; or lost, where the task gave it up because its
+        goal was out of reach, such as that of a peg that left the hand.
+        """
+        words = np.full(self.num_arms, "lost", dtype=object)
+        words[self.timed_out], words[self.diverged] = "time up", "physics diverged"
+        words[self.success], words[~self.done] = "success", ""
+        return words.tolist()
 
     @property
     def time(self) -> float:

@@ -155,7 +155,7 @@ class SimArmNode(Node):
         words = "running" if not done else "success" if arm.success[0] else "failure"
         values = {
             "seed": self.seed, "done": done, "success": bool(arm.success[0]),
-            "steps": int(arm.steps[0]), "stamp_ns": self.stamp_ns,
+            "steps": int(arm.steps[0]), "ended": arm.endings()[0], "stamp_ns": self.stamp_ns,
         }  # fmt: skip
         level = DiagnosticStatus.OK
         self._episode.publish(status_message(level, "episode", words, values))

@@ -38,6 +38,10 @@ class OperationError(RuntimeError):
     """The nodes do not do what was asked; one line."""
 
 
+COUNTERS = ("missed", "late", "dropped", "slowed", "refused")
+"""Counters of the gate that an episode keeps; `gate_state.Counters` says what they count."""
+
+
 @dataclass(kw_only=True)
 class EpisodeLog:
     """What happened in one episode."""
@@ -45,15 +49,50 @@ class EpisodeLog:
     seed: int
     success: bool = False
     steps: int = 0
+    """Control periods of the arm from reset to the end, 0 if it did not end; in real time some
+    pass before the first tick of the policy."""
+    ended: str = ""
+    """How it ended, as the arm says; empty if it was broken off."""
     reason: str = ""
-    """Why it ended early, empty if it ran to its end."""
+    """Why it was broken off, empty if it ran to its end."""
     actions: list[NDArray[np.float32]] = field(default_factory=list[NDArray[np.float32]])
-    """Per tick (A,); ticks that were missed repeat the last one."""
+    """Per tick of the policy before the end (A,); a tick of which no action was heard repeats the
+    last one, zeros before the first."""
+    stamps: list[int] = field(default_factory=list[int])
+    """Per tick, of the newest joint state that the policy had seen [ns]."""
+    unheard: list[int] = field(default_factory=list[int])
+    """Ticks of which no action was heard: the policy skipped them, or the message was lost."""
     latency_s: list[float] = field(default_factory=list[float])
     """Per command, from the observation to its arrival at the arm [s]."""
     missed: int = 0
+    late: int = 0
+    dropped: int = 0
     slowed: int = 0
     refused: int = 0
+
+    def hear(self, tick: int, action: NDArray[np.float32], stamp_ns: int) -> None:
+        """Note what the policy answered at a tick; ticks must rise."""
+        if tick < len(self.actions):
+            return
+        last = self.actions[-1] if self.actions else np.zeros_like(action)
+        before = self.stamps[-1] if self.stamps else stamp_ns
+        while len(self.actions) < tick:
+            self.unheard.append(len(self.actions))
+            self.actions.append(last)
+            self.stamps.append(before)
+        self.actions.append(action)
+        self.stamps.append(stamp_ns)
+
+    def end(self, episode: Mapping[str, str]) -> None:
+        """Note how the episode ended; ticks that answer its last observation are not part of it."""
+        self.success = episode.get("success") == "True"
+        self.steps, self.ended = int(episode.get("steps", "0")), episode.get("ended", "")
+        end_ns = int(episode.get("stamp_ns", "0"))
+        silent = set(self.unheard)
+        before = [k for k, at in enumerate(self.stamps) if at < end_ns and k not in silent]
+        ticks = before[-1] + 1 if before else 0
+        del self.actions[ticks:], self.stamps[ticks:]
+        self.unheard = [tick for tick in self.unheard if tick < ticks]
 
 
 class Supervisor:
@@ -83,7 +122,7 @@ class Supervisor:
         self.episode: dict[str, str] = {}
         self.patience_s = START_S
         self.recent_latency_s: deque[float] = deque(maxlen=256)
-        self._ready_ns = 0
+        self._ready_ns = self._begin_ns = 0
         self._log: EpisodeLog | None = None
         self._clients: dict[str, Any] = {}
         self._subscribe()
@@ -190,33 +229,42 @@ class Supervisor:
     def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
         """Run one episode from reset to its end; the policy is inactive before and after."""
         log = EpisodeLog(seed=seed)
-        stamp = self.reset_arm(seed)
+        begin = self.reset_arm(seed)
         if self.gate.get("state") == "FAULT":
             self.call(Trigger, "/gate_node/reset", Trigger.Request())
-        self.spin_until(lambda: self._ready_ns >= stamp, START_S, "gate that is ready")
+        self.spin_until(lambda: self._ready_ns >= begin, START_S, "gate that is ready")
         before = dict(self.gate)
-        self._log, self.policy, self.policy_message = log, {}, ""
+        self._log, self._begin_ns, self.policy, self.policy_message = log, begin, {}, ""
         self.activate("policy_node")
         end = time.monotonic() + longest_s
 
         def over() -> bool:
-            mine = self.episode.get("seed") == str(seed) and self.episode.get("done") == "True"
             stopped = self.policy.get("phase") == "STOPPED"
-            return mine or stopped or time.monotonic() > end
+            return bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
 
         self.spin_until(over, longest_s + 5.0, "end of the episode")
-        if self.episode.get("done") != "True":
+        episode = self._ended(seed, begin)
+        if not episode:
             log.reason = self.policy_message or f"no end within {longest_s:g} s"
-        log.success = self.episode.get("success") == "True"
-        log.steps = int(self.episode.get("steps", "0"))
         self.transition("policy_node", "deactivate")
         self.spin_until(
             lambda: self.gate.get("state") != "ACTIVE", 5.0, "gate that holds after the episode"
         )
         self._log = None
-        for name in ("missed", "slowed", "refused"):
+        if episode:
+            log.end(episode)
+        for name in COUNTERS:
             setattr(log, name, int(self.gate.get(name, "0")) - int(before.get(name, "0")))
         return log
+
+    def _ended(self, seed: int, begin_ns: int) -> dict[str, str]:
+        """Return what the arm said of the end of this episode, empty before.
+
+        What it says of another seed, or said before this episode began, is of another episode.
+        """
+        said = self.episode
+        mine = said.get("seed") == str(seed) and int(said.get("stamp_ns", "0")) > begin_ns
+        return said if mine and said.get("done") == "True" else {}
 
     # -- callbacks -----------------------------------------------------------------------------
 
@@ -239,12 +287,11 @@ class Supervisor:
     def _on_action(self, message: JointState) -> None:
         if self._log is None:
             return
+        stamp = to_ns(message.header.stamp)
+        if stamp < self._begin_ns:
+            return  # of a session before this episode
         _, tick = parse_tag(message.header.frame_id)
-        action = np.asarray(message.position, dtype=np.float32)
-        actions = self._log.actions
-        while actions and len(actions) < tick:
-            actions.append(actions[-1])
-        actions.append(action)
+        self._log.hear(tick, np.asarray(message.position, dtype=np.float32), stamp)
 
     def _on_latency(self, message: Float64MultiArray) -> None:
         self.recent_latency_s.append(float(message.data[1]))

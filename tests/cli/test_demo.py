@@ -14,7 +14,7 @@ from sim2arm.cli import demo, main, ros_evaluation
 from sim2arm.cli.demo_summary import training_rate
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS
-from sim2arm.cli.measured import Measured
+from sim2arm.cli.measured import Course, Measured
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.base import Task
 
@@ -59,13 +59,15 @@ def fake_ros(
         episodes = replace(episodes, success=success)
     if progress is not None:
         progress(len(seeds))
-    latency = np.full(int(episodes.steps.sum()), 2.0)
-    latency[-1] = 20.0
+    courses = [Course() for _ in seeds]
+    if real_time:
+        courses = [Course(latency_ms=np.full(int(n), 2.0)) for n in episodes.steps.tolist()]
+        slow = np.append(courses[1].latency_ms, 20.0)
+        courses[1] = replace(courses[1], latency_ms=slow, missed=3, late=4)
     return Measured(
         episodes=episodes,
-        latency_ms=latency if real_time else latency[:0],
-        missed=3 if real_time else 0,
-        reasons=("",) * len(seeds),
+        real_time=real_time,
+        courses=tuple(courses),
         activation={"ok": True, "bundle": str(bundle), "robot": "fr3", "items": [ITEM]},
     )
 
@@ -111,7 +113,8 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_the_summary_is_flat_and_tells_what_was_run(finished: Path) -> None:
     summary = read_json(finished / "summary.json")
     nested = {key for key, value in summary.items() if isinstance(value, dict)}
-    assert nested == {"latency_ms", "versions", "machine"}
+    assert nested == {"latency_ms"}
+    assert summary["machine_cores"] >= 1 and summary["version_numpy"]
     assert summary["episodes_process"] == summary["episodes_open_loop"] == 4
     assert (summary["episodes_ros_lockstep"], summary["episodes_ros_realtime"]) == (3, 2)
     assert summary["success_open_loop"] == 1.0
@@ -119,7 +122,8 @@ def test_the_summary_is_flat_and_tells_what_was_run(finished: Path) -> None:
     assert summary["success_open_loop_low"] == pytest.approx(0.39764, abs=1e-5)
     assert 0 < summary["parity_max_abs"] < 1e-5
     assert summary["latency_ms"]["p50"] == 2.0 and summary["latency_ms"]["max"] == 20.0
-    assert summary["missed_periods"] == 3
+    assert (summary["missed_periods"], summary["late_commands"]) == (3, 4)
+    assert summary["same_steps_lockstep"] == 3 and summary["same_steps_realtime"] == 1
     assert summary["train_steps"] == 2 * SMALL.num_envs * SMALL.algo.rollout
     assert summary["train_steps_per_s"] > 0 and summary["wall_s"] > 0
 
@@ -131,9 +135,11 @@ def test_pairs_are_compared_with_the_episodes_in_process(finished: Path) -> None
     ]
     assert sum(lock_step[:2]) == 3 and sum(lock_step[2:]) == 0
     assert summary["actions_max_abs_lockstep"] == 0.0  # the same bundle, another number of rows
-    assert summary["discordant_lockstep"] == []
+    assert summary["discordant_lockstep"] == summary["incomplete_lockstep"] == []
     assert len(summary["discordant_realtime"]) == 1
-    assert summary["discordant_realtime"][0].startswith("seed 1000001: in process ")
+    line = summary["discordant_realtime"][0]
+    assert line.startswith("seed 1000001: in process ")
+    assert line.endswith("; 3 periods without a new command; 4 late commands")
 
 
 def test_the_report_shows_all_of_it(finished: Path) -> None:
@@ -300,5 +306,36 @@ def test_bad_arguments_are_one_line(
 
 def test_the_training_rate_counts_all_steps(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    path.write_text("steps,wall_s,measured\n100,2.0,\n300,4.0,0.5\n")
+    path.write_text(f"{HEADER}100,2.0,,,\n300,4.0,0.1,0.2,0.5\n")
     assert training_rate(path) == (300, 75.0)
+
+
+HEADER = "steps,wall_s,reward,success,measured\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected a row per iteration, got none"),
+        (HEADER, "expected a row per iteration, got none"),
+        ("steps,wall_s\n1,2\n", "reward, success, measured missing"),
+        (
+            f"{HEADER}100,2.0,0.1,0.2,\n200,,0.1,0.2,\n",
+            "row 2: expected a number above 0 in wall_s",
+        ),
+        (f"{HEADER}100,0.0,0.1,0.2,\n", "row 1: expected a number above 0 in wall_s, got '0.0'"),
+        (f"{HEADER}nan,2.0,0.1,0.2,\n", "row 1: expected a number above 0 in steps"),
+        (f"{HEADER}100,2.0,0.1,x,\n", "row 1: could not convert string to float: 'x'"),
+        (f"{HEADER}100,2.0,0.1\n", "row 1: expected as many columns"),
+        (f"{HEADER}100,2.0,0.1,0.2,,7\n", "row 1: expected as many columns"),
+    ],
+)
+def test_damaged_metrics_of_a_training_that_is_done_are_one_line(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    text: str, words: str,
+) -> None:  # fmt: skip
+    forbid(monkeypatch, "train", "export", "measure_in_process", "film_episodes")
+    (copied / "metrics.csv").write_text(text)
+    assert main.main([*ARGV, "--out", str(copied)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"sim2arm: error: metrics {copied / 'metrics.csv'}: ") and words in line

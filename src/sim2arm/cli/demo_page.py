@@ -67,7 +67,7 @@ def _lead(summary: Mapping[str, Any]) -> list[Block]:
     if (found := summary["latency_ms"]) is not None:
         more = f"p50 {found['p50']:.2f}, max {found['max']:.2f} ms"
         shown.append(("latency, p99", f"{found['p99']:.2f} ms", more))
-    machine = f"{summary['machine']['cpu']}, {summary['machine']['cores']} cores"
+    machine = f"{summary['machine_cpu']}, {summary['machine_cores']} cores"
     origin = f"Written {written} at commit {commit} on this machine: {machine}."
     return [text(words), tiles(shown), text(origin, soft=True)]
 
@@ -121,7 +121,7 @@ def _pairs(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
             found.only_b,
             found.neither,
             found.same_steps,
-            f"{found.largest:.1e}",
+            "unknown" if found.largest is None else f"{found.largest:.1e}",
         ]
         for key, found in pairings.items()
     ]
@@ -131,7 +131,7 @@ def _pairs(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
         "only in process",
         "only through ROS",
         "neither",
-        "same steps",
+        "same steps too",
         "largest action difference, of range",
     )
     blocks = [table(header, rows)]
@@ -142,8 +142,9 @@ def _pairs(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
         blocks.append(text("No pair has different outcomes."))
     blocks.append(
         text(
-            "The same seed is the same episode. In lock step the actions are expected to be equal; "
-            "in real time observations have their true ages, so actions and outcomes may differ.",
+            "The same seed is the same episode; steps are ticks of the policy. In lock step the "
+            "actions are expected to be equal; in real time observations have their true ages and "
+            "motions start a lead later, so actions and outcomes may differ.",
             soft=True,
         )
     )
@@ -159,7 +160,8 @@ def _timing(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
     caption = (
         f"{len(outcome.real_time.latency_ms)} control steps of the run in real time at "
         f"{outcome.contract.control_hz:g} Hz, from the observation through policy and gate to the "
-        f"command; {summary['missed_periods']} control periods were missed. Counts are on a "
+        f"command; {summary['missed_periods']} control periods passed without a new command, and "
+        f"{summary['late_commands']} commands were late and joined on the way. Counts are on a "
         "logarithmic axis."
     )
     return Section(title="Timing", blocks=[chart(drawing, caption)])
@@ -202,6 +204,11 @@ def _figures(summary: Mapping[str, Any]) -> Section:
     return Section(title="Figures", blocks=[table(("figure", "value", "unit"), figures(summary))])
 
 
+def _named(summary: Mapping[str, Any], start: str) -> list[tuple[str, Any]]:
+    """Return the entries whose key has this start, without it."""
+    return [(k.removeprefix(start), v) for k, v in summary.items() if k.startswith(start)]
+
+
 def _origin(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
     folder = outcome.folder
     commands = (
@@ -211,8 +218,8 @@ def _origin(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
     facts: list[list[Cell | Verdict]] = [
         ["commit", str(summary["commit"])],
         ["commit at training", str(summary["commit_train"])],
-        *([name, format_cell(value)] for name, value in summary["machine"].items()),
-        *([name, str(value)] for name, value in summary["versions"].items()),
+        *([name, format_cell(value)] for name, value in _named(summary, "machine_")),
+        *([name, str(value)] for name, value in _named(summary, "version_")),
     ]
     blocks = [
         text(f"All stages took {duration(summary['wall_s'])}. The numbers are in summary.json."),

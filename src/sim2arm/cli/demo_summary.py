@@ -12,6 +12,7 @@ import numpy as np
 
 from sim2arm.core.contract import Contract
 
+from .errors import user_input
 from .evaluation import Episodes
 from .intervals import clopper_pearson
 from .machine import describe_commit, describe_machine, describe_versions
@@ -66,7 +67,16 @@ class Outcome:
 
 
 def summarise(outcome: Outcome) -> dict[str, Any]:
-    """Return the content of summary.json; what was left out is None."""
+    """Return the content of summary.json; what was left out is None.
+
+    It is flat but for `latency_ms`. `wall_s` is the time that all stages took, over all calls of
+    the demo, those that a later call found done included; reading and reporting between them is
+    not in it. `train_steps_per_s` includes the trials. Steps are ticks of the policy: in real time
+    the arm waits up to a few control steps for the first one.
+
+    Raises:
+        UserError: metrics.csv of the training is damaged.
+    """
     steps, rate = training_rate(outcome.folder / METRICS)
     summary: dict[str, Any] = {"experiment": outcome.experiment}
     for key, measured in outcome.measured().items():
@@ -74,6 +84,7 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
     summary["parity_max_abs"] = outcome.exported["parity_max_abs"]
     summary["latency_ms"] = latency(outcome.real_time)
     summary["missed_periods"] = None if outcome.real_time is None else outcome.real_time.missed
+    summary["late_commands"] = None if outcome.real_time is None else outcome.real_time.late
     for key, found in outcome.pairings().items():
         case = key.removeprefix("ros_")
         summary |= {
@@ -84,6 +95,7 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
             f"same_steps_{case}": found.same_steps,
             f"actions_max_abs_{case}": found.largest,
             f"discordant_{case}": list(found.discordant),
+            f"incomplete_{case}": list(found.incomplete),
         }
     return summary | {
         "train_steps": steps,
@@ -91,9 +103,13 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
         "wall_s": round(outcome.seconds, 1),
         "commit": describe_commit(),
         "commit_train": outcome.commit_train,
-        "versions": describe_versions(),
-        "machine": describe_machine(),
+        **{f"version_{_key(name)}": value for name, value in describe_versions().items()},
+        **{f"machine_{_key(name)}": value for name, value in describe_machine().items()},
     }
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_")
 
 
 def _success(key: str, episodes: Episodes | None) -> dict[str, Any]:
@@ -118,11 +134,17 @@ def latency(measured: Measured | None) -> dict[str, float] | None:
 
 
 def training_rate(path: Path) -> tuple[int, float]:
-    """Return the steps of a run's metrics.csv and its steps per second, trials included."""
-    rows = read_metrics(path)
-    if not rows:
-        return 0, 0.0
-    return int(rows[-1]["steps"]), round(rows[-1]["steps"] / rows[-1]["wall_s"], 1)
+    """Return the steps of a run's metrics.csv and its steps per second, trials included.
+
+    Raises:
+        UserError: the file is damaged, or there is no row.
+    """
+    with user_input("metrics", path):
+        rows = read_metrics(path)
+        if not rows:
+            raise ValueError("expected a row per iteration, got none")
+        last = rows[-1]
+    return int(last["steps"]), round(last["steps"] / last["wall_s"], 1)
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
@@ -174,7 +196,10 @@ def figures(summary: Mapping[str, Any]) -> list[tuple[str, Cell, str]]:
             for name, value in summary["latency_ms"].items()
         ]
     if summary["missed_periods"] is not None:
-        found.append(("real time: missed control periods", summary["missed_periods"], ""))
+        found += [
+            ("real time: periods without a new command", summary["missed_periods"], ""),
+            ("real time: late commands, joined on the way", summary["late_commands"], ""),
+        ]
     return [
         *found,
         ("training", summary["train_steps"], "steps"),
@@ -218,4 +243,8 @@ def sentences(summary: Mapping[str, Any]) -> Sequence[str]:
             "The policy has not learned its task: see the learning curve, and train on with more "
             "--iterations."
         )
+    found += [
+        f"Not every action of a pair in lock step is known: {line}."
+        for line in summary.get("incomplete_lockstep", [])
+    ]
     return found

@@ -189,15 +189,16 @@ def ros_rows(
             progress=progress.update, actuators=actuators,
         )  # fmt: skip
     pairing = pair(Measured(episodes=inside), outside, contract.action)
-    for line in pairing.discordant:
+    for line in (*pairing.discordant, *pairing.incomplete):
         print(line)
     rows = success_rows(case, outside.episodes)
     rows += [
         Row(case=case, metric="same outcome as in process", value=pairing.both + pairing.neither,
             baseline="pairs", baseline_value=len(seeds)),
         Row(case=case, metric="missed periods", value=outside.missed),
+        Row(case=case, metric="late commands", value=outside.late),
     ]  # fmt: skip
-    if not cfg.real_time:
+    if not cfg.real_time and pairing.largest is not None:
         name = "largest difference of an action"
         rows.append(Row(case=case, metric=name, value=pairing.largest, unit="range"))
     for metric, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
@@ -217,10 +218,14 @@ def success_rows(case: str, result: Episodes) -> list[Row]:
         Row(case=case, metric="success, 95 % low", value=low),
         Row(case=case, metric="success, 95 % high", value=high),
         Row(case=case, metric="episodes", value=episodes),
-        Row(case=case, metric="mean steps", value=float(result.steps.mean())),
-        Row(case=case, metric="ticks slowed by the gate", value=result.slowed / result.ticks),
-        Row(case=case, metric="ticks refused by the gate", value=result.refused / result.ticks),
     ]
+    taken = result.steps[result.steps > 0]  # the policy acted at all
+    if len(taken):
+        rows += [
+            Row(case=case, metric="mean steps of the policy", value=float(taken.mean())),
+            Row(case=case, metric="ticks slowed by the gate", value=result.slowed / result.ticks),
+            Row(case=case, metric="ticks refused by the gate", value=result.refused / result.ticks),
+        ]
     if result.diverged is not None:
         rows.append(Row(case=case, metric="episodes that diverged", value=result.diverged))
     return rows

@@ -91,6 +91,7 @@ class Episodes:
     seeds: tuple[int, ...]
     success: NDArray[np.bool_]
     steps: NDArray[np.int64]
+    """Ticks of the policy, up to a stop by the gate or the end of the episode."""
     slowed: int
     """Ticks of running episodes in which the gate slowed the motion."""
     refused: int
@@ -101,6 +102,9 @@ class Episodes:
     """Episodes that failed because the physics diverged; None where nobody counts (ROS)."""
     actions: tuple[NDArray[np.float32], ...]
     """Per episode what the policy answered, (steps, A)."""
+    endings: tuple[str, ...] = ()
+    """Per episode how it ended: a word of `SimulatedArm.endings`, or what stopped it; none where
+    nobody says."""
 
     @property
     def rate(self) -> float:
@@ -160,6 +164,7 @@ def run_episodes(
         ticks=sum(part.ticks for part in parts),
         diverged=sum(part.diverged or 0 for part in parts),
         actions=tuple(actions for part in parts for actions in part.actions),
+        endings=tuple(ending for part in parts for ending in part.endings),
     )
 
 
@@ -187,6 +192,7 @@ def _run_group(
     counted = np.arange(arm.num_arms) < n
     held = np.zeros(arm.num_arms, dtype=bool)
     slowed = refused = ticks = 0
+    stops: dict[int, tuple[int, str]] = {}  # arm -> ticks until the gate stopped it, and why
     log: list[NDArray[np.float32]] = []
     while not arm.done[counted].all():
         measured = arm.measured() if sensing is None else read(sensing, arm.measured())
@@ -198,6 +204,8 @@ def _run_group(
         wanted = np.where(held[:, None], np.nan, wanted)
         decision = gate.step(wanted, velocity)
         running = counted & ~arm.done & ~held
+        for i in np.flatnonzero(running & (decision.share == 0.0)).tolist():
+            stops[i] = (len(log), f"gate stop: {decision.reason(i)}")
         held |= decision.share == 0.0
         changed = np.flatnonzero((decision.share < 1.0) & ~held)
         if len(changed):  # as the gate tells the policy
@@ -216,16 +224,18 @@ def _run_group(
         arm.step()
         if record is not None:
             record(arm)
-    actions = np.stack(log)  # (T, n, A)
+    actions, endings = np.stack(log), arm.endings()  # (T, n, A)
+    taken = [stops[i][0] if i in stops else int(arm.steps[i]) for i in range(n)]
     return Episodes(
         seeds=tuple(seeds),
         success=arm.success[:n].copy(),
-        steps=arm.steps[:n].copy(),
+        steps=np.array(taken, dtype=np.int64),
         slowed=slowed,
         refused=refused,
         ticks=ticks,
         diverged=int(arm.diverged[:n].sum()),
-        actions=tuple(actions[: arm.steps[i], i] for i in range(n)),
+        actions=tuple(actions[: taken[i], i] for i in range(n)),
+        endings=tuple(stops[i][1] if i in stops else endings[i] for i in range(n)),
     )
 
 

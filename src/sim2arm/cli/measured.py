@@ -24,19 +24,67 @@ TOLERANCE = 1e-5
 """Largest difference of equal actions, in units of the action range."""
 
 
+COUNTS = ("missed", "late", "slowed", "refused", "unheard")
+"""What is counted of an episode through the nodes, besides its latencies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What happened on the way of one episode through the nodes."""
+
+    latency_ms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Per command, from the observation to its arrival at the arm [ms]; empty in lock step."""
+    missed: int = 0
+    """Control periods that passed without a new command: the gate got no request, or one so late
+    that it was left out."""
+    late: int = 0
+    """Commands that came after the start of their motion and were joined on the way."""
+    slowed: int = 0
+    """Commands that the gate slowed."""
+    refused: int = 0
+    """Requests that the gate refused."""
+    unheard: int = 0
+    """Ticks of which no action was heard: the policy skipped them or the message was lost."""
+    reason: str = ""
+    """Why it was broken off, empty if it was not."""
+
+    def faults(self) -> list[str]:
+        """Return what went wrong, in words."""
+        words = (
+            "periods without a new command", "late commands", "commands slowed by the gate",
+            "requests refused by the gate", "ticks without an action",
+        )  # fmt: skip
+        counts = [getattr(self, name) for name in COUNTS]
+        found = [f"{n} {what}" for n, what in zip(counts, words, strict=True) if n]
+        return [*found, self.reason] if self.reason else found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Episodes, and what was recorded in them."""
 
     episodes: Episodes
-    latency_ms: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    """Per control step, from observation to command [ms]; empty in process."""
-    missed: int = 0
-    """Control periods that passed without a command."""
+    real_time: bool = False
+    """The nodes kept their own time: observations have ages, motions start a lead later."""
+    courses: tuple[Course, ...] = ()
+    """Per episode; none in process."""
     activation: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The activation report of the nodes; empty in process."""
-    reasons: tuple[str, ...] = ()
-    """Per episode why it ended early, empty if it did not; none in process."""
+
+    @property
+    def latency_ms(self) -> NDArray[np.float64]:
+        """Latencies of all commands [ms]; none in process and in lock step."""
+        return np.concatenate([np.zeros(0), *(course.latency_ms for course in self.courses)])
+
+    @property
+    def missed(self) -> int:
+        """Control periods that passed without a new command."""
+        return sum(course.missed for course in self.courses)
+
+    @property
+    def late(self) -> int:
+        """Commands that came after the start of their motion and were joined on the way."""
+        return sum(course.late for course in self.courses)
 
 
 def measure_in_process(
@@ -93,16 +141,21 @@ def write_measured(path: Path, measured: Measured) -> None:
         "steps": np.asarray(episodes.steps, dtype=np.int64),
         "lengths": np.asarray([len(each) for each in episodes.actions], dtype=np.int64),
         "actions": np.concatenate([each.astype(np.float32) for each in episodes.actions]),
-        "latency_ms": np.asarray(measured.latency_ms, dtype=np.float64),
+        "latency_ms": measured.latency_ms,
+        "latencies": np.asarray([len(c.latency_ms) for c in measured.courses], dtype=np.int64),
+        "counts": np.asarray(
+            [[getattr(c, name) for name in COUNTS] for c in measured.courses], dtype=np.int64
+        ).reshape(-1, len(COUNTS)),
     }
     facts = {
         "slowed": episodes.slowed,
         "refused": episodes.refused,
         "diverged": episodes.diverged,
         "ticks": episodes.ticks,
-        "missed": measured.missed,
+        "endings": list(episodes.endings),
+        "real_time": measured.real_time,
         "activation": dict(measured.activation),
-        "reasons": list(measured.reasons),
+        "reasons": [course.reason for course in measured.courses],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -133,14 +186,22 @@ def read_measured(path: Path) -> Measured:
         refused=facts["refused"],
         diverged=facts["diverged"],
         ticks=facts["ticks"],
+        endings=tuple(facts["endings"]),
         actions=tuple(np.split(arrays["actions"], ends)),
     )
     return Measured(
         episodes=episodes,
-        latency_ms=arrays["latency_ms"],
-        missed=facts["missed"],
+        real_time=facts["real_time"],
+        courses=_courses(arrays, facts["reasons"]),
         activation=facts["activation"],
-        reasons=tuple(facts["reasons"]),
+    )
+
+
+def _courses(arrays: Mapping[str, NDArray[Any]], reasons: Sequence[str]) -> tuple[Course, ...]:
+    latencies = np.split(arrays["latency_ms"], np.cumsum(arrays["latencies"])[:-1])
+    return tuple(
+        Course(latency_ms=own, reason=reason, **dict(zip(COUNTS, counts, strict=True)))
+        for own, counts, reason in zip(latencies, arrays["counts"].tolist(), reasons, strict=False)
     )
 
 
@@ -153,11 +214,14 @@ class Pairing:
     only_b: int
     neither: int
     same_steps: int
-    """Pairs with the same outcome after the same number of steps."""
-    largest: float
-    """Largest difference of two actions at the same step, in units of the action range."""
+    """Pairs with the same outcome after the same number of ticks of the policy, at least one."""
+    largest: float | None
+    """Largest difference of two actions at the same tick, in units of the action range; None if
+    there is nothing to compare, or in lock step if an action is missing (`incomplete`)."""
     discordant: tuple[str, ...]
     """One line per pair with different outcomes: the seed, what happened, where it parted."""
+    incomplete: tuple[str, ...]
+    """In lock step one line per pair of which not every action of both ways was recorded."""
 
 
 def pair(a: Measured, b: Measured, action: ActionSpec) -> Pairing:
@@ -170,28 +234,33 @@ def pair(a: Measured, b: Measured, action: ActionSpec) -> Pairing:
     missing = [seed for seed in b.episodes.seeds if seed not in place]
     if missing:
         raise ValueError(f"seeds {missing[:3]} were not run in process: nothing to pair with")
-    rows = np.array([place[seed] for seed in b.episodes.seeds])
+    mates = [place[seed] for seed in b.episodes.seeds]
+    rows = np.array(mates)
     won, through = a.episodes.success[rows], b.episodes.success
-    same = (won == through) & (a.episodes.steps[rows] == b.episodes.steps)
-    before = [a.episodes.actions[place[seed]] for seed in b.episodes.seeds]
+    steps = b.episodes.steps
+    same = (won == through) & (a.episodes.steps[rows] == steps) & (steps > 0)
+    before = [a.episodes.actions[row] for row in mates]
     apart = [part(x, y, action) for x, y in zip(before, b.episodes.actions, strict=True)]
-    lines = [
-        _explain(a, b, int(rows[i]), i, *apart[i]) for i in np.flatnonzero(won != through).tolist()
-    ]
+    compared = [largest for largest, _ in apart if largest is not None]
+    incomplete = () if b.real_time else _incomplete(b, before)
     return Pairing(
         both=int(np.sum(won & through)),
         only_a=int(np.sum(won & ~through)),
         only_b=int(np.sum(~won & through)),
         neither=int(np.sum(~won & ~through)),
         same_steps=int(np.sum(same)),
-        largest=max((largest for largest, _ in apart), default=0.0),
-        discordant=tuple(lines),
+        largest=None if incomplete else max(compared, default=None),
+        discordant=tuple(
+            _explain(a, b, mates[i], i, *apart[i])
+            for i in np.flatnonzero(won != through).tolist()
+        ),
+        incomplete=incomplete,
     )
 
 
 def part(
     a: NDArray[np.float32], b: NDArray[np.float32], action: ActionSpec
-) -> tuple[float, int | None]:
+) -> tuple[float | None, int | None]:
     """Return how far two episodes' actions are apart, and from which step on.
 
     Args:
@@ -200,36 +269,54 @@ def part(
         action: gives the range.
 
     Returns:
-        The largest difference in units of the action range, and the first step with more than
-        `TOLERANCE`, or None.
+        The largest difference in units of the action range, None if there is no action to compare;
+        and the first step with more than `TOLERANCE`, or None.
     """
     steps = min(len(a), len(b))
     if steps == 0:
-        return 0.0, None
+        return None, None
     span = np.asarray(action.high) - np.asarray(action.low)
     apart = (np.abs(a[:steps].astype(np.float64) - b[:steps]) / span).max(axis=-1)
     beyond = np.flatnonzero(apart > TOLERANCE)
     return float(apart.max()), int(beyond[0]) if beyond.size else None
 
 
-def _explain(a: Measured, b: Measured, row: int, i: int, largest: float, first: int | None) -> str:
-    def outcome(measured: Measured, index: int) -> str:
-        episodes = measured.episodes
-        word = "success" if episodes.success[index] else "no success"
-        # An episode that was broken off has actions, but no end of which the steps were counted.
-        return f"{word} after {episodes.steps[index] or len(episodes.actions[index])} steps"
+def _incomplete(b: Measured, before: Sequence[NDArray[np.float32]]) -> tuple[str, ...]:
+    lines: list[str] = []
+    courses = b.courses or (Course(),) * len(before)
+    for seed, x, y, course in zip(
+        b.episodes.seeds, before, b.episodes.actions, courses, strict=True
+    ):
+        if course.unheard or len(x) != len(y):
+            unheard = f", {course.unheard} not heard" if course.unheard else ""
+            lines.append(f"seed {seed}: {len(x)} actions in process, {len(y)} through ROS{unheard}")
+    return tuple(lines)
 
-    line = f"seed {b.episodes.seeds[i]}: in process {outcome(a, row)}, through ROS {outcome(b, i)}"
-    if first is None:
-        line += "; the actions are equal as far as both go"
+
+def _explain(
+    a: Measured, b: Measured, row: int, i: int, largest: float | None, first: int | None
+) -> str:
+    """Return what is known of why a pair turned out differently; nothing is guessed."""
+    parts = [
+        f"seed {b.episodes.seeds[i]}: in process {_outcome(a.episodes, row)}, through ROS "
+        f"{_outcome(b.episodes, i)}"
+    ]
+    if largest is None:
+        parts.append("there are no actions to compare")
+    elif first is None:
+        parts.append("the actions are equal as far as both go")
     else:
-        line += f"; the actions part at step {first} and differ by up to {largest:.2g} of the range"
-    lengths = [len(each) for each in b.episodes.actions]
-    if sum(lengths) == len(b.latency_ms):
-        begin = sum(lengths[:i])
-        own = b.latency_ms[begin : begin + lengths[i]]
-        if own.size:
-            line += f"; slowest command after {own.max():.1f} ms"
-    if i < len(b.reasons) and b.reasons[i]:
-        line += f"; {b.reasons[i]}"
-    return line
+        parts.append(
+            f"the actions part at step {first} and differ by up to {largest:.2g} of the range"
+        )
+    course = b.courses[i] if i < len(b.courses) else Course()
+    if course.latency_ms.size:
+        parts.append(f"slowest command after {course.latency_ms.max():.1f} ms")
+    nothing = "no fault on the way" + ("; ages and lead as in real time" if b.real_time else "")
+    return "; ".join(parts + (course.faults() or [nothing]))
+
+
+def _outcome(episodes: Episodes, row: int) -> str:
+    word = "success" if episodes.success[row] else "no success"
+    ending = episodes.endings[row] if episodes.endings and not episodes.success[row] else ""
+    return f"{word} after {episodes.steps[row]} steps" + (f" ({ending})" if ending else "")

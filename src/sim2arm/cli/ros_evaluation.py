@@ -21,7 +21,7 @@ from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated
 
 from .errors import UserError, user_input
 from .evaluation import Episodes
-from .measured import Measured
+from .measured import Course, Measured
 
 if TYPE_CHECKING:
     from sim2arm_ros.supervisor import EpisodeLog
@@ -94,30 +94,40 @@ def run_through_ros(
             report = supervisor.report() | {"bundle": str(bundle), "robot": contract.robot}
     except OperationError as error:
         raise UserError(f"{error}; logs are in {folder}") from error
-    return _collect(logs, contract, report)
+    return _collect(logs, contract, report, real_time=real_time)
 
 
 def _collect(
-    logs: "Sequence[EpisodeLog]", contract: Contract, report: Mapping[str, Any]
+    logs: "Sequence[EpisodeLog]", contract: Contract, report: Mapping[str, Any], *, real_time: bool
 ) -> Measured:
     width = contract.action.dim
-    actions = [
-        np.array(log.actions[: log.steps or None], dtype=np.float32).reshape(-1, width)
-        for log in logs
-    ]
-    latency = [1e3 * value for log in logs for value in log.latency_s]
+    actions = [np.array(log.actions, dtype=np.float32).reshape(-1, width) for log in logs]
     return Measured(
         episodes=Episodes(
             seeds=tuple(log.seed for log in logs),
             success=np.array([log.success for log in logs], dtype=bool),
-            steps=np.array([log.steps for log in logs], dtype=np.int64),
+            steps=np.array([len(each) for each in actions], dtype=np.int64),
             slowed=sum(log.slowed for log in logs),
             refused=sum(log.refused for log in logs),
-            ticks=sum(len(log.actions) for log in logs),
+            ticks=sum(len(each) for each in actions),
             actions=tuple(actions),
+            endings=tuple(log.ended or "broken off" for log in logs),
         ),
-        latency_ms=np.array(latency, dtype=np.float64),
-        missed=sum(log.missed for log in logs),
-        reasons=tuple(log.reason for log in logs),
+        real_time=real_time,
+        courses=tuple(_course(log, real_time=real_time) for log in logs),
         activation=report,
+    )
+
+
+def _course(log: "EpisodeLog", *, real_time: bool) -> Course:
+    # In lock step every control step of the arm answers an action; in real time it has its own.
+    lost = 0 if real_time or not log.ended else max(0, log.steps - len(log.actions))
+    return Course(
+        latency_ms=1e3 * np.array(log.latency_s, dtype=np.float64),
+        missed=log.missed,
+        late=log.late,
+        slowed=log.slowed,
+        refused=log.refused,
+        unheard=len(log.unheard) + lost,
+        reason=log.reason,
     )

@@ -107,7 +107,8 @@ class Operator:
             reason = f": {log.reason}" if log.reason else ""
             self._line.note(
                 f"seed {log.seed}: {word} after {log.steps} steps{reason}  "
-                f"missed {log.missed}  slowed {log.slowed}  refused {log.refused}"
+                f"missed {log.missed}  late {log.late}  slowed {log.slowed}  "
+                f"refused {log.refused}"
                 f"{_latency(log.latency_s)}"
             )
         self._line.note(f"{solved} of {done} episodes succeeded")
@@ -172,7 +173,8 @@ class Operator:
             reason = self._waiting or supervisor.policy_message or reason
             red = [line for items in supervisor.reports.values() for line in problems(items)]
             reason = f"waiting for {red[0]}" if red else reason
-        counts = [f"{name} {gate.get(name, '0')}" for name in ("missed", "slowed", "refused")]
+        names = ("missed", "late", "slowed", "refused")
+        counts = [f"{name} {gate.get(name, '0')}" for name in names]
         latency = _latency(list(supervisor.recent_latency_s))
         text = f"gate {state}  policy {phase}{latency}  {'  '.join(counts)}  {reason}"
         return text.rstrip(), (state, phase, reason)

@@ -14,6 +14,7 @@ import yaml
 
 from sim2arm.core.plain import to_plain
 
+from .errors import user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .metrics import read_metrics
 from .report import Section, chart, code, text, write_report
@@ -71,13 +72,17 @@ def learning_section(folder: Path, target: float) -> Section:
     Args:
         folder: of the run.
         target: success of a trial at which training stops, in [0, 1].
+
+    Raises:
+        UserError: metrics.csv is damaged.
     """
-    rows = read_metrics(folder / METRICS)
+    with user_input("metrics", folder / METRICS):
+        rows = read_metrics(folder / METRICS)
     steps, success, reward = ([row[key] for row in rows] for key in ("steps", "success", "reward"))
     trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
     level = [row["level"] for row in rows] if rows and "level" in rows[0] else None
     drawing = draw_learning(steps, success, reward, trials=trials, target=target, level=level)
-    rate = rows[-1]["steps"] / rows[-1]["wall_s"] if rows and rows[-1]["wall_s"] else 0.0
+    rate = rows[-1]["steps"] / rows[-1]["wall_s"] if rows else 0.0
     caption = (
         f"{format_cell(rows[-1]['steps'] if rows else 0)} steps of all worlds at "
         f"{format_cell(rate)} steps/s. The line is the share of the last "
