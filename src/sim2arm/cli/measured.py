@@ -251,8 +251,7 @@ def pair(a: Measured, b: Measured, action: ActionSpec) -> Pairing:
         same_steps=int(np.sum(same)),
         largest=None if incomplete else max(compared, default=None),
         discordant=tuple(
-            _explain(a, b, mates[i], i, *apart[i])
-            for i in np.flatnonzero(won != through).tolist()
+            _explain(a, b, mates[i], i, *apart[i]) for i in np.flatnonzero(won != through).tolist()
         ),
         incomplete=incomplete,
     )
