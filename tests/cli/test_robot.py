@@ -1,5 +1,7 @@
 """`sim2arm robot import`: an entry and a model in `robots/`, then usable by name."""
 
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Callable
