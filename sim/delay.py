@@ -45,6 +45,8 @@ class CommandDelay:
     """Least delay of all motion of an episode, uniform [s]."""
     high: float = 0.0
     """Greatest such delay [s]."""
+    share: float = 1.0
+    """Share of episodes that differ from the least delay; in the others it is the least."""
     jitter: float = 0.0
     """Greatest time that a command needs from its action to the controller, uniform [s]."""
     samples: tuple[float, ...] = ()
@@ -61,7 +63,7 @@ class CommandDelay:
 
 
 def check_delay(term: Any) -> None:
-    """Refuse a term whose low, high, jitter and samples are no delay.
+    """Refuse a term whose low, high, share, jitter and samples are no delay.
 
     Raises:
         ValueError: so it is.
@@ -71,9 +73,21 @@ def check_delay(term: Any) -> None:
             "expected 0 <= low <= high < 1 s and 0 <= jitter < 1 s, got "
             f"{term.low}, {term.high} and {term.jitter}"
         )
+    if not 0.0 < term.share <= 1.0:
+        raise ValueError(f"share: expected above 0 to 1, got {term.share}")
     check_samples(term.samples)
     if term.samples and term.jitter:
         raise ValueError(f"samples are in place of jitter: expected jitter 0, got {term.jitter}")
+
+
+def drawn_delay(term: Any, unit: Tensor, level: float) -> Tensor:
+    """Return the delays [s] of episodes for numbers in [0, 1], drawn in to the least by a level.
+
+    The least delay is an end of the range, and that of commands and of readings at once a corner:
+    uniform draws alone come there too seldom to be learnt. Hence `share`.
+    """
+    beyond = torch.clamp((unit - (1.0 - term.share)) / term.share, min=0.0)
+    return term.low + level * (term.high - term.low) * beyond
 
 
 def check_samples(samples: Sequence[float]) -> None:
@@ -153,7 +167,7 @@ class Arrivals:
 
 def shift(term: CommandDelay, unit: Tensor, step: float, level: float) -> Tensor:
     """Return the delay of all motion for numbers in [0, 1), the nearest whole substeps."""
-    drawn = torch.round((term.low + level * (term.high - term.low) * unit) / step)
+    drawn = torch.round(drawn_delay(term, unit, level) / step)
     return drawn.clamp(max=most_shift(term, step))  # float32 may round up what lies between two
 
 

@@ -228,6 +228,12 @@ class Env:
         return controls
 
     @property
+    def varies(self) -> bool:
+        """Whether `level` changes anything: episodes differ in more than their start."""
+        drawn = self.randomizer.count > 0 or self.sensing is not None
+        return drawn or self.commands.line is not None
+
+    @property
     def level(self) -> float:
         """Share of each range that episodes which begin draw from, 0 (nominal) to 1.
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Robot
 
-from .delay import Spread, check_delay
+from .delay import Spread, check_delay, drawn_delay
 from .tasks.base import put
 
 Observations: TypeAlias = dict[str, Tensor]
@@ -59,6 +59,8 @@ class Delay:
     """Least delay, drawn per episode, uniform [s]."""
     high: float = 0.0
     """Greatest delay [s]."""
+    share: float = 1.0
+    """Share of episodes that differ from the least delay; in the others it is the least."""
     jitter: float = 0.0
     """Greatest further delay of each reading, uniform [s]."""
     samples: tuple[float, ...] = ()
@@ -225,7 +227,7 @@ class _Line:
 
     def start(self, chosen: Tensor, unit: Tensor, truth: Observations, level: float) -> None:
         put(self._seen, chosen, math.inf)
-        drawn = self._term.low + level * (self._term.high - self._term.low) * unit
+        drawn = drawn_delay(self._term, unit, level)
         put(self._delay, chosen, drawn.to(self._delay.dtype))
         for name, past in self._past.items():
             put(self._last[name], chosen, truth[name])

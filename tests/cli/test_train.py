@@ -114,6 +114,26 @@ def test_a_trial_is_the_same_episodes_each_time(tmp_path: Path) -> None:
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("randomization", "levels"), [("none", [1.0]), ("arm", [0.0, 1.0])])
+def test_a_randomised_training_is_tried_without_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, randomization: str, levels: list[float]
+) -> None:
+    cfg = make_cfg(tmp_path, randomization=randomization)
+    env = build_env(cfg, 2)
+    rates, seen = {0.0: 0.9, 1.0: 0.4}, []
+
+    def success(self: Trial, model: object) -> float:
+        seen.append(env.level)
+        return rates[env.level]
+
+    monkeypatch.setattr(Trial, "_worse_half", success)
+    assert Trial(env).success(build_learner(cfg).model) == 0.4
+    assert seen == levels
+    assert env.level == 1.0
+    rates[1.0] = 0.95
+    assert Trial(env).success(build_learner(cfg).model) == min(rates[level] for level in levels)
+
+
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,18 @@ def test_a_reading_is_as_old_as_its_delay_by_hand() -> None:
         np.testing.assert_allclose(seen, base + expected, atol=1e-9)
 
 
+def test_a_share_of_the_episodes_has_the_least_delay() -> None:
+    sensing = make_sensing(Delay(names=("joint_position",), low=0.01, high=0.03, share=0.5))
+    unit = torch.tensor([[0.0], [0.5], [0.75], [1.0]], dtype=torch.float64)
+    sensing.start(everyone(), unit, truth_at(0))
+    for step in range(1, 9):
+        seen = sensing.read(truth_at(step))["joint_position"][:, 0]
+    # half of the numbers mean 10 ms, the other half 10 to 30 ms
+    np.testing.assert_allclose(8 + 10.0 * np.arange(4) - seen.numpy(), [1, 1, 2, 3], atol=1e-9)
+    with pytest.raises(ValueError, match="share: expected above 0 to 1, got 0"):
+        Delay(names=("joint_position",), high=0.01, share=0.0)
+
+
 def test_a_start_forgets_the_past_of_chosen_worlds() -> None:
     sensing = make_sensing(Delay(names=("joint_position",), low=0.02, high=0.02))
     unit = torch.zeros((N, 1), dtype=torch.float64)

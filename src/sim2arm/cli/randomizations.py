@@ -35,11 +35,11 @@ ARM = Randomization(
         GravityCompensation(bodies=("fr3_*",), error=0.02),
     ),
     sensors=(
-        Delay(names=("joint_position", "joint_velocity"), low=0.0, high=0.04, jitter=0.004),
+        Delay(names=("joint_position", "joint_velocity"), high=0.04, share=0.5, jitter=0.004),
         Noise(name="joint_position", bias=0.001, deviation=0.0001),  # [rad]
         Noise(name="joint_velocity", deviation=0.005),  # [rad/s]
     ),
-    commands=CommandDelay(high=0.04, lost=0.02),
+    commands=CommandDelay(high=0.04, share=0.5, lost=0.02),
 )
 PEG_GEOMS = ("peg", "fr3_leftpad", "fr3_rightpad", "socket_*")
 """Both sides of all contacts of the peg."""

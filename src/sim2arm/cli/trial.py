@@ -1,7 +1,8 @@
 """Success of the deterministic policy, measured in between while it trains.
 
-A quick look on the training environment, at the whole ranges of its randomisation; the figure that
-counts is that of `sim2arm eval`, on the exported bundle behind the gate, with other seeds.
+A quick look on the training environment, at the whole ranges of its randomisation and without it;
+the figure that counts is that of `sim2arm eval`, on the exported bundle behind the gate, with other
+seeds.
 """
 
 import torch
@@ -17,7 +18,8 @@ class Trial:
     """The same seeded episodes each time, one per world of its own environment.
 
     Where training knows motions that start a period late and such that start at once, each is half
-    of the episodes and the worse half counts: a policy may master the one and not the other.
+    of the episodes and the worse half counts: a policy may master the one and not the other. For
+    the same reason a randomised training is tried at its whole ranges and at the arm itself.
     """
 
     def __init__(self, env: Env) -> None:
@@ -26,11 +28,21 @@ class Trial:
 
     @torch.no_grad()
     def success(self, model: ActorCritic) -> float:
-        """Return the share of episodes that the mean action solves, in the worse half.
+        """Return the share of episodes that the mean action solves, in the worst case.
 
         Raises:
             CapacityError: the physics had no room for all contacts or constraint rows.
         """
+        if not self._env.varies:
+            return self._worse_half(model)
+        found: list[float] = []
+        for level in (0.0, 1.0):
+            self._env.level = level
+            found.append(self._worse_half(model))
+        return min(found)
+
+    @torch.no_grad()
+    def _worse_half(self, model: ActorCritic) -> float:
         env = self._env
         obs = env.reset(range(FIRST_SEED, FIRST_SEED + env.num_envs))
         leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
