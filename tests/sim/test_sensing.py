@@ -63,8 +63,9 @@ def test_a_share_of_the_episodes_has_the_least_delay() -> None:
     sensing = make_sensing(Delay(names=("joint_position",), low=0.01, high=0.03, share=0.5))
     unit = torch.tensor([[0.0], [0.5], [0.75], [1.0]], dtype=torch.float64)
     sensing.start(everyone(), unit, truth_at(0))
-    for step in range(1, 9):
-        seen = sensing.read(truth_at(step))["joint_position"][:, 0]
+    for step in range(1, 8):
+        sensing.read(truth_at(step))
+    seen = sensing.read(truth_at(8))["joint_position"][:, 0]
     # half of the numbers mean 10 ms, the other half 10 to 30 ms
     np.testing.assert_allclose(8 + 10.0 * np.arange(4) - seen.numpy(), [1, 1, 2, 3], atol=1e-9)
     with pytest.raises(ValueError, match="share: expected above 0 to 1, got 0"):
