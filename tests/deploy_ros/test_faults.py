@@ -7,6 +7,7 @@ tests are busy; what is bounded is the time to the stop: 1 s after the fault, by
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import signal
 import time
@@ -281,9 +282,19 @@ def test_nan_in_a_request_is_refused(rig: Rig, field: str) -> None:
     def poison(point: JointTrajectoryPoint) -> None:
         getattr(point, field)[2] = float("nan")
 
-    publisher.publish(request(rig, poison, ahead=3))
-    since = time.monotonic()
-    rig.wait(lambda: rig.state() != "ACTIVE", "HOLD or FAULT")
+    def gone() -> bool:
+        return rig.state() != "ACTIVE"
+
+    # Not heard when the gate's side has not found the publisher yet, and passed over when it comes
+    # more than three ticks late: neither is the fault that is tested.
+    for _ in range(20):
+        publisher.publish(request(rig, poison, ahead=3))
+        since = time.monotonic()
+        with contextlib.suppress(OperationError):
+            rig.wait(gone, "HOLD or FAULT", 0.5)
+            break
+    else:
+        pytest.fail("the gate stayed ACTIVE")
     assert "not finite" in rig.reason()
     assert_stopped(rig, since)
     assert_no_command_since(rig, since, grace=0.1)
