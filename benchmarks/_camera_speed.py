@@ -108,7 +108,7 @@ def bare_draws(world: World, rig: CameraRig) -> dict[str, Draw]:
     if isinstance(world, WarpWorld):
         return {"mujoco_warp.render": BareRays(world, [shot]).draw}
     assert isinstance(world, MujocoWorld)
-    if rig.cameras.renderer == "warp":  # rays on C worlds: there is no OpenGL to compare with
+    if not has_bare_renderer(world):
         return {}
     defaults = copy.copy(world.model)
     defaults.vis.global_.offwidth, defaults.vis.global_.offheight = shot.width, shot.height
@@ -116,6 +116,11 @@ def bare_draws(world: World, rig: CameraRig) -> dict[str, Draw]:
         "mujoco, same shapes": BareGl(world, shot, drawn_model(world.model, [shot]), True).draw,
         "mujoco, defaults": BareGl(world, shot, defaults, False).draw,
     }
+
+
+def has_bare_renderer(world: World) -> bool:
+    """Return whether there is one to compare with: not for rays on C worlds, without OpenGL."""
+    return isinstance(world, WarpWorld) or renderer_name() != "warp"
 
 
 class BarePictures:
@@ -126,11 +131,7 @@ class BarePictures:
     """
 
     def __init__(self, env: Env) -> None:
-        """Take the environment's state and cameras.
-
-        Raises:
-            NotImplementedError: its worlds have no bare renderer.
-        """
+        """Take the environment's state and cameras; see `has_bare_renderer`."""
         assert env.eyes is not None
         self._eyes, self._before, world = env.eyes, env.eyes.drawn.copy(), env.world
         shots: list[Shot] = []
@@ -145,13 +146,12 @@ class BarePictures:
         self._gl: dict[str, BareGl] = {}
         if isinstance(world, WarpWorld):
             self.name, self._rays = "mujoco_warp.render", BareRays(world, shots)
-        elif isinstance(world, MujocoWorld) and renderer_name() != "warp":
+        else:
+            assert isinstance(world, MujocoWorld)
             self.name = "mujoco, same shapes"
             for shot in shots:
                 model = drawn_model(world.model, [shot])
                 self._gl[shot.camera] = BareGl(world, shot, model, True)
-        else:
-            raise NotImplementedError("rays on C worlds: there is no OpenGL to compare with")
 
     def draw(self) -> None:
         """Draw as many pictures as the environment has drawn since the last call."""

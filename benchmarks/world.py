@@ -157,7 +157,7 @@ def measure(cfg: WorldBenchCfg, n: int, used: dict[int, int]) -> list[Row]:
 
 def picture_rows(cfg: WorldBenchCfg, n: int) -> list[Row]:
     """Return the rows of pictures of N worlds: drawn alone, and in the environment."""
-    from _camera_speed import BarePictures, camera_rows
+    from _camera_speed import BarePictures, camera_rows, has_bare_renderer
 
     with Progress(f"{n} worlds, pictures", None, "repeats"):
         rows = camera_rows(
@@ -169,10 +169,7 @@ def picture_rows(cfg: WorldBenchCfg, n: int) -> list[Row]:
     random = torch.Generator(env.device).manual_seed(1)
     env.reset()
     env.desynchronise()
-    try:
-        pictures = BarePictures(env)
-    except NotImplementedError:
-        pictures = None
+    pictures = BarePictures(env) if has_bare_renderer(env.world) else None
     rates: list[tuple[float, float, float]] = []
     with Progress(f"{n} worlds with pictures", cfg.repeats, "repeats") as progress:
         _repeat(env, bare, random, cfg.steps // 5 + 1, pictures)  # warm up

@@ -54,20 +54,18 @@ class MotorLimits:
         for row in rows:
             check_motor(model, row)
         resistance, supply = (
-            [Column(world, "actuator_gainprm", row, number) for row in rows]
-            for number in (RESISTANCE, SUPPLY)
+            Column(world, "actuator_gainprm", rows, number) for number in (RESISTANCE, SUPPLY)
         )
-        limits = [Column(world, "actuator_forcerange", row) for row in rows]
+        limits = Column(world, "actuator_forcerange", rows)
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             n = len(rows)
             torque = factors_within(self.torque, unit[:, :n], level)
             speed = factors_within(self.speed, unit[:, n:], level)
-            for i in range(n):
-                # stall torque = supply / resistance, with a motor constant of 1
-                supply[i].write(chosen, supply[i].nominal * speed[:, i])
-                resistance[i].write(chosen, resistance[i].nominal * speed[:, i] / torque[:, i])
-                limits[i].write(chosen, limits[i].nominal * torque[:, i, None])
+            # stall torque = supply / resistance, with a motor constant of 1
+            supply.write(chosen, supply.nominal * speed)
+            resistance.write(chosen, resistance.nominal * speed / torque)
+            limits.write(chosen, limits.nominal * torque[..., None])
 
         return Bound(write=write, constants=False)
 
@@ -117,17 +115,15 @@ class Stiction:
         for row in rows:
             check_stiction(model, row)
         coulomb, breakaway = (
-            [Column(world, "actuator_biasprm", row, number) for row in rows]
-            for number in (COULOMB, BREAKAWAY)
+            Column(world, "actuator_biasprm", rows, number) for number in (COULOMB, BREAKAWAY)
         )
+        low, high = coulomb.nominal, breakaway.nominal
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             n = len(rows)
             friction = factors_within(self.friction, unit[:, :n], level)
             excess = factors_within(self.excess, unit[:, n:], level)
-            for i in range(n):
-                low, high = coulomb[i].nominal, breakaway[i].nominal
-                coulomb[i].write(chosen, low * friction[:, i])
-                breakaway[i].write(chosen, (low + (high - low) * excess[:, i]) * friction[:, i])
+            coulomb.write(chosen, low * friction)
+            breakaway.write(chosen, (low + (high - low) * excess) * friction)
 
         return Bound(write=write, constants=False)

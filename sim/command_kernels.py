@@ -1,8 +1,8 @@
 """The command path of a control period as one Warp kernel, for N worlds on a CPU or a GPU.
 
 The law is that of `sim2arm.core.controllers.EeDelta`, which runs on the robot; a test holds both
-together to rounding. As array operations on N worlds it is six hundred small steps, which cost
-a sixth of the physics of 64 worlds and leave a GPU idle; here a thread computes one world.
+together to rounding. As array operations on N worlds it is six hundred small steps, too slow beside
+the physics of 64 worlds (ARCHITECTURE.md) and on a GPU; here a thread computes one world.
 """
 
 # Closures of Warp need annotations that are objects: no `from __future__ import annotations`.

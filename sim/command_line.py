@@ -17,7 +17,7 @@ from sim2arm.core.robots import Robot
 from .delay import CommandDelay, Spread, lateness, most_shift, shift
 from .delay_kernels import make_kernel
 from .tasks.base import put
-from .warp_device import torch_stream, warp_device
+from .warp_device import recorded
 
 if TYPE_CHECKING:
     from .command_path import CommandPath
@@ -80,14 +80,12 @@ class CommandLine:
         braking = torch.tensor(robot.limits.ddq_max, **like) * STOP_SHARE
         self._numbers = (braking, torch.tensor([period, STOP_RAMP, LONGEST_STOP], **like))
         self._device = asked.device
-        arrays = (asked, path.leading, path.lead, self.late, self.delay, *self._numbers)
-        self._deliver: Any = wp.launch(
+        self._deliver = recorded(
             make_kernel(wp.dtype_from_torch(asked.dtype), joints),
-            dim=n,
-            inputs=[*map(wp.from_torch, arrays), column],
-            outputs=[*map(wp.from_torch, (self._count, *self._kept, path.controls))],
-            device=warp_device(asked.device),
-            record_cmd=True,
+            n,
+            [asked, path.leading, path.lead, self.late, self.delay, *self._numbers, column],
+            [self._count, *self._kept, path.controls],
+            asked.device,
         )
 
     def start(self, chosen: Tensor, unit: Tensor | None = None) -> None:
@@ -108,7 +106,7 @@ class CommandLine:
             head = self._period * self._leading.to(unit.dtype)
             self.late.copy_(lateness(self.term, self._spread, unit, head, self._step,
                                      self._substeps, self.level))  # fmt: skip
-        self._deliver.launch(torch_stream(self._device))
+        self._deliver()
 
     def shifts(self) -> tuple[float, float]:
         """Return least and greatest delay of all motion [s] at the level, as it is drawn."""

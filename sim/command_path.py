@@ -19,7 +19,7 @@ from .chain_kernels import link_poses
 from .command_kernels import make_kernels
 from .command_line import CommandLine
 from .delay import CommandDelay
-from .warp_device import torch_stream, warp_device
+from .warp_device import recorded
 from .worlds.base import World
 
 
@@ -106,7 +106,6 @@ class CommandPath:
         numbers = [period, cfg.position_scale, cfg.rotation_scale, cfg.position_leash,
                    cfg.rotation_leash, cfg.damping, cfg.posture_rate, cfg.limit_share,
                    cfg.bandwidth]  # fmt: skip
-        device = warp_device(self._world.device)
         links, axes, limit_rows, profile_rows, dq_max, numbers = (
             self._constant(values)
             for values in (link_poses(chain), chain.axes, rows, columns, limits.dq_max,
@@ -115,19 +114,12 @@ class CommandPath:
         first = self._world.actuators.index(chain.joint_names[0])
         real = wp.dtype_from_torch(self._world.dtype)
         plan, start = make_kernels(real, len(chain.joint_names))
-        kept = [wp.from_torch(t) for t in (self.pose, self.goal, self._state, self._asked)]
-        inputs = [wp.from_torch(self._action), wp.from_torch(self._measured), links, axes,
-                  limit_rows, profile_rows, dq_max, numbers, wp.from_torch(self.leading),
-                  wp.from_torch(self.lead), first]  # fmt: skip
-        n = self._world.num_worlds
-        outputs = [*kept, wp.from_torch(self.controls)]
-        self._plan: Any = wp.launch(
-            plan, dim=n, inputs=inputs, outputs=outputs, device=device, record_cmd=True
-        )
-        begin = [wp.from_torch(self._chosen), wp.from_torch(self._q), links, axes]
-        self._start: Any = wp.launch(
-            start, dim=n, inputs=begin, outputs=kept, device=device, record_cmd=True
-        )
+        kept = [self.pose, self.goal, self._state, self._asked]
+        inputs = [self._action, self._measured, links, axes, limit_rows, profile_rows, dq_max,
+                  numbers, self.leading, self.lead, first]  # fmt: skip
+        n, device = self._world.num_worlds, self._world.device
+        self._plan = recorded(plan, n, inputs, [*kept, self.controls], device)
+        self._start = recorded(start, n, [self._chosen, self._q, links, axes], kept, device)
 
     def start(self, chosen: Tensor, q: Tensor, unit: Tensor | None = None) -> None:
         """Begin at rest at q (N, n) [rad] in chosen worlds (N,) bool.
@@ -139,7 +131,7 @@ class CommandPath:
         """
         self._chosen.copy_(chosen)
         self._q.copy_(q)
-        self._start.launch(torch_stream(self._world.device))
+        self._start()
         if self.line is not None:
             self.line.start(chosen, unit)
 
@@ -152,11 +144,10 @@ class CommandPath:
         """
         self._action.copy_(action)
         self._measured.copy_(measured)
-        self._plan.launch(torch_stream(self._world.device))
+        self._plan()
         if self.line is not None:
             self.line.deliver()
         return self.controls
 
-    def _constant(self, values: Any) -> Any:
-        tensor = torch.as_tensor(np.array(values, dtype=np.float64)).to(**self._like)
-        return wp.from_torch(tensor.contiguous())
+    def _constant(self, values: Any) -> Tensor:
+        return torch.as_tensor(np.array(values, dtype=np.float64)).to(**self._like).contiguous()

@@ -137,13 +137,11 @@ class Friction:
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
-        live = world.field("geom_friction")[..., 0]
-        rows = torch.tensor(_named(model_of(world), "geom", self.geoms), device=live.device)
-        nominal = live[0, rows].clone()
+        column = Column(world, "geom_friction", _named(model_of(world), "geom", self.geoms), 0)
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             factor = factors(self.low, self.high, unit[:, :1], level)
-            live[:, rows] = torch.where(chosen[:, None], nominal * factor, live[:, rows])
+            column.write(chosen, column.nominal * factor)
 
         return Bound(write=write, constants=False)
 
@@ -198,22 +196,21 @@ class JointDynamics:
         """See `Term`."""
         model = model_of(world)
         dofs = [int(model.jnt_dofadr[find(model, "joint", name)]) for name in self.joints]
-        fields = [
-            [Column(world, name, dof) for dof in dofs]
+        damped, turning, dry = (
+            Column(world, name, dofs)
             for name in ("dof_damping", "dof_armature", "dof_frictionloss")
-        ]
+        )
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             n = len(dofs)
             damping = factors_within(self.damping, unit[:, :n], level)
             armature = factors_within(self.armature, unit[:, n : 2 * n], level)
-            dry = uniform_about(
+            added = uniform_about(
                 self.least_dry_friction, self.dry_friction, 0.0, unit[:, 2 * n :], level
             )
-            for i in range(n):
-                fields[0][i].write(chosen, fields[0][i].nominal * damping[:, i])
-                fields[1][i].write(chosen, fields[1][i].nominal * armature[:, i])
-                fields[2][i].write(chosen, fields[2][i].nominal + dry[:, i])
+            damped.write(chosen, damped.nominal * damping)
+            turning.write(chosen, turning.nominal * armature)
+            dry.write(chosen, dry.nominal + added)
 
         return Bound(write=write, constants=True)
 
@@ -298,15 +295,11 @@ class GravityCompensation:
 
     def bind(self, world: World, law: Law) -> Bound:
         """See `Term`."""
-        live = world.field("body_gravcomp")
-        rows = torch.tensor(_named(model_of(world), "body", self.bodies), device=live.device)
-        nominal = live[0, rows].clone()
+        column = Column(world, "body_gravcomp", _named(model_of(world), "body", self.bodies))
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-            share = nominal * uniform_about(
-                1.0 - self.error, 1.0 + self.error, 1.0, unit[:, :1], level
-            )
-            live[:, rows] = torch.where(chosen[:, None], share, live[:, rows])
+            low, high = 1.0 - self.error, 1.0 + self.error
+            column.write(chosen, column.nominal * uniform_about(low, high, 1.0, unit, level))
 
         return Bound(write=write, constants=False)
 

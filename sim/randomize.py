@@ -23,7 +23,6 @@ from torch import Tensor
 
 from sim2arm.core.contract import TrainedRange
 
-from .tasks.base import put
 from .worlds.base import World
 
 Write: TypeAlias = Callable[[Tensor, Tensor, float], None]
@@ -120,21 +119,27 @@ class Randomizer:
 
 
 class Column:
-    """One row of a model field, or one number of it, per world.
+    """One row of a model field or several, or one number of each, per world.
 
     Attributes:
-        nominal: its value in the model.
+        nominal: its value in the model, (...) for a row, (rows, ...) for several.
     """
 
-    def __init__(self, world: World, name: str, row: int, number: int | None = None) -> None:
-        """Take a row of the field `name`, or one number of the row."""
-        values = world.field(name)[:, row]
-        self._live = values if number is None else values[..., number]
-        self.nominal = self._live[0].clone()
+    def __init__(
+        self, world: World, name: str, row: int | Sequence[int], number: int | None = None
+    ) -> None:
+        """Take rows of the field `name`, or one number of them."""
+        live = world.field(name)
+        self._live = live if number is None else live[..., number]
+        # an index that lies on the device: a list would be copied there at each write
+        self._row = row if isinstance(row, int) else torch.tensor(row, device=live.device)
+        self.nominal = self._live[0, self._row].clone()
 
     def write(self, chosen: Tensor, values: Tensor) -> None:
-        """Write values (N, ...) into chosen worlds (N,) bool."""
-        put(self._live, chosen, values)
+        """Write values (N, ...), or (N, rows, ...), into chosen worlds (N,) bool."""
+        now = self._live[:, self._row]
+        mask = chosen.reshape(-1, *[1] * (now.ndim - 1))
+        self._live[:, self._row] = torch.where(mask, values, now)
 
 
 def uniform_about(low: float, high: float, nominal: float, unit: Tensor, level: float) -> Tensor:

@@ -1,14 +1,14 @@
 """Warp, started without its banner, and its devices by torch's names."""
 
 # Warp's types are incomplete.
-# pyright: standard
+# pyright: standard, reportArgumentType=false
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,32 @@ def torch_stream(device: torch.device) -> Any:
     if device.type != "cuda":
         return None
     return wp.stream_from_torch(torch.cuda.current_stream(device))
+
+
+def recorded(
+    kernel: Any,
+    dim: int,
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    device: torch.device,
+) -> Callable[[], None]:
+    """Return what launches a kernel on tensors and arrays that stay where they are.
+
+    What is not a tensor is passed on as it is.
+    """
+    place = warp_device(device)
+    inside, outside = (
+        [wp.from_torch(v) if isinstance(v, torch.Tensor) else v for v in values]
+        for values in (inputs, outputs)
+    )
+    command: Any = wp.launch(
+        kernel, dim=dim, inputs=inside, outputs=outside, device=place, record_cmd=True
+    )
+
+    def launch() -> None:
+        command.launch(torch_stream(device))
+
+    return launch
 
 
 @contextmanager

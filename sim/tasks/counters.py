@@ -1,18 +1,16 @@
 """How long episodes have run and how long their goal has been met: shared by tasks."""
 
-# Warp's types are incomplete.
-# pyright: standard, reportArgumentType=false
+# pyright: standard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import warp as wp
 from torch import Tensor
 
-from sim2arm.sim.warp_device import torch_stream, warp_device
+from sim2arm.sim.warp_device import recorded
 from sim2arm.sim.worlds.base import World
 
 from .base import put
@@ -91,7 +89,8 @@ class ProgressEpisodes:
         self._fresh.fill_(True)
         inputs = [self.closeness, self.met, self.lost, hold_steps, max_steps]
         outputs = [self._last, self._fresh, self._held, self._steps, self._terms, self._ends]
-        self._advance = recorded(progress_kernel, world, inputs, outputs)
+        kernel = progress_kernel(wp.dtype_from_torch(world.dtype))
+        self._advance = recorded(kernel, n, inputs, outputs, device)
 
     def start(self, chosen: Tensor) -> None:
         """Begin episodes in chosen worlds (N,) bool; their first step pays no progress."""
@@ -137,26 +136,3 @@ def spread_ages(steps: Tensor, most: int, generator: torch.Generator) -> None:
     """Write ages below `most` [control steps] into steps (N,)."""
     ages = torch.randint(0, most, steps.shape, generator=generator, device=steps.device)
     steps.copy_(ages)
-
-
-def recorded(
-    kernel: Callable[[Any], Any], world: World, inputs: Sequence[Any], outputs: Sequence[Any]
-) -> Callable[[], None]:
-    """Return what launches a kernel for all worlds, on tensors that stay where they are."""
-    inside, outside = (
-        [wp.from_torch(v) if isinstance(v, Tensor) else v for v in values]
-        for values in (inputs, outputs)
-    )
-    command: Any = wp.launch(
-        kernel(wp.dtype_from_torch(world.dtype)),
-        dim=world.num_worlds,
-        inputs=inside,
-        outputs=outside,
-        device=warp_device(world.device),
-        record_cmd=True,
-    )
-
-    def launch() -> None:
-        command.launch(torch_stream(world.device))
-
-    return launch

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import mujoco
 import torch
+import warp as wp
 from torch import Tensor
 
 from sim2arm.core.robots import Robot
@@ -26,10 +27,11 @@ from sim2arm.core.spec import ArraySpec
 from sim2arm.core.transforms import pose, pose_between, pose_compose
 from sim2arm.sim.draws import Draws, uniform
 from sim2arm.sim.specs import goal_spec
+from sim2arm.sim.warp_device import recorded
 from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
-from .counters import ProgressEpisodes, recorded
+from .counters import ProgressEpisodes
 from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
 from .start import check_reach, tool_start
 from .task_kernels import peg_kernel
@@ -197,8 +199,9 @@ class PegInsertion:
         self._poses = torch.zeros((3, n, 7), **like)
         found = self._episodes
         self._measure = recorded(
-            peg_kernel, world, [*self._poses, torch.tensor(numbers, **like)],
-            [found.closeness, found.met, found.lost],
+            peg_kernel(wp.dtype_from_torch(world.dtype)), n,
+            [*self._poses, torch.tensor(numbers, **like)],
+            [found.closeness, found.met, found.lost], world.device,
         )  # fmt: skip
 
     # -- episodes ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from torch import Tensor
 from sim2arm.core.robots import Chain, FloatArray
 from sim2arm.core.transforms import pose, pose_to_matrix
 from sim2arm.sim.chain_kernels import chain_kernel, link_poses
-from sim2arm.sim.warp_device import warp_device
+from sim2arm.sim.warp_device import recorded, warp_device
 
 PARAMETERS = (
     "body_pos",
@@ -52,23 +52,17 @@ class ChainPose:
         """Take the live joint angles (N, n)."""
         n = q.shape[0]
         self._pose = torch.zeros((n, 7), dtype=q.dtype, device=q.device)
-        device, real = warp_device(q.device), wp.dtype_from_torch(q.dtype)
+        real, device = wp.dtype_from_torch(q.dtype), warp_device(q.device)
         links, axes = (
             wp.array(values, dtype=real, device=device)
             for values in (link_poses(chain), np.asarray(chain.axes))
         )
-        self._launch: Any = wp.launch(
-            chain_kernel(real, len(chain.joint_names)),
-            dim=n,
-            inputs=[wp.from_torch(q), links, axes],
-            outputs=[wp.from_torch(self._pose)],
-            device=device,
-            record_cmd=True,
-        )
+        kernel = chain_kernel(real, len(chain.joint_names))
+        self._launch = recorded(kernel, n, [q, links, axes], [self._pose], q.device)
 
     def __call__(self) -> Tensor:
         """Return the poses (N, 7) now; a copy."""
-        self._launch.launch()
+        self._launch()
         return self._pose.clone()
 
 
