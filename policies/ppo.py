@@ -4,6 +4,11 @@ Recipe as in rsl_rl (BSD-3) 5.4: adaptive learning rate from the KL divergence p
 separate gradient clipping of actor and critic, clipped value loss without a factor, advantages
 normalised once per roll-out, empirical normalisation. Different here: a time limit is bootstrapped
 with the value of the true last observation, and every epoch draws its own permutation.
+
+An actor that remembers is trained on whole roll-outs of some worlds per minibatch, from the memory
+with which each roll-out began: back-propagation through time is cut there, and where an episode
+ends. With the critic of a privileged teacher, frozen or not, this is the second stage of asymmetric
+actor-critic distillation (TacSL, arXiv 2408.06506).
 Source: Schulman et al., arXiv 1707.06347.
 """
 
@@ -13,13 +18,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from .actor import Actor, ActorCfg, Critic, Memory, forget
+from .augment import Augmentation
 from .base import Env, Observations
 from .distributed import ALONE, Ranks
+from .learner import go_on_drawing, load_into, model_state, state_of
 from .losses import (
     clipped_surrogate,
     clipped_value_loss,
@@ -28,7 +36,10 @@ from .losses import (
     gaussian_kl,
     gaussian_log_prob,
 )
-from .networks import EmpiricalNormalization, PoseFeatures, RelativePose, mlp
+from .networks import RelativePose
+
+ACTOR = "actor/"
+"""What the names of the actor's features in the storage begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,14 @@ class PpoCfg:
     """Pairs of pose observations whose relative pose both networks also see."""
     lengths: tuple[float, ...] = (0.05, 0.01)
     """Lengths at which the relative positions are also given squashed, tanh(p / length) [m]."""
+    actor: ActorCfg = field(default_factory=ActorCfg)
+    """Pictures and memory of the actor."""
+    critic_hidden: tuple[int, ...] = ()
+    """Sizes of the critic's hidden layers where they are others."""
+    critic_relative: tuple[RelativePose, ...] = ()
+    """Pairs that only the critic sees, after those of `relative`."""
+    freeze_critic: bool = False
+    """Whether the critic stays as a teacher's training left it."""
     rollout: int = 24
     """Steps of each world between updates."""
     epochs: int = 5
@@ -73,7 +92,8 @@ class PpoCfg:
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be learnt with."""
         whole = {name: getattr(self, name) for name in ("rollout", "epochs", "minibatches")}
-        whole |= {f"hidden[{i}]": size for i, size in enumerate(self.hidden)}
+        for label in ("hidden", "critic_hidden"):
+            whole |= {f"{label}[{i}]": size for i, size in enumerate(getattr(self, label))}
         for name, value in whole.items():
             if value < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {value}")
@@ -92,45 +112,38 @@ class PpoCfg:
 
 
 class ActorCritic(nn.Module):
-    """Two perceptrons on raw observations; the normalisers are part of them."""
+    """Actor and critic on raw observations, and the deviation of the actions."""
 
     def __init__(
         self,
         cfg: PpoCfg,
-        shapes: Mapping[str, tuple[int, ...]],
+        obs: Mapping[str, Tensor],
         groups: Mapping[str, list[str]],
         action_dim: int,
     ) -> None:
-        """Build networks for observations of the given shapes."""
+        """Build networks for observations of these shapes and types (N, ...)."""
         super().__init__()
-        actor = {name: shapes[name] for name in groups["actor"]}
-        critic = {name: shapes[name] for name in groups["critic"]}
-        self.actor_features = PoseFeatures(actor, cfg.relative, cfg.lengths)
-        self.critic_features = PoseFeatures(critic, cfg.relative, cfg.lengths)
-        self.actor_norm = EmpiricalNormalization(self.actor_features.size)
-        self.critic_norm = EmpiricalNormalization(self.critic_features.size)
-        self.actor = mlp((self.actor_features.size, *cfg.hidden, action_dim))
-        self.critic = mlp((self.critic_features.size, *cfg.hidden, 1))
+        self.actor = Actor(
+            cfg.actor,
+            {name: obs[name] for name in groups["actor"]},
+            action_dim,
+            hidden=cfg.hidden,
+            relative=cfg.relative,
+            lengths=cfg.lengths,
+        )
+        self.critic = Critic(
+            {name: obs[name] for name in groups["critic"]},
+            hidden=cfg.critic_hidden or cfg.hidden,
+            relative=(*cfg.relative, *cfg.critic_relative),
+            lengths=cfg.lengths,
+        )
         self.log_std = nn.Parameter(torch.full((action_dim,), cfg.initial_std).log())
         self._least = cfg.least_std
-        with torch.no_grad():  # first actions near zero: the arm does not start by jumping
-            last = self.actor[-1]
-            assert isinstance(last, nn.Linear)
-            last.weight.mul_(0.1)
-            last.bias.zero_()
 
     @property
     def std(self) -> Tensor:
         """Deviation of the actions (A,)."""
         return self.log_std.exp().clamp(min=self._least)
-
-    def mean(self, features: Tensor) -> Tensor:
-        """Return mean actions (B, A) of raw actor features."""
-        return self.actor(self.actor_norm(features))
-
-    def value(self, features: Tensor) -> Tensor:
-        """Return values (B,) of raw critic features."""
-        return self.critic(self.critic_norm(features))[:, 0]
 
 
 class Ppo:
@@ -151,29 +164,58 @@ class Ppo:
         obs = env.reset()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            shapes = {name: tuple(value.shape[1:]) for name, value in obs.items()}
-            self.model = ActorCritic(cfg, shapes, env.groups, env.action_dim).to(device)
+            self.model = ActorCritic(cfg, obs, env.groups, env.action_dim).to(device)
         ranks.follow_first(self.model.state_dict().values())
         self.lr = torch.tensor(cfg.lr, device=device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.lr, fused=True)
         self.iteration = 0
-        self._obs = obs
-        env.desynchronise()
+        self._begin(obs)
         T, N, A = cfg.rollout, env.num_envs, env.action_dim
-        model = self.model
+        zeros = {
+            f"{ACTOR}{name}": value.new_zeros((T, *value.shape))
+            for name, value in self.model.actor.see(self._obs).items()
+        }
         sizes = {
-            "actor": (model.actor_features.size,), "critic": (model.critic_features.size,),
-            "action": (A,), "mean": (A,), "log_prob": (), "value": (), "next_value": (),
-            "reward": (),
+            "critic": (self.model.critic.features.size,), "action": (A,), "mean": (A,),
+            "log_prob": (), "value": (), "next_value": (), "reward": (),
         }  # fmt: skip
-        self._store = {k: torch.zeros((T, N, *size), device=device) for k, size in sizes.items()}
+        for name, size in sizes.items():
+            zeros[name] = torch.zeros((T, N, *size), device=device)
+        self._store = zeros
         self._ends = torch.zeros((2, T, N), dtype=torch.bool, device=device)
+        self._before = self._memory
+
+    def _begin(self, obs: Observations) -> None:
+        """Begin with the first observations of new episodes."""
+        env, cfg, actor = self.env, self.cfg.actor, self.model.actor
+        self._memory = actor.start(env.num_envs, env.device)
+        self._augment = None
+        if cfg.augment != "none" and len(actor.pictures):
+            names = tuple(actor.pictures)
+            self._augment = Augmentation(cfg.augment, names, env.num_envs, self.generator)
+        self._obs = self._seen(obs, torch.ones(env.num_envs, dtype=torch.bool, device=env.device))
+        env.desynchronise()
+
+    def _seen(self, obs: Observations, begun: Tensor) -> Observations:
+        """Return observations as training shows them; where episodes begin (N,), drawn anew."""
+        return obs if self._augment is None else self._augment(obs, begun)
+
+    def take_critic(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the critic of a checkpoint, with its normaliser.
+
+        Raises:
+            ValueError: it is of another size.
+        """
+        try:
+            self.model.critic.load_state_dict(model_state(state, "critic"))
+        except RuntimeError as error:
+            raise ValueError(str(error).splitlines()[-1].strip()) from error
 
     @torch.no_grad()
-    def act(self, obs: Observations) -> Tensor:
-        """Return random actions (N, A)."""
-        mean = self.model.mean(self.model.actor_features(obs))
-        return mean + self.model.std * self._normal(mean)
+    def act(self, seen: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return random actions and their means (N, A) of raw features; the memory advances."""
+        mean, self._memory = self.model.actor(seen, self._memory)
+        return mean + self.model.std * self._normal(mean), mean
 
     @torch.no_grad()
     def collect(self) -> dict[str, Tensor]:
@@ -184,23 +226,28 @@ class Ppo:
         model, store, obs = self.model, self._store, self._obs
         ended = torch.zeros((), device=self.env.device)
         succeeded, diverged, terms = ended.clone(), ended.clone(), {}
+        self._before = self._memory
         for t in range(self.cfg.rollout):
-            actor, critic = model.actor_features(obs), model.critic_features(obs)
-            model.actor_norm.merge(*self.ranks.moments(actor))
-            model.critic_norm.merge(*self.ranks.moments(critic))
-            mean = model.mean(actor)
-            action = mean + model.std * self._normal(mean)
+            seen, critic = model.actor.see(obs), model.critic.features(obs)
+            model.actor.learn_scale(seen, self.ranks)
+            if not self.cfg.freeze_critic:
+                model.critic.norm.merge(*self.ranks.moments(critic))
+            action, mean = self.act(seen)
             obs, reward, terminated, truncated, info = self.env.step(action)
+            done = terminated | truncated
+            self._memory = forget(self._memory, done)
+            obs = self._seen(obs, done)
             # Where an episode goes on, `final_obs` is the next observation, so this is V(s_{t+1}).
-            store["next_value"][t] = model.value(model.critic_features(info["final_obs"]))
-            store["value"][t] = model.value(critic)
-            store["actor"][t], store["critic"][t] = actor, critic
+            store["next_value"][t] = model.critic(model.critic.features(info["final_obs"]))
+            store["value"][t], store["critic"][t] = model.critic(critic), critic
+            for name, value in seen.items():
+                store[f"{ACTOR}{name}"][t] = value
             store["action"][t], store["mean"][t] = action, mean
             store["log_prob"][t] = gaussian_log_prob(action, mean, model.std)
             store["reward"][t] = reward
-            self._ends[0, t], self._ends[1, t] = terminated, terminated | truncated
-            ended += (terminated | truncated).sum()
-            succeeded += (info["success"] & (terminated | truncated)).sum()
+            self._ends[0, t], self._ends[1, t] = terminated, done
+            ended += done.sum()
+            succeeded += (info["success"] & done).sum()
             diverged += info["diverged"].sum()
             for name, term in info["reward_terms"].items():
                 terms[name] = terms.get(name, 0.0) + term.mean() / self.cfg.rollout
@@ -219,15 +266,22 @@ class Ppo:
         )  # fmt: skip
         target = advantage + store["value"]
         advantage = self.ranks.standardise(advantage)
-        flat = {name: value.flatten(0, 1) for name, value in store.items()}
-        flat |= {"advantage": advantage.flatten(), "target": target.flatten()}
+        data = {**store, "advantage": advantage, "target": target}
         with torch.no_grad():
             std = self.model.std.detach().clone()
-        size = flat["reward"].shape[0]
+        remembers = self.model.actor.remembers
+        if remembers:  # a minibatch is the whole roll-out of some worlds
+            begun = torch.cat([torch.zeros_like(done[:1]), done[:-1]])
+            data["begun"], size = begun, self.env.num_envs
+        else:
+            data = {name: value.flatten(0, 1) for name, value in data.items()}
+            size = data["reward"].shape[0]
         sums: dict[str, Tensor] = {}
         for _ in range(cfg.epochs):
             for rows in self._parts(size):
-                metrics = self._minibatch({n: v[rows] for n, v in flat.items()}, std)
+                batch = {n: v[:, rows] if remembers else v[rows] for n, v in data.items()}
+                memory = {n: v[rows] for n, v in self._before.items()}
+                metrics = self._minibatch(batch, memory, std)
                 for name, value in metrics.items():
                     sums[name] = sums.get(name, torch.zeros_like(value)) + value
         self.iteration += 1
@@ -243,18 +297,28 @@ class Ppo:
         for k in range(self.cfg.minibatches):
             yield order[k * part : (k + 1) * part]
 
-    def _minibatch(self, batch: Mapping[str, Tensor], old_std: Tensor) -> dict[str, Tensor]:
+    def _mean(self, batch: Mapping[str, Tensor], memory: Memory) -> Tensor:
+        """Return the mean actions of a minibatch, from its raw features."""
+        seen = {n.removeprefix(ACTOR): v for n, v in batch.items() if n.startswith(ACTOR)}
+        if "begun" in batch:
+            return self.model.actor.sequence(seen, memory, batch["begun"])
+        return self.model.actor(seen, memory)[0]
+
+    def _minibatch(
+        self, batch: Mapping[str, Tensor], memory: Memory, old_std: Tensor
+    ) -> dict[str, Tensor]:
         cfg, model = self.cfg, self.model
-        mean, std = model.mean(batch["actor"]), model.std
+        mean, std = self._mean(batch, memory), model.std
         with torch.no_grad():
             kl = gaussian_kl(batch["mean"], old_std, mean, std).mean()
         policy = clipped_surrogate(
             gaussian_log_prob(batch["action"], mean, std),
             batch["log_prob"], batch["advantage"], cfg.clip,
         )  # fmt: skip
-        value = clipped_value_loss(
-            model.value(batch["critic"]), batch["value"], batch["target"], cfg.clip
-        )
+        with torch.set_grad_enabled(not cfg.freeze_critic):
+            value = clipped_value_loss(
+                model.critic(batch["critic"]), batch["value"], batch["target"], cfg.clip
+            )
         entropy = gaussian_entropy(std)
         self.optimizer.zero_grad(set_to_none=True)
         (policy + value - cfg.entropy * entropy).backward()
@@ -283,73 +347,25 @@ class Ppo:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything learning goes on from, as flat tensors; see `resume` for episodes."""
-        state = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
-        return state | {
-            "lr": self.lr, "iteration": torch.tensor(self.iteration),
-            "generator": self.generator.get_state(),
-        } | {f"env/{name}": value for name, value in self.env.state_dict().items()}  # fmt: skip
+        state = state_of(self.model, self.optimizer, self.generator, self.iteration, self.env)
+        return state | {"lr": self.lr}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take over networks and optimiser; random actions and environment stay as they are."""
-        prefix = "model/"
-        self.model.load_state_dict(
-            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        )
-        entries: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            if key.startswith("optimizer/"):
-                _, index, name = key.split("/")
-                entries.setdefault(int(index), {})[name] = value.clone()
-        known = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({"state": entries, "param_groups": known["param_groups"]})
+        self.iteration = load_into(self.model, self.optimizer, state)
         self.lr.copy_(state["lr"])
         self.optimizer.param_groups[0]["lr"] = self.lr
-        self.iteration = int(state["iteration"])
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a `state_dict`; new episodes, which were not drawn before.
-
-        The first rank goes on with the random streams of the state, which is its own; another
-        draws from new ones. So the number of ranks may change.
 
         Raises:
             KeyError, RuntimeError: the state is not of this learner.
             ValueError: it is of a training on another kind of device.
         """
         self.load_state_dict(state)
-        if state["generator"].shape != self.generator.get_state().shape:
-            raise ValueError(
-                "the random streams are those of another kind of device than "
-                f"{self.env.device}: resume where the run was trained"
-            )
-        self.generator.set_state(state["generator"])
-        episodes = state["env/generator"]
-        if not self.ranks.first:
-            self.generator.manual_seed(self.ranks.seed(self._seed, self.iteration, 0))
-            stream = torch.Generator(device=self.env.device)
-            stream.manual_seed(self.ranks.seed(self._seed, self.iteration, 1))
-            episodes = stream.get_state()
-        self.env.load_state_dict({"generator": episodes})
-        self._obs = self.env.reset()
-        self.env.desynchronise()
+        go_on_drawing(state, self.generator, self.env, self.ranks, self._seed, self.iteration)
+        self._begin(self.env.reset())
 
     def _normal(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self.generator, device=like.device)
-
-
-class ExportedPpo(nn.Module):
-    """The deterministic actor in the form that is exported."""
-
-    def __init__(self, model: ActorCritic) -> None:
-        """Wrap trained networks."""
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return chunks (B, 1, A) in [-1, 1] and the state as it came."""
-        mean = self.model.mean(self.model.actor_features(obs))
-        return mean.clamp(-1.0, 1.0)[:, None], state

@@ -149,7 +149,7 @@ def test_export_refuses_in_one_line(
     assert "holds something else than a bundle" in line
     assert (run / METRICS).is_file()
     state = load_checkpoint(run / CHECKPOINT)
-    state["model/actor.0.bias"][:] = float("nan")
+    state["model/actor.mlp.0.bias"][:] = float("nan")
     save_checkpoint(run / CHECKPOINT, state)
     assert refused(again, capsys).startswith(f"{run}: parity: ")
     data = yaml.safe_load((run / CONFIG).read_text())

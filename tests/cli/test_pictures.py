@@ -176,8 +176,9 @@ def test_bad_input_is_one_line(
         tmp_path,
     ]
     assert "body 'fr3_hand' is not in the scene" in refused(panda, capsys)
-    train = ["train", "reach-ppo", "--cameras", "scene", "--out", tmp_path / "x"]
-    assert "--cameras scene: " in refused(train, capsys)
+    train = ["train", "peg-insertion-ppo", "--cameras", "scene-wrist-real", "--num-envs", "2"]
+    said = refused([*train, "--out", tmp_path / "x"], capsys)
+    assert "--cameras scene-wrist-real: no network reads 'scene_depth'" in said
 
 
 def test_depth_is_grey() -> None:

@@ -109,7 +109,7 @@ def test_a_trial_is_the_same_episodes_each_time(tmp_path: Path) -> None:
         return obs
 
     env.reset = watched
-    trial, model = Trial(env), build_learner(cfg).model
+    trial, model = Trial(env), build_learner(cfg).model.actor
     assert trial.success(model) == trial.success(model) == 0.0
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
 
@@ -127,11 +127,12 @@ def test_a_randomised_training_is_tried_without_it_too(
         return rates[env.level]
 
     monkeypatch.setattr(Trial, "_worse_half", success)
-    assert Trial(env).success(build_learner(cfg).model) == 0.4
+    assert Trial(env).success(build_learner(cfg).model.actor) == 0.4
     assert seen == levels
     assert env.level == 1.0
     rates[1.0] = 0.95
-    assert Trial(env).success(build_learner(cfg).model) == min(rates[level] for level in levels)
+    actor = build_learner(cfg).model.actor
+    assert Trial(env).success(actor) == min(rates[level] for level in levels)
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(

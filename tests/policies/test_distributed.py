@@ -48,10 +48,10 @@ def test_two_ranks_with_half_the_worlds_learn_what_one_learns_with_all(tmp_path:
             first[name], value, rtol=1e-9, atol=1e-13, msg=lambda m, n=name: f"{n}: {m}"
         )
     # That much is learnt in the first update, in 20 steps of Adam.
-    moved = alone["1/model/actor.0.weight"] - alone["0/model/actor.0.weight"]
+    moved = alone["1/model/actor.mlp.0.weight"] - alone["0/model/actor.mlp.0.weight"]
     assert moved.abs().max() > 1e-3
     assert alone["0/metrics/kl"] > 1e-4
-    assert alone["0/model/actor_norm.count"] == 64 * 16  # all worlds, all steps
+    assert alone["0/model/actor.norm.count"] == 64 * 16  # all worlds, all steps
     assert alone["0/metrics/episodes"] > 0
 
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sim2arm.policies.actor import ExportedActor
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.networks import EmpiricalNormalization, PoseFeatures
-from sim2arm.policies.ppo import ExportedPpo, Ppo, PpoCfg
+from sim2arm.policies.ppo import Ppo, PpoCfg
 
 
 class PointMass:
@@ -155,7 +156,7 @@ def test_diverged_episodes_are_counted() -> None:
 
 
 def test_actor_does_not_see_the_critics_inputs() -> None:
-    model = ExportedPpo(Ppo(CFG, PointMass(), seed=0).model)
+    model = ExportedActor(Ppo(CFG, PointMass(), seed=0).model.actor)
     obs = {"x": torch.rand(4, 1)}
     chunk, state = model(obs, {}, {})
     assert chunk.shape == (4, 1, 1)

@@ -235,9 +235,16 @@ def test_a_group_of_its_own_leaves_the_actor_alone() -> None:
     Ppo(PpoCfg(rollout=2, hidden=(4,), minibatches=1), env).update()
 
 
-def test_ppo_refuses_pictures() -> None:
+def test_ppo_learns_from_pictures_but_its_critic_does_not() -> None:
+    env = make_env()
+    learner = Ppo(PpoCfg(rollout=2, hidden=(4,), minibatches=1), env)
+    weights = list(learner.model.actor.pictures["scene_rgb"].parameters())
+    before = [weight.detach().clone() for weight in weights]
+    list(learner.train(1))
+    assert all(not torch.equal(a, b) for a, b in zip(weights, before, strict=True))
+    env.groups["critic"] = env.groups["actor"]
     with pytest.raises(PictureError, match=r"'scene_rgb' has the shape \(30, 40, 3\)"):
-        Ppo(PpoCfg(), make_env())
+        Ppo(PpoCfg(), env)
 
 
 def test_the_arm_sees_what_training_shows() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from tyro.conf import Positional, arg
 
+from sim2arm.policies.actor import ExportedActor, forget
 from sim2arm.policies.bundle import MANIFEST, BundleError
 from sim2arm.policies.export import ExportError, ExportReport, export_bundle
-from sim2arm.policies.ppo import ExportedPpo
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 
@@ -61,16 +61,18 @@ def export(cfg: ExportCfg) -> ExportReport:
     env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
     origin = replace(provenance(cfg.run, steps), success=cfg.success)
-    contract = make_contract(env, origin)
-    module = ExportedPpo(learner.model)
+    actor = learner.model.actor
+    contract = replace(make_contract(env, origin), states=actor.states)
+    module = ExportedActor(actor)
     names = [spec.name for spec in contract.observations]
     frames: list[dict[str, np.ndarray]] = []
-    obs = env.reset()
+    obs, memory = env.reset(), actor.start(env.num_envs, env.device)
     with torch.no_grad():
         for _ in range(RECORDED):
             frames.append({name: obs[name].numpy().copy() for name in names})
-            chunk, _ = module(obs, {}, {})
-            obs = env.step(chunk[:, 0])[0]
+            chunk, memory = module(obs, memory, {})
+            obs, _, terminated, truncated, _ = env.step(chunk[:, 0])
+            memory = forget(memory, terminated | truncated)
     sequences = [
         {name: np.stack([frame[name][row] for frame in frames]) for name in names}
         for row in range(env.num_envs)

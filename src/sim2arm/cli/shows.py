@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sim2arm.policies.ppo import ActorCritic
+from sim2arm.policies.actor import Actor, Memory, forget
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
@@ -104,9 +104,10 @@ class Show(Protocol):
 class TrainingShow:
     """Episodes of the environment in which an experiment trains, policy and all."""
 
-    def __init__(self, name: str, env: Env, model: ActorCritic | None = None) -> None:
+    def __init__(self, name: str, env: Env, actor: Actor | None = None) -> None:
         """Take an environment in a scene that can be filmed, and a policy."""
-        self.name, self._env, self._model = name, env, model
+        self.name, self._env, self._actor = name, env, actor
+        self._memory: Memory = {}
 
     @property
     def num_worlds(self) -> int:
@@ -121,7 +122,7 @@ class TrainingShow:
     @property
     def has_policy(self) -> bool:
         """See `Show`."""
-        return self._model is not None
+        return self._actor is not None
 
     @torch.no_grad()
     def play(self, seeds: Sequence[int], actions: Callable[[], Actions], watch: Watch) -> None:
@@ -136,9 +137,11 @@ class TrainingShow:
         running = np.arange(n) < len(seeds)
         success = np.zeros(n, dtype=bool)
         step = 0
+        self._memory = {} if self._actor is None else self._actor.start(n, env.device)
         while running.any():
             action = self._action(obs, actions(), noise)
             obs, _, terminated, truncated, info = env.step(action)
+            self._memory = forget(self._memory, terminated | truncated)
             ended = (terminated | truncated).cpu().numpy()
             success |= running & info["success"].cpu().numpy()
             running, step = running & ~ended, step + 1
@@ -156,8 +159,9 @@ class TrainingShow:
             )
 
     def _action(self, obs: dict[str, Tensor], kind: Actions, noise: np.random.Generator) -> Tensor:
-        if kind == "policy" and self._model is not None:
-            return self._model.mean(self._model.actor_features(obs))
+        if kind == "policy" and self._actor is not None:
+            action, self._memory = self._actor(self._actor.see(obs), self._memory)
+            return action
         shape = (self.num_worlds, self._env.action_dim)
         return torch.from_numpy(undirected(kind, shape, noise)).to(self._env.device)
 
@@ -270,7 +274,7 @@ def show_run(
     cfg = on_engine(cfg, world or cfg.world, device or cfg.device)
     cfg = replace(cfg, cameras=cameras or cfg.cameras)
     env = _stage(cfg, num_worlds)
-    return TrainingShow(str(folder), env, learner.model.to(env.device))
+    return TrainingShow(str(folder), env, learner.model.actor.to(env.device))
 
 
 def _stage(cfg: TrainCfg, num_worlds: int) -> Env:

@@ -7,7 +7,7 @@ seeds.
 
 import torch
 
-from sim2arm.policies.ppo import ActorCritic
+from sim2arm.policies.actor import Actor, forget
 from sim2arm.sim.env import Env
 
 FIRST_SEED = 500_000
@@ -27,22 +27,22 @@ class Trial:
         self._env = env
 
     @torch.no_grad()
-    def success(self, model: ActorCritic) -> float:
+    def success(self, actor: Actor) -> float:
         """Return the share of episodes that the mean action solves, in the worst case.
 
         Raises:
             CapacityError: the physics had no room for all contacts or constraint rows.
         """
         if not self._env.varies:
-            return self._worse_half(model)
+            return self._worse_half(actor)
         found: list[float] = []
         for level in (0.0, 1.0):
             self._env.level = level
-            found.append(self._worse_half(model))
+            found.append(self._worse_half(actor))
         return min(found)
 
     @torch.no_grad()
-    def _worse_half(self, model: ActorCritic) -> float:
+    def _worse_half(self, actor: Actor) -> float:
         env = self._env
         obs = env.reset(range(FIRST_SEED, FIRST_SEED + env.num_envs))
         leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
@@ -51,11 +51,14 @@ class Trial:
             env.commands.leading.copy_(leading)
         running = torch.ones_like(leading)
         solved = ~running
+        memory = actor.start(env.num_envs, env.device)
         while running.any():
-            action = model.mean(model.actor_features(obs))
+            action, memory = actor(actor.see(obs), memory)
             obs, _, terminated, truncated, info = env.step(action)
+            done = terminated | truncated
+            memory = forget(memory, done)
             solved |= running & info["success"]
-            running &= ~(terminated | truncated)
+            running &= ~done
         env.world.check_capacity()
         halves = [solved[leading], solved[~leading]] if mixed else [solved]
         return min(float(half.double().mean()) for half in halves)

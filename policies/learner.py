@@ -1,0 +1,105 @@
+"""What learners have in common: their state as flat tensors, and going on from it."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from .base import Env
+from .distributed import Ranks
+
+_RENAMED = (
+    (re.compile(r"^(actor|critic)_norm\."), r"\1.norm."),
+    (re.compile(r"^(actor|critic)\.(\d+)\."), r"\1.mlp.\2."),
+)
+"""Names of parameters in older checkpoints, and their present ones."""
+
+
+def current_name(name: str) -> str:
+    """Return the present name of a parameter of an older checkpoint."""
+    for pattern, present in _RENAMED:
+        name = pattern.sub(present, name)
+    return name
+
+
+def model_state(state: Mapping[str, Tensor], part: str = "") -> dict[str, Tensor]:
+    """Return the parameters of a checkpoint's networks, or of a part of them, by present names.
+
+    Args:
+        state: a checkpoint.
+        part: name of the module, as in `critic`.
+    """
+    names = {current_name(k.removeprefix("model/")): k for k in state if k.startswith("model/")}
+    start = f"{part}." if part else ""
+    return {n.removeprefix(start): state[k] for n, k in names.items() if n.startswith(start)}
+
+
+def state_of(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    iteration: int,
+    env: Env,
+) -> dict[str, Tensor]:
+    """Return networks, optimiser, random streams and iteration as flat tensors."""
+    state = {f"model/{k}": v for k, v in model.state_dict().items()}
+    for index, entry in optimizer.state_dict()["state"].items():
+        state |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
+    state |= {"iteration": torch.tensor(iteration), "generator": generator.get_state()}
+    return state | {f"env/{name}": value for name, value in env.state_dict().items()}
+
+
+def load_into(
+    model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
+) -> int:
+    """Take over networks and optimiser; return the iteration.
+
+    Raises:
+        KeyError, RuntimeError: the state is not of this learner.
+    """
+    model.load_state_dict(model_state(state))
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if key.startswith("optimizer/"):
+            _, index, name = key.split("/")
+            entries.setdefault(int(index), {})[name] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    return int(state["iteration"])
+
+
+def go_on_drawing(
+    state: Mapping[str, Tensor],
+    generator: torch.Generator,
+    env: Env,
+    ranks: Ranks,
+    seed: int,
+    iteration: int,
+) -> None:
+    """Let a learner draw on where a state stood.
+
+    The first rank goes on with the random streams of the state, which is its own; another draws
+    from new ones. So the number of ranks may change.
+
+    Raises:
+        KeyError: the state is not of a learner.
+        ValueError: it is of a training on another kind of device.
+    """
+    if state["generator"].shape != generator.get_state().shape:
+        raise ValueError(
+            "the random streams are those of another kind of device than "
+            f"{env.device}: resume where the run was trained"
+        )
+    generator.set_state(state["generator"])
+    episodes = state["env/generator"]
+    if not ranks.first:
+        generator.manual_seed(ranks.seed(seed, iteration, 0))
+        stream = torch.Generator(device=env.device)
+        stream.manual_seed(ranks.seed(seed, iteration, 1))
+        episodes = stream.get_state()
+    env.load_state_dict({"generator": episodes})
