@@ -51,7 +51,7 @@ from sim2arm.core.contract import Contract, Provenance
 from sim2arm.core.robots import ROBOTS
 from sim2arm.policies.actor import ExportedActor
 from sim2arm.policies.export import export_bundle
-from sim2arm.policies.ppo import Ppo
+from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SUBSTEPS
 from sim2arm.sim.contract import make_contract
@@ -166,7 +166,7 @@ def make_bundle(rate_hz: float, seconds: float, folder: Path) -> tuple[Path, Pat
     env = Env(
         task, ROBOTS[REACH.robot], num_envs=2, control_hz=rate_hz, controller=REACH.controller
     )
-    module = ExportedActor(Ppo(REACH.algo, cast(Any, env)).model.actor)
+    module = ExportedActor(Ppo(cast(PpoCfg, REACH.algo), cast(Any, env)).model.actor)
     origin = Provenance(experiment="bench-ros", steps=0)
     contract = make_contract(env, origin)
     env.reset()

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from _bare import Bare, make_bare, used_memory, wait_for
@@ -34,7 +34,7 @@ from sim2arm.cli.parse import parse, unknown
 from sim2arm.cli.progress import Progress
 from sim2arm.cli.runs import build_env, find_cameras
 from sim2arm.cli.table import Row, format_results, write_results
-from sim2arm.policies.ppo import Ppo
+from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.sim.env import Env
 from sim2arm.sim.worlds.base import CapacityError
 from sim2arm.sim.worlds.table import WORLDS
@@ -246,7 +246,7 @@ def _repeat(
 def learning_rate(cfg: WorldBenchCfg, env: Env) -> float:
     """Return steps of all worlds per second of PPO, roll-outs and updates."""
     settings = EXPERIMENTS[cfg.experiment][1]
-    learner = Ppo(settings.algo, env, seed=0)
+    learner = Ppo(cast(PpoCfg, settings.algo), env, seed=0)
     iterations = learner.train(1 + cfg.learn_iterations)
     next(iterations)
     wait_for(env.device)

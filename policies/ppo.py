@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,8 @@ class PpoCfg:
     """Sizes of the critic's hidden layers where they are others."""
     critic_relative: tuple[RelativePose, ...] = ()
     """Pairs that only the critic sees, after those of `relative`."""
+    sees: Literal["actor", "critic"] = "actor"
+    """Group of observations that the actor sees; critic: a teacher, which no robot can run."""
     freeze_critic: bool = False
     """Whether the critic stays as a teacher's training left it."""
     rollout: int = 24
@@ -125,7 +128,7 @@ class ActorCritic(nn.Module):
         super().__init__()
         self.actor = Actor(
             cfg.actor,
-            {name: obs[name] for name in groups["actor"]},
+            {name: obs[name] for name in groups[cfg.sees]},
             action_dim,
             hidden=cfg.hidden,
             relative=cfg.relative,

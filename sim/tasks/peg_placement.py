@@ -155,8 +155,9 @@ class PegPlacement:
 
     @property
     def critic(self) -> tuple[str, ...]:
-        """Observations of the critic: the policy's and the truth."""
-        return (*self.actor, "true_pad_pose", "peg_in_tool", "peg_force")
+        """Observations of the critic, whatever the policy sees: a teacher's fits a student."""
+        seen = ("joint_position", "joint_velocity", "ee_pose", "pad_pose", "peg_pose")
+        return (*seen, "true_pad_pose", "peg_in_tool", "peg_force")
 
     @property
     def goals(self) -> tuple[ArraySpec, ...]:

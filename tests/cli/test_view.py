@@ -182,10 +182,10 @@ def test_the_policy_of_a_run_acts(exported: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(env, "step", lambda action: (given.append(action), step(action))[1])
     obs = env.reset([8, 9])
     moments(show, [8, 9], "policy")
-    model = show._model
-    assert model is not None
+    actor = show._actor
+    assert actor is not None
     with torch.no_grad():
-        torch.testing.assert_close(given[0], model.mean(model.actor_features(obs)))
+        torch.testing.assert_close(given[0], actor(actor.see(obs), {})[0])
     given.clear()
     moments(show, [8, 9], "zero")
     assert all((action == 0.0).all() for action in given)

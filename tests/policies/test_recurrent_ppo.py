@@ -89,3 +89,27 @@ def test_a_checkpoint_of_older_names_is_taken_over() -> None:
     other.load_state_dict(old)
     for name, value in other.model.state_dict().items():
         assert torch.equal(value, state[f"model/{name}"])
+
+
+def test_a_teachers_critic_is_taken_over_and_frozen_or_not() -> None:
+    teacher = Ppo(replace(SMALL, sees="critic"), Recall(32), seed=1)
+    list(teacher.train(2))
+    assert teacher.model.actor.features.names == ("age", "goal")
+    state = teacher.state_dict()
+    student = replace(SMALL, actor=ActorCfg(lstm=4), hidden=(8,), critic_hidden=(32,))
+    for freeze in (True, False):
+        learner = Ppo(replace(student, freeze_critic=freeze), Recall(32), seed=2)
+        learner.take_critic(state)
+        taken = {k: v.clone() for k, v in learner.model.critic.state_dict().items()}
+        for name, value in taken.items():
+            assert torch.equal(value, state[f"model/critic.{name}"])
+        before = learner.model.log_std.detach().clone()
+        row = list(learner.train(2))[-1]
+        assert float(row["value_loss"]) > 0.0
+        assert not torch.equal(learner.model.log_std, before)
+        same = [torch.equal(v, taken[k]) for k, v in learner.model.critic.state_dict().items()]
+        assert all(same) if freeze else not any(same)
+        again = Ppo(replace(student, freeze_critic=freeze), Recall(32), seed=3)
+        again.load_state_dict(learner.state_dict())  # a frozen critic has no moments
+    with pytest.raises(ValueError, match="size mismatch"):
+        Ppo(SMALL, Recall(4)).take_critic(Ppo(replace(SMALL, hidden=(3,)), Recall(4)).state_dict())

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from sim2arm.core.controllers import EeDeltaCfg
+from sim2arm.policies.actor import ActorCfg
+from sim2arm.policies.distill import DistillCfg
 from sim2arm.policies.ppo import PpoCfg
 from sim2arm.sim.curriculum import CurriculumCfg
 from sim2arm.sim.tasks.bolt_on_nut import BoltOnNutCfg
@@ -16,12 +19,14 @@ from sim2arm.sim.tasks.reach import ReachCfg
 
 @dataclass(frozen=True, kw_only=True)
 class TrainCfg:
-    """Train a policy with PPO."""
+    """Train a policy."""
 
     task: BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
     """The task."""
-    algo: PpoCfg = field(default_factory=PpoCfg)
+    algo: PpoCfg | DistillCfg = field(default_factory=PpoCfg)
     """The algorithm."""
+    teacher: str = ""
+    """Run folder of a privileged PPO training: PPO takes its critic, distillation imitates it."""
     controller: EeDeltaCfg = field(default_factory=EeDeltaCfg)
     """How actions become joint motion."""
     lead_share: float = 0.5
@@ -96,9 +101,24 @@ class TrainCfg:
                 "controller.limit_share: expected 1 or less, because the gate refuses what is "
                 f"beyond the limits, got {self.controller.limit_share}"
             )
-        parts, steps = max(2, self.algo.minibatches), self.num_envs * self.algo.rollout
+        self._check_algo()
+
+    def _check_algo(self) -> None:
+        algo = self.algo
+        if isinstance(algo, DistillCfg):
+            if not self.teacher:
+                raise ValueError("teacher: expected the run folder of a privileged PPO training")
+            return
+        if algo.freeze_critic and not self.teacher:
+            raise ValueError("algo.freeze_critic: a critic that nobody taught would stay random")
+        parts, steps = max(2, algo.minibatches), self.num_envs * algo.rollout
         if steps < parts:
             raise ValueError(f"num_envs x algo.rollout: expected {parts} or more, got {steps}")
+        if algo.actor.remembers and self.num_envs < algo.minibatches:
+            raise ValueError(
+                "num_envs: a minibatch of an actor that remembers is of whole worlds: expected "
+                f"algo.minibatches {algo.minibatches} or more, got {self.num_envs}"
+            )
 
 
 ALGO = PpoCfg(initial_std=0.4, entropy=0.001, desired_kl=0.016, lr_low=1e-4)
@@ -137,6 +157,47 @@ PUSH = TrainCfg(
     controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.002),
     iterations=1500,
 )
+# Touch, once it is seen, says how the peg lies in the hand; until then these guess. The critic is
+# that of peg-placement-ppo.
+PLACE_STUDENT = replace(
+    PLACE,
+    task=PegPlacementCfg(peg_seen=False),
+    algo=replace(
+        ALGO,
+        relative=(("pad_pose", "ee_pose"),),
+        critic_relative=(("pad_pose", "peg_pose"),),
+        actor=ActorCfg(lstm=128),
+    ),
+)
+PLACE_TEACHER = "runs/peg-placement-ppo"
+INSERT_TEACHER = "runs/peg-insertion-ppo-privileged"
+# TacSL's: an error of +-5 mm that only touch or sight can find.
+INSERT = replace(PEG, task=PegInsertionCfg(clearance=0.0005, socket_noise=0.005))
+INSERT_PRIVILEGED = replace(
+    INSERT,
+    algo=replace(
+        ALGO,
+        sees="critic",
+        relative=(("socket_pose", "ee_pose"), ("true_socket_pose", "ee_pose")),
+    ),
+)
+INSERT_STUDENT = replace(
+    INSERT,
+    algo=replace(
+        ALGO,
+        relative=(("socket_pose", "ee_pose"),),
+        critic_relative=(("true_socket_pose", "ee_pose"),),
+        actor=ActorCfg(lstm=128),
+    ),
+)
+
+
+def imitation(student: TrainCfg, kind: Literal["bc", "dagger"], teacher: str) -> TrainCfg:
+    """Return a training of the same actor by imitation."""
+    algo = DistillCfg(kind=kind, relative=student.algo.relative, actor=student.algo.actor)
+    return replace(student, algo=algo, teacher=teacher)
+
+
 BOLT = replace(
     PEG,
     task=BoltOnNutCfg(),
@@ -159,8 +220,44 @@ EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
             algo=replace(ALGO, relative=(("pad_pose", "ee_pose"),)),
         ),
     ),
+    "peg-placement-student": (
+        "The same with memory: PPO from scratch, or on a teacher's critic with --teacher RUN.",
+        PLACE_STUDENT,
+    ),
+    "peg-placement-aacd": (
+        "The same on the critic of runs/peg-placement-ppo (TacSL's stage 2).",
+        replace(PLACE_STUDENT, teacher=PLACE_TEACHER),
+    ),
+    "peg-placement-dagger": (
+        "The same student imitates runs/peg-placement-ppo in states of its own (DAgger).",
+        imitation(PLACE_STUDENT, "dagger", PLACE_TEACHER),
+    ),
+    "peg-placement-bc": (
+        "The same student imitates runs/peg-placement-ppo in states of the teacher.",
+        imitation(PLACE_STUDENT, "bc", PLACE_TEACHER),
+    ),
+    "peg-insertion-ppo-privileged": (
+        "Insertion at 0.5 mm clearance, +-5 mm noise, by a teacher that knows the truth.",
+        INSERT_PRIVILEGED,
+    ),
+    "peg-insertion-student": (
+        "A student of that with memory: PPO from scratch, or on a critic with --teacher RUN.",
+        INSERT_STUDENT,
+    ),
+    "peg-insertion-aacd": (
+        "The same on the critic of runs/peg-insertion-ppo-privileged.",
+        replace(INSERT_STUDENT, teacher=INSERT_TEACHER),
+    ),
+    "peg-insertion-dagger": (
+        "The same student imitates runs/peg-insertion-ppo-privileged (DAgger).",
+        imitation(INSERT_STUDENT, "dagger", INSERT_TEACHER),
+    ),
+    "peg-insertion-bc": (
+        "The same student imitates it in states of the teacher.",
+        imitation(INSERT_STUDENT, "bc", INSERT_TEACHER),
+    ),
     "peg-insertion-ppo-tight": (
         "The same at 0.5 mm clearance and +-5 mm noise, without touch: a hard baseline.",
-        replace(PEG, task=PegInsertionCfg(clearance=0.0005, socket_noise=0.005)),
+        INSERT,
     ),
 }

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from sim2arm.policies.actor import ExportedActor, forget
 from sim2arm.policies.bundle import MANIFEST, BundleError
 from sim2arm.policies.export import ExportError, ExportReport, export_bundle
+from sim2arm.policies.ppo import PpoCfg
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 
@@ -58,6 +59,10 @@ def export(cfg: ExportCfg) -> ExportReport:
     out = cfg.out or cfg.run / "bundle"
     _check(cfg, out)
     learner, train_cfg = restore(cfg.run, num_envs=4)
+    if isinstance(train_cfg.algo, PpoCfg) and train_cfg.algo.sees != "actor":
+        raise UserError(
+            f"{cfg.run}: its policy sees what no robot knows: train a student of it, with --teacher"
+        )
     env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
     origin = replace(provenance(cfg.run, steps), success=cfg.success)

@@ -18,6 +18,7 @@ from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.networks import PictureError, RelativePoseError
 from sim2arm.policies.ppo import Ppo
@@ -60,8 +61,13 @@ BEFORE = {
     "cameras": "none",
     "curriculum": to_plain(CurriculumCfg()),
     "latency": "",
+    "teacher": "",
 } | ROOM
 """Settings that older runs lack, and what those were trained with all the same."""
+
+
+Learner = Ppo | Distill
+"""What trains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +187,7 @@ def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
     return replace(cfg, world=world, device=device, **room)
 
 
-def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Ppo:
+def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Learner:
     """Return the algorithm with its environment: of several ranks, this one's share of worlds.
 
     Raises:
@@ -202,6 +208,8 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
     if cfg.curriculum.moves:
         env.block = Block(share, env.device)
     try:
+        if isinstance(cfg.algo, DistillCfg):
+            return Distill(cfg.algo, env, seed=cfg.seed, ranks=ranks)
         return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
@@ -250,9 +258,10 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         absent = sorted({f.name for f in fields(TrainCfg)} - {"out", "resume"} - set(values))
         if absent:  # a default would claim what was never trained
             raise ValueError(f"settings lack {absent}: the run is of another version; train again")
-        kind = type(EXPERIMENTS[experiment][1].task)
-        task = from_plain(kind, values.pop("task"), "settings.task")
-        given = {"task": task, "out": None, "resume": False}
+        given: dict[str, Any] = {"out": None, "resume": False}
+        for name in ("task", "algo"):
+            kind = type(getattr(EXPERIMENTS[experiment][1], name))
+            given[name] = from_plain(kind, values.pop(name), f"settings.{name}")
         settings = from_plain(TrainCfg, values, "settings", given)
         if settings.latency:
             settings = replace(settings, latency=str(folder / settings.latency))
@@ -282,7 +291,7 @@ def provenance(folder: Path, steps: int) -> Provenance:
     )
 
 
-def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
+def restore(folder: Path, num_envs: int | None = None) -> tuple[Learner, TrainCfg]:
     """Return the learner of a run as its checkpoint left it, on this machine's CPU.
 
     The environment draws from the ranges in which the policy was trained.
@@ -295,7 +304,7 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Ppo, TrainCfg]:
     return learner, cfg
 
 
-def save_learner(learner: Ppo, folder: Path, curriculum: Curriculum) -> None:
+def save_learner(learner: Learner, folder: Path, curriculum: Curriculum) -> None:
     """Write the checkpoint of a run.
 
     Raises:
@@ -312,7 +321,7 @@ def save_learner(learner: Ppo, folder: Path, curriculum: Curriculum) -> None:
     save_checkpoint(folder / CHECKPOINT, state)
 
 
-def check_metrics(row: Mapping[str, float], learner: Ppo, folder: Path) -> None:
+def check_metrics(row: Mapping[str, float], learner: Learner, folder: Path) -> None:
     """See that what an iteration measured is finite.
 
     Raises:
@@ -333,7 +342,7 @@ def last_good(folder: Path) -> str:
 
 
 def load_learner(
-    learner: Ppo, folder: Path, curriculum: Curriculum | None = None, *, resume: bool = False
+    learner: Learner, folder: Path, curriculum: Curriculum | None = None, *, resume: bool = False
 ) -> None:
     """Take over the checkpoint of a run.
 

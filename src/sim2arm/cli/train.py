@@ -14,7 +14,6 @@ from typing import cast
 import torch
 
 from sim2arm.policies.distributed import ALONE, FirstRankError, Ranks, ranks_of_torchrun
-from sim2arm.policies.ppo import Ppo
 from sim2arm.sim.curriculum import Curriculum
 from sim2arm.sim.env import Env
 
@@ -29,6 +28,7 @@ from .runs import (
     CHECKPOINT,
     CONFIG,
     METRICS,
+    Learner,
     build_env,
     build_learner,
     check_metrics,
@@ -37,6 +37,7 @@ from .runs import (
     save_learner,
     write_config,
 )
+from .teachers import take_teacher
 from .train_page import write_train_page
 from .trial import Trial
 
@@ -104,6 +105,8 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
     with physics_of(folder):
         # Refuses what cannot be trained, before anything is written.
         learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
+        if cfg.teacher:
+            take_teacher(learner, cfg)
         if not cfg.resume:
             ranks.first_does(lambda: write_config(folder, name, cfg))
         elif ranks.any((folder / CHECKPOINT).is_file())[0]:
@@ -115,7 +118,7 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
 
 
 def _lead(
-    learner: Ppo,
+    learner: Learner,
     curriculum: Curriculum,
     cfg: TrainCfg,
     folder: Path,
@@ -138,7 +141,7 @@ def _lead(
 
 
 def _follow(
-    learner: Ppo,
+    learner: Learner,
     curriculum: Curriculum,
     cfg: TrainCfg,
     folder: Path,
@@ -172,7 +175,7 @@ def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
             raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
-def _widen(learner: Ppo, curriculum: Curriculum) -> None:
+def _widen(learner: Learner, curriculum: Curriculum) -> None:
     """Let the ranges follow the success of the last roll-outs of all ranks."""
     env = cast(Env, learner.env)
     if env.block is None:
@@ -196,7 +199,7 @@ def _rounded(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
     return {key: round(float(value), 6) for key, value in values.items()}
 
 
-def _ends(learner: Ppo, reached: bool, interrupted: Callable[[], bool]) -> bool:
+def _ends(learner: Learner, reached: bool, interrupted: Callable[[], bool]) -> bool:
     """Return whether the target is reached, of which only the first rank knows.
 
     Raises:
@@ -209,7 +212,7 @@ def _ends(learner: Ppo, reached: bool, interrupted: Callable[[], bool]) -> bool:
 
 
 def _learn(
-    learner: Ppo,
+    learner: Learner,
     curriculum: Curriculum,
     cfg: TrainCfg,
     metrics: Metrics,

@@ -61,6 +61,9 @@ def _options(default: Mapping[str, Any], chosen: Mapping[str, Any], start: str =
         option = f"{start}{name.replace('_', '-')}"
         if isinstance(value, Mapping):
             words += _options(default[name], cast("dict[str, Any]", value), f"{option}.")
+        elif isinstance(value, bool):
+            if value != default[name]:
+                words.append(option if value else f"{start}no-{name.replace('_', '-')}")
         elif value != default[name]:
             words += [option, *(str(number) for number in np.ravel(value).tolist())]
     return words

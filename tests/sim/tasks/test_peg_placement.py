@@ -110,3 +110,9 @@ def test_a_policy_that_does_not_see_the_peg() -> None:
 def test_settings_of_which_no_episode_can_be_made(changes: dict[str, float], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         PegPlacementCfg(**changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_critic_of_a_teacher_fits_a_student() -> None:
+    seen, blind = (PegPlacement(PegPlacementCfg(peg_seen=s), FR3) for s in (True, False))
+    assert seen.critic == blind.critic
+    assert set(blind.actor) == set(seen.actor) - {"peg_pose"}

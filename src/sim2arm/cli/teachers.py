@@ -1,0 +1,72 @@
+"""What a training takes from a privileged one: its critic, or its actor to imitate."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.distill import Distill
+from sim2arm.policies.ppo import Ppo, PpoCfg
+
+from .errors import user_input
+from .experiments import TrainCfg
+from .runs import CHECKPOINT, Learner, build_task, read_config
+
+
+def take_teacher(learner: Learner, cfg: TrainCfg) -> None:
+    """Give a learner the teacher of its settings.
+
+    Raises:
+        UserError: there is no such run, or it does not fit.
+    """
+    folder = Path(cfg.teacher)
+    with user_input("--teacher", folder):
+        _, teacher, _ = read_config(folder)
+        if not isinstance(teacher.algo, PpoCfg):
+            raise ValueError("expected a training with PPO, got a student")
+        if type(teacher.task) is not type(cfg.task):
+            raise ValueError(f"expected a teacher of the same task, got {teacher.task}")
+        state = load_checkpoint(folder / CHECKPOINT)
+        if isinstance(learner, Distill):
+            _check_actions(teacher, cfg)
+            task = build_task(teacher)
+            names = task.actor if teacher.algo.sees == "actor" else task.critic
+            learner.take_teacher(teacher.algo, names, state)
+        else:
+            _check_critic(learner, teacher)
+            learner.take_critic(state)
+
+
+def _check_actions(teacher: TrainCfg, cfg: TrainCfg) -> None:
+    """See that an action of the teacher means the same to the student.
+
+    Raises:
+        ValueError: it does not.
+    """
+    for name in ("robot", "controller"):
+        ours, theirs = getattr(cfg, name), getattr(teacher, name)
+        if ours != theirs:
+            raise ValueError(f"its actions are others: {name} {theirs}, here {ours}")
+
+
+def _check_critic(learner: Ppo, teacher: TrainCfg) -> None:
+    """See that a teacher's critic sees what the learner's sees, in the same order.
+
+    Raises:
+        ValueError: it sees something else.
+    """
+    algo, ours = teacher.algo, learner.model.critic.features
+    assert isinstance(algo, PpoCfg)
+    theirs = (
+        tuple(build_task(teacher).critic),
+        (*algo.relative, *algo.critic_relative),
+        algo.lengths,
+    )
+    labels = ("observations", "relative poses", "lengths")
+    for label, found, wanted in zip(
+        labels, theirs, (ours.names, ours.relative, ours.lengths), strict=True
+    ):
+        if found != wanted:
+            raise ValueError(f"its critic has other {label}: {found}, here {wanted}")
