@@ -54,6 +54,7 @@ _PLACES: tuple[Term, ...] = (
 
 CAMERAS: dict[str, Cameras] = {
     "scene": Cameras(vision=Vision(sights=(SCENE,))),
+    "wrist": Cameras(vision=Vision(sights=(WRIST,))),
     "scene-wrist": Cameras(vision=Vision(sights=(SCENE, WRIST))),
     "scene-wrist-real": Cameras(
         vision=Vision(sights=(_SCENE_DEPTH, _WRIST_DEPTH), finishes=True),

@@ -193,9 +193,10 @@ INSERT_STUDENT = replace(
 
 
 def imitation(student: TrainCfg, kind: Literal["bc", "dagger"], teacher: str) -> TrainCfg:
-    """Return a training of the same actor by imitation."""
+    """Return a training of the same actor by imitation, in as many steps."""
     algo = DistillCfg(kind=kind, relative=student.algo.relative, actor=student.algo.actor)
-    return replace(student, algo=algo, teacher=teacher)
+    iterations = student.iterations * student.algo.rollout // algo.rollout
+    return replace(student, algo=algo, teacher=teacher, iterations=iterations)
 
 
 BOLT = replace(

@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("Train, export, run through ROS 2 nodes, report: all of it.", "sim2arm.cli.demo"),
     "bench": ("Measure: run benchmarks/NAME.py of a checkout.", "sim2arm.cli.bench"),
     "train": ("Learn a policy in simulation.", "sim2arm.cli.train"),
+    "sweep": ("Train many policies, measure them, one table.", "sim2arm.cli.sweep"),
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),

@@ -5,6 +5,8 @@ the figure that counts is that of `sim2arm eval`, on the exported bundle behind 
 seeds.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from sim2arm.policies.actor import Actor, forget
@@ -41,24 +43,42 @@ class Trial:
             found.append(self._worse_half(actor))
         return min(found)
 
-    @torch.no_grad()
     def _worse_half(self, actor: Actor) -> float:
         env = self._env
-        obs = env.reset(range(FIRST_SEED, FIRST_SEED + env.num_envs))
-        leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
         mixed = env.num_envs > 1 and 0.0 < env.lead_share < 1.0
-        if mixed:
-            env.commands.leading.copy_(leading)
-        running = torch.ones_like(leading)
-        solved = ~running
-        memory = actor.start(env.num_envs, env.device)
-        while running.any():
-            action, memory = actor(actor.see(obs), memory)
-            obs, _, terminated, truncated, info = env.step(action)
-            done = terminated | truncated
-            memory = forget(memory, done)
-            solved |= running & info["success"]
-            running &= ~done
-        env.world.check_capacity()
+        leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
+        seeds = range(FIRST_SEED, FIRST_SEED + env.num_envs)
+        solved = solve(env, actor, seeds, leading if mixed else None)
         halves = [solved[leading], solved[~leading]] if mixed else [solved]
         return min(float(half.double().mean()) for half in halves)
+
+
+@torch.no_grad()
+def solve(
+    env: Env, actor: Actor, seeds: Sequence[int], leading: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return which episodes the mean action solves (N,) bool.
+
+    Args:
+        env: the environment, of as many worlds as seeds.
+        actor: what acts.
+        seeds: of the episodes.
+        leading: (N,) bool, where motions start a period late; as the environment draws if None.
+
+    Raises:
+        CapacityError: the physics had no room for all contacts or constraint rows.
+    """
+    obs = env.reset(seeds)
+    if leading is not None:
+        env.commands.leading.copy_(leading)
+    running = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    solved, memory = ~running, actor.start(env.num_envs, env.device)
+    while running.any():
+        action, memory = actor(actor.see(obs), memory)
+        obs, _, terminated, truncated, info = env.step(action)
+        done = terminated | truncated
+        memory = forget(memory, done)
+        solved |= running & info["success"]
+        running &= ~done
+    env.world.check_capacity()
+    return solved

@@ -1,0 +1,108 @@
+"""The sweeps: name -> (help line, cells); a cell is an experiment with settings of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Overrides = Mapping[str, Any]
+"""Settings of `TrainCfg` by name; of the algorithm as `algo.NAME`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training of a sweep, once per seed."""
+
+    case: str
+    """What stands in the table."""
+    experiment: str
+    """Name in `EXPERIMENTS`."""
+    overrides: Overrides = field(default_factory=dict[str, Any])
+    """Settings that differ from those of the experiment."""
+    teacher: str = ""
+    """Name of the cell whose run with the same seed is its teacher."""
+    published: float | None = None
+    """Success that a paper reports for it, in [0, 1]."""
+
+
+# TacSL (arXiv 2408.06506), table IV: means of 3 seeds x 1024 episodes. Its privileged column of BC
+# and DAgger has no use here: the teacher is the cell of PPO. The order of the last two columns
+# follows the text of the table as it was extracted.
+COLUMNS: dict[str, Overrides] = {
+    "reduced": {},
+    "tactile image": {"touch": "image"},
+    "force field": {"touch": "field"},
+    "wrist": {"cameras": "wrist"},
+    "image + field": {"touch": "image-field"},
+    "image + wrist": {"touch": "image", "cameras": "wrist"},
+}
+"""What a student sees beside joints, tool and goal: column of the table -> settings."""
+TABLE_IV: dict[str, dict[str, tuple[float, ...]]] = {
+    "placement": {
+        "BC": (0.319, 0.994, 0.993, 0.995, 0.984, 0.984),
+        "DAgger": (0.409, 0.990, 1.0, 0.998, 0.997, 0.990),
+        "AACD": (0.421, 0.999, 0.999, 0.995, 0.999, 0.996),
+    },
+    "insertion": {
+        "BC": (0.087, 0.820, 0.804, 0.936, 0.570, 0.941),
+        "DAgger": (0.053, 0.908, 0.925, 0.968, 0.876, 0.925),
+        "AACD": (0.000, 0.834, 0.930, 0.948, 0.932, 0.897),
+    },
+}
+"""Task -> method -> success in the order of `COLUMNS`."""
+TEACHERS = {
+    "placement": ("peg-placement-ppo", 0.999),
+    "insertion": ("peg-insertion-ppo-privileged", 0.973),
+}
+"""Task -> experiment of the teacher, and what TacSL's has."""
+
+
+def tacsl_table() -> dict[str, Cell]:
+    """Return the cells of TacSL's table IV."""
+    found: dict[str, Cell] = {}
+    for task, methods in TABLE_IV.items():
+        teacher, published = TEACHERS[task]
+        found[f"{task}-teacher"] = Cell(
+            case=f"{task}, PPO, privileged", experiment=teacher, published=published
+        )
+        for method, values in methods.items():
+            for (column, overrides), value in zip(COLUMNS.items(), values, strict=True):
+                name = f"{task}-{method}-{column}".lower().replace(" + ", "-").replace(" ", "-")
+                found[name] = Cell(
+                    case=f"{task}, {method}, {column}",
+                    experiment=f"peg-{task}-{method.lower()}",
+                    overrides=overrides,
+                    teacher=f"{task}-teacher",
+                    published=value,
+                )
+    return found
+
+
+def touch_claim() -> dict[str, Cell]:
+    """Return the cells that compare ways to learn placement by touch, at equal steps."""
+    whole: Overrides = {"target_success": 1.0}  # no student stops early
+    touch = {**whole, "touch": "field"}
+    students: dict[str, tuple[str, Overrides, bool]] = {
+        "aacd": ("peg-placement-aacd", touch, True),
+        "aacd-frozen": ("peg-placement-aacd", touch | {"algo.freeze_critic": True}, True),
+        "dagger": ("peg-placement-dagger", touch, True),
+        "scratch": ("peg-placement-student", touch, False),
+        "aacd-blind": ("peg-placement-aacd", whole, True),
+        "scratch-blind": ("peg-placement-student", whole, False),
+    }
+    found = {"teacher": Cell(case="teacher", experiment="peg-placement-ppo")}
+    for name, (experiment, overrides, taught) in students.items():
+        found[name] = Cell(
+            case=name.replace("-", ", "),
+            experiment=experiment,
+            overrides=overrides,
+            teacher="teacher" if taught else "",
+        )
+    return found
+
+
+SWEEPS: dict[str, tuple[str, dict[str, Cell]]] = {
+    "tacsl-table": ("TacSL's table IV: what students see x how they learn it.", tacsl_table()),
+    "touch-placement": ("Placement with and without touch, five ways to learn.", touch_claim()),
+}
