@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 Observations = dict[str, Tensor]
-"""Named arrays (N, ...), float32."""
+"""Named arrays (N, ...): float32, pictures uint8."""
 
 
 class Env(Protocol):

@@ -19,7 +19,14 @@ from sim2arm.cli.sweep import Outcome, SweepCfg, chosen, impossible, rows_of, se
 from sim2arm.cli.sweeps import SWEEPS, Cell
 from sim2arm.cli.train import train
 
-SMALL = {"algo.rollout": 4, "algo.hidden": (4,), "algo.epochs": 1, "trial_episodes": 1}
+TASK = replace(EXPERIMENTS["reach-ppo"][1].task, max_steps=5)  # type: ignore[call-arg]
+SMALL = {
+    "task": TASK,
+    "algo.rollout": 4,
+    "algo.hidden": (4,),
+    "algo.epochs": 1,
+    "trial_episodes": 1,
+}
 CELLS = {
     "teacher": Cell(case="teacher", experiment="reach-ppo", overrides=SMALL, published=0.9),
     "student": Cell(

@@ -54,24 +54,40 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", ["peg-placement-aacd", "peg-placement-dagger"])
-def test_a_student_is_trained_resumed_exported_and_evaluated(
-    name: str, teacher: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
+@pytest.fixture(scope="module", params=["peg-placement-aacd", "peg-placement-dagger"])
+def student(
+    request: pytest.FixtureRequest, teacher: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, TrainCfg, Path]:
+    """Return a student's experiment, its settings and its run of two iterations."""
+    name, out = request.param, tmp_path_factory.mktemp("student") / "run"
     cfg = make_cfg(name, out, teacher=str(teacher))
     train(name, cfg)
     train(name, replace(cfg, iterations=2, resume=True))
+    return name, cfg, out
+
+
+def test_a_student_is_trained_and_resumed(student: tuple[str, TrainCfg, Path]) -> None:
+    name, cfg, out = student
     rows = rows_of(out)
     assert [row["iteration"] for row in rows] == ["1", "2"]
     assert ("imitation_loss" in rows[0]) == (name == "peg-placement-dagger")
     assert read_config(out)[1].algo == cfg.algo
+
+
+def test_its_bundle_has_its_memory_and_can_be_evaluated(
+    student: tuple[str, TrainCfg, Path],
+) -> None:
+    *_, out = student
     export(ExportCfg(run=out))
     policy = OnnxPolicy(out / "bundle", num_envs=2)
     assert [state.shape for state in policy.contract.states] == [(1, 3), (1, 3)]
     assert "peg_pose" not in [spec.name for spec in policy.contract.inputs]
     found = {r.metric: r.value for r in evaluate(EvalCfg(path=out, episodes=2, num_arms=2))}
     assert found["episodes"] == 2
+
+
+def test_it_can_be_watched(student: tuple[str, TrainCfg, Path]) -> None:
+    *_, out = student
     seen: list[int] = []
     show = show_run(out, 2, world="mujoco", device="cpu")
     show.play([1, 2], lambda: "policy", lambda moment: seen.append(moment.step))

@@ -18,6 +18,7 @@ from .parse import parse, unknown
 # kind: (module, its literal dictionary). Imported when shown: some need an extra.
 DICTIONARIES: dict[str, tuple[str, str]] = {
     "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
+    "sweeps": ("sim2arm.cli.sweeps", "SWEEPS"),
     "tasks": ("sim2arm.sim.tasks.table", "TASKS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
 }
@@ -28,7 +29,7 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """Which kind of thing: experiments, tasks, robots, benchmarks; all by default."""
+    """Which kind of thing: experiments, sweeps, tasks, robots, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:
