@@ -1,0 +1,1 @@
+"""Visuotactile sensors: gel, optics, force field."""

@@ -1,0 +1,159 @@
+"""Skin and pictures of gels: against the membrane's exact solution and a NumPy reference."""
+
+# MuJoCo's extension modules have no stubs.
+# pyright: standard, reportAttributeAccessIssue=false
+
+import math
+from typing import Any
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from sim2arm.sim.tactile.distance import DistanceGrid, of_geoms
+from sim2arm.sim.tactile.gel_camera import CHANGE, SMOOTH, GelCamera, GelCfg
+
+GEOM, CPU = mujoco.mjtGeom, torch.device("cpu")
+GEL = GelCfg(rows=96, cols=128, pixel=1e-4)
+Floats = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def grids() -> dict[str, DistanceGrid]:
+    spec = mujoco.MjSpec()
+    spec.worldbody.add_geom(name="ball", type=GEOM.mjGEOM_SPHERE, size=[0.004, 0, 0])
+    spec.worldbody.add_geom(name="wall", type=GEOM.mjGEOM_BOX, size=[0.002, 0.02, 0.002])
+    model = spec.compile()
+    return {name: of_geoms(model, [model.geom(name).id]) for name in ("ball", "wall")}
+
+
+def make_table(nodes: int = 65) -> npt.NDArray[np.float32]:
+    """Return a table that is smooth in the slope, so that it could be a real one."""
+    n_y, n_x = np.meshgrid(*[np.linspace(-1, 1, nodes)] * 2, indexing="ij")
+    rng = np.random.default_rng(0)
+    parts = rng.normal(size=(5, 3, 6)) * [12, 12, 12, 30, 30, 80]
+    forms = np.stack([n_x, n_y, n_x * n_y, n_x**2, n_y**2], axis=-1)
+    return np.einsum("yxf,fck->yxck", forms, parts).astype(np.float32)
+
+
+def make_background(cfg: GelCfg = GEL) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(1)
+    return rng.integers(60, 200, (cfg.rows, cfg.cols, 3)).astype(np.float32)
+
+
+def make_camera(*objects: DistanceGrid, cfg: GelCfg = GEL, num_gels: int = 1) -> GelCamera:
+    return GelCamera(cfg, objects, num_gels, make_table(), make_background(cfg), device=CPU)
+
+
+def put(camera: GelCamera, *pose: float, gel: int = 0, k: int = 0) -> None:
+    camera.poses[gel, k] = torch.tensor([*pose, 1.0, 0.0, 0.0, 0.0][:7])
+
+
+def reference(heights: Floats, cfg: GelCfg) -> npt.NDArray[np.int64]:
+    """Return the picture of a skin (rows, cols) [m] in double precision."""
+    table, nodes = make_table().astype(float), len(make_table())
+    wide = np.pad(heights, 3, mode="edge")
+    kernels = np.array(SMOOTH) / 16.0, np.array(CHANGE) / 32.0
+
+    def filtered(rows: Floats, cols: Floats) -> Floats:
+        found = np.zeros_like(heights)
+        for i, j in np.ndindex(7, 7):
+            found += rows[i] * cols[j] * wide[i : i + cfg.rows, j : j + cfg.cols]
+        return found / cfg.pixel
+
+    g_x, g_y = filtered(kernels[0], kernels[1]), filtered(kernels[1], kernels[0])
+    length = np.sqrt(1.0 + g_x**2 + g_y**2)
+    px, py = ((g / length + 1.0) * 0.5 * (nodes - 1) for g in (g_x, g_y))
+    i, j = (np.minimum(p.astype(int), nodes - 2) for p in (px, py))
+    fx, fy = (px - i)[..., None, None], (py - j)[..., None, None]
+    t = (1 - fy) * ((1 - fx) * table[j, i] + fx * table[j, i + 1])
+    t += fy * ((1 - fx) * table[j + 1, i] + fx * table[j + 1, i + 1])
+    x = ((2 * np.arange(cfg.cols) + 1) / cfg.cols - 1)[None]
+    y = ((2 * np.arange(cfg.rows) + 1) / cfg.rows - 1)[:, None]
+    forms = np.stack(np.broadcast_arrays(x * x, y * y, x * y, x, y, 1.0), axis=-1)
+    colour = make_background(cfg) + np.einsum("rcak,rck->rca", t, forms)
+    return np.floor(np.clip(colour + 0.5, 0, 255)).astype(int)
+
+
+def test_a_flat_gel_is_the_background(grids: dict[str, DistanceGrid]) -> None:
+    camera = make_camera(grids["ball"], num_gels=2)
+    put(camera, 0.0, 0.0, 0.0035)
+    camera.draw()
+    put(camera, 0.0, 0.0, 0.0045)  # leaves the gel: nothing stays of the picture before
+    np.testing.assert_array_equal(camera.draw()[0].numpy(), make_background())
+    np.testing.assert_array_equal(camera.picture[1].numpy(), make_background())
+
+
+def test_pictures_are_those_of_a_reference(grids: dict[str, DistanceGrid]) -> None:
+    """100 indentations, also over the rim: within a grey level of double precision."""
+    camera, rng = make_camera(*grids.values(), num_gels=100), np.random.default_rng(2)
+    poses = rng.normal(size=(100, 2, 7))
+    poses[..., :3] = rng.uniform([-0.006, -0.005, 0.001], [0.006, 0.005, 0.004], (100, 2, 3))
+    camera.poses.copy_(torch.from_numpy(poses))
+    pictures = camera.draw().numpy().astype(int)
+    changed = 0
+    for i in range(100):
+        r0, r1, c0, c1 = camera.windows[i].tolist()
+        heights = np.zeros((GEL.rows, GEL.cols))
+        heights[r0:r1, c0:c1] = camera.heights[i, r0:r1, c0:c1].numpy()
+        expected = reference(heights, GEL)
+        inside = np.zeros(heights.shape, dtype=bool)
+        inside[r0:r1, c0:c1] = True
+        assert np.abs(pictures[i] - expected)[inside].max() <= 1
+        np.testing.assert_array_equal(pictures[i][~inside], make_background()[~inside])
+        changed += int((pictures[i] != make_background()).any())
+    assert changed > 90
+
+
+def test_the_skin_beside_a_wall_falls_exponentially(grids: dict[str, DistanceGrid]) -> None:
+    """In one dimension `u = reach^2 u''` beside an edge: u = d exp(-x / reach)."""
+    cfg = GelCfg(rows=96, cols=256, pixel=1e-4, reach=1e-3)
+    camera = make_camera(grids["wall"], cfg=cfg)
+    put(camera, 0.0, 0.0, 0.0015)
+    skin = camera.dent()[0, 48].numpy()
+    assert skin[128] == pytest.approx(5e-4, abs=2e-6)
+    x = (np.arange(256) + 0.5 - 128) * cfg.pixel - 0.002
+    beside = (x > 3e-4) & (x < 3e-3)
+    # The last cell of 0.4 mm on the wall holds its dent up to its middle, 0.2 mm before the edge.
+    expected = 5e-4 * np.exp(-(x[beside] + 2e-4) / cfg.reach)
+    np.testing.assert_allclose(skin[beside], expected, atol=0.07 * 5e-4)
+
+
+def test_the_skin_lies_on_what_dents_it(grids: dict[str, DistanceGrid]) -> None:
+    camera = make_camera(grids["ball"])
+    put(camera, 0.0, 0.0, 0.0035)
+    skin = camera.dent()[0].numpy()
+    x, y = (np.arange(n) * GEL.pixel - 0.5 * (n - 1) * GEL.pixel for n in (GEL.cols, GEL.rows))
+    r2 = x[None] ** 2 + y[:, None] ** 2
+    dent = np.sqrt(np.maximum(0.004**2 - r2, 0.0)) - 0.0035
+    assert (skin >= dent - 1e-5).all()
+    near = r2 < 0.001**2  # where the membrane alone would lie higher
+    np.testing.assert_allclose(skin[near], dent[near], atol=1e-5)
+    outside = dent < -1e-5
+    assert skin[outside].max() > 2e-5  # pulled along
+
+
+def test_a_picture_does_not_depend_on_the_others(grids: dict[str, DistanceGrid]) -> None:
+    many, one = make_camera(grids["ball"], num_gels=3), make_camera(grids["ball"])
+    for gel, x in enumerate((-0.003, 0.0, 0.003)):
+        put(many, x, 0.001, 0.0036, gel=gel)
+    put(one, 0.003, 0.001, 0.0036)
+    assert torch.equal(many.draw()[2], one.draw()[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"table": np.zeros((64, 64, 3, 6), np.float32)}, "B odd, got"),
+        ({"table": np.ones((65, 65, 3, 6), np.float32)}, "no change of colour where there is no"),
+        ({"background": np.zeros((3, 3, 3), np.float32)}, r"expected \(96, 128, 3\), got"),
+    ],
+)
+def test_refusals(grids: dict[str, DistanceGrid], change: dict[str, Any], message: str) -> None:
+    given = {"table": make_table(), "background": make_background()} | change
+    with pytest.raises(ValueError, match=message):
+        GelCamera(GEL, [grids["ball"]], 1, **given, device=CPU)
+    with pytest.raises(ValueError, match="pixel: expected a number above 0, got inf"):
+        GelCfg(rows=1, cols=1, pixel=math.inf)
