@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,30 @@ class ActorCfg:
         return self.lstm > 0 or self.pictures != "color"
 
 
+class NetworkCfg(Protocol):
+    """What configurations of algorithms say about their actor."""
+
+    @property
+    def actor(self) -> ActorCfg:
+        """Pictures and memory."""
+        ...
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Sizes of the perceptron's hidden layers."""
+        ...
+
+    @property
+    def relative(self) -> tuple[RelativePose, ...]:
+        """Pairs of poses of which it also sees the relative pose."""
+        ...
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        """At which relative positions are also given squashed [m]."""
+        ...
+
+
 class Actor(nn.Module):
     """Mean actions of raw observations; normalisers and memory are part of it.
 
@@ -67,42 +91,33 @@ class Actor(nn.Module):
     """
 
     def __init__(
-        self,
-        cfg: ActorCfg,
-        obs: Mapping[str, Tensor],
-        action_dim: int,
-        *,
-        hidden: Sequence[int],
-        relative: Sequence[RelativePose] = (),
-        lengths: Sequence[float] = (),
+        self, cfg: NetworkCfg, obs: Mapping[str, Tensor], names: Sequence[str], action_dim: int
     ) -> None:
         """Build the network.
 
         Args:
-            cfg: pictures and memory.
-            obs: observations of its group (N, ...), whose shapes and types count.
+            cfg: its sizes, pictures and memory.
+            obs: observations (N, ...), whose shapes and types count.
+            names: of those that it sees.
             action_dim: elements of an action.
-            hidden: sizes of the perceptron's hidden layers.
-            relative: pairs of poses of which it also sees the relative pose.
-            lengths: at which relative positions are also given squashed [m].
 
         Raises:
             RelativePoseError: a pair names what is no observed pose.
             PictureError: no network reads an observation.
         """
         super().__init__()
-        kinds = kinds_of(obs)
-        self.cfg = cfg
-        self.features = PoseFeatures(kinds.vectors, relative, lengths)
+        kinds = kinds_of({name: obs[name] for name in names})
+        self.cfg, lstm = cfg.actor, cfg.actor.lstm
+        self.features = PoseFeatures(kinds.vectors, cfg.relative, cfg.lengths)
         self.norm = EmpiricalNormalization(self.features.size)
-        channels = 6 if cfg.pictures == "concat" else 3
+        channels = 6 if self.cfg.pictures == "concat" else 3
         pictures = {n: PictureEncoder(n, s, channels) for n, s in kinds.pictures.items()}
         fields = {n: FieldEncoder(n, s) for n, s in kinds.fields.items()}
         self.pictures, self.fields = nn.ModuleDict(pictures), nn.ModuleDict(fields)
         width = self.features.size + sum(e.size for e in (*pictures.values(), *fields.values()))
-        self.lstm = Lstm(width, cfg.lstm, cfg.lstm_layers) if cfg.lstm else None
-        self.mlp = mlp((width + cfg.lstm, *hidden, action_dim))
-        self.states = _states(cfg, kinds.pictures)
+        self.lstm = Lstm(width, lstm, self.cfg.lstm_layers) if lstm else None
+        self.mlp = mlp((width + lstm, *cfg.hidden, action_dim))
+        self.states = _states(self.cfg, kinds.pictures)
         with torch.no_grad():  # first actions near zero: the arm does not start by jumping
             last = self.mlp[-1]
             assert isinstance(last, nn.Linear)

@@ -17,6 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .actor import Actor
+
 JITTER = (0.5, 0.5, 0.5, 0.3)
 """Largest change of brightness, contrast, saturation (factors 1 +- x) and hue (turns)."""
 STEP_SHARE = 0.2
@@ -76,6 +78,13 @@ def crop(pictures: Tensor, box: Tensor) -> Tensor:
         planes, grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     return found.permute(0, 2, 3, 1)
+
+
+def augmentation(actor: Actor, num_envs: int, generator: torch.Generator) -> Augmentation | None:
+    """Return how the pictures of an actor are changed in training; None: not, or there are none."""
+    if actor.cfg.augment == "none" or not len(actor.pictures):
+        return None
+    return Augmentation(actor.cfg.augment, tuple(actor.pictures), num_envs, generator)
 
 
 class Augmentation:

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from .actor import Actor, ActorCfg, Memory, forget
-from .augment import Augmentation
+from .augment import augmentation
 from .base import Env, Observations
 from .distributed import ALONE, Ranks
-from .learner import go_on_drawing, load_into, model_state, state_of
+from .learner import COUNTS, Tally, go_on_drawing, load_into, state_of, take_part
 from .networks import RelativePose
 from .ppo import PpoCfg
 
@@ -87,14 +87,7 @@ class Student(nn.Module):
     ) -> None:
         """Build it for observations of these shapes and types (N, ...)."""
         super().__init__()
-        self.actor = Actor(
-            cfg.actor,
-            {name: obs[name] for name in groups["actor"]},
-            action_dim,
-            hidden=cfg.hidden,
-            relative=cfg.relative,
-            lengths=cfg.lengths,
-        )
+        self.actor = Actor(cfg, obs, groups["actor"], action_dim)
 
 
 class Distill:
@@ -150,20 +143,10 @@ class Distill:
                 f"the teacher sees {', '.join(absent)}, which is not observed here. Observed: "
                 f"{', '.join(sorted(self._obs))}"
             )
-        teacher = Actor(
-            cfg.actor,
-            {name: self._obs[name] for name in names},
-            self.env.action_dim,
-            hidden=cfg.hidden,
-            relative=cfg.relative,
-            lengths=cfg.lengths,
-        )
+        teacher = Actor(cfg, self._obs, names, self.env.action_dim)
         if teacher.remembers:
             raise ValueError("expected a teacher without memory")
-        try:
-            teacher.load_state_dict(model_state(state, "actor"))
-        except RuntimeError as error:
-            raise ValueError(str(error).splitlines()[-1].strip()) from error
+        take_part(teacher, state, "actor")
         self.teacher = teacher.to(self.env.device).requires_grad_(False)
 
     @property
@@ -186,8 +169,7 @@ class Distill:
         cfg, actor, env, teacher = self.cfg, self.model.actor, self.env, self.teacher
         if teacher is None:
             raise ValueError("expected a teacher: take_teacher first")
-        ended, mean_reward = (torch.zeros((), device=env.device) for _ in range(2))
-        succeeded, diverged, terms = ended.clone(), ended.clone(), {}
+        tally, mean_reward = Tally(env.device, cfg.rollout), torch.zeros((), device=env.device)
         drawn = torch.rand(env.num_envs, generator=self.generator, device=env.device)
         led = (drawn < self.share)[:, None]
         done = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
@@ -207,15 +189,10 @@ class Distill:
             done = terminated | truncated
             self._memory = forget(self._memory, done)
             self._see(obs, done)
-            ended += done.sum()
-            succeeded += (info["success"] & done).sum()
-            diverged += info["diverged"].sum()
+            tally.add(done, info)
             mean_reward += reward.mean() / cfg.rollout
-            for name, term in info["reward_terms"].items():
-                terms[name] = terms.get(name, 0.0) + term.mean() / cfg.rollout
         self._kept += 1
-        counts = {"episodes": ended, "successes": succeeded, "diverged": diverged}
-        return counts | {f"reward/{n}": v for n, v in terms.items()} | {"reward": mean_reward}
+        return tally.metrics() | {"reward": mean_reward}
 
     def update(self) -> dict[str, Tensor]:
         """Learn from the replay; no value leaves the device."""
@@ -249,7 +226,7 @@ class Distill:
         for _ in range(iterations):
             metrics = self.collect()
             metrics |= self.update()
-            yield self.ranks.total(metrics, counts=("episodes", "successes", "diverged"))
+            yield self.ranks.total(metrics, counts=COUNTS)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what learning goes on from, as flat tensors: all but replay and teacher."""
@@ -272,13 +249,10 @@ class Distill:
 
     def _begin(self, obs: Observations) -> None:
         """Begin with the first observations of new episodes and an empty replay."""
-        env, cfg, actor = self.env, self.cfg.actor, self.model.actor
+        env, actor = self.env, self.model.actor
         self._kept = 0
         self._memory: Memory = actor.start(env.num_envs, env.device)
-        self._augment = None
-        if cfg.augment != "none" and len(actor.pictures):
-            names = tuple(actor.pictures)
-            self._augment = Augmentation(cfg.augment, names, env.num_envs, self.generator)
+        self._augment = augmentation(actor, env.num_envs, self.generator)
         self._see(obs, torch.ones(env.num_envs, dtype=torch.bool, device=env.device))
         env.desynchronise()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from .base import Env
 from .distributed import Ranks
 
+COUNTS = ("episodes", "successes", "diverged")
+"""Metrics of a roll-out that are sums."""
 _RENAMED = (
     (re.compile(r"^(actor|critic)_norm\."), r"\1.norm."),
     (re.compile(r"^(actor|critic)\.(\d+)\."), r"\1.mlp.\2."),
@@ -37,6 +40,41 @@ def model_state(state: Mapping[str, Tensor], part: str = "") -> dict[str, Tensor
     names = {current_name(k.removeprefix("model/")): k for k in state if k.startswith("model/")}
     start = f"{part}." if part else ""
     return {n.removeprefix(start): state[k] for n, k in names.items() if n.startswith(start)}
+
+
+def take_part(module: nn.Module, state: Mapping[str, Tensor], part: str) -> None:
+    """Let a module become a part of a checkpoint's networks.
+
+    Raises:
+        ValueError: it is of another size; one line.
+    """
+    try:
+        module.load_state_dict(model_state(state, part))
+    except RuntimeError as error:
+        raise ValueError(str(error).splitlines()[-1].strip()) from error
+
+
+class Tally:
+    """Counts of a roll-out's episodes and means of its reward terms; no value leaves the device."""
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        """Begin a roll-out of so many steps."""
+        self._steps = steps
+        self._counts = {name: torch.zeros((), device=device) for name in COUNTS}
+        self._terms: dict[str, Tensor] = {}
+
+    def add(self, done: Tensor, info: Mapping[str, Any]) -> None:
+        """Count a step: which episodes ended (N,) bool, and what else is known of it."""
+        self._counts["episodes"] += done.sum()
+        self._counts["successes"] += (info["success"] & done).sum()
+        self._counts["diverged"] += info["diverged"].sum()
+        for name, term in info["reward_terms"].items():
+            mean = term.mean() / self._steps
+            self._terms[name] = self._terms[name] + mean if name in self._terms else mean
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Return `COUNTS` of this rank, which `Ranks.total` adds up, and `reward/<term>`."""
+        return self._counts | {f"reward/{name}": term for name, term in self._terms.items()}
 
 
 def state_of(

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from .actor import Actor, ActorCfg, Critic, Memory, forget
-from .augment import Augmentation
+from .augment import augmentation
 from .base import Env, Observations
 from .distributed import ALONE, Ranks
-from .learner import go_on_drawing, load_into, model_state, state_of
+from .learner import COUNTS, Tally, go_on_drawing, load_into, state_of, take_part
 from .losses import (
     clipped_surrogate,
     clipped_value_loss,
@@ -126,14 +126,7 @@ class ActorCritic(nn.Module):
     ) -> None:
         """Build networks for observations of these shapes and types (N, ...)."""
         super().__init__()
-        self.actor = Actor(
-            cfg.actor,
-            {name: obs[name] for name in groups[cfg.sees]},
-            action_dim,
-            hidden=cfg.hidden,
-            relative=cfg.relative,
-            lengths=cfg.lengths,
-        )
+        self.actor = Actor(cfg, obs, groups[cfg.sees], action_dim)
         self.critic = Critic(
             {name: obs[name] for name in groups["critic"]},
             hidden=cfg.critic_hidden or cfg.hidden,
@@ -190,12 +183,9 @@ class Ppo:
 
     def _begin(self, obs: Observations) -> None:
         """Begin with the first observations of new episodes."""
-        env, cfg, actor = self.env, self.cfg.actor, self.model.actor
+        env, actor = self.env, self.model.actor
         self._memory = actor.start(env.num_envs, env.device)
-        self._augment = None
-        if cfg.augment != "none" and len(actor.pictures):
-            names = tuple(actor.pictures)
-            self._augment = Augmentation(cfg.augment, names, env.num_envs, self.generator)
+        self._augment = augmentation(actor, env.num_envs, self.generator)
         self._obs = self._seen(obs, torch.ones(env.num_envs, dtype=torch.bool, device=env.device))
         env.desynchronise()
 
@@ -209,10 +199,7 @@ class Ppo:
         Raises:
             ValueError: it is of another size.
         """
-        try:
-            self.model.critic.load_state_dict(model_state(state, "critic"))
-        except RuntimeError as error:
-            raise ValueError(str(error).splitlines()[-1].strip()) from error
+        take_part(self.model.critic, state, "critic")
 
     @torch.no_grad()
     def act(self, seen: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -227,8 +214,7 @@ class Ppo:
         The counts are those of this rank; `train` adds them up.
         """
         model, store, obs = self.model, self._store, self._obs
-        ended = torch.zeros((), device=self.env.device)
-        succeeded, diverged, terms = ended.clone(), ended.clone(), {}
+        tally = Tally(self.env.device, self.cfg.rollout)
         self._before = self._memory
         for t in range(self.cfg.rollout):
             seen, critic = model.actor.see(obs), model.critic.features(obs)
@@ -249,15 +235,9 @@ class Ppo:
             store["log_prob"][t] = gaussian_log_prob(action, mean, model.std)
             store["reward"][t] = reward
             self._ends[0, t], self._ends[1, t] = terminated, done
-            ended += done.sum()
-            succeeded += (info["success"] & done).sum()
-            diverged += info["diverged"].sum()
-            for name, term in info["reward_terms"].items():
-                terms[name] = terms.get(name, 0.0) + term.mean() / self.cfg.rollout
+            tally.add(done, info)
         self._obs = obs
-        return {"episodes": ended, "successes": succeeded, "diverged": diverged} | {
-            f"reward/{name}": term for name, term in terms.items()
-        }
+        return tally.metrics()
 
     def update(self) -> dict[str, Tensor]:
         """Learn from the storage; no value leaves the device."""
@@ -346,7 +326,7 @@ class Ppo:
         for _ in range(iterations):
             metrics = self.collect()
             metrics |= self.update()
-            yield self.ranks.total(metrics, counts=("episodes", "successes", "diverged"))
+            yield self.ranks.total(metrics, counts=COUNTS)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return everything learning goes on from, as flat tensors; see `resume` for episodes."""

@@ -40,12 +40,12 @@ def torch_stream(device: torch.device) -> Any:
 
 def recorded(
     kernel: Any,
-    dim: int,
+    dim: int | tuple[int, ...],
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     device: torch.device,
 ) -> Callable[[], None]:
-    """Return what launches a kernel on tensors and arrays that stay where they are.
+    """Return what launches a kernel on tensors and arrays that stay where they are; it keeps them.
 
     What is not a tensor is passed on as it is.
     """
@@ -57,11 +57,17 @@ def recorded(
     command: Any = wp.launch(
         kernel, dim=dim, inputs=inside, outputs=outside, device=place, record_cmd=True
     )
+    return _Recorded(command, (inside, outside), device)
 
-    def launch() -> None:
-        command.launch(torch_stream(device))
 
-    return launch
+class _Recorded:
+    """A recorded launch; the command holds addresses only, so this keeps what lies there."""
+
+    def __init__(self, command: Any, arrays: Any, device: torch.device) -> None:
+        self._command, self._arrays, self._device = command, arrays, device
+
+    def __call__(self) -> None:
+        self._command.launch(torch_stream(self._device))
 
 
 @contextmanager

@@ -22,12 +22,10 @@ vec18: Any = wp.types.vector(18, float)
 """Of a node of the table: for red, green and blue the coefficients of x^2, y^2, xy, x, y, 1."""
 
 
-@wp.struct
-class Filters:
-    """Weights of seven pixels in a row: smoothing, and smoothing with the change per pixel."""
-
-    smooth: vec7
-    change: vec7
+SMOOTH = wp.constant(vec7(0.0, 1.0 / 16.0, 0.25, 0.375, 0.25, 1.0 / 16.0, 0.0))
+"""Binomial weights of seven pixels in a row."""
+CHANGE = wp.constant(vec7(-1.0 / 32.0, -0.125, -5.0 / 32.0, 0.0, 5.0 / 32.0, 0.125, 1.0 / 32.0))
+"""The same after central differences, per pixel."""
 
 
 @wp.func
@@ -54,7 +52,6 @@ def skin_at(
 def along_rows(
     size: int,
     run: int,
-    filters: Filters,
     dents: wp.array3d[float],
     skin: wp.array3d[float],
     windows: wp.array2d[int],
@@ -78,8 +75,8 @@ def along_rows(
             near[k] = near[k + 1]
         near[6] = skin_at(size, dents, skin, image, row, col + 3, window, cells)
         heights[image, row, col] = near[3]
-        smooth[image, row, col] = wp.dot(filters.smooth, near)
-        change[image, row, col] = wp.dot(filters.change, near)
+        smooth[image, row, col] = wp.dot(SMOOTH, near)
+        change[image, row, col] = wp.dot(CHANGE, near)
 
 
 @wp.func
@@ -103,7 +100,6 @@ def shade(g_x: float, g_y: float, nodes: int, table: wp.array[vec18]) -> vec18:
 def colours(
     run: int,
     slope: float,
-    filters: Filters,
     nodes: int,
     table: wp.array[vec18],
     background: wp.array2d[wp.vec3],
@@ -124,8 +120,8 @@ def colours(
     for k in range(7):
         r = wp.clamp(row + k - 3, 0, rows - 1)
         if r >= window[0] and r < window[1]:
-            weights[k] = slope * filters.smooth[k]
-            changes[k] = slope * filters.change[k]
+            weights[k] = slope * SMOOTH[k]
+            changes[k] = slope * CHANGE[k]
             where[k] = r
         else:
             where[k] = wp.clamp(r, window[0], wp.max(window[0], window[1] - 1))

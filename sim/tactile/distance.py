@@ -104,14 +104,11 @@ class Atlas:
     """All nodes, one after another, array of float."""
     shapes: Any
     """(K,) array of `Shape`."""
-    reach: tuple[float, ...]
-    """Of each object the largest distance of its surface from its frame's origin [m]."""
 
 
 def make_atlas(grids: Sequence[DistanceGrid], device: torch.device) -> Atlas:
     """Put grids on a device."""
     shapes: list[Any] = []
-    reach: list[float] = []
     start = 0
     for grid in grids:
         shape = Shape()
@@ -120,14 +117,11 @@ def make_atlas(grids: Sequence[DistanceGrid], device: torch.device) -> Atlas:
         shape.origin, shape.inverse = wp.vec3(*grid.origin), 1.0 / grid.spacing
         shapes.append(shape)
         start += grid.values.size
-        high = grid.origin + grid.spacing * (np.array(grid.values.shape) - 1.0)
-        reach.append(float(np.linalg.norm(np.maximum(np.abs(grid.origin), np.abs(high)))))
     values = np.concatenate([grid.values.ravel() for grid in grids])
     place = warp_device(device)
     return Atlas(
         values=wp.array(values, dtype=float, device=place),
         shapes=wp.array(shapes, dtype=Shape, device=place),
-        reach=tuple(reach),
     )
 
 

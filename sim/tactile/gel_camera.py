@@ -1,8 +1,8 @@
 """What the cameras inside gels see of the objects that dent them: dents, skin, pictures.
 
 Everything happens in the window around what may be touched; the rest of a picture is the
-background. Kernels work on tensors of torch; nothing is copied. On the CPU a thread computes a row
-of a picture, on a GPU a pixel.
+background. Kernels work on tensors of torch, nothing is copied, and their launches are recorded. On
+the CPU a thread computes a row of a picture, on a GPU a pixel.
 """
 
 # Warp's types are incomplete.
@@ -11,7 +11,7 @@ of a picture, on a GPU a pixel.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +21,17 @@ import torch
 import warp as wp
 from torch import Tensor
 
-from sim2arm.sim.warp_device import torch_stream, warp_device
+from sim2arm.sim.warp_device import recorded, warp_device
 
-from .colour_kernels import Filters, along_rows, colours, vec7, vec18
+from .colour_kernels import along_rows, colours, vec18
 from .distance import DistanceGrid, make_atlas
 from .height_kernels import Plane, cull, frame, trace
 from .membrane_kernels import begin_level, gather_dents, halve, relax
 
+Launch = Callable[[], None]
+
 CELL = 8
 """Pixels along a side of the cells in which contact is looked for."""
-SMOOTH = (0.0, 1.0, 4.0, 6.0, 4.0, 1.0, 0.0)
-"""Binomial weights of seven pixels, in sixteenths."""
-CHANGE = (-1.0, -4.0, -5.0, 0.0, 5.0, 4.0, 1.0)
-"""The same and central differences, in thirty-seconds per pixel."""
 SWEEPS = (4, 4, 12)
 """Sweeps over the levels of the membrane, from fine to coarse."""
 SPREAD = 5.0
@@ -105,78 +103,82 @@ class GelCamera:
             ValueError: a table or background of another shape, or a flat gel that changes colour.
         """
         _check(cfg, table, background)
-        self.cfg, self._device, self._place = cfg, device, warp_device(device)
-        self._atlas = make_atlas(objects, device)
-        self._run = cfg.cols if device.type == "cpu" else 1
-        margin = math.ceil(SPREAD * cfg.reach / (CELL * cfg.pixel))
-        self._plane = _plane(cfg, margin)
-        n = num_gels
+        self.cfg, self._device = cfg, device
+        n, run = num_gels, cfg.cols if device.type == "cpu" else 1
         self.poses = torch.zeros((n, len(objects), 7), device=device)
         self.poses[..., 2], self.poses[..., 3] = 1.0, 1.0  # far away
         self.windows = torch.zeros((n, 4), dtype=torch.int32, device=device)
-        self.heights, self._dents, self._smooth, self._change = torch.zeros(
-            (4, n, cfg.rows, cfg.cols), device=device
-        )
+        self.heights, dents, smooth, change = torch.zeros((4, n, cfg.rows, cfg.cols), device=device)
         self.picture = torch.zeros((n, cfg.rows, cfg.cols, 3), dtype=torch.uint8, device=device)
-        self._begins = torch.zeros((n, *_cells(cfg, CELL)), device=device)
-        sizes = [cfg.skin_cell * 2**k for k in range(len(SWEEPS))]
-        self._levels = [
-            (size, *torch.zeros((2, n, *_cells(cfg, size)), device=device)) for size in sizes
+        parts, place = (n, cfg.rows, -(-cfg.cols // run)), warp_device(device)
+        self._dent = [*self._touch(objects, dents, parts, run), *self._stretch(dents)]
+        size, skin = cfg.skin_cell, self._skin
+        slopes = [self.heights, smooth, change]
+        self._dent.append(
+            recorded(along_rows, parts, [size, run, dents, skin, self.windows], slopes, device)
+        )
+        colour = [
+            len(table),
+            wp.array(table.reshape(-1, 18), dtype=vec18, device=place),
+            wp.array(background, dtype=wp.vec3, device=place),
         ]
-        self._table = wp.array(table.reshape(-1, 18), dtype=vec18, device=self._place)
-        self._background = wp.array(background, dtype=wp.vec3, device=self._place)
-        self._nodes = len(table)
-        self._filters = Filters()
-        self._filters.smooth = vec7(*(v / 16.0 for v in SMOOTH))
-        self._filters.change = vec7(*(v / 32.0 for v in CHANGE))
+        slopes = [smooth, change, self.windows]
+        self._paint = recorded(
+            colours, parts, [run, 1.0 / cfg.pixel, *colour, *slopes], [self.picture], device
+        )
 
     def dent(self) -> Tensor:
         """Find windows, dents and skin for the poses; return `heights`."""
-        cfg, plane, n = self.cfg, self._plane, len(self.poses)
-        objects = (self._atlas.values, self._atlas.shapes, self.poses)
-        self._launch(cull, tuple(self._begins.shape), plane, *objects, self._begins)
-        self._launch(frame, (n,), plane, self._begins, self.windows)
-        parts = (n, cfg.rows, -(-cfg.cols // self._run))
-        self._launch(
-            trace, parts, plane, self._run, *objects, self._begins, self.windows, self._dents
-        )
-        self._stretch()
-        size, _, skin = self._levels[0]
-        self._launch(
-            along_rows, parts, size, self._run, self._filters, self._dents, skin, self.windows,
-            self.heights, self._smooth, self._change,
-        )  # fmt: skip
+        for launch in self._dent:
+            launch()
         return self.heights
 
     def draw(self) -> Tensor:
         """Return `picture` for the poses."""
         self.dent()
-        cfg = self.cfg
-        parts = (len(self.poses), cfg.rows, -(-cfg.cols // self._run))
-        self._launch(
-            colours, parts, self._run, 1.0 / cfg.pixel, self._filters, self._nodes, self._table,
-            self._background, self._smooth, self._change, self.windows, self.picture,
-        )  # fmt: skip
+        self._paint()
         return self.picture
 
-    def _stretch(self) -> None:
-        """Solve the membrane, from the coarsest level down."""
-        size, floor, _ = self._levels[0]
-        self._launch(gather_dents, _rows(floor), size, self._dents, self.windows, floor)
-        for (_, fine, _), (size, coarse, _) in zip(self._levels, self._levels[1:], strict=False):
-            self._launch(halve, _rows(coarse), size, fine, self.windows, coarse)
-        coarser = torch.zeros((0, 1, 1), device=self._device)
-        for (size, floor, skin), sweeps in zip(self._levels[::-1], SWEEPS[::-1], strict=True):
-            pull = (self.cfg.reach / (size * self.cfg.pixel)) ** 2
-            self._launch(begin_level, _rows(floor), size, floor, coarser, self.windows, skin)
-            for sweep in range(2 * sweeps):
-                self._launch(relax, _rows(floor), size, sweep % 2, pull, floor, self.windows, skin)
-            coarser = skin
+    def _touch(
+        self, objects: Sequence[DistanceGrid], dents: Tensor, parts: tuple[int, ...], run: int
+    ) -> list[Launch]:
+        """Return what finds windows and dents."""
+        cfg, device, n = self.cfg, self._device, len(self.poses)
+        atlas, plane = make_atlas(objects, device), _plane(cfg)
+        begins = torch.zeros((n, *_cells(cfg, CELL)), device=device)
+        where = [atlas.values, atlas.shapes, self.poses]
+        seen = [begins, self.windows]
+        return [
+            recorded(cull, tuple(begins.shape), [plane, *where], [begins], device),
+            recorded(frame, n, [plane, begins], [self.windows], device),
+            recorded(trace, parts, [plane, run, *where, *seen], [dents], device),
+        ]
 
-    def _launch(self, kernel: Any, dim: tuple[int, ...], *values: Any) -> None:
-        inputs = [wp.from_torch(v) if isinstance(v, Tensor) else v for v in values]
-        stream = torch_stream(self._device)
-        wp.launch(kernel, dim=dim, inputs=inputs, device=self._place, stream=stream)
+    def _stretch(self, dents: Tensor) -> list[Launch]:
+        """Return what solves the membrane: dents from fine to coarse, the skin from there down."""
+        cfg, device, windows = self.cfg, self._device, self.windows
+        sizes = [cfg.skin_cell * 2**k for k in range(len(SWEEPS))]
+        floors = [torch.zeros((len(dents), *_cells(cfg, size)), device=device) for size in sizes]
+        found = [
+            recorded(gather_dents, _rows(floors[0]), [sizes[0], dents, windows], floors[:1], device)
+        ]
+        found += [
+            recorded(halve, _rows(coarse), [size, fine, windows], [coarse], device)
+            for size, fine, coarse in zip(sizes[1:], floors, floors[1:], strict=False)
+        ]
+        coarser = torch.zeros((0, 1, 1), device=device)
+        for size, floor, sweeps in zip(sizes[::-1], floors[::-1], SWEEPS[::-1], strict=True):
+            skin, pull = torch.zeros_like(floor), (cfg.reach / (size * cfg.pixel)) ** 2
+            given = [size, floor, coarser, windows]
+            found.append(recorded(begin_level, _rows(floor), given, [skin], device))
+            sweep = [
+                recorded(relax, _rows(floor), [size, k, pull, floor, windows], [skin], device)
+                for k in range(2)
+            ]
+            found += sweeps * sweep
+            coarser = skin
+        self._skin = coarser
+        return found
 
 
 def _check(
@@ -191,8 +193,9 @@ def _check(
         raise ValueError(f"background: expected {(cfg.rows, cfg.cols, 3)}, got {background.shape}")
 
 
-def _plane(cfg: GelCfg, margin: int) -> Any:
+def _plane(cfg: GelCfg) -> Any:
     plane: Any = Plane()
+    margin = math.ceil(SPREAD * cfg.reach / (CELL * cfg.pixel))
     plane.rows, plane.cols, plane.pixel, plane.cell = cfg.rows, cfg.cols, cfg.pixel, CELL
     plane.depth, plane.bend, plane.margin = cfg.depth, cfg.bend, margin
     return plane

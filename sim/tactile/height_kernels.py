@@ -51,7 +51,7 @@ def rest(plane: Plane, x: float, y: float) -> float:
 
 @wp.func
 def across(plane: Plane, col: float) -> float:
-    """Return x of a column, or y of a row with rows for cols [m]."""
+    """Return x of a column [m]."""
     return (col + 0.5 - 0.5 * float(plane.cols)) * plane.pixel
 
 

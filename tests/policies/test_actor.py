@@ -15,6 +15,7 @@ from sim2arm.policies.actor import Actor, ActorCfg, forget
 from sim2arm.policies.augment import Augmentation, color_matrix, crop, recolor
 from sim2arm.policies.encoders import FieldEncoder, PictureEncoder, kinds_of, soft_argmax
 from sim2arm.policies.networks import PictureError
+from sim2arm.policies.ppo import PpoCfg
 from sim2arm.policies.recurrent import Lstm
 
 N, T = 3, 6
@@ -33,7 +34,7 @@ def make_obs(steps: int = T) -> dict[str, Tensor]:
 def make_actor(**changes: Any) -> Actor:
     """Return an actor of all three with random weights, larger than at a start."""
     obs = {name: value[0] for name, value in make_obs(1).items()}
-    actor = Actor(ActorCfg(**changes), obs, 2, hidden=(8,))
+    actor = Actor(PpoCfg(actor=ActorCfg(**changes), hidden=(8,), lengths=()), obs, list(obs), 2)
     with torch.no_grad():
         nn.init.normal_(actor.mlp[-1].weight)  # type: ignore[arg-type]
     return actor

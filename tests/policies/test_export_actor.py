@@ -17,6 +17,7 @@ from sim2arm.core.contract import Contract
 from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.actor import Actor, ActorCfg, ExportedActor
 from sim2arm.policies.export import export_bundle
+from sim2arm.policies.ppo import PpoCfg
 from sim2arm.policies.runtime import OnnxPolicy
 from tests.builders import make_contract, make_spec
 
@@ -38,7 +39,7 @@ def make_actor(cfg: ActorCfg) -> Actor:
         "eye": torch.zeros(1, 24, 20, 3, dtype=torch.uint8),
         "skin": torch.zeros(1, 2, 5, 4, 3),
     }
-    actor = Actor(cfg, obs, 6, hidden=(8,))
+    actor = Actor(PpoCfg(actor=cfg, hidden=(8,), lengths=()), obs, list(obs), 6)
     nn.init.normal_(actor.mlp[-1].weight, std=0.1)  # type: ignore[arg-type]
     return actor
 

@@ -6,30 +6,19 @@
 import math
 from typing import Any
 
-import mujoco
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 import warp as wp
 
-from sim2arm.sim.tactile.distance import DistanceGrid, make_atlas, of_geoms
+from sim2arm.sim.tactile.distance import DistanceGrid, make_atlas
 from sim2arm.sim.tactile.height_kernels import Plane, cull, frame, trace
 from sim2arm.sim.warp_device import warp_device
 
 CPU = torch.device("cpu")
-GEOM = mujoco.mjtGeom
 CELL = 8
 Floats = npt.NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def grids() -> dict[str, DistanceGrid]:
-    spec = mujoco.MjSpec()
-    spec.worldbody.add_geom(name="ball", type=GEOM.mjGEOM_SPHERE, size=[0.004, 0, 0])
-    spec.worldbody.add_geom(name="peg", type=GEOM.mjGEOM_CYLINDER, size=[0.003, 0.008, 0])
-    model = spec.compile()
-    return {name: of_geoms(model, [model.geom(name).id]) for name in ("ball", "peg")}
 
 
 def make_plane(**overrides: Any) -> Any:
