@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from sim2arm.core.sampling import (
     NEVER,
+    Later,
     SampleBuffer,
     Sampler,
     bracket,
@@ -229,3 +231,59 @@ def test_anchors_that_do_not_exist_or_form_a_circle_are_refused() -> None:
     for specs in ((a,), (a, b)):
         with pytest.raises(ValueError, match="not sampled inputs or form a circle"):
             Sampler(specs)
+
+
+# -- arrays that are made when a tick uses them ------------------------------------------------
+
+
+class Camera:
+    """Readings whose arrays are made later, counted."""
+
+    def __init__(self) -> None:
+        self.made: list[float] = []
+
+    def reading(self, ms: float, value: float, size: int = 2) -> Reading:
+        def make() -> np.ndarray:
+            self.made.append(value)
+            return np.full(size, value, np.float32)
+
+        return make_reading(ms, value, arrays={"force": Later(make)})
+
+
+def test_an_array_is_made_for_the_tick_that_uses_it_and_once() -> None:
+    camera, buffer = Camera(), SampleBuffer(make_input())
+    for ms in (10, 20, 30):
+        assert buffer.push(camera.reading(ms, ms), now_ns=ms * MS)
+    assert camera.made == []
+    for _ in range(2):
+        assert buffer.sample(31 * MS, 31 * MS).tolist() == [30, 30]
+    assert camera.made == [30]
+
+
+def test_histories_make_each_frame_once() -> None:
+    camera = Camera()
+    buffer = SampleBuffer(make_input(history=History(of="frames", n=2)))
+    seen: list[list[float]] = []
+    for ms in (10, 20, 30):
+        buffer.push(camera.reading(ms, ms), now_ns=ms * MS)
+        seen.append(buffer.sample(ms * MS, ms * MS)[:, 0].tolist())
+    assert seen == [[10, 10], [10, 20], [20, 30]]
+    assert camera.made == [10, 20, 30]
+
+
+def test_an_array_made_later_is_checked_like_any_other() -> None:
+    camera, buffer = Camera(), SampleBuffer(make_input())
+    buffer.push(camera.reading(10, 1.0, size=3), now_ns=10 * MS)
+    with pytest.raises(ValueError, match=r"input 'force': expected shape \(..., 2\), got \(3,\)"):
+        buffer.sample(10 * MS, 10 * MS)
+
+
+def test_no_more_readings_are_kept_than_the_newest_needs() -> None:
+    camera, buffer = Camera(), SampleBuffer(make_input(history=History(of="frames", n=3)))
+    kept: list[weakref.ref[Later]] = []
+    for ms in range(1, 9):
+        reading = camera.reading(ms, ms)
+        kept.append(weakref.ref(reading.arrays["force"]))
+        buffer.push(reading, now_ns=ms * MS)
+        del reading
+    assert [ref() is not None for ref in kept] == [False] * 5 + [True] * 3

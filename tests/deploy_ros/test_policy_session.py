@@ -14,7 +14,7 @@ from sim2arm.core.contract import Contract, ExecutorSpec
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
-from sim2arm.core.spec import StaleReading
+from sim2arm.core.spec import History, StaleReading
 from sim2arm_ros.gate import Gate, GateCfg
 from sim2arm_ros.policy_session import PolicySession
 
@@ -138,12 +138,23 @@ def test_a_stamp_that_is_older_than_the_last_is_not_taken_until_all_is_forgotten
 
 
 def test_a_reset_starts_the_histories_with_the_newest_reading() -> None:
-    session, _ = make_session()
-    for k in range(5):
-        push_all(session, START + (k + 1) * DT_NS)
-    assert len(session.sampler.buffers["joint_position"]._stamps) == 6
+    contract = swinging_contract()
+    inputs = tuple(
+        replace(spec, history=History(of="frames", n=3)) if spec.name == "joint_position" else spec
+        for spec in contract.inputs
+        if spec.kind != "derived"
+    )
+    session, _ = make_session(contract=replace(contract, inputs=inputs))
+
+    def history() -> list[float]:
+        now = START + 5 * DT_NS
+        return session.sample(now, now)["joint_position"][:, 0].tolist()
+
+    for k in range(1, 6):
+        push_all(session, START + k * DT_NS, HOME * 0.0 + k)
+    assert history() == [3.0, 4.0, 5.0]
     session.begin(HOME)
-    assert list(session.sampler.buffers["joint_position"]._stamps) == [START + 5 * DT_NS]
+    assert history() == [5.0, 5.0, 5.0]
 
 
 def test_an_answer_that_is_not_finite_is_an_error() -> None:

@@ -8,7 +8,7 @@ come, so that N worlds are sampled at once. `Sampler` applies them to the readin
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,35 @@ def _take(values: Array, index: Array) -> Array:
     return xp.take_along_axis(values, index[..., None], axis=-1)[..., 0]
 
 
+class Later:
+    """An array that is made when a tick first uses it, and once: a picture that is not decoded yet.
+
+    Among the arrays of a reading it stands for the array that it makes.
+    """
+
+    def __init__(self, make: Callable[[], NDArray[Any]]) -> None:
+        """Keep how it is made.
+
+        Args:
+            make: returns the array, nobody else's memory; a ValueError of one line if it cannot.
+        """
+        self._make: Callable[[], NDArray[Any]] | None = make
+        self._array: NDArray[Any] | None = None
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The array.
+
+        Raises:
+            ValueError: of `make`.
+        """
+        if self._array is None:
+            assert self._make is not None  # there is the one or the other
+            self._array = self._make()
+            self._make = None  # what it is made of is no longer held
+        return self._array
+
+
 class SampleBuffer:
     """The recent readings of one input on one robot.
 
@@ -93,7 +122,7 @@ class SampleBuffer:
     """
 
     def __init__(self, spec: ArraySpec, capacity: int = 64) -> None:
-        """Keep the last `capacity` readings of an input.
+        """Keep the last `capacity` readings of an input, or as many as its rule may choose.
 
         Raises:
             ValueError: the history of the input is longer than the capacity.
@@ -105,12 +134,13 @@ class SampleBuffer:
             )
         self.spec = spec
         self.rejected: Counter[str] = Counter()
-        self._capacity = capacity
+        history = 1 if spec.history is None else spec.history.n
+        self._capacity = history if spec.rule == "latest" else capacity
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, as at the start of an episode or after a clock was set."""
-        self._values: deque[NDArray[Any]] = deque(maxlen=self._capacity)
+        self._values: deque[NDArray[Any] | Later] = deque(maxlen=self._capacity)
         self._stamps: deque[int] = deque(maxlen=self._capacity)
         self._receipts: deque[int] = deque(maxlen=self._capacity)
         self._sequence: int | None = None
@@ -120,7 +150,8 @@ class SampleBuffer:
         """Take a reading; return whether it was new and in order.
 
         Args:
-            reading: arrays by name; this input's must be among them.
+            reading: arrays by name; this input's must be among them. One that is made `Later` is
+                checked when a tick uses it.
             now_ns: the time now on the clock of the stamps.
 
         Raises:
@@ -143,13 +174,10 @@ class SampleBuffer:
             self.rejected[reason] += 1
             return False
         value = reading.arrays[spec.name]
-        spec.check_frame(value)
-        if value.shape != spec.shape:
-            raise ValueError(
-                f"input {spec.name!r}: expected one frame of shape {spec.shape}, got {value.shape}"
-            )
+        if not isinstance(value, Later):
+            value = np.array(self._checked(value))  # drivers reuse their buffers
         self._sequence = reading.sequence
-        self._values.append(np.array(value))  # drivers reuse their buffers
+        self._values.append(value)
         self._stamps.append(stamp)
         self._receipts.append(reading.receipt_ns)
         return True
@@ -218,15 +246,32 @@ class SampleBuffer:
         """Return the stamp of a reading that `choose` named."""
         return self._stamps[index]
 
+    def _checked(self, value: NDArray[Any]) -> NDArray[Any]:
+        spec = self.spec
+        spec.check_frame(value)
+        if value.shape != spec.shape:
+            raise ValueError(
+                f"input {spec.name!r}: expected one frame of shape {spec.shape}, got {value.shape}"
+            )
+        return value
+
+    def _at(self, index: int) -> NDArray[Any]:
+        value = self._values[index]
+        return self._checked(value.array) if isinstance(value, Later) else value
+
     def _value(self, before: int, after: int, weight: float) -> NDArray[Any]:
         if weight == 0.0:
-            return self._values[before]
-        first = self._values[before].astype(np.float64)
-        mixed = first + weight * (self._values[after].astype(np.float64) - first)
+            return self._at(before)
+        first = self._at(before).astype(np.float64)
+        mixed = first + weight * (self._at(after).astype(np.float64) - first)
         return mixed.astype(self.spec.dtype)
 
     def values(self, before: int, after: int, weight: float) -> NDArray[Any]:
-        """Return the input, *array_shape, for the readings that `choose` named."""
+        """Return the input, *array_shape, for the readings that `choose` named.
+
+        Raises:
+            ValueError: an array that is made `Later` is not what the contract says.
+        """
         history = self.spec.history
         value = self._value(before, after, weight)
         if history is None:
@@ -237,7 +282,7 @@ class SampleBuffer:
             return np.stack([seen[0]] * (history.n - len(seen)) + seen)
         stamps = np.asarray(self._stamps, dtype=np.int64)
         older = frames(stamps, np.asarray(before), history.n)
-        stack = [self._values[int(index)] for index in older]
+        stack = [self._at(int(index)) for index in older]
         stack[-1] = value
         return np.stack(stack)
 
@@ -273,6 +318,7 @@ class Sampler:
 
         Raises:
             StaleReading: an input is too old or missing; tick histories are then unchanged.
+            ValueError: an array that is made `Later` is not what the contract says.
         """
         chosen: dict[str, tuple[int, int, float]] = {}
         stamps: dict[str, int] = {}
