@@ -233,8 +233,8 @@ def area_resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np
     """
     h, w = image.shape[:2]
     flat = image.reshape(h, -1).astype(np.float64)
-    rows = (_overlap(h, height) @ flat).reshape(height, w, -1)
-    sums = np.matmul(_overlap(w, width), rows)  # (height, width, channels)
+    rows = (overlap(h, height) @ flat).reshape(height, w, -1)
+    sums = np.matmul(overlap(w, width), rows)  # (height, width, channels)
     mean = np.floor((2.0 * sums + h * w) / (2.0 * h * w))
     return mean.astype(np.uint8).reshape(height, width, *image.shape[2:])
 
@@ -288,7 +288,7 @@ def _check_camera(stage: DriverStage, intrinsics: Intrinsics | None) -> Intrinsi
 
 
 @lru_cache(maxsize=16)
-def _overlap(old: int, new: int) -> FloatArray:
+def overlap(old: int, new: int) -> FloatArray:
     """Return (new, old): how much of each old pixel a new one covers, in 1 / new of an old one."""
     edges = np.arange(new + 1)[:, None] * old
     starts = np.arange(old)[None] * new
