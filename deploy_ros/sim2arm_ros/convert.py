@@ -14,7 +14,7 @@ from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -22,10 +22,16 @@ from sim2arm.core.spec import ArraySpec
 from sim2arm.core.trajectory import Trajectory
 
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
+from .pictures import COMPRESSED_IMAGE, IMAGE
 from .requests import Request, make_tag, parse_tag
 
 FloatArray = NDArray[np.float64]
-MESSAGES: dict[str, Any] = {JOINT_STATE: JointState, POSE_STAMPED: PoseStamped}
+MESSAGES: dict[str, Any] = {
+    JOINT_STATE: JointState,
+    POSE_STAMPED: PoseStamped,
+    IMAGE: Image,
+    COMPRESSED_IMAGE: CompressedImage,
+}
 """Types of messages that can feed an input, by name."""
 _NS = 1_000_000_000
 _LONGEST_S = 60.0
@@ -110,10 +116,24 @@ def joint_state_message(
     )
 
 
+def check_frame(header: Header, spec: ArraySpec) -> None:
+    """See that a message is in the frame of its input.
+
+    Raises:
+        ValueError: it is in another.
+    """
+    if spec.frame is not None and header.frame_id.lstrip("/") != spec.frame:
+        raise ValueError(
+            f"input {spec.name!r}: expected frame {spec.frame!r}, got {header.frame_id!r}"
+        )
+
+
 def read_input(
     message: Any, binding: InputBinding, spec: ArraySpec
 ) -> tuple[NDArray[Any], int, int]:
     """Return the array of an input (*spec.shape), its stamp [ns] and a sequence number.
+
+    Pictures are read by `convert_pictures`.
 
     Raises:
         ValueError: names, frame, shape or numbers are not what the contract says, or a goal lies
@@ -123,11 +143,7 @@ def read_input(
         values = joint_field(message, binding.field, spec.element_names)
     else:
         values = pose_array(message)
-        if spec.frame is not None and message.header.frame_id.lstrip("/") != spec.frame:
-            raise ValueError(
-                f"input {spec.name!r}: expected frame {spec.frame!r}, "
-                f"got {message.header.frame_id!r}"
-            )
+        check_frame(message.header, spec)
     if spec.kind == "goal" and (outside := spec.outside(values)):
         raise ValueError(outside)
     array = values.astype(spec.dtype)

@@ -11,6 +11,8 @@ from sim2arm.core import plain
 from sim2arm.core.contract import Contract
 from sim2arm.core.spec import ArraySpec
 
+from .pictures import COMPRESSED_IMAGE, PICTURES, Encoding, camera_of, picture_problem
+
 GRAPH_VERSION = 1
 DEFAULT_GRAPH = Path(__file__).parent / "config" / "graph.yaml"
 _POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
@@ -37,22 +39,48 @@ class InputBinding:
     """Where one input of the policy comes from."""
 
     topic: str
-    type: Literal["sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped"]
+    type: Literal[
+        "sensor_msgs/msg/JointState",
+        "geometry_msgs/msg/PoseStamped",
+        "sensor_msgs/msg/Image",
+        "sensor_msgs/msg/CompressedImage",
+    ]
     """Type of the messages."""
-    field: Literal["position", "velocity", "effort", "pose"]
+    field: Literal["position", "velocity", "effort", "pose", "image"]
     """Which field of the message is the input."""
+    encoding: Encoding | None = None
+    """Of images how pixels are stored, or what JPEG and PNG become; other encodings are refused."""
+    staged: bool = False
+    """Whether who sends the images has run the driver stage; if not, the policy node does."""
+    camera_info: str | None = None
+    """Topic with the intrinsics of the images."""
     reliability: Literal["reliable", "best_effort"] = "reliable"
     depth: int = 10
     """Messages that are kept (KEEP_LAST)."""
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether its messages are images."""
+        return self.type in PICTURES
+
     def problem(self, spec: ArraySpec) -> str | None:
         """Return why this binding cannot feed an input, or None."""
-        if (self.type == POSE_STAMPED) != (self.field == "pose"):
+        known = {POSE_STAMPED: ("pose",), JOINT_STATE: tuple(_UNITS)}.get(self.type, ("image",))
+        if self.field not in known:
             return f"{self.type} has no field {self.field!r}"
-        if not is_name(self.topic):
-            return f"topic: {NAME}, got {self.topic!r}"
+        for label, name in (("topic", self.topic), ("camera_info", self.camera_info)):
+            if name is not None and not is_name(name):
+                return f"{label}: {NAME}, got {name!r}"
         if self.depth < 1:
             return f"depth: expected 1 or more, got {self.depth}"
+        if self.is_picture:
+            return picture_problem(
+                spec, compressed=self.type == COMPRESSED_IMAGE, encoding=self.encoding or "",
+                staged=self.staged, camera_info=self.camera_info or "",
+            )  # fmt: skip
+        for label in ("encoding", "staged", "camera_info"):
+            if getattr(self, label):
+                return f"{label}: {self.type} has none"
         if self.type == POSE_STAMPED:
             fits = spec.element_names == _POSE
             return None if fits else f"a pose is {' '.join(_POSE)}, not {spec.element_names}"
@@ -127,10 +155,31 @@ class Graph:
                 )
             binding = self.inputs[spec.name]
             problem = binding.problem(spec)
+            if problem is None and binding.is_picture and not binding.camera_info:
+                problem = _unmeasured(contract, spec)
             if problem is not None:
                 raise ValueError(f"graph: input {spec.name!r}: {problem}")
             found[spec.name] = binding
         return found
+
+
+def intrinsic_range(camera: str, what: str) -> str:
+    """Return the name of the trained range of fx, fy, cx or cy of a camera."""
+    return f"calibration/camera_{camera}/{what}"
+
+
+INTRINSICS = ("fx", "fy", "cx", "cy")
+"""Of the pictures that policies see; what `camera_info` tells is compared with their ranges."""
+
+
+def _unmeasured(contract: Contract, spec: ArraySpec) -> str | None:
+    """Return why an input needs `camera_info`, or None."""
+    camera = camera_of(spec)
+    names = () if camera is None else [intrinsic_range(camera, what) for what in INTRINSICS]
+    for trained in contract.ranges:
+        if trained.name in names:
+            return f"camera_info: it is compared with the trained range {trained.name!r}"
+    return None
 
 
 def read_graph(path: str | Path | None = None) -> Graph:

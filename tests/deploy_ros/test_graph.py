@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from sim2arm.core.contract import TrainedRange
+from sim2arm.core.driver_stage import DriverStage
+from sim2arm.core.spec import ArraySpec
 from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name, read_graph
+from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
 from sim2arm_ros.requests import make_tag, parse_tag
 
 from .swinging import swinging_contract
@@ -54,6 +58,98 @@ def test_joints_need_names() -> None:
     )
     with pytest.raises(ValueError, match="joints are found by name"):
         read_graph().bindings(replace(CONTRACT, inputs=inputs))
+
+
+# -- pictures ----------------------------------------------------------------------------------
+
+STAGE = DriverStage(width=64, height=48, crop=(8, 0, 48, 48), out_width=32, out_height=32)
+EYE = ArraySpec(
+    name="eye_rgb", kind="sensor", shape=(32, 32, 3), dtype="uint8", unit="1",
+    frame="eye_optical", driver_stage=STAGE.text,
+)  # fmt: skip
+DEPTH = replace(
+    EYE, name="eye_depth", shape=(32, 32), dtype="float32", unit="m",
+    driver_stage=replace(STAGE, resample="nearest").text,
+)  # fmt: skip
+TOUCH = replace(
+    EYE, name="touch_field", shape=(2, 14, 10, 3), dtype="float32", unit="N", driver_stage=None
+)
+
+
+def picture(spec: ArraySpec, *ranges: TrainedRange, **binding: Any) -> Any:
+    """Return what a graph with one picture binds."""
+    values: dict[str, Any] = {"topic": "/eye", "type": IMAGE, "field": "image"} | binding
+    contract = replace(CONTRACT, inputs=(*CONTRACT.inputs, spec), ranges=ranges)
+    graph = read_graph()
+    inputs = graph.inputs | {spec.name: InputBinding(**values)}
+    return replace(graph, inputs=inputs).bindings(contract)[spec.name]
+
+
+@pytest.mark.parametrize(
+    ("spec", "binding"),
+    [
+        (EYE, {"encoding": "rgb8"}),
+        (EYE, {"encoding": "bgr8", "staged": True, "camera_info": "/eye/camera_info"}),
+        (EYE, {"encoding": "rgb8", "type": COMPRESSED_IMAGE}),
+        (DEPTH, {"encoding": "16UC1"}),
+        (DEPTH, {"encoding": "16UC1", "type": COMPRESSED_IMAGE}),
+        (DEPTH, {"encoding": "32FC1"}),
+        (TOUCH, {"encoding": "32FC3"}),
+        (replace(TOUCH, name="gel", shape=(80, 60), unit="1", dtype="uint8"),
+         {"encoding": "mono8"}),
+    ],
+)  # fmt: skip
+def test_pictures_are_bound(spec: ArraySpec, binding: dict[str, Any]) -> None:
+    assert picture(spec, **binding).encoding == binding["encoding"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "binding", "message"),
+    [
+        (EYE, {}, "encoding: expected rgb8 or bgr8, got ''"),
+        (EYE, {"encoding": "32FC1"}, "encoding: expected rgb8 or bgr8, got '32FC1'"),
+        (EYE, {"encoding": "bgr8", "type": COMPRESSED_IMAGE},
+         "JPEG and PNG do not store bgr8: expected rgb8"),
+        (TOUCH, {"encoding": "32FC3", "type": COMPRESSED_IMAGE}, "bind the raw image"),
+        (TOUCH, {"encoding": "32FC3", "staged": True}, "staged: the input has no driver stage"),
+        (replace(TOUCH, shape=(3,)), {"encoding": "32FC3"},
+         r"no image holds float32 of shape \[3\]"),
+        (DEPTH, {"encoding": "mono8"}, "encoding: expected 32FC1 or 16UC1"),
+        (replace(EYE, driver_stage="crop"), {"encoding": "rgb8"}, "driver stage 'crop': expected"),
+        (replace(EYE, shape=(16, 16, 3)), {"encoding": "rgb8"}, r"does not make \[16, 16, 3\]"),
+        (replace(EYE, driver_stage=replace(STAGE, undistort=True).text), {"encoding": "rgb8"},
+         "camera_info: its driver stage undistorts"),
+        (EYE, {"encoding": "rgb8", "camera_info": "/a b"}, "camera_info: expected a ROS name"),
+        (EYE, {"field": "pose"}, "Image has no field 'pose'"),
+        (EYE, {"type": JOINT_STATE}, "JointState has no field 'image'"),
+        (EYE, {"type": JOINT_STATE, "field": "position", "staged": True}, "staged: .* has none"),
+    ],
+)  # fmt: skip
+def test_pictures_that_no_binding_gives(
+    spec: ArraySpec, binding: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"graph: input '{spec.name}': .*{message}"):
+        picture(spec, **binding)
+
+
+def test_trained_intrinsics_need_those_of_the_camera() -> None:
+    focal = TrainedRange(name="calibration/camera_eye/fx", unit="pixel", low=20.0, high=30.0)
+    other = replace(focal, name="calibration/camera_nose/fx")
+    assert picture(EYE, other, encoding="rgb8").camera_info is None
+    with pytest.raises(ValueError, match=r"'eye_rgb': camera_info: .*'calibration/camera_eye/fx'"):
+        picture(EYE, focal, encoding="rgb8")
+    bound = picture(EYE, focal, encoding="rgb8", camera_info="/eye/camera_info")
+    assert bound.camera_info == "/eye/camera_info"
+
+
+def test_pictures_of_the_package_s_graph_are_the_newest_only() -> None:
+    graph = read_graph()
+    pictures = {name: b for name, b in graph.inputs.items() if b.is_picture}
+    assert {"scene_rgb", "scene_depth", "wrist_rgb", "wrist_depth", "touch_field"} < set(pictures)
+    for name, binding in pictures.items():
+        assert (binding.reliability, binding.depth) == ("best_effort", 1)
+        assert binding.topic == f"/sim_arm/{name}/image_raw"
+        assert binding.camera_info in (None, f"/sim_arm/{name}/camera_info")
 
 
 def test_an_input_without_a_binding() -> None:

@@ -67,6 +67,27 @@ def test_golden_bytes_of_a_joint_state() -> None:
     assert bytes(encoder("sensor_msgs/msg/JointState")(message)) == bytes.fromhex(golden)
 
 
+def test_golden_bytes_of_a_camera_info() -> None:
+    message = make("sensor_msgs/msg/CameraInfo", height=2, width=3, distortion_model="plumb_bob")
+    message.d, message.p = [0.5], [0.0] * 11 + [1.0]
+    message.roi.width, message.roi.do_rectify = 3, True
+    golden = (
+        "00010000"
+        "00000000 00000000 01000000 00 000000"  # stamp, empty frame, padding to 4
+        "02000000 03000000"  # height, width
+        "0a000000 706c756d625f626f6200 0000"  # 'plumb_bob', padding to 4
+        "01000000"  # one number; this count ends at offset 44: 4 bytes of padding
+        "00000000 000000000000e03f"
+        + "0000000000000000"
+        * 29  # k (9), r (9), p (11 of 12)
+        + "000000000000f03f"
+        "00000000 00000000"  # binning
+        "00000000 00000000 00000000 03000000 01"  # x, y, height, width, do_rectify
+    )
+    assert bytes(encoder("sensor_msgs/msg/CameraInfo")(message)) == bytes.fromhex(golden)
+    assert decoder("sensor_msgs/msg/CameraInfo")(bytes.fromhex(golden)) == message
+
+
 def test_our_codec_writes_what_rosbags_writes() -> None:
     point = make("trajectory_msgs/msg/JointTrajectoryPoint", positions=[1.0, 2.0], velocities=[0.5])
     point.time_from_start.nanosec = 7
