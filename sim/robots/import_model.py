@@ -12,11 +12,12 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from sim2arm.core.robots import Robot
+from sim2arm.core.robots import FloatArray, Robot
 from sim2arm.core.transforms import quat_from_matrix
 
-from .import_source import SHAPES, Source
-from .parts import add_gripper_drive, add_servo
+from .import_fingers import find_fingers, owner_of, place_in
+from .import_source import Source, is_solid, matrix_of
+from .parts import PAD, PAD_TURNING, add_gripper_drive, add_servo
 
 QUICKEST = 100.0
 """Greatest natural frequency of a joint under its stiffness [rad/s]: above, steps of 1/480 s are
@@ -53,16 +54,18 @@ def add_copy(
     root = spec.worldbody.add_body(name=f"{robot.name}_base", pos=position)
     ways = np.linalg.norm(robot.chain.T_parent_joint[:, :3, 3], axis=-1)
     radius = THICKNESS * float(max(ways.max(), np.linalg.norm(robot.chain.T_last_tool[:3, 3])))
-    copied = {base: root}
+    copied, (fingers, _) = {base: root}, find_fingers(source, robot)
     for body in range(1, source.model.nbody):
         parent = int(source.model.body_parentid[body])
         if body != base and parent in copied:
-            copied[body] = _copy_body(source, robot, copied[parent], body)
-    _copy_shapes(source, root, base)
+            name = fingers.get(body) or source.model.body(body).name or f"{robot.name}_body{body}"
+            copied[body] = _copy_body(source, robot, copied[parent], body, name)
     for body, copy in copied.items():
         if body != base:
             _copy_inertia(source, copy, body)
-            _copy_shapes(source, copy, body)
+        owner = owner_of(source, fingers, body)
+        place = place_in(source, owner, body)
+        _copy_shapes(source, copied[owner], body, place, finger=fingers.get(owner, ""))
     bodies = [copied[int(source.model.jnt_bodyid[source.joint(j)])] for j in robot.joint_names]
     _add_tool(robot, bodies[-1])
     _add_capsules(robot, [root, *bodies], radius)
@@ -101,10 +104,10 @@ def _digits(element: ET.Element, **values: Any) -> None:
         element.set(name, " ".join(repr(float(number)) for number in numbers))
 
 
-def _copy_body(source: Source, robot: Robot, parent: Any, body: int) -> Any:
+def _copy_body(source: Source, robot: Robot, parent: Any, body: int, name: str) -> Any:
     model = source.model
     copy = parent.add_body(
-        name=model.body(body).name or f"{robot.name}_body{body}",
+        name=name,
         pos=model.body_pos[body],
         quat=model.body_quat[body],
         gravcomp=1.0,
@@ -160,25 +163,38 @@ def _copy_inertia(source: Source, copy: Any, body: int) -> None:
         copy.ipos, copy.iquat = model.body_ipos[body], model.body_iquat[body]
 
 
-def _copy_shapes(source: Source, copy: Any, body: int) -> None:
-    """Add the primitive shapes that collide; objects meet them, the robot itself does not."""
+def _copy_shapes(source: Source, copy: Any, body: int, place: FloatArray, *, finger: str) -> None:
+    """Add the primitive shapes that collide; objects meet them, the robot itself does not.
+
+    Args:
+        source: where they are.
+        copy: body that gets them: that of the source, or the finger that it is fixed to.
+        body: whose they are.
+        place: (4, 4) pose of that in the frame of `copy`.
+        finger: name of the finger, whose shapes are called `<finger>_0` and so on and hold as pads
+            do; "" for what is none.
+    """
     model = source.model
     first = int(model.body_geomadr[body])
     for geom in range(first, first + int(model.body_geomnum[body])):
-        solid = model.geom_contype[geom] or model.geom_conaffinity[geom]
-        if solid and int(model.geom_type[geom]) in SHAPES:
-            copy.add_geom(
-                type=model.geom_type[geom],
-                size=model.geom_size[geom],
-                pos=model.geom_pos[geom],
-                quat=model.geom_quat[geom],
-                friction=model.geom_friction[geom],
-                rgba=_COLOUR,
-                group=3,
-                contype=2,
-                conaffinity=1,
-                density=0.0,
-            )
+        if not is_solid(model, geom):
+            continue
+        T = place @ matrix_of(model.geom_pos[geom], model.geom_quat[geom])
+        slide, *turning = model.geom_friction[geom]
+        copy.add_geom(
+            name=f"{finger}_{len(copy.geoms)}" if finger else "",
+            type=model.geom_type[geom],
+            size=model.geom_size[geom],
+            pos=T[:3, 3],
+            quat=quat_from_matrix(T[:3, :3]),
+            friction=(slide, *(PAD_TURNING if finger else turning)),
+            rgba=_COLOUR,
+            group=2,
+            contype=2,
+            conaffinity=1,
+            density=0.0,
+            **(PAD if finger else {}),
+        )
 
 
 def _add_tool(robot: Robot, last: Any) -> None:

@@ -190,11 +190,15 @@ def read_gripper(
     opening = float(wanted.jaw_length or 1.0) if hinge else 1.0
     low, high = (float(v) for v in model.jnt_range[joint])
     speed, force = wanted.grip_speed, wanted.grip_force
+    given = {"jaw-length": wanted.jaw_length, "grip-speed": speed, "grip-force": force}
+    for option, value in given.items():
+        if value is not None:
+            _positive(option, value)
     if source.kind == "urdf" and (speed is None or force is None):
         read = limits_from_urdf(source.text, fingers[:1])
         rate = opening * len(fingers) * read.dq_max[0]
         speed, force = speed or 0.5 * rate, force or read.tau_max[0] / opening
-    if speed is None or force is None or min(speed, force) <= 0.0:
+    if speed is None or force is None:
         raise ValueError(
             "an MJCF has no speed of fingers: give --grip-speed [m/s] and --grip-force [N]"
         )

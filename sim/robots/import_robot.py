@@ -21,6 +21,7 @@ from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import Robot
 from sim2arm.core.urdf import links_of_urdf
 
+from .import_fingers import find_fingers
 from .import_model import add_copy, write_model
 from .import_numbers import NONE, Wanted, choose_home, read_gains, read_gripper, read_limits
 from .import_source import TRIED, Source, fk_residual, read_chain
@@ -70,6 +71,10 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
         kd=kd,
         gripper=read_gripper(source, fingers, wanted, notes),
     )
+    if fingers:
+        named, why_not = find_fingers(source, robot)
+        sides = " and ".join(f"{source.model.body(b).name} is {n}" for b, n in named.items())
+        notes["fingers"] = sides or f"no task can hold anything with them: {why_not}"
     spec = mujoco.MjSpec()
     spec.modelname = robot.name
     add_copy(spec, source, robot, source.body(base))

@@ -74,6 +74,12 @@ class Source:
         return number
 
 
+def is_solid(model: Any, geom: int) -> bool:
+    """Return whether a geom of a model collides and is a primitive shape, which is taken over."""
+    collides = model.geom_contype[geom] or model.geom_conaffinity[geom]
+    return bool(collides) and int(model.geom_type[geom]) in SHAPES
+
+
 def read_source(path: Path) -> Source:
     """Read and compile a description.
 
@@ -81,7 +87,10 @@ def read_source(path: Path) -> Source:
         ValueError: it is neither URDF nor MJCF, or MuJoCo does not compile it; one line.
         OSError: the file cannot be read.
     """
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8: {error}") from error
     if "<!DOCTYPE" in text:
         raise ValueError(
             f"{path}: a DOCTYPE is not accepted, entities in it can explode: remove it"
@@ -153,7 +162,7 @@ def read_chain(source: Source, joints: tuple[str, ...], base: str, tool: str) ->
         body = int(model.body_parentid[body])
     T, parents, axes, names = np.eye(4), [], [], []
     for body in reversed(path):
-        T = T @ _matrix(model.body_pos[body], model.body_quat[body])
+        T = T @ matrix_of(model.body_pos[body], model.body_quat[body])
         for joint in range(
             model.body_jntadr[body], model.body_jntadr[body] + model.body_jntnum[body]
         ):
@@ -188,7 +197,8 @@ def _check_hinge(source: Source, joint: int) -> None:
         raise ValueError(f"{source.path}: joint {name!r}: expected ref 0, the angle as built")
 
 
-def _matrix(position: FloatArray, turn: FloatArray) -> FloatArray:
+def matrix_of(position: FloatArray, turn: FloatArray) -> FloatArray:
+    """Return the pose (4, 4) of a position [m] and a quaternion of any length."""
     return pose_to_matrix(pose(position, turn / np.linalg.norm(turn)))
 
 

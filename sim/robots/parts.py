@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import mujoco
@@ -26,6 +27,19 @@ from sim2arm.core.transforms import quat_from_matrix
 
 Point: TypeAlias = tuple[float, float, float]
 Material: TypeAlias = Literal["white", "grey", "dark", "accent"]
+
+
+PAD: Mapping[str, Any] = MappingProxyType(
+    {
+        "priority": 1,
+        "condim": 4,
+        "solref": (0.005, 1.0),  # the stiffest at 1/480 s: 15 N press a 50 g peg in by 0.2 mm
+        "solimp": (0.95, 0.99, 0.001, 0.5, 2.0),
+    }
+)
+"""Contact of what holds objects, but for its sliding friction."""
+PAD_TURNING = (0.005, 0.0001)
+"""Its friction against turning and rolling [m]."""
 
 
 @dataclass(frozen=True)
@@ -282,11 +296,8 @@ def add_pad(finger: Any, name: str, side: str, pad: PadContact) -> None:
         contype=2,
         conaffinity=1,
         density=0.0,
-        priority=1,
-        condim=4,
-        friction=(pad.friction, 0.005, 0.0001),
-        solref=(0.005, 1.0),  # the stiffest at 1/480 s: 15 N press a 50 g peg in by 0.2 mm
-        solimp=(0.95, 0.99, 0.001, 0.5, 2.0),
+        friction=(pad.friction, *PAD_TURNING),
+        **PAD,
     )
 
 

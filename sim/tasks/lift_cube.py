@@ -29,7 +29,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import ProgressEpisodes
-from .shapes import FLAT_GRIP, add_held_body, arm_scene, held_forces
+from .shapes import FLAT_GRIP, add_held_body, arm_scene, check_grip, held_forces
 from .start import check_reach, quat_from_rpy, tool_start
 
 
@@ -111,11 +111,7 @@ class LiftCube:
         Raises:
             ValueError: the cube does not fit between the pads, or the arm does not reach there.
         """
-        if cfg.edge >= robot.gripper.open_width:
-            raise ValueError(
-                f"edge must be less than the opening of {robot.name}'s gripper, "
-                f"{robot.gripper.open_width} m, got {cfg.edge}"
-            )
+        check_grip(robot, "edge", cfg.edge)
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
 
@@ -206,7 +202,7 @@ class LiftCube:
         """Start episodes in chosen worlds, with an open gripper."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, 0.5 * self.grip_width)
+        put(self._fingers.q, chosen, self.robot.gripper.position(self.grip_width))
         put(self._fingers.dq, chosen, 0.0)
         put(self._cube.q, chosen, starts["cube"])
         put(self._cube.dq, chosen, 0.0)
@@ -220,7 +216,7 @@ class LiftCube:
         return {
             "joint_position": self._arm.q,
             "joint_velocity": self._arm.dq,
-            "gripper_width": self._fingers.q.sum(dim=-1, keepdim=True),
+            "gripper_width": self.robot.gripper.width(self._fingers.q)[:, None],
             "ee_pose": self._tool.pose,
             "cube_pose": pose(cube[:, :3] + self._error, cube[:, 3:]),
             "true_cube_pose": cube,
@@ -234,7 +230,7 @@ class LiftCube:
         forces = torch.stack([world.pair_force(a, b) for a, b in self._forces], dim=1)
         held = (torch.linalg.vector_norm(forces, dim=-1) > cfg.grip_force).all(dim=-1)
         open_width = self.grip_width
-        width = self._fingers.q.sum(dim=-1)
+        width = self.robot.gripper.width(self._fingers.q)
         closed = ((open_width - width) / (open_width - cfg.edge)).clamp(0.0, 1.0)
         near = closeness(cfg, distance, closed, held, cube[:, 2])
         away = ((cube[:, :2] - self._middle).abs() - self._half).amax(dim=-1)

@@ -217,7 +217,8 @@ class PushT:
     def bind(self, world: World) -> None:
         """Take the views of a world that has this scene; buffers for N worlds."""
         self._arm = world.joints(self.robot.chain.joint_names)
-        self._fingers = world.joints(self.robot.gripper.joint_names)
+        if self.robot.gripper.joint_names:
+            self._fingers = world.joints(self.robot.gripper.joint_names)
         self._tool = world.site(self.robot.chain.tool_frame)
         self._block = world.free_body("block")
         self._block_now = world.body("block")
@@ -258,8 +259,9 @@ class PushT:
         """Start episodes in chosen worlds, with closed fingers."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, 0.0)
-        put(self._fingers.dq, chosen, 0.0)
+        if self.robot.gripper.joint_names:
+            put(self._fingers.q, chosen, self.robot.gripper.position(0.0))
+            put(self._fingers.dq, chosen, 0.0)
         put(self._block.q, chosen, starts["block"])
         put(self._block.dq, chosen, 0.0)
         put(self._goal, chosen, starts["goal"])

@@ -12,7 +12,7 @@ import mujoco
 
 from sim2arm.core.robots import Robot
 from sim2arm.sim.robots.models import add_robot
-from sim2arm.sim.worlds.compiled import add_pair_force_sensor
+from sim2arm.sim.worlds.compiled import UnknownNameError, add_pair_force_sensor
 
 TABLE_MIDDLE, TABLE_HALF = (0.55, 0.0), (0.4, 0.5)
 """The table before the arm [m]; its top is at height 0, like the base."""
@@ -97,7 +97,11 @@ def add_held_body(spec: mujoco.MjSpec, robot: Robot, name: str, *others: str) ->
         robot: the arm in it.
         name: of the body; it has a free joint of that name and no geom yet.
         others: what else touches it, bodies.
+
+    Raises:
+        UnknownNameError: the arm has no fingers that can hold something.
     """
+    _check_fingers(spec, robot)
     body = spec.worldbody.add_body(name=name)
     body.add_freejoint(name=name)
     for other, _ in held_forces(robot, name, *others):
@@ -109,3 +113,32 @@ def held_forces(robot: Robot, name: str, *others: str) -> list[tuple[str, str]]:
     """Return pairs of bodies: the fingers, and what else touches a body, each with that body."""
     fingers = [f"{robot.name}_{side}finger" for side in ("left", "right")]
     return [(other, name) for other in (*fingers, *others)]
+
+
+def check_grip(robot: Robot, name: str, width: float) -> None:
+    """See that something fits between the pads of a gripper.
+
+    Args:
+        robot: whose gripper it is.
+        name: of the setting that gives the width.
+        width: of what is to be held [m].
+
+    Raises:
+        ValueError: it does not, or there is no gripper.
+    """
+    if not robot.gripper.joint_names:
+        raise ValueError(f"{robot.name} has no gripper, and this task holds something with one")
+    if width >= robot.gripper.open_width:
+        raise ValueError(
+            f"{name} must be less than the opening of {robot.name}'s gripper, "
+            f"{robot.gripper.open_width} m, got {width}"
+        )
+
+
+def _check_fingers(spec: mujoco.MjSpec, robot: Robot) -> None:
+    for side in ("left", "right"):
+        if spec.body(f"{robot.name}_{side}finger") is None:
+            raise UnknownNameError(
+                f"{robot.name} has no fingers that a task can hold something with; import it "
+                "again, `sim2arm robot import` says what they lack"
+            )

@@ -71,7 +71,8 @@ def check_reach(robot: Robot, low: tuple[float, ...], high: tuple[float, ...]) -
         raise ValueError(
             f"{robot.name} cannot bring its tool where the task needs it, between "
             f"{_rounded(low)} and {_rounded(high)} (x y z [m], roll pitch yaw [rad]): it reaches "
-            f"{reached} of {TRIED} such poses; take another robot or other ranges"
+            f"{reached} of {TRIED} such poses from its home posture, {_rounded(robot.home)} rad; "
+            "take another robot, home or ranges"
         )
 
 

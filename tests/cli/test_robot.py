@@ -42,6 +42,7 @@ def test_an_imported_robot_is_listed_and_trained(run: Command) -> None:
     assert code == 0
     assert "robot small: world to tip" in out
     assert "gripper grip and follow: 80.0 mm, 0.1 m/s, 20 N" in out
+    assert "fingers: no task can hold anything with them: no primitive shape of left and" in out
     assert "acceleration: 8 rad/s^2, an estimate" in out
     assert "1 meshes are left out" in out
     assert out.count("kinematics against MuJoCo's compile") == 2
@@ -85,6 +86,10 @@ def test_a_robot_is_written_over_only_when_told(run: Command) -> None:
         ),
         (("--controllers", "no.yaml"), "controllers: no such file or folder: no.yaml"),
         (("--kp", "stiff"), "--kp: expected joint=number, each joint once, got 'stiff'"),
+        (("--controllers", "."), "controllers .: Is a directory"),
+        (("--grip-force", "-3"), "--grip-force: expected a number above 0, got -3.0"),
+        (("--grip-speed", "0"), "--grip-speed: expected a number above 0, got 0.0"),
+        (("--jaw-length", "0"), "--jaw-length: expected a number above 0, got 0.0"),
         (("--kp", "9", "8"), "--kp: expected joint=number for each joint, got [9.0, 8.0]"),
     ],
 )
@@ -95,6 +100,12 @@ def test_errors_are_one_line_and_leave_nothing(
     assert code == 2 and out == ""
     assert message in err and err.count("\n") == 1
     assert not Path("robots").exists()
+
+
+def test_a_file_that_is_no_text_is_one_line(run: Command) -> None:
+    Path("arm.urdf").write_bytes(b"\xca\xfe")
+    code, _, err = run(*IMPORT)
+    assert code == 2 and "arm.urdf: expected text in UTF-8: " in err and err.count("\n") == 1
 
 
 def test_a_name_that_clashes_with_the_scene_is_refused_before_anything_is_written(

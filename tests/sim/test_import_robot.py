@@ -65,7 +65,7 @@ def test_a_small_arm_by_hand(tmp_path: Path) -> None:
     tool = forward(robot.chain, np.zeros(2))[:3, 3]
     np.testing.assert_allclose(tool, 0.4 * x + [0.0, 0.0, 0.7], atol=1e-12)
     assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
-    assert set(found.notes) == {"acceleration", "jerk", "home", "gripper"}
+    assert set(found.notes) == {"acceleration", "jerk", "home", "gripper", "fingers"}
 
 
 def test_its_model_has_the_masses_and_joints_of_the_file(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def user_input(what: str, path: Path | str | None = None) -> Generator[None, Non
         detail = f"no such file or folder: {missing}" if missing is not None else str(error)
         raise UserError(f"{what}: {detail}") from error
     except OSError as error:
-        raise UserError(f"{place}: {error.strerror or error}") from error
+        which = f"{what} {error.filename}" if path is None and error.filename else place
+        raise UserError(f"{which}: {error.strerror or error}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{what}: {_yaml_line(error, path)}") from error
     except KeyError as error:
