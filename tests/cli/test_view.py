@@ -98,10 +98,25 @@ def test_bad_input_is_one_line(
     assert "world 'mujoco' runs on the cpu, not on 'cuda:0'" in line
     bundle = exported / "bundle"
     assert "a bundle runs behind the gate" in refused([bundle, "--world", "warp"], capsys)
+    assert "unknown randomization 'am'; perhaps" in refused(
+        ["reach-ppo", "--randomization", "am"], capsys
+    )
+    for option in ("--robot", "--randomization"):
+        assert "are those of its training" in refused([exported, option, "panda"], capsys)
     (tmp_path / "config.yaml").write_text("settings: 1\n")
     assert "config.yaml" in refused([tmp_path], capsys)
     with pytest.raises(ValueError, match="world 'process' cannot be shown: take --world mujoco"):
         show_experiment("reach-ppo", replace(REACH, world="process"), 1)
+
+
+def test_an_experiment_is_shown_with_another_arm_whose_physics_differs() -> None:
+    cfg = view.ViewCfg(what="reach-ppo", robot="panda", num_worlds=2)
+    (moment, *_) = moments(view.find_show(cfg)[0], [0, 1], "zero")
+    assert "panda_joint1" in moment.world.actuators
+    cfg = view.ViewCfg(what="reach-ppo", randomization="arm", num_worlds=2)
+    (moment, *_) = moments(view.find_show(cfg)[0], [0, 1], "zero")
+    damping = moment.world.field("dof_damping")
+    assert not torch.equal(damping[0, :7], damping[1, :7])
 
 
 def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

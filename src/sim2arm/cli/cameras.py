@@ -19,6 +19,8 @@ class Cameras:
     """Cameras, and what differs between episodes in what they see."""
 
     vision: Vision
+    summary: str = ""
+    """For `sim2arm list`."""
     terms: tuple[Term, ...] = ()
 
 
@@ -53,10 +55,15 @@ _PLACES: tuple[Term, ...] = (
 )
 
 CAMERAS: dict[str, Cameras] = {
-    "scene": Cameras(vision=Vision(sights=(SCENE,))),
-    "wrist": Cameras(vision=Vision(sights=(WRIST,))),
-    "scene-wrist": Cameras(vision=Vision(sights=(SCENE, WRIST))),
+    "scene": Cameras(
+        vision=Vision(sights=(SCENE,)), summary="Colour from a stand opposite any arm, 84x84."
+    ),
+    "wrist": Cameras(
+        vision=Vision(sights=(WRIST,)), summary="Colour from the hand of an FR3, 84x84."
+    ),
+    "scene-wrist": Cameras(vision=Vision(sights=(SCENE, WRIST)), summary="Both."),
     "scene-wrist-real": Cameras(
+        summary="Both with depth, noise and latency, poses, light and surfaces by episode.",
         vision=Vision(sights=(_SCENE_DEPTH, _WRIST_DEPTH), finishes=True),
         terms=(*_PLACES, *_LOOKS),
     ),

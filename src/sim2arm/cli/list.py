@@ -21,6 +21,10 @@ DICTIONARIES: dict[str, tuple[str, str]] = {
     "sweeps": ("sim2arm.cli.sweeps", "SWEEPS"),
     "tasks": ("sim2arm.sim.tasks.table", "TASKS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
+    "worlds": ("sim2arm.sim.worlds.table", "WORLDS"),
+    "actuators": ("sim2arm.sim.robots.actuators", "ACTUATORS"),
+    "cameras": ("sim2arm.cli.cameras", "CAMERAS"),
+    "randomizations": ("sim2arm.cli.randomizations", "RANDOMIZATIONS"),
 }
 
 
@@ -29,7 +33,8 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """Which kind of thing: experiments, sweeps, tasks, robots, benchmarks; all by default."""
+    """Which kind of thing: experiments, sweeps, tasks, robots, worlds, actuators, cameras,
+    randomizations, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,9 +79,15 @@ def lines_of(kind: str) -> list[str]:
 
 
 def _help_of(entry: object) -> str:
-    """Return the help line of an entry that is a pair: (help line, value), (settings, builder)."""
+    """Return the help line of an entry.
+
+    Of a pair, (help line, value) or (settings, builder), it is the first; an entry may have a
+    `summary`; one that is by robot is for those.
+    """
+    if isinstance(entry, Mapping):
+        return f"for {', '.join(cast(Mapping[str, object], entry))}"
     if not isinstance(entry, tuple):
-        return ""
+        return getattr(entry, "summary", "")
     first = cast(tuple[object, ...], entry)[0]
     text = first if isinstance(first, str) else type(first).__doc__ or ""
     return text.splitlines()[0] if text else ""

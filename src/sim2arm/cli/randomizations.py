@@ -23,12 +23,15 @@ from sim2arm.sim.sensing import Delay, Noise, SensorTerm
 class Randomization:
     """What differs between episodes beside their start."""
 
+    summary: str = ""
+    """For `sim2arm list`."""
     physics: tuple[Term, ...] = ()
     sensors: tuple[SensorTerm, ...] = ()
     commands: CommandDelay | None = None
 
 
 ARM = Randomization(
+    summary="An FR3's gains, joints, weight, its readings and commands.",
     physics=(
         Gains(joints=FR3.chain.joint_names, kp=1.15, kd=1.15),
         JointDynamics(joints=FR3.chain.joint_names, damping=1.5, armature=1.2, dry_friction=0.3),
@@ -45,10 +48,11 @@ PEG_GEOMS = ("peg", "fr3_leftpad", "fr3_rightpad", "socket_*")
 """Both sides of all contacts of the peg."""
 
 RANDOMIZATIONS: dict[str, Randomization] = {
-    "none": Randomization(),
+    "none": Randomization(summary="Nothing but the start."),
     "arm": ARM,
     "peg": replace(
         ARM,
+        summary="The same, mass and friction of the peg (peg-insertion).",
         physics=(
             *ARM.physics,
             Mass(body="peg", low=0.7, high=1.4, spread=1.2, shift=0.003),

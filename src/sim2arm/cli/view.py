@@ -33,6 +33,10 @@ class ViewCfg:
 
     what: Annotated[Positional[str], arg(metavar="EXPERIMENT|RUN|BUNDLE")]
     """Name of an experiment (no policy), or the folder of a run or of a bundle."""
+    robot: str | None = None
+    """Another arm than that of the experiment, such as one of `robot import`."""
+    randomization: str | None = None
+    """What differs between episodes, a name of `sim2arm list`, in place of the experiment's."""
     world: Literal["mujoco", "warp"] | None = None
     """Engine of the physics; that of the experiment by default."""
     device: str | None = None
@@ -50,8 +54,8 @@ class ViewCfg:
     camera: Literal["overview", "close"] = "overview"
     """View of a video of several worlds; that of one world has both."""
     cameras: str | None = None
-    """What a policy sees, a name of `cli/cameras.py`, is shown in the video or sheet instead; that
-    of the experiment by default."""
+    """What a policy sees, a name of `sim2arm list`, is shown in the video or sheet instead; that of
+    the experiment by default."""
     sheet: Path | None = None
     """Write what the policies see in all worlds there, as one PNG, instead of serving a page."""
     port: int = 8080
@@ -117,12 +121,16 @@ def find_show(cfg: ViewCfg) -> tuple[Show, str]:
         settings = EXPERIMENTS[cfg.what][1]
         settings = replace(
             settings,
+            robot=cfg.robot or settings.robot,
+            randomization=cfg.randomization or settings.randomization,
             world=cfg.world or settings.world,
             device=cfg.device or settings.device,
             cameras=cfg.cameras or settings.cameras,
         )
         return show_experiment(cfg.what, settings, cfg.num_worlds), settings.cameras
     folder = Path(cfg.what)
+    if folder.exists() and not (cfg.robot is cfg.randomization is None):
+        raise UserError("--robot and --randomization are those of its training: leave them out")
     if (folder / CONTRACT).is_file():
         if cfg.world == "warp" or cfg.device not in (None, "cpu"):
             raise UserError(
