@@ -17,12 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sim2arm.core.driver_stage import Intrinsics
 from sim2arm.core.gripper import GripperModel
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.trajectory import FloatArray, Trajectory, choose, join, sample
 
 from .actuators import Actuators, gain_places, put_actuators
 from .draws import SeededDraws
+from .organs import Organs
 from .physics_terms import prepare_scene
 from .randomize import Randomizer, Term
 from .robots.meshes import use_meshes
@@ -31,7 +33,8 @@ from .tasks.table import make_task
 from .worlds.compiled import find
 from .worlds.mujoco import MujocoWorld
 
-if TYPE_CHECKING:  # an arm without pictures imports no camera code
+if TYPE_CHECKING:  # an arm without pictures imports no camera code, one without touch no gels
+    from .touch import Touch
     from .vision import Vision
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -67,7 +70,8 @@ class SimulatedArm:
         steps: (N,) control steps of the episodes.
         lead: (N, n) kd / kp of the law that the actuators of each arm follow [s].
         eyes: its cameras, None without any.
-        pictures: (N, ...), what they see at this tick.
+        skin: the gels on its pads, None without any.
+        organs: both together, and what they see at this tick.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class SimulatedArm:
         physics: Sequence[Term] = (),
         actuators: Actuators = MappingProxyType({}),
         vision: Vision | None = None,
+        touch: Touch | None = None,
     ) -> None:
         """Build the worlds.
 
@@ -94,6 +99,7 @@ class SimulatedArm:
             physics: what `change_physics` will change.
             actuators: what is between law and joints, by joint; ideal where nothing is said.
             vision: cameras whose pictures are measured.
+            touch: gels on the pads, and what of them is measured.
             meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
                 same.
 
@@ -111,12 +117,16 @@ class SimulatedArm:
         put_actuators(scene, actuators, self.period / self.substeps)
         if vision is not None:
             vision.prepare(scene)
+        gels: dict[str, Any] = {}
+        if touch is not None:
+            gels["law"] = touch.prepare(scene, self.robot, self.task)
         self.world = MujocoWorld(
             scene,
             num_arms,
             timestep=self.period / self.substeps,
             control_substeps=self.substeps,
             num_threads=threads,
+            **gels,
         )
         self.task.bind(self.world)
         self._tool = self.world.site(self.robot.chain.tool_frame)
@@ -138,6 +148,8 @@ class SimulatedArm:
         self._randomizer = Randomizer(physics, self.world, self)
         self._changed: torch.Tensor | None = None
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
+        self.skin = None if touch is None else touch.bind(self.world, gels["law"], self.period)
+        self.organs = Organs(self.eyes, self.skin)
         self.reset([0] * num_arms)
 
     def change_physics(self, unit: FloatArray) -> None:
@@ -166,10 +178,7 @@ class SimulatedArm:
             self._randomizer.place(everywhere, self._changed)
         q = starts["q"].numpy()
         self.world.forward()
-        self.pictures: dict[str, torch.Tensor] = {}
-        if self.eyes is not None:
-            self.eyes.begin(everywhere, draws.unit(self.eyes.count))
-            self.pictures = self.eyes.see()
+        self.organs.begin(everywhere, draws)
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
@@ -208,6 +217,19 @@ class SimulatedArm:
         return (
             {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals | seen_now
         )
+
+    @property
+    def pictures(self) -> dict[str, torch.Tensor]:
+        """What cameras and gels see at this tick, (N, ...)."""
+        return self.organs.pictures
+
+    @property
+    def intrinsics(self) -> dict[str, Intrinsics]:
+        """Of the pictures that cameras take, by array."""
+        if self.eyes is None:
+            return {}
+        finals = {s.camera.optical_frame: s.camera.final for s in self.eyes.vision.sights}
+        return {name: finals[str(spec.frame)] for name, spec in self.eyes.specs.items()}
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
         """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
@@ -328,9 +350,7 @@ class SimulatedArm:
         self.diverged |= lost & ~self.done
         self.timed_out |= truncated & ~terminated & ~lost & ~self.done
         self.done |= terminated | truncated | lost
-        if self.eyes is not None:
-            self.eyes.advance()
-            self.pictures = self.eyes.see()
+        self.organs.advance()
 
     def endings(self) -> list[str]:
         """Return how each episode ended, empty while it runs.

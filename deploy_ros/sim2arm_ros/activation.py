@@ -20,7 +20,7 @@ from sim2arm.core.contract import LEAD, Contract
 from sim2arm.core.robots import Chain
 from sim2arm.core.urdf import chain_from_urdf
 
-from .supported import UNMEASURED
+from .supported import unmeasured
 
 CHAIN_METRES, CHAIN_RADIANS = 0.002, math.radians(0.2)
 """Largest difference of a link of the robot from the contract."""
@@ -176,8 +176,7 @@ def unmeasured_items(contract: Contract) -> list[Item]:
     return [
         Item(name=f"trained: {trained.name}", expected=f"{trained.low:g} to {trained.high:g}",
              measured="not measured", unit=trained.unit, ok=True)
-        for trained in contract.ranges
-        if trained.name != LEAD and trained.name.startswith(UNMEASURED)
+        for trained in unmeasured(contract)
     ]  # fmt: skip
 
 

@@ -124,6 +124,8 @@ class Graph:
     controller: ControllerBinding = field(default_factory=ControllerBinding)
     robot_description: str = "/robot_description"
     """Topic with the URDF of the robot."""
+    observation: str = "/sim_arm/observation"
+    """Topic on which a simulated arm in lock step says which pictures belong to a tick."""
     inputs: dict[str, InputBinding]
     """By name of the input."""
 
@@ -133,6 +135,7 @@ class Graph:
             "controller.name": self.controller.name,
             "controller.manager": self.controller.manager,
             "robot_description": self.robot_description,
+            "observation": self.observation,
         }
         for key, name in names.items():
             if not is_name(name):

@@ -78,6 +78,8 @@ def simulated_arm(
     seed: int = 0,
     settings: Path | None = None,
     actuators: str = "ideal",
+    vision: Path | None = None,
+    touch: Path | None = None,
 ) -> NodeProcess:
     """Return the simulated arm in place of the hardware.
 
@@ -89,13 +91,16 @@ def simulated_arm(
         seed: of the first episode.
         settings: a YAML file of the task.
         actuators: name of what is between law and joints, see `sim/robots/actuators.py`.
+        vision: a YAML file with its cameras, a `sim.vision.Vision`; none without one.
+        touch: a YAML file with its gels, a `sim.touch.Touch`; none without one.
     """
+    files = {"task_settings": settings, "vision": vision, "touch": touch}
     return NodeProcess(
         executable="sim_arm_node",
         parameters={
             "task": task, "robot": robot, "control_hz": control_hz, "lock_step": lock_step,
-            "episode_seed": seed, "task_settings": str(settings.resolve()) if settings else "",
-            "actuators": actuators,
+            "episode_seed": seed, "actuators": actuators,
+            **{name: str(path.resolve()) if path else "" for name, path in files.items()},
         },
     )  # fmt: skip
 

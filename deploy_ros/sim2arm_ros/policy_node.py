@@ -8,7 +8,6 @@ deactivate and activate it again.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -17,13 +16,13 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.robot_files import find_robot
-from sim2arm.core.spec import ArraySpec, StaleReading
+from sim2arm.core.spec import StaleReading
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.runtime import OnnxPolicy
 
@@ -39,10 +38,12 @@ from .convert import (
     status_values,
     to_ns,
 )
-from .graph import InputBinding, read_graph
+from .graph import Graph, InputBinding, read_graph
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
 from .requests import READY, REQUEST_TOPIC, make_tag, parse_tag
+from .sources import Source
 from .supported import check_supported
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
@@ -55,25 +56,6 @@ class Phase(Enum):
     WAITING = "WAITING"
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
-
-
-@dataclass(kw_only=True)
-class _Source:
-    """What is known of one input."""
-
-    spec: ArraySpec
-    stamp_ns: int = 0
-    receipt_ns: int = 0
-    period: float | None = None
-    problem: str = "nothing received"
-
-    def take(self, stamp_ns: int, steady_ns: int) -> None:
-        """Note a new reading."""
-        if self.receipt_ns:
-            period = (steady_ns - self.receipt_ns) / 1e9
-            old = self.period
-            self.period = period if old is None else old + 0.05 * (period - old)
-        self.stamp_ns, self.receipt_ns = stamp_ns, steady_ns
 
 
 class PolicyNode(LifecycleNode):
@@ -102,6 +84,8 @@ class PolicyNode(LifecycleNode):
             check_supported(policy.contract)
             bindings = graph.bindings(policy.contract)
             session = PolicySession(policy, find_robot(policy.contract.robot))
+            specs = {spec.name: spec for spec in session.derivation.sampled}
+            pictures = PictureInputs(bindings, specs)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -109,8 +93,8 @@ class PolicyNode(LifecycleNode):
         self._session, self._contract = session, policy.contract
         self._period_ns = round(1e9 / self._contract.control_hz)
         self._lock_step = bool(self.get_parameter("lock_step").value)
-        specs = {spec.name: spec for spec in session.derivation.sampled}
-        self._sources = {name: _Source(spec=specs[name]) for name in bindings}
+        self._sources = {name: Source(spec=specs[name]) for name in bindings}
+        self._pictures = pictures
         self._description: str | None = None
         self._ready: tuple[np.ndarray, int, int] | None = None
         self._acted_ns = self._started_ns = 0
@@ -118,7 +102,7 @@ class PolicyNode(LifecycleNode):
         self._let_in, self._gate_heard_ns = False, 0
         self._red: list[str] = []
         try:
-            self._connect(bindings, graph.robot_description)
+            self._connect(bindings, graph)
         except NameValidationException as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -164,7 +148,7 @@ class PolicyNode(LifecycleNode):
         self._disconnect()
         return super().on_error(state)
 
-    def _connect(self, bindings: dict[str, InputBinding], description: str) -> None:
+    def _connect(self, bindings: dict[str, InputBinding], graph: Graph) -> None:
         gate = str(self.get_parameter("gate").value)
         self._request = self._endpoints.lifecycle_publisher(
             JointTrajectory, REQUEST_TOPIC, streaming(10)
@@ -180,7 +164,12 @@ class PolicyNode(LifecycleNode):
             first = next(iter(group.values()))
             qos = streaming(first.depth, reliable=first.reliability == "reliable")
             listen(MESSAGES[first.type], topic, partial(self.on_input, group), qos)
-        listen(String, description, self.on_description, latched())
+        for topic in sorted(self._pictures.camera_infos):
+            info = partial(self.on_camera_info, topic)
+            listen(CameraInfo, topic, info, streaming(1, reliable=False))
+        if self._lock_step and self._pictures.names:
+            listen(DiagnosticStatus, graph.observation, self.on_observation, streaming(10))
+        listen(String, graph.robot_description, self.on_description, latched())
         listen(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
         listen(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
         if not self._lock_step:
@@ -202,12 +191,15 @@ class PolicyNode(LifecycleNode):
         for name, binding in group.items():
             source = self._sources[name]
             try:
-                value, stamp, _ = read_input(message, binding, source.spec)
+                if binding.is_picture:
+                    value, stamp = self._pictures.take(name, message), to_ns(message.header.stamp)
+                else:
+                    value, stamp, _ = read_input(message, binding, source.spec)
             except ValueError as error:
                 source.problem = str(error)
                 self._stop(str(error))
                 return
-            if to_ns(message.header.stamp) < source.stamp_ns:
+            if stamp < source.stamp_ns:
                 self._on_earlier(name)
             if self._lock_step:  # time is what the observations say
                 new = session.push(name, value, stamp, stamp, stamp)
@@ -227,6 +219,22 @@ class PolicyNode(LifecycleNode):
         self._session.forget()
         for source in self._sources.values():
             source.stamp_ns = source.receipt_ns = 0
+
+    def on_camera_info(self, topic: str, message: CameraInfo) -> None:
+        """Take the intrinsics of a camera."""
+        if self._session is not None and self._pictures.take_info(topic, message):
+            self._stop(f"{topic}: the intrinsics changed")
+
+    def on_observation(self, message: DiagnosticStatus) -> None:
+        """Lock step: hear which picture, by its stamp, belongs to a tick."""
+        if self._session is None:
+            return
+        try:
+            self._pictures.hear(status_values(message))
+        except ValueError as error:
+            self._stop(f"observation: {error}")
+            return
+        self.lock_step()
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -269,10 +277,14 @@ class PolicyNode(LifecycleNode):
     # -- ticks ---------------------------------------------------------------------------------
 
     def lock_step(self) -> None:
-        """Act once for every complete set of inputs with the same stamp."""
-        stamps = {source.stamp_ns for source in self._sources.values()}
-        stamp = stamps.pop()
-        if stamps or stamp == 0:
+        """Act once for every complete set of inputs.
+
+        They have the same stamp; pictures, which come more seldom, the one that the arm told.
+        """
+        stamps = {name: source.stamp_ns for name, source in self._sources.items()}
+        ticks = {stamp for name, stamp in stamps.items() if name not in self._pictures.names}
+        stamp = ticks.pop()
+        if ticks or stamp == 0 or not self._pictures.complete(stamp, stamps):
             return
         if self.phase is Phase.WAITING:
             if self._ready is None or self._ready[1] != stamp:
@@ -372,30 +384,10 @@ class PolicyNode(LifecycleNode):
         steady = time.monotonic_ns()
         now = self.get_clock().now().nanoseconds
         for name, source in self._sources.items():
-            items.append(
-                activation.equal(f"{name}: messages", "as in the contract",
-                                 source.problem or "as in the contract",
-                                 "is the topic of graph.yaml published?")
-            )  # fmt: skip
-            spec = source.spec
-            if self._lock_step:
-                continue
-            if spec.max_receipt_age_s is not None:
-                age = (steady - source.receipt_ns) / 1e9 if source.receipt_ns else None
-                items.append(
-                    activation.at_most(f"{name}: receipt age", age, spec.max_receipt_age_s, "s")
-                )
-            if spec.max_stamp_age_s is not None:
-                age = (now - source.stamp_ns) / 1e9 if source.stamp_ns else None
-                trained = spec.trained_age_s
-                note = "" if trained is None else f"trained with {trained[0]:g} to {trained[1]:g} s"
-                items.append(
-                    activation.at_most(f"{name}: stamp age", age, spec.max_stamp_age_s, "s", note)
-                )
-            if spec.kind == "sensor":
-                least = spec.rate_hz or contract.control_hz
-                items.append(activation.rate_item(f"{name}: rate", source.period, 0.9 * least))
-        return items
+            items.append(source.fit(self._pictures.problem(name)))
+            if not self._lock_step:
+                items += source.timing(now, steady, contract.control_hz)
+        return items + self._pictures.items(contract)
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ from sim2arm.core.derive import Derivation
 from sim2arm.core.executor import Executor
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
-from sim2arm.core.sampling import Sampler
+from sim2arm.core.sampling import Later, Sampler
 from sim2arm.core.spec import Reading
 from sim2arm.core.trajectory import sample
 from sim2arm.policies.runtime import OnnxPolicy
@@ -81,7 +81,7 @@ class PolicySession:
             self.policy.act(frame)
 
     def push(
-        self, name: str, value: NDArray[Any], stamp_ns: int, now_ns: int, steady_ns: int
+        self, name: str, value: NDArray[Any] | Later, stamp_ns: int, now_ns: int, steady_ns: int
     ) -> bool:
         """Take the reading of one input; return whether it was new and in order."""
         reading = Reading(
@@ -102,6 +102,7 @@ class PolicySession:
 
         Raises:
             StaleReading: an input is missing or too old.
+            ValueError: a picture is not what the contract says.
         """
         return self.sampler.sample(now_ns, steady_ns)
 

@@ -1,8 +1,9 @@
 """sim_arm_node: a simulated arm that looks like a ros2_control robot.
 
 Three nodes in one process, as on a robot: `sim_arm` (joint states, `/clock`,
-`/robot_description`, the task's inputs, `~/reset`, `~/episode`), `joint_trajectory_controller`
-(trajectories in, its state and gains out) and `controller_manager` (`list_controllers`).
+`/robot_description`, the task's inputs, pictures, `~/reset`, `~/episode`),
+`joint_trajectory_controller` (trajectories in, its state and gains out) and `controller_manager`
+(`list_controllers`).
 
 In lock step it waits for a command with the stamp of its last observation and then advances by
 one control period; while it waits it sends that observation again. In real time it advances with
@@ -17,27 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from control_msgs.msg import JointTrajectoryControllerState
-from controller_manager_msgs.msg import ControllerState
-from controller_manager_msgs.srv import ListControllers
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, Header, String
+from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
+from sim2arm.core import plain
 from sim2arm.core.trajectory import Trajectory
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
 
-from .controller_facts import JOIN_PARAMETERS
 from .convert import (
     joint_state_message,
     pose_message,
@@ -46,10 +42,11 @@ from .convert import (
     to_stamp,
     trajectory_from,
 )
-from .graph import ControllerBinding
 from .latency import LatencyMeter
 from .node_support import STEADY, latched, run_nodes, streaming
+from .picture_topics import PictureTopics
 from .requests import REQUEST_TOPIC, parse_tag
+from .sim_controller import ControllerNode, ManagerNode
 
 _FIRST_NS = 1_000_000_000  # a stamp of 0 means none
 _AGAIN_S = 0.02
@@ -63,11 +60,14 @@ class SimArmNode(Node):
         """Build the world.
 
         Raises:
-            ValueError: an unknown task, robot or actuator model, or a rate without a physics step.
+            ValueError: an unknown task, robot or actuator model, a rate without a physics step, or
+                cameras or gels that do not fit.
         """
         super().__init__("sim_arm")
         self.declare_parameter("task", "peg-insertion")
         self.declare_parameter("task_settings", "")
+        self.declare_parameter("vision", "")
+        self.declare_parameter("touch", "")
         self.declare_parameter("robot", "fr3")
         self.declare_parameter("actuators", "ideal")
         self.declare_parameter("control_hz", 60.0)
@@ -76,13 +76,15 @@ class SimArmNode(Node):
         self.declare_parameter("substeps_per_state", 0)  # 0: 2, and 3 at the end of an odd period
         value = {name: self.get_parameter(name).value for name in ("task", "robot", "control_hz")}
         self.lock_step = bool(self.get_parameter("lock_step").value)
-        task = make_task(str(value["task"]), str(value["robot"]), self._settings())
+        task = make_task(str(value["task"]), str(value["robot"]), self._text("task_settings"))
         robot, actuators = str(value["robot"]), str(self.get_parameter("actuators").value)
         self.arm = SimulatedArm(
             task,
             robot,
             control_hz=float(value["control_hz"]),
             actuators=find_actuators(actuators, robot),
+            vision=self._vision(),
+            touch=self._touch(),
         )
         self.names = list(self.arm.robot.chain.joint_names)
         chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
@@ -102,13 +104,31 @@ class SimArmNode(Node):
         self._start_steady, self._start_done = time.monotonic_ns(), self._substeps_done
         self.create_timer(period, self.on_timer, clock=STEADY)
 
-    def _settings(self) -> str:
-        """Return the text of the YAML file with the task's settings, empty without one."""
-        path = str(self.get_parameter("task_settings").value)
+    def _text(self, parameter: str) -> str:
+        """Return the text of the YAML file that a parameter names, empty without one."""
+        path = str(self.get_parameter(parameter).value)
         try:
             return Path(path).read_text(encoding="utf-8") if path else ""
         except OSError as error:
-            raise ValueError(f"task_settings: {path}: {error.strerror}") from error
+            raise ValueError(f"{parameter}: {path}: {error.strerror}") from error
+
+    def _vision(self) -> Any:
+        """Return the cameras of the YAML file `vision`, None without one: no camera code then."""
+        text = self._text("vision")
+        if not text:
+            return None
+        from sim2arm.sim.vision import Vision
+
+        return plain.from_plain(Vision, plain.load_yaml(text, "vision"), "vision")
+
+    def _touch(self) -> Any:
+        """Return the gels of the YAML file `touch`, None without one: no code of theirs then."""
+        text = self._text("touch")
+        if not text:
+            return None
+        from sim2arm.sim.touch import Touch
+
+        return plain.from_plain(Touch, plain.load_yaml(text, "touch"), "touch")
 
     def _open_topics(self) -> None:
         self._clock_topic = self.create_publisher(Clock, "/clock", streaming(10))
@@ -117,6 +137,8 @@ class SimArmNode(Node):
             spec.name: (spec, self.create_publisher(PoseStamped, f"~/{spec.name}", streaming(10)))
             for spec in self.arm.task.goals
         }
+        specs, lenses = self.arm.organs.specs, self.arm.intrinsics
+        self._pictures = PictureTopics(self, specs, lenses, lock_step=self.lock_step)
         self._episode = self.create_publisher(DiagnosticStatus, "~/episode", latched())
         self._latency = self.create_publisher(Float64MultiArray, "~/latency", streaming(1000))
         self._description = self.create_publisher(String, "/robot_description", latched())
@@ -133,10 +155,17 @@ class SimArmNode(Node):
     # -- episodes ------------------------------------------------------------------------------
 
     def begin_episode(self) -> None:
-        """Start the episode of the parameter `episode_seed`; simulated time goes on."""
+        """Start the episode of the parameter `episode_seed`; simulated time goes on.
+
+        It goes on by so much that the first pictures, which are as old as pictures are, are not
+        older than those before.
+        """
         self.seed = int(self.get_parameter("episode_seed").value)
         self.arm.reset(self.seed)
-        self._substeps_done += self.arm.substeps - self._substeps_done % self.arm.substeps
+        oldest = max((age for _, age in self.arm.organs.newest().values()), default=0.0)
+        periods = 1 + math.ceil(oldest / self.arm.period)
+        self._substeps_done += periods * self.arm.substeps
+        self._substeps_done -= self._substeps_done % self.arm.substeps
         self._announced = False
         self.publish_state()
         self._publish_episode()
@@ -165,7 +194,7 @@ class SimArmNode(Node):
     def on_timer(self) -> None:
         """Lock step: send the observation again. Real time: catch up with the steady clock."""
         if self.lock_step:
-            self.publish_state()
+            self.publish_state(again=True)
             return
         elapsed = time.monotonic_ns() - self._start_steady
         due = int(elapsed / self._substep_ns) + self._start_done
@@ -196,10 +225,11 @@ class SimArmNode(Node):
             self._announced = True
             self._publish_episode()
 
-    def publish_state(self) -> None:
+    def publish_state(self, *, again: bool = False) -> None:
         """Publish time, then what the controller commands, joint states and goals of that time.
 
-        Goals come once per control period. Time goes first: a stamp ahead of the clock is refused.
+        Goals come once per control period, pictures when there are new ones, or `again`. Time goes
+        first: a stamp ahead of the clock is refused.
         """
         stamp = self.stamp_ns
         self._clock_topic.publish(Clock(clock=to_stamp(stamp)))
@@ -209,6 +239,7 @@ class SimArmNode(Node):
         self._joints.publish(joint_state_message(self.names, q[0], dq[0], stamp))
         if self._substeps_done % self.arm.substeps == 0:
             self.publish_goals()
+            self._pictures.publish(self.arm.organs.newest(), stamp, again=again)
 
     def publish_goals(self) -> None:
         """Publish the inputs that the task gives."""
@@ -276,93 +307,6 @@ class SimArmNode(Node):
         self._latency.publish(Float64MultiArray(data=[float(tick), seconds]))
 
 
-class ControllerNode(Node):
-    """The joint trajectory controller's face: its topics and its gains as parameters."""
-
-    def __init__(self, arm: SimArmNode) -> None:
-        """Serve an arm."""
-        name = ControllerBinding().name.strip("/")
-        super().__init__(name)
-        self._arm = arm
-        self._gains = {f"gains.{joint}.{g}": (g, i)
-                       for i, joint in enumerate(arm.names) for g in ("p", "d")}  # fmt: skip
-        self.declare_parameter("joints", arm.names)
-        self.declare_parameter(JOIN_PARAMETERS[0], True)  # as `join` does
-        for key, (gain, i) in self._gains.items():
-            values = arm.arm.kp if gain == "p" else arm.arm.kd
-            self.declare_parameter(key, float(values[i]))
-        self._use_gains([])
-        self.add_on_set_parameters_callback(self.on_parameters)
-        self._state_topic = self.create_publisher(
-            JointTrajectoryControllerState, "~/controller_state", streaming(10)
-        )
-        self.create_subscription(
-            JointTrajectory, "~/joint_trajectory", arm.on_command, streaming(10)
-        )
-
-    def on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Take new gains: the physics has them from the next substep on."""
-        for parameter in parameters:
-            if parameter.name in self._gains and not (
-                parameter.type_ is Parameter.Type.DOUBLE and 0.0 < parameter.value < 1e5
-            ):
-                return SetParametersResult(
-                    successful=False, reason=f"{parameter.name}: expected a number above 0"
-                )
-        self._use_gains(parameters)
-        return SetParametersResult(successful=True)
-
-    def _use_gains(self, changed: list[Parameter]) -> None:
-        new = {p.name: p.value for p in changed}
-        gains = {"p": np.zeros(len(self._arm.names)), "d": np.zeros(len(self._arm.names))}
-        for key, (gain, i) in self._gains.items():
-            gains[gain][i] = new.get(key, self.get_parameter(key).value)
-        self._arm.arm.set_gains(gains["p"], gains["d"])
-
-    def publish_state(self, stamp_ns: int) -> None:
-        """Publish commanded and measured joint state."""
-        arm = self._arm.arm
-        q, dq = arm.desired()
-        measured_q, measured_dq = arm.joint_state()
-        self._state_topic.publish(
-            JointTrajectoryControllerState(
-                header=Header(stamp=to_stamp(stamp_ns)),
-                joint_names=self._arm.names,
-                reference=_point(q[0], dq[0]),
-                feedback=_point(measured_q[0], measured_dq[0]),
-                error=_point(q[0] - measured_q[0], dq[0] - measured_dq[0]),
-                speed_scaling_factor=1.0,
-            )
-        )
-
-
-class ManagerNode(Node):
-    """The controller manager's face: which controllers run."""
-
-    def __init__(self) -> None:
-        """Serve the list."""
-        binding = ControllerBinding()
-        super().__init__(binding.manager.strip("/"))
-        self._controller_name = binding.name.strip("/")
-        self.create_service(ListControllers, "~/list_controllers", self.on_list)
-
-    def on_list(self, _: ListControllers.Request, response: Any) -> Any:
-        """Answer with the two controllers of a usual robot."""
-        response.controller = [
-            ControllerState(
-                name=self._controller_name,
-                state="active",
-                type="joint_trajectory_controller/JointTrajectoryController",
-            ),
-            ControllerState(
-                name="joint_state_broadcaster",
-                state="active",
-                type="joint_state_broadcaster/JointStateBroadcaster",
-            ),
-        ]
-        return response
-
-
 def state_times(substeps: int, chosen: int, *, lock_step: bool) -> tuple[int, ...]:
     """Return after which physics substeps of a control period joint states are published.
 
@@ -381,10 +325,6 @@ def state_times(substeps: int, chosen: int, *, lock_step: bool) -> tuple[int, ..
     if chosen < 0 or substeps % chosen:
         raise ValueError(f"substeps_per_state: expected a divisor of {substeps}, got {chosen}")
     return tuple(range(chosen, substeps + 1, chosen))
-
-
-def _point(q: np.ndarray, dq: np.ndarray) -> JointTrajectoryPoint:
-    return JointTrajectoryPoint(positions=q.tolist(), velocities=dq.tolist())
 
 
 def build() -> list[Node]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from sim2arm.core.contract import LEAD, Contract
+from sim2arm.core.contract import LEAD, Contract, TrainedRange
 
-UNMEASURED = ("physics/", "bias/", "noise/", "latency/", "lost/")
+from .graph import INTRINSICS, intrinsic_range
+from .pictures import camera_of
+
+UNMEASURED = (
+    "physics/",
+    "bias/",
+    "noise/",
+    "latency/",
+    "lost/",
+    "calibration/",
+    "appearance/",
+    "gain/",
+)
 """Beginnings of ranges that tell how training varied an arm; the activation report lists them.
 
-Whether the real arm lies inside no node can measure: calibrations can."""
+Whether the real arm lies inside no node can measure: calibrations can. Of cameras that the policy
+sees `camera_info` tells the intrinsics, which are compared.
+"""
 
 
 def check_supported(contract: Contract) -> None:
@@ -18,6 +32,19 @@ def check_supported(contract: Contract) -> None:
     """
     for problem in _problems(contract):
         raise ValueError(f"contract: {problem}")
+
+
+def unmeasured(contract: Contract) -> list[TrainedRange]:
+    """Return the ranges of training that no node can measure."""
+    measured = {LEAD, *seen_intrinsics(contract)}
+    ranges = [trained for trained in contract.ranges if trained.name not in measured]
+    return [trained for trained in ranges if trained.name.startswith(UNMEASURED)]
+
+
+def seen_intrinsics(contract: Contract) -> set[str]:
+    """Return the names that ranges of the intrinsics have, of the cameras that a policy sees."""
+    cameras = {camera_of(spec) for spec in contract.inputs} - {None}
+    return {intrinsic_range(str(camera), what) for camera in cameras for what in INTRINSICS}
 
 
 def _problems(contract: Contract) -> list[str]:
@@ -32,8 +59,8 @@ def _problems(contract: Contract) -> list[str]:
         if trained.name != LEAD and not trained.name.startswith(UNMEASURED):
             found.append(f"range {trained.name!r}: these nodes cannot measure it")
     for spec in contract.inputs:
-        if spec.driver_stage is not None:
-            found.append(f"input {spec.name!r}: driver stage {spec.driver_stage!r} is not known")
+        if spec.clock == "receipt":
+            found.append(f"input {spec.name!r}: clock 'receipt': these nodes go by stamps")
         if spec.kind == "prefix":
             found.append(f"input {spec.name!r}: prefix inputs are not made here")
     return found

@@ -56,7 +56,7 @@ PATIENCE = 20.0
 class Relay(Node):
     """Passes messages on, and is the witness."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, streams: dict[str, Any]) -> None:
         super().__init__("relay", context=context)
         self.changes: dict[str, Callable[[Any], Any]] = {}
         """By topic: what a message becomes; None drops it."""
@@ -67,7 +67,7 @@ class Relay(Node):
         self.states: list[tuple[float, int, np.ndarray, np.ndarray]] = []
         """(steady time, stamp [ns], q, dq) of the arm itself, in the order of the robot."""
         self._outputs: dict[str, Any] = {}
-        for topic, kind in STREAMS.items():
+        for topic, kind in streams.items():
             self._outputs[topic] = self.create_publisher(kind, topic, streaming(10))
             self.create_subscription(
                 kind, f"/raw{topic}", lambda m, t=topic: self.on_message(t, m), streaming(100)
@@ -104,8 +104,26 @@ class Rig:
         most_speed: highest measured speed that is fine, in units of the limits.
     """
 
-    def __init__(self, bundle: Path, logs: Path, *, lock_step: bool = False) -> None:
-        self.bundle, self.lock_step = bundle, lock_step
+    def __init__(
+        self,
+        bundle: Path,
+        logs: Path,
+        *,
+        lock_step: bool = False,
+        vision: Path | None = None,
+        more: dict[str, Any] | None = None,
+    ) -> None:
+        """Start everything.
+
+        Args:
+            bundle: of the policy.
+            logs: folder for the output of the processes.
+            lock_step: the arm waits for commands.
+            vision: file with the cameras of the arm.
+            more: topics of these types that the relay passes on beside `STREAMS`.
+        """
+        self.bundle, self.lock_step, self.vision = bundle, lock_step, vision
+        self.streams = STREAMS | (more or {})
         self.most_speed = 1.0
         self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
         self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
@@ -115,7 +133,7 @@ class Rig:
             self.operator = Supervisor(env=self.env)
             self._context = Context()
             rclpy.init(args=[], context=self._context)
-            self.relay = Relay(self._context)
+            self.relay = Relay(self._context, self.streams)
             self._executor = SingleThreadedExecutor(context=self._context)
             self._executor.add_node(self.relay)
             self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -129,11 +147,11 @@ class Rig:
             self._executor.spin()
 
     def _arm(self) -> NodeProcess:
-        arm = simulated_arm("reach", "fr3", 60.0, lock_step=self.lock_step)
+        arm = simulated_arm("reach", "fr3", 60.0, lock_step=self.lock_step, vision=self.vision)
         parameters = dict(arm.parameters)
         if not self.lock_step:
             parameters["substeps_per_state"] = 4  # 120 Hz: kind to a busy machine
-        remaps = {topic: f"/raw{topic}" for topic in STREAMS}
+        remaps = {topic: f"/raw{topic}" for topic in self.streams}
         return NodeProcess(executable=arm.executable, parameters=parameters, remaps=remaps)
 
     def start(self, name: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 from sim2arm.core.contract import LEAD, GripperSpec, TrainedRange
 from sim2arm.core.controllers import from_contract
 from sim2arm.core.robots import FR3
+from sim2arm.core.spec import ArraySpec
 from sim2arm_ros.activation import lead_item, unmeasured_items
-from sim2arm_ros.supported import check_supported
+from sim2arm_ros.supported import check_supported, unmeasured
 
 from .swinging import PARAMETERS, swinging_contract
 
@@ -40,6 +41,29 @@ def test_ranges_that_no_node_can_measure_are_accepted_and_listed() -> None:
     assert {(item.expected, item.measured, item.ok) for item in items} == {
         ("0 to 0.5", "not measured", True)
     }
+
+
+def test_pictures_are_accepted_and_their_intrinsics_are_not_among_the_unmeasured() -> None:
+    eye = ArraySpec(
+        name="eye_rgb", kind="sensor", shape=(4, 4, 3), dtype="uint8", frame="eye_optical",
+        driver_stage="driver_stage/1 4x4 crop 0,0,4,4 area 4x4",
+    )  # fmt: skip
+    names = ("calibration/camera_eye/fx", "calibration/camera_eye/position",
+             "calibration/camera_nose/fx", "appearance/eye/white", "gain/touch_field")  # fmt: skip
+    base = swinging_contract()
+    contract = replace(
+        base, inputs=(*base.inputs, eye), ranges=tuple(trained(name, 1.0) for name in names)
+    )
+    check_supported(contract)
+    # The policy does not see the nose, so that nobody needs to know it.
+    assert [each.name for each in unmeasured(contract)] == list(names[1:])
+
+
+def test_inputs_that_go_by_the_time_of_arrival_are_refused() -> None:
+    base = swinging_contract()
+    inputs = (replace(base.inputs[0], clock="receipt"), *base.inputs[1:])
+    with pytest.raises(ValueError, match="'joint_position': clock 'receipt'"):
+        check_supported(replace(base, inputs=inputs))
 
 
 @pytest.mark.parametrize(

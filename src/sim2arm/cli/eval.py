@@ -11,6 +11,7 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.policies.verify import load_contract
@@ -33,6 +34,8 @@ from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
 
 if TYPE_CHECKING:
+    from sim2arm.sim.vision import Vision
+
     from .cameras import Cameras
 
 FIRST_SEED = 1_000_000
@@ -143,14 +146,14 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
-        other = other_arm(task, cfg, cameras)
+        other = other_arm(task, contract.robot, cfg, cameras)
         shifted = run_episodes(
             task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
             other=other, actuators=actuators, vision=vision,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":
-        rows += ros_rows(cfg, bundle, task, result, contract, name)
+        rows += ros_rows(cfg, bundle, task, result, contract, name, vision)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
         driven = run_episodes(
             task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators,
@@ -160,7 +163,7 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     return rows
 
 
-def other_arm(task: Task, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
+def other_arm(task: Task, robot: str, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
     """Return the arm outside the ranges of training, with its cameras, if any, moved.
 
     Raises:
@@ -169,7 +172,7 @@ def other_arm(task: Task, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
     name = describe_task(task)[0]
     if name not in SHIFTS:
         raise UserError(f"--shift: none for the task {name}; there are for {', '.join(SHIFTS)}")
-    change = SHIFTS[name][cfg.shift - 1]
+    change = SHIFTS[name](find_robot(robot), cfg.shift)
     if cameras is not None:
         from .cameras import moved
 
@@ -178,7 +181,13 @@ def other_arm(task: Task, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
 
 
 def ros_rows(
-    cfg: EvalCfg, bundle: Path, task: Task, inside: Episodes, contract: Contract, actuators: str
+    cfg: EvalCfg,
+    bundle: Path,
+    task: Task,
+    inside: Episodes,
+    contract: Contract,
+    actuators: str,
+    vision: Vision | None = None,
 ) -> list[Row]:
     """Run the first seeds through ROS nodes; print the pairs that differ, return the figures."""
     seeds = inside.seeds[: cfg.ros_episodes]
@@ -186,7 +195,7 @@ def ros_rows(
     with Progress(case, len(seeds), "episodes") as progress:
         outside = run_through_ros(
             bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / LOGS,
-            progress=progress.update, actuators=actuators,
+            progress=progress.update, actuators=actuators, vision=vision,
         )  # fmt: skip
     pairing = pair(Measured(episodes=inside), outside, contract.action)
     for line in (*pairing.discordant, *pairing.incomplete):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim2arm.core import plain
 from sim2arm.core.contract import Contract
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.robots.actuators import IDEAL
@@ -24,6 +25,8 @@ from .evaluation import Episodes
 from .measured import Course, Measured
 
 if TYPE_CHECKING:
+    from sim2arm.sim.touch import Touch
+    from sim2arm.sim.vision import Vision
     from sim2arm_ros.supervisor import EpisodeLog
 
 _EXTRA_S = 5.0
@@ -39,6 +42,8 @@ def run_through_ros(
     folder: Path,
     progress: Callable[[int], None] | None = None,
     actuators: str = IDEAL,
+    vision: "Vision | None" = None,
+    touch: "Touch | None" = None,
 ) -> Measured:
     """Run one episode per seed through policy_node, gate_node and sim_arm_node.
 
@@ -50,6 +55,8 @@ def run_through_ros(
         folder: where the nodes' logs and the task's settings go.
         progress: called with the number of episodes done.
         actuators: name of what is between law and joints of the simulated arm.
+        vision: its cameras.
+        touch: its gels.
 
     Raises:
         UserError: no rclpy here, a bundle that is not as exported, or nodes that do not come up.
@@ -75,6 +82,8 @@ def run_through_ros(
             lock_step=lock_step,
             settings=settings,
             actuators=actuators,
+            vision=write_record(folder / "vision.yaml", vision),
+            touch=write_record(folder / "touch.yaml", touch),
         ),
         *policy_graph(bundle, graph=None, lock_step=lock_step),
     ]
@@ -95,6 +104,14 @@ def run_through_ros(
     except OperationError as error:
         raise UserError(f"{error}; logs are in {folder}") from error
     return _collect(logs, contract, report, real_time=real_time)
+
+
+def write_record(path: Path, record: "Vision | Touch | None") -> Path | None:
+    """Write what a simulated arm is built with for its node; return the path, None for nothing."""
+    if record is None:
+        return None
+    path.write_text(plain.dump_yaml(plain.to_plain(record)), encoding="utf-8")
+    return path
 
 
 def _collect(

@@ -1,0 +1,137 @@
+# pyright: standard, reportMissingModuleSource=false
+"""A policy that sees, through real processes: lock step to the bit, stale and foreign pictures."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm.cli.evaluation import of_bundle, run_episodes
+from sim2arm.cli.ros_evaluation import run_through_ros, write_record
+from sim2arm.core.robots import FR3
+from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.tasks.reach import Reach, ReachCfg
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from sim2arm_ros.dds import install
+
+install()
+
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+
+from sim2arm_ros.activation import problems  # noqa: E402
+
+from .rig import Rig  # noqa: E402
+from .seeing import SIDE, VISION, write_seeing  # noqa: E402
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_seeing(tmp_path_factory.mktemp("seeing") / "bundle")
+
+
+def test_lock_step_is_the_same_as_in_process_to_the_bit(bundle: Path, tmp_path: Path) -> None:
+    task = Reach(ReachCfg(max_steps=30), FR3)
+    policy, seeds = OnnxPolicy(bundle), (0, 1)
+    inside = run_episodes(
+        task, policy.contract, of_bundle(policy), seeds, num_arms=1, begin=policy.reset,
+        vision=VISION,
+    )  # fmt: skip
+    outside = run_through_ros(
+        bundle, task, seeds, real_time=False, folder=tmp_path / "logs", vision=VISION
+    )
+    assert outside.episodes.steps.tolist() == inside.steps.tolist() == [30, 30]
+    assert outside.episodes.endings == inside.endings
+    for through, alone in zip(outside.episodes.actions, inside.actions, strict=True):
+        np.testing.assert_array_equal(through, alone)
+    assert all(course.faults() == [] for course in outside.courses)
+    # The pictures matter: the episodes differ, and actions change from tick to tick.
+    assert not np.array_equal(inside.actions[0], inside.actions[1])
+
+
+# -- in real time, over a wire that the test can change ----------------------------------------
+
+PICTURE, INFO = "/sim_arm/scene_rgb/image_raw", "/sim_arm/scene_rgb/camera_info"
+
+
+@pytest.fixture(scope="module")
+def rig(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("rig")
+    vision = write_record(folder / "vision.yaml", VISION)
+    rig = Rig(bundle, folder / "logs", vision=vision, more={PICTURE: Image, INFO: CameraInfo})
+    rig.bring_up()
+    yield rig
+    rig.close()
+
+
+def halved(message: Image) -> Image:
+    message.height //= 2
+    message.data = array("B", bytes(message.data)[: message.step * message.height])
+    return message
+
+
+def changed(**fields: Any) -> Callable[[Any], Any]:
+    """Return what changes fields of a message, or of its header."""
+
+    def change(message: Any) -> Any:
+        for name, value in fields.items():
+            setattr(message.header if name == "frame_id" else message, name, value)
+        return message
+
+    return change
+
+
+def longer(message: CameraInfo) -> CameraInfo:
+    message.k = [1.01 * float(v) for v in message.k]
+    return message
+
+
+FOREIGN: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "encoding": (PICTURE, changed(encoding="bgr8"),
+                 "scene_rgb: messages: .*expected encoding rgb8, got 'bgr8'"),
+    "frame": (PICTURE, changed(frame_id="wrist_optical"),
+              "scene_rgb: messages: .*expected frame 'scene_optical', got 'wrist_optical'"),
+    "size": (PICTURE, halved,
+             f"scene_rgb: messages: .*{SIDE} x {SIDE} pixels after its driver stage, got {SIDE} x"),
+    "bytes": (PICTURE, changed(data=array("B", [0] * 7)),
+              r"scene_rgb: messages: .*expected step \* height = .* got 7"),
+    "focal length": (INFO, longer, "scene_rgb: fx: expected .* pixel, got"),
+    "no calibration": (INFO, changed(k=[0.0] * 9), "scene_rgb: camera_info: .*not calibrated"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_foreign_pictures_are_refused_with_one_line(rig: Rig, case: str) -> None:
+    topic, change, text = FOREIGN[case]
+    rig.relay.changes = {topic: change}
+
+    def refused() -> bool:
+        rig.operator.reports.clear()
+        if rig.operator.transition("policy_node", "activate"):  # the change has not come yet
+            assert rig.operator.transition("policy_node", "deactivate")
+            return False
+        rig.wait(lambda: "policy_node" in rig.operator.reports, "report")
+        lines = problems(rig.operator.reports["policy_node"])
+        assert not any("\n" in line for line in lines)
+        return any(re.search(text, line) for line in lines)
+
+    rig.wait(refused, f"report with {text}")
+
+
+def test_a_camera_that_stops_stops_the_arm(rig: Rig) -> None:
+    rig.relay.changes = {}
+    rig.operator.policy.clear()
+    rig.operator.activate("policy_node")
+    rig.wait(lambda: rig.state() == "ACTIVE" and len(rig.relay.commands) > 10, "arm that moves")
+    rig.relay.changes = {PICTURE: lambda _: None}
+    rig.wait(rig.policy_stopped, "policy that stops")
+    assert re.search(r"input 'scene_rgb': (stamp|receipt) age", rig.operator.policy_message)
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    rig.judge()
