@@ -29,6 +29,7 @@ from sim2arm.cli.runs import CHECKPOINT, build_task
 from sim2arm.cli.shifts import LEVELS, SHIFTS
 from sim2arm.cli.table import Row, format_results, write_results
 from sim2arm.cli.train import train
+from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.table import describe_task
@@ -108,8 +109,9 @@ def measure(cfg: ShiftBenchCfg, bundle: Path) -> list[float]:
     policy = OnnxPolicy(bundle, num_envs=together)
     task = build_task(EXPERIMENTS[cfg.experiment][1])
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
-    levels = SHIFTS[describe_task(task)[0]]
-    others = [[OtherArm(change=change, seed=k) for k in range(cfg.arms)] for change in levels]
+    shift, robot = SHIFTS[describe_task(task)[0]], find_robot(policy.contract.robot)
+    changes = [shift(robot, level) for level in LEVELS]
+    others = [[OtherArm(change=change, seed=k) for k in range(cfg.arms)] for change in changes]
     rates: list[float] = []
     count = 1 + len(LEVELS) * cfg.arms
     with Progress(f"{bundle.parent.name}", count, "arms") as progress:

@@ -33,7 +33,7 @@ from .randomize import (
 )
 from .tasks.base import put
 from .worlds.base import World
-from .worlds.compiled import find
+from .worlds.compiled import UnknownNameError, find
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,8 +269,9 @@ class GravityCompensation:
     stiffness holds it.
     """
 
-    bodies: tuple[str, ...]
-    """Links; a name that ends in `*` means all bodies that begin so."""
+    bodies: tuple[str, ...] = ()
+    """Links; a name that ends in `*` means all bodies that begin so. None: all that carry
+    themselves."""
     error: float = 0.02
     """Greatest difference of the share from 1, uniform."""
 
@@ -294,8 +295,17 @@ class GravityCompensation:
         )
 
     def bind(self, world: World, law: Law) -> Bound:
-        """See `Term`."""
-        column = Column(world, "body_gravcomp", _named(model_of(world), "body", self.bodies))
+        """See `Term`.
+
+        Raises:
+            KeyError: also where no body carries itself.
+        """
+        model = model_of(world)
+        carried = [i for i in range(model.nbody) if model.body_gravcomp[i] > 0.0]
+        rows = _named(model, "body", self.bodies) if self.bodies else carried
+        if not rows:
+            raise UnknownNameError("gravity compensation: no body of the scene carries itself")
+        column = Column(world, "body_gravcomp", rows)
 
         def write(chosen: Tensor, unit: Tensor, level: float) -> None:
             low, high = 1.0 - self.error, 1.0 + self.error

@@ -21,9 +21,10 @@ from sim2arm.cli.evaluation import Episodes, OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
 from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
-from sim2arm.cli.shifts import SHIFTS
+from sim2arm.cli.shifts import LEVELS, SHIFTS
 from sim2arm.cli.train import train
 from sim2arm.core.contract import Contract
+from sim2arm.core.robots import FR3
 from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.verify import load_contract
@@ -203,7 +204,7 @@ def test_an_arm_that_is_not_as_in_training_moves_and_sees_otherwise(run: Path) -
 
     episodes(None)
     for seed in (0, 1):
-        episodes(OtherArm(change=SHIFTS["reach"][0], seed=seed))
+        episodes(OtherArm(change=SHIFTS["reach"](FR3, 1), seed=seed))
     first = {key: rows[0] for key, rows in seen.items()}
     # At rest at the start only bias and noise are seen: 1.5 mrad, and 5 deviations of 0.2 mrad.
     for seed in (0, 1):
@@ -232,12 +233,13 @@ def _ranges(change: Randomization) -> list[tuple[str, float, float]]:
 
 
 def test_both_ends_of_a_shift_are_outside_what_any_training_draws() -> None:
-    for levels in SHIFTS.values():
+    for shift in SHIFTS.values():
+        levels = [shift(FR3, level) for level in LEVELS]
         names = [{name for name, *_ in _ranges(level)} for level in levels]
         assert names[0] == names[1] == names[2] and len(names[0]) >= 11
         for level in levels:
             for name, *ends in _ranges(level):
-                known = [r for change in RANDOMIZATIONS.values() for r in _ranges(change)]
+                known = [r for make in RANDOMIZATIONS.values() for r in _ranges(make(FR3))]
                 trained = [r for r in known if r[0] == name]
                 assert trained, name
                 for end in ends:

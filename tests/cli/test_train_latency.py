@@ -66,7 +66,7 @@ def test_latencies_take_the_place_of_jitter(
 ) -> None:
     measured = write_latency(tmp_path / "bench.yaml", 0.004)
     drawn = Randomization(commands=CommandDelay(high=0.01, jitter=0.002, lost=0.1))
-    monkeypatch.setitem(RANDOMIZATIONS, "late", drawn)
+    monkeypatch.setitem(RANDOMIZATIONS, "late", lambda robot: drawn)
     for latency, term in (
         ("", drawn.commands),
         (str(measured), CommandDelay(high=0.01, samples=(0.004,), lost=0.1)),

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Annotated, cast
 
 from tyro.conf import Positional, arg
@@ -81,13 +82,16 @@ def lines_of(kind: str) -> list[str]:
 def _help_of(entry: object) -> str:
     """Return the help line of an entry.
 
-    Of a pair, (help line, value) or (settings, builder), it is the first; an entry may have a
-    `summary`; one that is by robot is for those.
+    Of a pair, (help line, value) or (settings, builder), it is the first; of a function its
+    docstring; an entry may have a `summary`; one that is by robot is for those.
     """
     if isinstance(entry, Mapping):
         return f"for {', '.join(cast(Mapping[str, object], entry))}"
-    if not isinstance(entry, tuple):
-        return getattr(entry, "summary", "")
-    first = cast(tuple[object, ...], entry)[0]
-    text = first if isinstance(first, str) else type(first).__doc__ or ""
+    if isinstance(entry, tuple):
+        first = cast(tuple[object, ...], entry)[0]
+        text = first if isinstance(first, str) else type(first).__doc__
+    elif isinstance(entry, FunctionType):
+        text = entry.__doc__
+    else:
+        text = getattr(entry, "summary", "")
     return text.splitlines()[0] if text else ""

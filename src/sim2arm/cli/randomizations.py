@@ -1,12 +1,13 @@
-"""What differs between training episodes beside their start: name -> terms, an entry per family.
+"""What differs between training episodes beside their start: name -> terms for a robot.
 
 The ranges are guesses about what a careful owner of an arm does not know: no identification of one
 stands behind them. A measured range replaces a guess here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sim2arm.core.robots import FR3
+from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
 from sim2arm.sim.physics_terms import (
     Friction,
@@ -23,40 +24,51 @@ from sim2arm.sim.sensing import Delay, Noise, SensorTerm
 class Randomization:
     """What differs between episodes beside their start."""
 
-    summary: str = ""
-    """For `sim2arm list`."""
     physics: tuple[Term, ...] = ()
     sensors: tuple[SensorTerm, ...] = ()
     commands: CommandDelay | None = None
 
 
-ARM = Randomization(
-    summary="An FR3's gains, joints, weight, its readings and commands.",
-    physics=(
-        Gains(joints=FR3.chain.joint_names, kp=1.15, kd=1.15),
-        JointDynamics(joints=FR3.chain.joint_names, damping=1.5, armature=1.2, dry_friction=0.3),
-        GravityCompensation(bodies=("fr3_*",), error=0.02),
-    ),
-    sensors=(
-        Delay(names=("joint_position", "joint_velocity"), high=0.04, share=0.5, jitter=0.004),
-        Noise(name="joint_position", bias=0.001, deviation=0.0001),  # [rad]
-        Noise(name="joint_velocity", deviation=0.005),  # [rad/s]
-    ),
-    commands=CommandDelay(high=0.04, share=0.5, lost=0.02),
-)
-PEG_GEOMS = ("peg", "fr3_leftpad", "fr3_rightpad", "socket_*")
-"""Both sides of all contacts of the peg."""
+def nothing(robot: Robot) -> Randomization:
+    """Nothing but the start."""
+    return Randomization()
 
-RANDOMIZATIONS: dict[str, Randomization] = {
-    "none": Randomization(summary="Nothing but the start."),
-    "arm": ARM,
-    "peg": replace(
-        ARM,
-        summary="The same, mass and friction of the peg (peg-insertion).",
+
+def arm(robot: Robot) -> Randomization:
+    """An arm's gains, joints and weight, its readings and commands."""
+    joints = robot.joint_names
+    return Randomization(
         physics=(
-            *ARM.physics,
-            Mass(body="peg", low=0.7, high=1.4, spread=1.2, shift=0.003),
-            Friction(geoms=PEG_GEOMS, low=0.7, high=1.3),
+            Gains(joints=joints, kp=1.15, kd=1.15),
+            JointDynamics(joints=joints, damping=1.5, armature=1.2, dry_friction=0.3),
+            GravityCompensation(error=0.02),
         ),
-    ),
+        sensors=(
+            Delay(names=("joint_position", "joint_velocity"), high=0.04, share=0.5, jitter=0.004),
+            Noise(name="joint_position", bias=0.001, deviation=0.0001),  # [rad]
+            Noise(name="joint_velocity", deviation=0.005),  # [rad/s]
+        ),
+        commands=CommandDelay(high=0.04, share=0.5, lost=0.02),
+    )
+
+
+def peg_geoms(robot: Robot) -> tuple[str, ...]:
+    """Return both sides of all contacts of the peg."""
+    return ("peg", f"{robot.name}_left*", f"{robot.name}_right*", "socket_*")
+
+
+def peg(robot: Robot) -> Randomization:
+    """The same, and mass and friction of the peg (peg-insertion)."""
+    more = (
+        Mass(body="peg", low=0.7, high=1.4, spread=1.2, shift=0.003),
+        Friction(geoms=peg_geoms(robot), low=0.7, high=1.3),
+    )
+    found = arm(robot)
+    return replace(found, physics=(*found.physics, *more))
+
+
+RANDOMIZATIONS: dict[str, Callable[[Robot], Randomization]] = {
+    "none": nothing,
+    "arm": arm,
+    "peg": peg,
 }

@@ -17,6 +17,7 @@ from sim2arm.core.calibration_file import write_atomic
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import find_robot
+from sim2arm.core.robots import Robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
@@ -141,11 +142,11 @@ def build_env(
             lead_share=cfg.lead_share,
             actuators=actuators,
             terms=(
-                *RANDOMIZATIONS[cfg.randomization].physics,
+                *RANDOMIZATIONS[cfg.randomization](robot).physics,
                 *(() if cameras is None else cameras.terms),
             ),
-            sensors=RANDOMIZATIONS[cfg.randomization].sensors,
-            delay=command_delay(cfg),
+            sensors=RANDOMIZATIONS[cfg.randomization](robot).sensors,
+            delay=command_delay(cfg, robot),
             vision=None if cameras is None else cameras.vision,
             seed=cfg.seed,
             world=cfg.world,
@@ -158,13 +159,13 @@ def build_env(
         raise UserError(str(error)) from error
 
 
-def command_delay(cfg: TrainCfg) -> CommandDelay | None:
+def command_delay(cfg: TrainCfg, robot: Robot) -> CommandDelay | None:
     """Return how late commands come: as the randomisation says, with the latencies of a record.
 
     Raises:
         UserError: the file is no record of latencies.
     """
-    term = RANDOMIZATIONS[cfg.randomization].commands
+    term = RANDOMIZATIONS[cfg.randomization](robot).commands
     if not cfg.latency:
         return term
     return replace(term or CommandDelay(), jitter=0.0, samples=_measured(cfg))

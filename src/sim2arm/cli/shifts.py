@@ -4,34 +4,33 @@ Every term takes one end of its range, low or high by the evaluation seed, the s
 one other arm. The ends lie outside the ranges of `randomizations.py`, farther with each level.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from sim2arm.core.robots import FR3
+from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
 from sim2arm.sim.physics_terms import Friction, Gains, GravityCompensation, JointDynamics, Mass
-from sim2arm.sim.randomize import Term
 from sim2arm.sim.sensing import Delay, Noise
 
-from .randomizations import PEG_GEOMS, Randomization
+from .randomizations import Randomization, peg_geoms
 
 LEVELS = (1, 2, 3)
-_JOINTS = FR3.chain.joint_names
 
 
-def _arm(level: int) -> Randomization:
+def _arm(robot: Robot, level: int) -> Randomization:
     """Gains, joints, weight, latencies, noise and bias of an arm [s], [rad]."""
-    late = 0.04 + 0.01 * level
+    joints, late = robot.joint_names, 0.04 + 0.01 * level
     return Randomization(
         physics=(
-            Gains(joints=_JOINTS, kp=1.15 + 0.15 * level, kd=1.15 + 0.15 * level),
+            Gains(joints=joints, kp=1.15 + 0.15 * level, kd=1.15 + 0.15 * level),
             JointDynamics(
-                joints=_JOINTS,
+                joints=joints,
                 damping=1.5 + 0.5 * level,
                 armature=1.2 + 0.1 * level,
                 dry_friction=0.3 + 0.4 * level,
                 least_dry_friction=0.3 + 0.2 * level,
             ),
-            GravityCompensation(bodies=("fr3_*",), error=0.02 + 0.02 * level),
+            GravityCompensation(error=0.02 + 0.02 * level),
         ),
         sensors=(
             Delay(names=("joint_position", "joint_velocity"), low=late, high=late, jitter=0.004),
@@ -42,17 +41,14 @@ def _arm(level: int) -> Randomization:
     )
 
 
-def _peg(level: int) -> Randomization:
-    arm = _arm(level)
-    held: tuple[Term, ...] = (
+def _peg(robot: Robot, level: int) -> Randomization:
+    held = (
         Mass(body="peg", low=1.0 / (1.4 + 0.3 * level), high=1.4 + 0.3 * level),
-        Friction(geoms=PEG_GEOMS, low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
+        Friction(geoms=peg_geoms(robot), low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
     )
-    return replace(arm, physics=(*arm.physics, *held))
+    found = _arm(robot, level)
+    return replace(found, physics=(*found.physics, *held))
 
 
-SHIFTS: dict[str, tuple[Randomization, ...]] = {
-    "reach": tuple(_arm(level) for level in LEVELS),
-    "peg-insertion": tuple(_peg(level) for level in LEVELS),
-}
-"""Name of the task -> the three levels."""
+SHIFTS: dict[str, Callable[[Robot, int], Randomization]] = {"reach": _arm, "peg-insertion": _peg}
+"""Name of the task -> the other arm for a robot and one of `LEVELS`."""
