@@ -35,6 +35,8 @@ ARGUMENTS = {
     "control_hz": ("60.0", "simulated arm: control rate of the bundle's contract [Hz]"),
     "sim": ("false", "start a simulated arm in place of the robot"),
     "task": ("peg-insertion", "simulated arm: what it does"),
+    "vision": ("", "simulated arm: a YAML file with its cameras (sim.vision.Vision)"),
+    "touch": ("", "simulated arm: a YAML file with its gels (sim.touch.Touch)"),
     "lock_step": ("false", "simulated arm: wait for every command"),
     "run": (LaunchConfiguration("sim"), "activate the policy as soon as the gate is active"),
     "allow_fallback": ("false", "robot: allow the DDS fallback in place of a ROS 2 installation"),
@@ -79,6 +81,8 @@ def simulated_arm() -> Node:
             {
                 "task": text("task"),
                 "robot": text("robot"),
+                "vision": text("vision"),
+                "touch": text("touch"),
                 "control_hz": ParameterValue(LaunchConfiguration("control_hz"), value_type=float),
                 "lock_step": flag("lock_step"),
             }

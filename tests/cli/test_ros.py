@@ -19,8 +19,12 @@ import pytest
 
 from sim2arm.cli import main as cli
 from sim2arm.cli import ros
+from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
+from sim2arm.core.plain import from_plain, load_yaml
+from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.verify import load_contract
+from sim2arm.sim.vision import Vision
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from tests.deploy_ros.swinging import write_swinging
 
@@ -49,6 +53,8 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["--bundle", "BUNDLE", "--sim", "reech"], "unknown task 'reech'; perhaps you meant reach"),
         (["--bundle", "BUNDLE", "--yes", "--lock-step"], "--lock-step needs --sim TASK"),
         (["--bundle", "BUNDLE", "--yes", "--episodes", "2"], "--episodes needs --sim TASK"),
+        (["--bundle", "BUNDLE", "--yes", "--cameras", "scene"], "--cameras needs --sim TASK"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--cameras", "seen"], "unknown cameras 'seen'"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--duration", "-1"], "must be 0 or more"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--settings", "none"], "no such file: none"),
         (
@@ -142,6 +148,28 @@ def test_the_simulated_arm_is_the_robot_of_the_contract(bundle: Path) -> None:
     assert all(node.parameters["lock_step"] is True for node in others)
     gate = next(node for node in others if node.executable == "gate_node")
     assert gate.parameters["real_hardware"] is False
+
+
+def test_the_simulated_arm_has_the_cameras_that_the_policy_needs(
+    bundle: Path, tmp_path: Path
+) -> None:
+    contract = load_contract(bundle)
+    cfg = make_cfg(bundle, cameras="scene", logs=tmp_path / "logs")
+    sensors = ros.write_sensors(cfg, contract)
+    assert sensors["touch"] is None
+    text = (tmp_path / "logs" / "vision.yaml").read_text()
+    assert from_plain(Vision, load_yaml(text, "vision")) == CAMERAS["scene"].vision
+    arm = ros.nodes(cfg, bundle, contract, **sensors)[0]
+    assert arm.parameters["vision"] == str(tmp_path / "logs" / "vision.yaml")
+    assert arm.parameters["touch"] == ""
+    eye = ArraySpec(
+        name="wrist_rgb", kind="sensor", shape=(84, 84, 3), dtype="uint8",
+        driver_stage="driver_stage/1 640x480 crop 0,0,640,480 area 84x84",
+    )  # fmt: skip
+    seeing = replace(contract, inputs=(*contract.inputs, eye))
+    for name, given in (("none", "nothing"), ("scene", "scene_rgb")):
+        with pytest.raises(UserError, match=f"sees wrist_rgb, and {name} gives {given}"):
+            ros.write_sensors(replace(cfg, cameras=name), seeing)
 
 
 def test_a_run_is_found_by_its_bundle(bundle: Path) -> None:

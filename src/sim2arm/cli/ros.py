@@ -43,6 +43,10 @@ class RosUpCfg:
     """Task: start a simulated arm with it in place of the robot, in a ROS domain of its own."""
     settings: Path | None = None
     """YAML file with the settings of the simulated task; its defaults without one."""
+    cameras: str = "none"
+    """Cameras of the simulated arm, a name of `sim2arm list`."""
+    touch: str = "none"
+    """Gels of the simulated arm."""
     lock_step: bool = False
     """The simulated arm waits for every command."""
     seed: int = 0
@@ -70,8 +74,10 @@ def main(argv: Sequence[str]) -> int:
         contract = load_contract(bundle)
     with user_input("graph"):
         read_graph(cfg.graph).bindings(contract)
+    sensors: dict[str, Path | None] = {}
     if cfg.sim is not None:
         check_task(cfg.sim, contract, cfg.settings)
+        sensors = write_sensors(cfg, contract)
     try:
         which = install()
     except RosImportError as error:
@@ -85,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
     for name, text in describe(cfg, bundle, contract, which, env).items():
         print(f"{name:<8}{text}")
     with _signals_interrupt():
-        return _up(cfg, nodes(cfg, bundle, contract), env)
+        return _up(cfg, nodes(cfg, bundle, contract, **sensors), env)
 
 
 def check(cfg: RosUpCfg) -> None:
@@ -95,8 +101,8 @@ def check(cfg: RosUpCfg) -> None:
         UserError: one line.
     """
     if cfg.sim is None:
-        for name in ("lock_step", "episodes", "settings"):
-            if getattr(cfg, name):
+        for name in ("lock_step", "episodes", "settings", "cameras", "touch"):
+            if getattr(cfg, name) not in (False, 0, None, "none"):
                 raise UserError(f"--{name.replace('_', '-')} needs --sim TASK")
         if not cfg.yes and not sys.stdin.isatty():
             raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
@@ -137,6 +143,34 @@ def check_task(name: str, contract: Contract, settings: Path | None) -> None:
         )
 
 
+def write_sensors(cfg: RosUpCfg, contract: Contract) -> dict[str, Path | None]:
+    """Write cameras and gels of the simulated arm for its node; return the files.
+
+    Raises:
+        UserError: there are none of a name, or not those that the policy needs.
+    """
+    from sim2arm.sim.cameras import camera_specs
+
+    from .ros_evaluation import write_record
+    from .runs import find_cameras, find_touch
+
+    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    vision = None if cameras is None else cameras.vision
+    sights = () if vision is None else vision.sights
+    seen = {name for sight in sights for name in camera_specs(sight.camera)}
+    missing = [s.name for s in contract.inputs if s.driver_stage and s.name not in seen]
+    if missing:
+        raise UserError(
+            f"--cameras: the policy sees {', '.join(missing)}, and {cfg.cameras} gives "
+            f"{', '.join(sorted(seen)) or 'nothing'}; with which was it trained?"
+        )
+    cfg.logs.mkdir(parents=True, exist_ok=True)
+    return {
+        "vision": write_record(cfg.logs / "vision.yaml", vision),
+        "touch": write_record(cfg.logs / "touch.yaml", touch),
+    }
+
+
 def find_bundle(path: Path) -> Path:
     """Return the bundle that a path means.
 
@@ -161,14 +195,29 @@ def environment(cfg: RosUpCfg) -> dict[str, str]:
     return private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
 
 
-def nodes(cfg: RosUpCfg, bundle: Path, contract: Contract) -> list[NodeProcess]:
-    """Return the processes to start."""
+def nodes(
+    cfg: RosUpCfg,
+    bundle: Path,
+    contract: Contract,
+    *,
+    vision: Path | None = None,
+    touch: Path | None = None,
+) -> list[NodeProcess]:
+    """Return the processes to start.
+
+    Args:
+        cfg: the options.
+        bundle: of the policy.
+        contract: of the bundle.
+        vision: file with the cameras of the simulated arm, see `write_sensors`.
+        touch: file with its gels.
+    """
     simulated = cfg.sim is not None
     graph = policy_graph(bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated)
     if cfg.sim is not None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
-            settings=cfg.settings,
+            settings=cfg.settings, vision=vision, touch=touch,
         )  # fmt: skip
         return [arm, *graph]
     hardware = {"real_hardware": True, "allow_fallback_on_hardware": cfg.allow_fallback}
