@@ -100,7 +100,7 @@ def act_alone(run: Path) -> Any:
 
 def test_other_cameras_than_in_training_are_refused(run: Path) -> None:
     contract, task = OnnxPolicy(run / "bundle").contract, runs.build_task(CFG)
-    with pytest.raises(UserError, match=r"'scene_rgb', which no camera of this arm gives"):
+    with pytest.raises(UserError, match=r"'scene_rgb', which no camera or gel of this arm gives"):
         run_episodes(task, contract, act_alone(run), [0], num_arms=1)
     (sight,) = CAMERAS["scene"].vision.sights
     other = Vision(sights=(replace(sight, camera=replace(sight.camera, rate_hz=60.0)),))

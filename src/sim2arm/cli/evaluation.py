@@ -34,7 +34,8 @@ from sim2arm_ros.gate import Gate, GateCfg
 from .errors import UserError
 from .randomizations import Randomization
 
-if TYPE_CHECKING:  # who evaluates without pictures imports no camera code
+if TYPE_CHECKING:  # who evaluates without pictures imports no camera code, without touch no gels
+    from sim2arm.sim.touch import Touch
     from sim2arm.sim.vision import Vision
 
 Array = NDArray[np.float64]
@@ -124,6 +125,7 @@ def run_episodes(
     other: OtherArm | None = None,
     actuators: Actuators = MappingProxyType({}),
     vision: Vision | None = None,
+    touch: Touch | None = None,
 ) -> Episodes:
     """Run one episode per seed, `num_arms` at a time.
 
@@ -138,9 +140,10 @@ def run_episodes(
         other: an arm that is not as in training.
         actuators: what is between law and joints, by joint; ideal where nothing is said.
         vision: cameras of the arm.
+        touch: gels on its pads; they are as soft if the policy does not feel them.
 
     Raises:
-        UserError: the contract asks for pictures that these cameras do not give.
+        UserError: the contract asks for what these cameras and gels do not give.
 
     A motion that the gate refuses ends the motion of its arm, as on the robot: it stands until
     the episode ends.
@@ -148,7 +151,7 @@ def run_episodes(
     arm = SimulatedArm(
         task, contract.robot, num_arms=num_arms, control_hz=contract.control_hz,
         threads=0 if num_arms > 1 else 1, physics=() if other is None else other.change.physics,
-        actuators=actuators, vision=vision,
+        actuators=actuators, vision=vision, touch=touch,
     )  # fmt: skip
     check_pictures(contract, arm)
     if other is not None:
@@ -240,18 +243,19 @@ def _run_group(
 
 
 def check_pictures(contract: Contract, arm: SimulatedArm) -> None:
-    """See that the cameras of an arm give the pictures that a policy was trained with.
+    """See that cameras and gels of an arm give what a policy was trained with.
 
     Raises:
         UserError: they do not; says which and how they differ.
     """
-    given = {} if arm.eyes is None else arm.eyes.specs
+    given = arm.organs.specs
+    others = set(arm.measured()) - set(given)
     for spec in contract.inputs:
-        if spec.driver_stage is None:
+        if spec.kind != "sensor" or spec.name in others:
             continue
         if spec.name not in given:
             raise UserError(
-                f"the policy sees {spec.name!r}, which no camera of this arm gives. Given: "
+                f"the policy sees {spec.name!r}, which no camera or gel of this arm gives. Given: "
                 f"{sorted(given)}"
             )
         lines = differences(to_plain(spec), to_plain(given[spec.name]))
