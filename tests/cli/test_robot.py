@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sim2arm.cli import main as cli
+from sim2arm.cli.runs import read_config
 from sim2arm.core.robot_files import ENTRY, MODEL, find_robot
 from sim2arm.sim.robots import import_robot as _needs_the_train_extra  # noqa: F401
 from tests.sim.import_files import CONTROLLERS, URDF
@@ -61,6 +62,14 @@ def test_an_imported_robot_is_listed_and_trained(run: Command) -> None:
     )  # fmt: skip
     assert code == 0, err
     assert Path("runs/reach-ppo/checkpoint.safetensors").is_file()
+    # Of a robot that was imported with other gains the run knows nothing.
+    assert run(*IMPORT, "--home", "elbow=0.5", "shoulder=0.2", "--kp", "90", "--replace")[0] == 0
+    for words in (("export", "runs/reach-ppo"), ("view", "runs/reach-ppo", "--video", "a.mp4")):
+        code, _, err = run(*words)
+        assert code == 2 and "robot 'small' was imported anew since this training" in err
+    options = ("--home", "elbow=0.5", "shoulder=0.2", "--acceleration", "8", "--replace")
+    assert run(*IMPORT, *options)[0] == 0  # as it was
+    assert read_config(Path("runs/reach-ppo"))[1].robot == "small"
 
 
 def test_a_robot_is_written_over_only_when_told(run: Command) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from math import isfinite
@@ -16,8 +17,8 @@ from sim2arm.calibration.latency import read_latency
 from sim2arm.core.calibration_file import write_atomic
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
-from sim2arm.core.robot_files import find_robot
-from sim2arm.core.robots import Robot
+from sim2arm.core.robot_files import ENTRY, FOLDER, MODEL, find_robot
+from sim2arm.core.robots import ROBOTS, Robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
@@ -218,6 +219,18 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
         raise UserError(f"--cameras {cfg.cameras}: {error}") from error
 
 
+def robot_version(name: str) -> dict[str, str]:
+    """Return the digest of the files of an imported robot, as an item of a run's versions.
+
+    Empty for robots that are part of this version, and for one that is not there.
+    """
+    files = [FOLDER / name / file for file in (ENTRY, MODEL)]
+    if name in ROBOTS or not all(file.is_file() for file in files):
+        return {}
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    return {f"robot {name!r}": f"sha256 {digest.hexdigest()}"}
+
+
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     """Write config.yaml: what was asked for, with which commit and versions.
 
@@ -230,7 +243,7 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     data = {
         "experiment": experiment,
         "commit": describe_commit(),
-        "versions": describe_versions(),
+        "versions": describe_versions() | robot_version(cfg.robot),
         "settings": settings,
     }
     with user_input("run", folder):
@@ -266,6 +279,12 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         settings = from_plain(TrainCfg, values, "settings", given)
         if settings.latency:
             settings = replace(settings, latency=str(folder / settings.latency))
+        for name, now in robot_version(settings.robot).items():
+            if data["versions"].get(name, now) != now:
+                raise ValueError(
+                    f"{name} was imported anew since this training, which knew another: import it "
+                    "as it was, under another --name the new one; or train again"
+                )
     return experiment, settings, data
 
 
