@@ -58,7 +58,7 @@ def add_copy(
     for body in range(1, source.model.nbody):
         parent = int(source.model.body_parentid[body])
         if body != base and parent in copied:
-            name = fingers.get(body) or source.model.body(body).name or f"{robot.name}_body{body}"
+            name = fingers.get(body) or _body_name(source, robot, body)
             copied[body] = _copy_body(source, robot, copied[parent], body, name)
     for body, copy in copied.items():
         if body != base:
@@ -102,6 +102,13 @@ def write_model(spec: Any) -> str:
 def _digits(element: ET.Element, **values: Any) -> None:
     for name, numbers in values.items():
         element.set(name, " ".join(repr(float(number)) for number in numbers))
+
+
+def _body_name(source: Source, robot: Robot, body: int) -> str:
+    """Return the name of a body, `<name>_<link>`, so that none clashes with those of scenes."""
+    name, start = source.model.body(body).name or f"body{body}", f"{robot.name}_"
+    name = name if name.startswith(start) else start + name
+    return f"{start}link_base" if name == f"{start}base" else name  # the base has that name
 
 
 def _copy_body(source: Source, robot: Robot, parent: Any, body: int, name: str) -> Any:

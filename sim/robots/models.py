@@ -44,8 +44,10 @@ def add_robot(
 
     Every model has: a hinge and an actuator per arm joint, both with the joint's name; the site
     `robot.chain.tool_frame`; with a gripper the actuator `<name>_gripper`, whose control is the
-    distance between the pads [m]. Arm and gripper are gravity-compensated, the actuators are the
-    joint impedance law (control `q_des + (kd / kp) dq_des`), limited to the torque limits.
+    distance between the pads [m], and bodies `<name>_leftfinger` and `_rightfinger`, which close
+    along y of the tool. All bodies are called `<name>_...`. Arm and gripper are
+    gravity-compensated, the actuators are the joint impedance law (control
+    `q_des + (kd / kp) dq_des`), limited to the torque limits.
 
     Args:
         spec: the scene, changed in place; its angles become radians.

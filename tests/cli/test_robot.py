@@ -117,13 +117,12 @@ def test_a_file_that_is_no_text_is_one_line(run: Command) -> None:
     assert code == 2 and "arm.urdf: expected text in UTF-8: " in err and err.count("\n") == 1
 
 
-def test_a_name_that_clashes_with_the_scene_is_refused_before_anything_is_written(
-    run: Command,
-) -> None:
-    Path("arm.urdf").write_text(URDF.replace('"upper"', '"goal"'))
-    code, _, err = run(*IMPORT)
-    assert code == 2 and "goal" in err and err.count("\n") == 1
-    assert not Path("robots").exists()
+def test_links_are_called_as_things_in_scenes_are(run: Command) -> None:
+    for link in ("goal", "base"):
+        Path("arm.urdf").write_text(URDF.replace('"upper"', f'"{link}"'))
+        code, _, err = run(*IMPORT, "--replace")
+        assert code == 0, err
+    assert '"small_link_base"' in Path("robots/small", MODEL).read_text()
 
 
 def test_a_robot_that_is_nowhere_is_one_line(run: Command) -> None:

@@ -71,8 +71,8 @@ def test_a_small_arm_by_hand(tmp_path: Path) -> None:
 def test_its_model_has_the_masses_and_joints_of_the_file(tmp_path: Path) -> None:
     model = mujoco.MjModel.from_xml_string(take(tmp_path).model)
     assert model.body_mass.sum() == pytest.approx(4.2)
-    assert model.body("upper").ipos == pytest.approx([0.1, 0.0, 0.02])
-    assert sorted(model.body("upper").inertia) == pytest.approx([0.01, 0.015, 0.02])
+    assert model.body("small_upper").ipos == pytest.approx([0.1, 0.0, 0.02])
+    assert sorted(model.body("small_upper").inertia) == pytest.approx([0.01, 0.015, 0.02])
     shoulder = model.joint("shoulder")
     assert (shoulder.damping[0], shoulder.frictionloss[0]) == (0.3, 0.1)
     assert shoulder.armature[0] == pytest.approx(100.0 / 100.0**2)
