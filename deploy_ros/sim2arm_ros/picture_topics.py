@@ -1,4 +1,4 @@
-"""Topics of a simulated arm's pictures: true stamps, intrinsics, and which tick sees which."""
+"""Topics of pictures and force fields: true stamps, intrinsics, and which tick sees which."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SAME_NS = 1000
 
 
 class PictureTopics:
-    """What a node publishes of the arrays of its cameras and gels.
+    """What a node publishes of the arrays of cameras and gels, simulated ones or drivers.
 
     Below `~/<input>`: `image_raw`, and `camera_info` of cameras. The pictures are what the driver
-    stage makes, because the simulation draws that. In lock step `~/observation` says which picture
-    belongs to a tick: the one that the tick sees, whenever it was taken.
+    stage makes: the simulation draws that, and drivers have run it. In lock step `~/observation`
+    says which picture belongs to a tick: the one that the tick sees, whenever it was taken.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class PictureTopics:
         specs: Mapping[str, ArraySpec],
         intrinsics: Mapping[str, Intrinsics],
         *,
-        lock_step: bool,
+        lock_step: bool = False,
     ) -> None:
         """Open the topics.
 
@@ -71,7 +71,7 @@ class PictureTopics:
     def publish(
         self, seen: Mapping[str, tuple[NDArray[Any], float]], now_ns: int, *, again: bool
     ) -> None:
-        """Publish what a tick sees.
+        """Publish what a tick of the simulation sees.
 
         Args:
             seen: newest frames and their ages [s].
@@ -84,11 +84,16 @@ class PictureTopics:
                 if not again:
                     continue
                 stamp = last
-            self._stamps[name] = stamp
-            where = self._specs[name].frame or ""
-            self._images[name].publish(image_message(frame, self._encodings[name], where, stamp))
-            if name in self._infos:
-                self._infos[name].publish(camera_info_message(self._intrinsics[name], where, stamp))
+            self.send(name, frame, stamp)
         if self._observation is not None:
             told = {"stamp_ns": now_ns, **self._stamps}
             self._observation.publish(status_message(DiagnosticStatus.OK, "observation", "", told))
+
+    def send(self, name: str, frame: NDArray[Any], stamp_ns: int) -> None:
+        """Publish one array (*shape) with the stamp of when it was measured [ns]."""
+        self._stamps[name] = stamp_ns
+        where = self._specs[name].frame or ""
+        self._images[name].publish(image_message(frame, self._encodings[name], where, stamp_ns))
+        if name in self._infos:
+            info = camera_info_message(self._intrinsics[name], where, stamp_ns)
+            self._infos[name].publish(info)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
+import time
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,20 @@ import pytest
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.ros_evaluation import run_through_ros, write_record
 from sim2arm.core.robots import FR3
+from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.reach import Reach, ReachCfg
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
 
 install()
 
+from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from sim2arm_ros.activation import problems  # noqa: E402
+from sim2arm_ros.sensor_node import SensorNode  # noqa: E402
 
 from .rig import Rig  # noqa: E402
 from .seeing import SIDE, VISION, write_seeing  # noqa: E402
@@ -127,11 +133,72 @@ def test_foreign_pictures_are_refused_with_one_line(rig: Rig, case: str) -> None
 
 def test_a_camera_that_stops_stops_the_arm(rig: Rig) -> None:
     rig.relay.changes = {}
+    start(rig)
+    rig.relay.changes = {PICTURE: lambda _: None}
+    assert_stopped_by_age(rig)
+
+
+def start(rig: Rig) -> None:
+    """Activate the policy and see the arm move."""
+    rig.relay.commands.clear()
     rig.operator.policy.clear()
     rig.operator.activate("policy_node")
     rig.wait(lambda: rig.state() == "ACTIVE" and len(rig.relay.commands) > 10, "arm that moves")
-    rig.relay.changes = {PICTURE: lambda _: None}
+
+
+def assert_stopped_by_age(rig: Rig) -> None:
     rig.wait(rig.policy_stopped, "policy that stops")
     assert re.search(r"input 'scene_rgb': (stamp|receipt) age", rig.operator.policy_message)
     rig.wait(lambda: rig.state() == "HOLD", "HOLD")
     rig.judge()
+
+
+# -- a recording in place of the simulated camera ----------------------------------------------
+
+
+class Recording:
+    """A sensor: replays pictures of the simulated camera at its rate, until it ends.
+
+    Its clock is the time of arrival, as of a device without a measured offset.
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        """Record four pictures."""
+        arm = SimulatedArm("reach", "fr3", vision=VISION)
+        trained = OnnxPolicy(bundle).contract.input("scene_rgb")
+        self.spec = {"scene_rgb": replace(trained, clock="receipt")}
+        self.intrinsics, self.ended = arm.intrinsics, False
+        self._frames: list[np.ndarray] = []
+        for _ in range(4):
+            self._frames.append(arm.organs.newest()["scene_rgb"][0].copy())
+            arm.step()
+        self._start = time.monotonic_ns()
+
+    def read(self) -> Reading:
+        """Return the picture of now."""
+        if self.ended:
+            raise StaleReading("the recording has ended")
+        number = int((time.monotonic_ns() - self._start) * 30e-9)
+        stamp = self._start + round(number / 30e-9)
+        arrays = {"scene_rgb": self._frames[number % 4]}
+        return Reading(arrays=arrays, sequence=number, stamp_ns=stamp, receipt_ns=stamp)
+
+
+def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path) -> None:
+    rig.bring_up()
+    rig.relay.changes = {topic: lambda _: None for topic in (PICTURE, INFO)}
+    recording = Recording(bundle)
+    node = SensorNode(
+        recording, "sim_arm", recording.intrinsics, context=rig.relay.context,
+        parameter_overrides=[Parameter("use_sim_time", value=True)],
+    )  # fmt: skip
+    executor = rig.relay.executor
+    assert executor is not None
+    executor.add_node(node)
+    try:
+        start(rig)
+        recording.ended = True
+        assert_stopped_by_age(rig)
+    finally:
+        executor.remove_node(node)
+        node.destroy_node()
