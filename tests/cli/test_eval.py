@@ -24,7 +24,7 @@ from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
 from sim2arm.cli.shifts import LEVELS, SHIFTS
 from sim2arm.cli.train import train
 from sim2arm.core.contract import Contract
-from sim2arm.core.robots import FR3
+from sim2arm.core.robots import FR3, PANDA
 from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.verify import load_contract
@@ -179,6 +179,19 @@ def test_an_episode_that_diverges_is_a_failure_and_counted(run: Path) -> None:
     ros = success_rows("there", replace(result, diverged=None))
     assert "episodes that diverged" not in {row.metric for row in ros}
     assert torch.isfinite(torch.from_numpy(np.concatenate(result.actions))).all()
+
+
+def test_a_policy_of_another_robot_of_its_name_is_refused(run: Path) -> None:
+    contract = load_contract(run / "bundle")
+    kp = tuple(0.9 * k for k in FR3.kp)
+    softer = replace(contract.low_level, kp=kp, kp_range=tuple((k, k) for k in kp))
+    for other, word in (
+        (replace(contract, low_level=softer), r"kp\[0\]: 540.0 != 600.0; .* and 4 more"),
+        (replace(contract, limits=PANDA.limits), "limits.dddq_max"),
+    ):
+        with pytest.raises(cli.UserError, match=rf"'fr3' is not as in training: {word}"):
+            run_episodes(make_task("reach", "fr3"), other, lambda obs: np.zeros((1, 6)), [0],
+                         num_arms=1)  # fmt: skip
 
 
 def test_an_arm_that_is_not_as_in_training_moves_and_sees_otherwise(run: Path) -> None:

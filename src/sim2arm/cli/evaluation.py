@@ -22,6 +22,7 @@ from sim2arm.core.derive import Derivation
 from sim2arm.core.gripper import GripperAdapter
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.plain import differences, to_plain
+from sim2arm.core.robots import Robot
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
@@ -153,6 +154,7 @@ def run_episodes(
         threads=0 if num_arms > 1 else 1, physics=() if other is None else other.change.physics,
         actuators=actuators, vision=vision, touch=touch,
     )  # fmt: skip
+    check_robot(contract, arm.robot)
     check_pictures(contract, arm)
     if other is not None:
         arm.change_physics(other.ends(sum(term.count for term in other.change.physics)))
@@ -240,6 +242,24 @@ def _run_group(
         actions=tuple(actions[: taken[i], i] for i in range(n)),
         endings=tuple(stops[i][1] if i in stops else endings[i] for i in range(n)),
     )
+
+
+def check_robot(contract: Contract, robot: Robot) -> None:
+    """See that a robot is the one that a policy was trained on, and not another of its name.
+
+    Raises:
+        UserError: it is not; says how they differ.
+    """
+    law = contract.low_level
+    trained = [contract.chain, contract.limits, law.kp, law.kd]
+    here = [robot.chain.to_dict(), robot.limits, robot.kp, robot.kd]
+    names = ("chain", "limits", "kp", "kd")
+    lines = differences(
+        *(to_plain(dict(zip(names, found, strict=True))) for found in (trained, here))
+    )
+    if lines:
+        shown = "; ".join(lines[:3]) + ("" if len(lines) < 4 else f" and {len(lines) - 3} more")
+        raise UserError(f"the robot {robot.name!r} is not as in training: {shown}")
 
 
 def check_pictures(contract: Contract, arm: SimulatedArm) -> None:
