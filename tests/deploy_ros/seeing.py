@@ -1,4 +1,4 @@
-"""A policy that sees: joint positions and a small camera, as a torch module in a real bundle."""
+"""Policies that see and feel: torch modules of a few lines, exported as real bundles."""
 
 # pyright: standard
 
@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sim2arm.core.contract import Contract
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.policies.export import export_bundle
 from sim2arm.sim.arm import SimulatedArm
@@ -52,28 +54,34 @@ class Seeing(nn.Module):
         return 0.5 * torch.tanh(x[:, None]), {}
 
 
-def seeing_contract(arm: SimulatedArm) -> Contract:
-    """Return the contract of policies that see what an arm's cameras see."""
+class Feeling(nn.Module):
+    """Moves by what its joints are and its gels feel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
+        self.taxels = nn.Parameter(torch.randn(2 * 14 * 10 * 3, 6, generator=random))
+
+    def forward(
+        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x = obs["joint_position"] @ self.joints + obs["touch_field"].flatten(1) @ self.taxels
+        return 0.3 * torch.tanh(x[:, None]), {}
+
+
+def write_bundle(path: Path, module: nn.Module, arm: SimulatedArm) -> Path:
+    """Export a module that takes joint positions and what an arm sees; return the bundle."""
     contract = swinging_contract()
-    joints = contract.input("joint_position")
     ranges = () if arm.eyes is None else arm.eyes.ranges(())
-    inputs = (joints, *arm.organs.specs.values())
-    return replace(contract, inputs=inputs, states=(), ranges=ranges)
-
-
-def write_seeing(path: Path) -> Path:
-    """Export a bundle and return its folder."""
-    arm = SimulatedArm("reach", "fr3", vision=VISION)
-    seen = []
+    inputs = (contract.input("joint_position"), *arm.organs.specs.values())
+    contract = replace(contract, inputs=inputs, states=(), ranges=ranges)
+    seen: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in contract.observations}
     for _ in range(4):
-        seen.append(arm.measured() | {"scene_rgb": arm.pictures["scene_rgb"].numpy().copy()})
+        measured = arm.measured()
+        for spec in contract.observations:
+            seen[spec.name].append(measured[spec.name][0].astype(spec.dtype))
         arm.step()
-    contract = seeing_contract(arm)
-    sequence = {
-        spec.name: torch.stack([torch.from_numpy(each[spec.name][0]) for each in seen])
-        .numpy()
-        .astype(spec.dtype)
-        for spec in contract.observations
-    }
-    export_bundle(Seeing(), contract, [sequence], path)
+    sequence = {name: np.stack(arrays) for name, arrays in seen.items()}
+    export_bundle(module, contract, [sequence], path)
     return path

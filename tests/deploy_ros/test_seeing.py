@@ -33,14 +33,15 @@ from sim2arm_ros.activation import problems  # noqa: E402
 from sim2arm_ros.sensor_node import SensorNode  # noqa: E402
 
 from .rig import Rig  # noqa: E402
-from .seeing import SIDE, VISION, write_seeing  # noqa: E402
+from .seeing import SIDE, VISION, Seeing, write_bundle  # noqa: E402
 
 pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_seeing(tmp_path_factory.mktemp("seeing") / "bundle")
+    arm = SimulatedArm("reach", "fr3", vision=VISION)
+    return write_bundle(tmp_path_factory.mktemp("seeing") / "bundle", Seeing(), arm)
 
 
 def test_lock_step_is_the_same_as_in_process_to_the_bit(bundle: Path, tmp_path: Path) -> None:
@@ -132,25 +133,37 @@ def test_foreign_pictures_are_refused_with_one_line(rig: Rig, case: str) -> None
 
 
 def test_a_camera_that_stops_stops_the_arm(rig: Rig) -> None:
-    rig.relay.changes = {}
-    start(rig)
-    rig.relay.changes = {PICTURE: lambda _: None}
-    assert_stopped_by_age(rig)
+    def stop() -> None:
+        rig.relay.changes = {PICTURE: lambda _: None}
+
+    assert_stopped_by_age(rig, lambda: None, stop)
 
 
-def start(rig: Rig) -> None:
-    """Activate the policy and see the arm move."""
-    rig.relay.commands.clear()
-    rig.operator.policy.clear()
-    rig.operator.activate("policy_node")
-    rig.wait(lambda: rig.state() == "ACTIVE" and len(rig.relay.commands) > 10, "arm that moves")
+def assert_stopped_by_age(rig: Rig, begin: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Begin, let the policy run, stop its pictures, and see it stop because of them.
 
+    A busy machine may make the gate hold before: then once more.
+    """
 
-def assert_stopped_by_age(rig: Rig) -> None:
-    rig.wait(rig.policy_stopped, "policy that stops")
-    assert re.search(r"input 'scene_rgb': (stamp|receipt) age", rig.operator.policy_message)
-    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
-    rig.judge()
+    def moves() -> bool:
+        return rig.state() == "ACTIVE" and len(rig.relay.commands) > 10
+
+    for _ in range(5):
+        rig.bring_up()
+        rig.judge()
+        begin()
+        rig.operator.policy.clear()
+        rig.operator.activate("policy_node")
+        rig.wait(lambda: moves() or rig.policy_stopped(), "arm that moves")
+        if rig.policy_stopped():
+            continue
+        stop()
+        rig.wait(rig.policy_stopped, "policy that stops")
+        if re.search(r"input 'scene_rgb': (stamp|receipt) age", rig.operator.policy_message):
+            rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+            rig.judge()
+            return
+    raise AssertionError(f"the policy stopped because of {rig.operator.policy_message!r}")
 
 
 # -- a recording in place of the simulated camera ----------------------------------------------
@@ -185,8 +198,6 @@ class Recording:
 
 
 def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path) -> None:
-    rig.bring_up()
-    rig.relay.changes = {topic: lambda _: None for topic in (PICTURE, INFO)}
     recording = Recording(bundle)
     node = SensorNode(
         recording, "sim_arm", recording.intrinsics, context=rig.relay.context,
@@ -195,10 +206,16 @@ def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path) -> None:
     executor = rig.relay.executor
     assert executor is not None
     executor.add_node(node)
-    try:
-        start(rig)
+
+    def begin() -> None:
+        recording.ended = False
+        rig.relay.changes = {topic: lambda _: None for topic in (PICTURE, INFO)}
+
+    def end() -> None:
         recording.ended = True
-        assert_stopped_by_age(rig)
+
+    try:
+        assert_stopped_by_age(rig, begin, end)
     finally:
         executor.remove_node(node)
         node.destroy_node()
