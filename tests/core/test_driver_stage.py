@@ -43,6 +43,19 @@ def test_the_mean_of_whole_and_of_cut_pixels() -> None:
     np.testing.assert_array_equal(area_resize(np.array([[0, 1]], np.uint8), 1, 1), [[1]])
 
 
+@pytest.mark.parametrize(("old", "new"), [((7, 11), (3, 5)), ((40, 64), (7, 64)), ((9, 5), (1, 2))])
+def test_the_mean_is_that_of_a_picture_with_finer_pixels(
+    old: tuple[int, int], new: tuple[int, int]
+) -> None:
+    """Each pixel drawn as new x new equal ones, every part is whole, and its mean is exact."""
+    picture = np.random.default_rng(0).integers(0, 256, (*old, 3), dtype=np.uint8)
+    fine = picture.repeat(new[0], axis=0).repeat(new[1], axis=1).astype(np.int64)
+    parts = fine.reshape(new[0], old[0], new[1], old[1], 3)
+    sums, area = parts.sum(axis=(1, 3)), old[0] * old[1]
+    expected = (2 * sums + area) // (2 * area)
+    np.testing.assert_array_equal(area_resize(picture, new[1], new[0]), expected)
+
+
 def test_a_picture_of_the_same_size_stays() -> None:
     image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     np.testing.assert_array_equal(run_stage(make_stage(out_width=8, out_height=6), image), image)

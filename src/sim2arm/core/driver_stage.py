@@ -224,7 +224,7 @@ def stage_intrinsics(stage: DriverStage, intrinsics: Intrinsics) -> Intrinsics:
 def area_resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """Return a smaller picture: each pixel the mean of the area it covers, halves rounded up.
 
-    All sums are whole numbers below 2^53, so their order does not matter.
+    All sums are whole numbers, so their order does not matter.
 
     Args:
         image: (h, w) or (h, w, channels) uint8.
@@ -232,10 +232,9 @@ def area_resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np
         height: of the result, at most h [pixels].
     """
     h, w = image.shape[:2]
-    flat = image.reshape(h, -1).astype(np.float64)
-    rows = (overlap(h, height) @ flat).reshape(height, w, -1)
-    sums = np.matmul(overlap(w, width), rows)  # (height, width, channels)
-    mean = np.floor((2.0 * sums + h * w) / (2.0 * h * w))
+    rows = _sums(image.reshape(h, -1), height).reshape(height, w, -1)
+    columns = _sums(np.ascontiguousarray(rows.transpose(1, 0, 2)), width)  # (width, height, c)
+    mean = (2 * columns.transpose(1, 0, 2) + h * w) // (2 * h * w)
     return mean.astype(np.uint8).reshape(height, width, *image.shape[2:])
 
 
@@ -294,6 +293,22 @@ def overlap(old: int, new: int) -> FloatArray:
     starts = np.arange(old)[None] * new
     covered = np.minimum(edges[1:], starts + new) - np.maximum(edges[:-1], starts)
     return np.maximum(covered, 0).astype(np.float64)
+
+
+def _sums(values: NDArray[Any], new: int) -> NDArray[np.int64]:
+    """Return (new, ...): of n rows the sums that each of `new` equal parts covers, times `new`."""
+    edges = np.arange(new + 1) * values.shape[0]
+    whole, rest = edges // new, edges % new  # each edge lies rest / new into row `whole`
+    sums = np.empty((new, *values.shape[1:]), dtype=np.int64)
+    for part in range(new):  # one sum over rows each is several times as fast as `reduceat`
+        rows = values[whole[part] : whole[part + 1]]
+        np.sum(rows, axis=0, dtype=np.int64, out=sums[part])
+    sums *= new
+    share = rest[1:-1].reshape(-1, *[1] * (values.ndim - 1))
+    cut = share * values[whole[1:-1]].astype(np.int64)
+    sums[:-1] += cut
+    sums[1:] -= cut
+    return sums
 
 
 def _centres(old: int, new: int) -> NDArray[np.int64]:
