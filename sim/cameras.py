@@ -12,6 +12,7 @@ the scene, z forward, x right, y down.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import mujoco
@@ -42,7 +43,7 @@ class CameraCfg:
     name: str
     """Letters, digits and underscores; arrays are `<name>_rgb` and `<name>_depth`."""
     body: str = "world"
-    """Body on which it is mounted."""
+    """Body on which it is mounted; `*_hand` is the only one whose name ends so."""
     pose: tuple[float, ...]
     """Of the frame `<name>_optical` in the body, x y z [m], qw qx qy qz; z forward, x right."""
     intrinsics: Intrinsics
@@ -113,14 +114,10 @@ def add_camera(spec: mujoco.MjSpec, cfg: CameraCfg) -> None:
         cfg: the camera; its body must be in the scene.
 
     Raises:
-        UnknownNameError: the body is not in the scene.
+        UnknownNameError: the body is not in the scene, or several are called like it.
     """
-    body = spec.worldbody if cfg.body == "world" else spec.body(cfg.body)
-    if body is None:
-        known = [one.name for one in spec.bodies]
-        raise UnknownNameError(
-            f"camera {cfg.name!r}: body {cfg.body!r} is not in the scene. Known: {known}"
-        )
+    mount = find_mount(cfg, [body.name for body in spec.bodies])
+    body = spec.worldbody if mount == "world" else spec.body(mount)
     position, turn = cfg.pose[:3], np.array(cfg.pose[3:])
     body.add_site(name=cfg.optical_frame, pos=position, quat=turn, size=[0.002] * 3, group=4)
     drawn = drawn_intrinsics(cfg)
@@ -130,6 +127,28 @@ def add_camera(spec: mujoco.MjSpec, cfg: CameraCfg) -> None:
     camera.sensor_size = (drawn.width, drawn.height)
     camera.focal_length = (drawn.fx, drawn.fy)
     camera.principal_length = principal(drawn)
+
+
+def find_mount(cfg: CameraCfg, bodies: Sequence[str]) -> str:
+    """Return the body of a scene on which a camera is mounted.
+
+    Args:
+        cfg: the camera.
+        bodies: names of the scene's.
+
+    Raises:
+        UnknownNameError: it is not among them, or several are called like it.
+    """
+    if cfg.body.startswith("*"):
+        found = [name for name in bodies if name.endswith(cfg.body[1:])]
+    else:
+        found = [name for name in bodies if name == cfg.body]
+    if len(found) != 1:
+        raise UnknownNameError(
+            f"camera {cfg.name!r}: expected one body {cfg.body!r} in the scene, found {found}. "
+            f"Known: {list(bodies)}"
+        )
+    return found[0]
 
 
 def principal(k: Intrinsics) -> tuple[float, float]:
@@ -199,7 +218,7 @@ SMALL = 84
 """Usual side of a policy's picture [pixels]; source: Mnih et al., Nature 518, 2015."""
 
 
-def wrist_camera(body: str, **changes: object) -> CameraCfg:
+def wrist_camera(body: str = "*_hand", **changes: object) -> CameraCfg:
     """Return a RealSense D405 before a gripper, turned towards what it holds.
 
     View 87 deg wide at 848 x 480, nominal (data sheet of the D400 family, 337029); the middle

@@ -25,9 +25,9 @@ from .camera_frames import COUNT, CameraFrames
 from .camera_noise import ColourCamera, ColourNoise, DepthCamera, DepthNoise
 from .camera_rig import CameraRig
 from .camera_terms import CameraView
-from .cameras import CameraCfg, add_camera, camera_specs
+from .cameras import CameraCfg, add_camera, camera_specs, find_mount
 from .finishes import add_finishes
-from .randomize import Term
+from .randomize import Term, model_of
 from .scene import add_surroundings
 from .tasks.base import put
 from .worlds.base import World
@@ -131,7 +131,7 @@ class Eyes:
         n, device = world.num_worlds, world.device
         self._looks = device.type == "cpu"
         together: dict[Hashable, list[Sight]] = {}
-        for sight in vision.sights:
+        for sight in (_mounted(sight, world) for sight in vision.sights):
             together.setdefault(sight.clock, []).append(sight)
         self._shutters: list[tuple[CameraRig, list[_Eye]]] = []
         for sights in together.values():
@@ -292,6 +292,15 @@ class _Eye:
         return {name: pictures for name, (pictures, _) in read.items()}, next(iter(read.values()))[
             1
         ]
+
+
+def _mounted(sight: Sight, world: World) -> Sight:
+    """Return a sight whose camera knows the body that it is mounted on."""
+    if not sight.camera.body.startswith("*"):
+        return sight
+    model = model_of(world)
+    mount = find_mount(sight.camera, [model.body(i).name for i in range(model.nbody)])
+    return replace(sight, camera=replace(sight.camera, body=mount))
 
 
 def _as_seen(spec: ArraySpec, sight: Sight, ages: tuple[float, float]) -> ArraySpec:

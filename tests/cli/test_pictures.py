@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -24,11 +24,13 @@ from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.runs import build_env
 from sim2arm.cli.view_pictures import FAR, NEAR, NOTHING, grey_depth
 from sim2arm.policies.export import export_bundle
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.reach import ReachCfg
 from sim2arm.sim.vision import Vision
 
@@ -155,6 +157,14 @@ def test_a_film_of_a_bundle(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert frames[0].shape == (168 + 36, 340, 3)
 
 
+def test_the_wrist_camera_is_on_the_hand_of_any_arm() -> None:
+    cfg = replace(EXPERIMENTS["reach-ppo"][1], robot="ur5e", cameras="wrist")
+    eyes = cast(Env, build_env(cfg, 1)).eyes
+    assert eyes is not None
+    source = eyes.specs["wrist_rgb"].source or ""
+    assert source.startswith("mounted on ur5e_hand at 0.07 0 0.04 ")
+
+
 def test_bad_input_is_one_line(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,17 +175,9 @@ def test_bad_input_is_one_line(
     assert "perhaps you meant scene" in refused([*reach, "--cameras", "scen"], capsys)
     real = [*reach, "--cameras", "scene-wrist-real", "--sheet", sheet]
     assert "geom 'table' is not in the model" in refused(real, capsys)
-    panda = [
-        "train",
-        "reach-ppo",
-        "--robot",
-        "panda",
-        "--cameras",
-        "scene-wrist",
-        "--out",
-        tmp_path,
-    ]
-    assert "body 'fr3_hand' is not in the scene" in refused(panda, capsys)
+    handless = ["train", "reach-ppo", "--robot", "so101", "--cameras", "wrist", "--out", tmp_path]
+    said = refused(handless, capsys)
+    assert "camera 'wrist': expected one body '*_hand' in the scene, found []" in said
     train = ["train", "peg-insertion-ppo", "--cameras", "scene-wrist-real", "--num-envs", "2"]
     said = refused([*train, "--out", tmp_path / "x"], capsys)
     assert "--cameras scene-wrist-real: no network reads 'scene_depth'" in said

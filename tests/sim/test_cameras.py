@@ -27,6 +27,7 @@ from sim2arm.sim.cameras import (
     CameraCfg,
     add_camera,
     camera_specs,
+    find_mount,
     look_at,
     scene_camera,
     wrist_camera,
@@ -312,11 +313,19 @@ def test_the_mean_of_squares_is_the_stages() -> None:
         np.testing.assert_array_equal(ours[k], area_resize(picture[k], 3, 4))
 
 
+def test_a_mount_may_be_the_only_body_whose_name_ends_so() -> None:
+    bodies = ["world", "a_hand", "b_hand", "c_foot"]
+    assert find_mount(make_camera(body="*_foot"), bodies) == "c_foot"
+    assert find_mount(make_camera(body="a_hand"), bodies) == "a_hand"
+    with pytest.raises(UnknownNameError, match=r"found \['a_hand', 'b_hand'\]"):
+        find_mount(make_camera(body="*_hand"), bodies)
+
+
 ERRORS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "body": (
         lambda: add_camera(mujoco.MjSpec(), make_camera(body="head")),
         UnknownNameError,
-        r"body 'head' is not in the scene. Known: \['world'\]",
+        r"expected one body 'head' in the scene, found \[\]. Known: \['world'\]",
     ),
     "name": (lambda: make_camera(name="my eye"), ValueError, "letters, digits"),
     "pose": (lambda: make_camera(pose=(0.0,) * 7), ValueError, "unit quaternion"),

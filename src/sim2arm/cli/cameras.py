@@ -25,7 +25,7 @@ class Cameras:
 
 
 SCENE = Sight(camera=scene_camera())
-WRIST = Sight(camera=wrist_camera("fr3_hand"))
+WRIST = Sight(camera=wrist_camera())
 
 # Times from exposure to arrival of a RealSense over USB, a guess [s].
 _REAL = {"colour": ColourNoise(), "latency": (0.02, 0.05), "free_phase": True}
@@ -59,7 +59,7 @@ CAMERAS: dict[str, Cameras] = {
         vision=Vision(sights=(SCENE,)), summary="Colour from a stand opposite any arm, 84x84."
     ),
     "wrist": Cameras(
-        vision=Vision(sights=(WRIST,)), summary="Colour from the hand of an FR3, 84x84."
+        vision=Vision(sights=(WRIST,)), summary="Colour from the hand (body NAME_hand), 84x84."
     ),
     "scene-wrist": Cameras(vision=Vision(sights=(SCENE, WRIST)), summary="Both."),
     "scene-wrist-real": Cameras(
@@ -68,7 +68,7 @@ CAMERAS: dict[str, Cameras] = {
         terms=(*_PLACES, *_LOOKS),
     ),
 }
-"""All but the first are for the FR3."""
+"""All but the first are for arms with a body `<name>_hand`."""
 
 
 def moved(cameras: Cameras, level: int) -> tuple[Term, ...]:
