@@ -21,7 +21,7 @@ from sim2arm.core.spec import ArraySpec
 
 from .convert import check_frame, to_stamp
 from .graph import InputBinding
-from .pictures import COMPRESSED_IMAGE, LAYOUTS, Encoding, message_size
+from .pictures import COMPRESSED_IMAGE, LAYOUTS, Encoding, message_size, stored_size
 
 _MILLIMETRE = 1000.0
 _NOT_READ = "compressedDepth"
@@ -58,17 +58,15 @@ def decoded(message: CompressedImage) -> NDArray[Any]:
     """Return the pixels of a JPEG or PNG, colours in the order r g b.
 
     Raises:
-        ValueError: neither of them, broken, or with something else than colours, grey or 16 bits.
+        ValueError: broken, or with something else than colours, grey or 16 bits.
     """
     import cv2  # an extra: `check_decoder`
 
-    if _NOT_READ in message.format:
-        raise ValueError(f"format {message.format!r} is not read: use png, or the raw image")
-    # Neither turned as its camera was held, nor made to 8 bits or three channels.
     data = np.frombuffer(_buffer(message.data), dtype=np.uint8)
+    # Neither turned as its camera was held, nor made to 8 bits or three channels.
     found = cast(Any, cv2.imdecode(data, cv2.IMREAD_UNCHANGED)) if data.size else None
     if found is None:
-        raise ValueError(f"{data.size} bytes of format {message.format!r} are neither JPEG nor PNG")
+        raise ValueError(f"{data.size} bytes of format {message.format!r} cannot be decoded")
     pixels: NDArray[Any] = found
     if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8:
         return pixels[:, :, ::-1]
@@ -100,6 +98,14 @@ def check_picture(message: Image | CompressedImage, binding: InputBinding, spec:
         ValueError: the frame, encoding or size is not what graph and contract say.
     """
     check_frame(message.header, spec)
+    if isinstance(message, CompressedImage):
+        try:
+            if _NOT_READ in message.format:
+                raise ValueError("it is not read: use png, or the raw image")
+            height, width = stored_size(memoryview(_buffer(message.data)).cast("B"))
+        except ValueError as error:
+            raise ValueError(f"input {spec.name!r}: format {message.format!r}: {error}") from error
+        _check_size(height, width, binding, spec)
     if isinstance(message, Image):
         if message.encoding != binding.encoding:
             raise ValueError(

@@ -8,6 +8,7 @@ its gels one below the other.
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,3 +120,33 @@ def picture_problem(
     if stage.undistort and not staged and not camera_info:
         return "camera_info: its driver stage undistorts: name the topic with the intrinsics"
     return None
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_NO_FRAME = (0xC4, 0xC8, 0xCC)
+"""Markers of JPEG among those of frames that begin none."""
+
+
+def stored_size(data: memoryview) -> tuple[int, int]:
+    """Return height and width that a PNG or JPEG says it has, without decoding it.
+
+    Source: PNG specification (ISO/IEC 15948), 11.2.2; JPEG (ITU-T T.81), annex B.
+
+    Raises:
+        ValueError: it is neither, or ends before it says so.
+    """
+    if bytes(data[:8]) == _PNG and bytes(data[12:16]) == b"IHDR" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        return height, width
+    at = 2
+    while bytes(data[:2]) == _JPEG and at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return height, width
+        else:
+            at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    raise ValueError(f"{len(data)} bytes are neither JPEG nor PNG")

@@ -28,7 +28,13 @@ from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from sim2arm_ros import convert_pictures as pictures  # noqa: E402
 from sim2arm_ros.graph import InputBinding  # noqa: E402
-from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE, LAYOUTS, own_encoding  # noqa: E402
+from sim2arm_ros.pictures import (  # noqa: E402
+    COMPRESSED_IMAGE,
+    IMAGE,
+    LAYOUTS,
+    own_encoding,
+    stored_size,
+)
 
 STAGE = DriverStage(width=8, height=6, crop=(1, 0, 6, 6), out_width=3, out_height=2)
 RANDOM = np.random.default_rng(0)
@@ -308,10 +314,11 @@ def test_jpeg_is_near_and_runs_through_the_stage() -> None:
     ("message", "text"),
     [
         (lambda: CompressedImage(format="jpeg", data=array("B", b"nonsense")),
-         "8 bytes of format 'jpeg' are neither JPEG nor PNG"),
-        (lambda: CompressedImage(format="png"), "0 bytes of format 'png'"),
+         "format 'jpeg': 8 bytes are neither JPEG nor PNG"),
+        (lambda: CompressedImage(format="png"), "format 'png': 0 bytes are neither"),
         (lambda: CompressedImage(format="16UC1; compressedDepth png", data=array("B", b"x")),
-         "compressedDepth png' is not read: use png"),
+         "compressedDepth png': it is not read: use png"),
+        (lambda: cut(compressed(pixels_of("rgb8")), 30), "30 bytes of format 'png' cannot be"),
         (lambda: compressed(pixels_of("mono8")), r"expected rgb8 .* got uint8 of shape \(2, 3\)"),
         (lambda: compressed(pixels_of("16UC1")), r"expected rgb8 .* got uint16 of shape \(2, 3\)"),
         (lambda: compressed(pixels_of("rgb8", 2, 4)), "expected 3 x 2 pixels, got 4 x 2"),
@@ -323,6 +330,33 @@ def test_compressed_images_that_do_not_fit(message: Any, text: str) -> None:
     made.header.frame_id = "eye_optical"
     with pytest.raises(ValueError, match=f"input 'eye_rgb': .*{text}"):
         pictures.read_picture(made, bind(kind=COMPRESSED_IMAGE), make_spec())
+
+
+def cut(message: CompressedImage, size: int) -> CompressedImage:
+    message.data = array("B", bytes(message.data)[:size])
+    return message
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_size_is_known_without_decoding(suffix: str) -> None:
+    for height, width in ((2, 3), (300, 17), (1, 65)):
+        message = compressed(pixels_of("rgb8", height, width), suffix)
+        data = memoryview(bytes(message.data))
+        assert stored_size(data) == (height, width)
+        for size in range(20):
+            with pytest.raises(ValueError, match=f"{size} bytes are neither JPEG nor PNG"):
+                stored_size(data[:size])
+
+
+def test_a_picture_that_says_it_is_huge_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    message = compressed(pixels_of("rgb8"))
+    data = bytearray(bytes(message.data))
+    data[16:24] = (60000).to_bytes(4, "big") * 2
+    message.data = array("B", bytes(data))
+    with pytest.raises(ValueError, match="expected 3 x 2 pixels, got 60000 x 60000"):
+        pictures.read_picture(message, bind(kind=COMPRESSED_IMAGE), make_spec())
 
 
 def test_a_missing_decoder_is_told_before_anything_comes(monkeypatch: pytest.MonkeyPatch) -> None:
