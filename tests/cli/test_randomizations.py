@@ -50,3 +50,21 @@ def test_the_peg_is_held_by_pads_that_differ(robot: str) -> None:
         arm.change_physics([1.0] * sum(term.count for term in physics))  # type: ignore[arg-type]
         ratio = arm.world.field("geom_friction")[0, geoms, 0].numpy() / before
         assert ratio[0] == pytest.approx(ratio[1]) and ratio[0] > 1.29
+
+
+@pytest.mark.parametrize(("experiment", "name"), [("peg-insertion-ppo", "peg-fit"),
+                                                  ("lift-cube-ppo", "cube")])  # fmt: skip
+def test_what_is_held_differs_and_stays_held(experiment: str, name: str) -> None:
+    cfg = replace(EXPERIMENTS[experiment][1], randomization=name)
+    env = cast(Env, build_env(cfg, 8, threads=1))
+    env.reset(list(range(8)))
+    body = "peg" if name == "peg-fit" else "cube"
+    row = cast(MujocoWorld, env.world).model.body(body).id
+    assert len(set(env.world.field("body_mass")[:, row].tolist())) == 8
+    start = env.world.free_body(body).q.clone()
+    for _ in range(30):
+        env.step(torch.zeros(8, env.action_dim))
+    # Nothing is thrown out of the hand, nor off the table: 1 cm in half a second.
+    assert (env.world.free_body(body).q[:, :3] - start[:, :3]).norm(dim=-1).max() < 0.01
+    terms = {r.name for term in env.randomizer.terms for r in term.ranges()}
+    assert f"physics/mass/{body}" in terms

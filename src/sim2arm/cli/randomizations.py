@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 
 from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
+from sim2arm.sim.held_terms import HeldPose
 from sim2arm.sim.physics_terms import (
     Friction,
     Gains,
+    GeomSize,
     GravityCompensation,
     JointDynamics,
     Mass,
@@ -67,8 +69,30 @@ def peg(robot: Robot) -> Randomization:
     return replace(found, physics=(*found.physics, *more))
 
 
+def peg_fit(robot: Robot) -> Randomization:
+    """The same, and how thick the peg is and how it lies in the hand (peg-insertion)."""
+    more = (
+        GeomSize(geom="peg", axis=0, low=-1e-4, high=1e-4),
+        HeldPose(body="peg", shift=(0.002, 0.0, 0.003), turn=(0.0, 0.05, 0.0)),
+    )
+    found = peg(robot)
+    return replace(found, physics=(*found.physics, *more))
+
+
+def cube(robot: Robot) -> Randomization:
+    """That of the arm, and mass and friction of the cube (lift-cube)."""
+    more = (
+        Mass(body="cube", low=0.5, high=2.0, spread=1.2, shift=0.003),
+        Friction(geoms=("cube",), low=0.7, high=1.3),  # which outranks the pads
+    )
+    found = arm(robot)
+    return replace(found, physics=(*found.physics, *more))
+
+
 RANDOMIZATIONS: dict[str, Callable[[Robot], Randomization]] = {
     "none": nothing,
     "arm": arm,
     "peg": peg,
+    "peg-fit": peg_fit,
+    "cube": cube,
 }
