@@ -1,0 +1,71 @@
+"""What every source of readings is, simulated or real, live or replayed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sim2arm.core.clock import steady_ns
+from sim2arm.core.spec import ArraySpec, Reading, StaleReading
+
+
+class Sensor(Protocol):
+    """A source of arrays with stamps."""
+
+    @property
+    def spec(self) -> Mapping[str, ArraySpec]:
+        """The arrays that `read` returns, as the contract lists them."""
+        ...
+
+    def read(self) -> Reading:
+        """Return the newest arrays, which nobody may write to; the same again if none are newer.
+
+        Raises:
+            StaleReading: they are older than their spec allows, or nothing came yet; one line.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """The two clocks of readings; tests put others in."""
+
+    steady_ns: Callable[[], int] = steady_ns
+    """Of receipts: never set [ns]."""
+    wall_ns: Callable[[], int] = time.time_ns
+    """Of stamps: ROS time on a robot whose ROS clock is the system's [ns]."""
+
+
+def check_fresh(
+    reading: Reading | None, spec: Mapping[str, ArraySpec], clocks: Clocks, why: str = ""
+) -> Reading:
+    """Return a reading that is as fresh as each of its specs asks.
+
+    Args:
+        reading: the newest, or none.
+        spec: by name; ages without bounds are not checked.
+        clocks: now.
+        why: what is known about a source that does not deliver, for the message.
+
+    Raises:
+        StaleReading: there is none, or it is too old.
+    """
+    because = f": {why}" if why else ""
+    if reading is None:
+        raise StaleReading(f"{', '.join(spec)}: nothing was received yet{because}")
+    now, wall = clocks.steady_ns(), clocks.wall_ns()
+    for name, array in spec.items():
+        stamp_now = now if array.clock == "receipt" else wall
+        ages = (
+            ("received", now - reading.receipt_ns, array.max_receipt_age_s),
+            ("measured", stamp_now - reading.stamp_ns, array.max_stamp_age_s),
+        )
+        for what, age, limit in ages:
+            if limit is not None and age > 1e9 * limit:
+                raise StaleReading(
+                    f"{name}: the newest was {what} {1e-9 * age:.3f} s ago, allowed {limit:g} s"
+                    f"{because}"
+                )
+    return reading
