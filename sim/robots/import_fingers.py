@@ -20,6 +20,8 @@ from .import_source import Source, is_solid, matrix_of
 
 LEAST_ALONG = 0.9
 """Least share of a finger's motion, at the tool, along y of the tool: 25 degrees."""
+FARTHEST = 0.01
+"""Greatest distance of the tool from a ball around a shape of each closed finger [m]."""
 
 
 def find_fingers(source: Source, robot: Robot) -> tuple[dict[int, str], str]:
@@ -32,7 +34,9 @@ def find_fingers(source: Source, robot: Robot) -> tuple[dict[int, str], str]:
     joints = [source.joint(name) for name in robot.gripper.joint_names]
     if not joints:
         return {}, "there is no gripper"
-    along = [float(way[1]) for way in _openings(source, robot, joints)]
+    data, T_tool = _closed(source, robot, joints)
+    along = [float(T_tool[:3, 1] @ _way(source.model, data, joint, T_tool[:3, 3], robot))
+             for joint in joints]  # fmt: skip
     words = ", ".join(f"{name} {abs(share):.2f}" for name, share in
                       zip(robot.gripper.joint_names, along, strict=True))  # fmt: skip
     opposed = len(along) == 1 or along[0] * along[1] < 0.0
@@ -49,11 +53,30 @@ def find_fingers(source: Source, robot: Robot) -> tuple[dict[int, str], str]:
         bodies.reverse()
     names = {body: f"{robot.name}_{side}finger"
              for body, side in zip(bodies, ("left", "right"), strict=True)}  # fmt: skip
-    owners = {owner_of(source, names, body) for body in _solid_bodies(source)}
-    bare = [model.body(body).name for body in bodies if body not in owners]
-    if bare:
-        return {}, f"no primitive shape of {' and '.join(bare)} collides: meshes are left out"
-    return names, ""
+    why_not = _problem(source, names, data, T_tool[:3, 3], robot.chain.tool_frame)
+    return ({}, why_not) if why_not else (names, "")
+
+
+def _problem(
+    source: Source, fingers: dict[int, str], data: Any, point: FloatArray, tool: str
+) -> str:
+    """Return why fingers that are closed hold nothing at a point; "" if they do."""
+    model, far = source.model, dict[str, float]()
+    for body in fingers:
+        solids = [geom for geom in range(model.ngeom) if is_solid(model, geom)
+                  and owner_of(source, fingers, int(model.geom_bodyid[geom])) == body]  # fmt: skip
+        label = model.body(body).name
+        if not solids:
+            return f"no primitive shape of {label} collides: meshes are left out"
+        away = np.linalg.norm(data.geom_xpos[solids] - point, axis=-1)
+        far[label] = float((away - model.geom_rbound[solids]).min())
+    label = max(far, key=far.__getitem__)
+    if far[label] <= FARTHEST:
+        return ""
+    return (
+        f"the tool {tool!r} is {1e3 * far[label]:.0f} mm from what of {label} collides: choose a "
+        "--tool between the tips"
+    )
 
 
 def owner_of(source: Source, fingers: dict[int, str], body: int) -> int:
@@ -73,14 +96,8 @@ def place_in(source: Source, owner: int, body: int) -> FloatArray:
     return T
 
 
-def _solid_bodies(source: Source) -> set[int]:
-    """Return the bodies that have shapes which are taken over."""
-    model = source.model
-    return {int(model.geom_bodyid[geom]) for geom in range(model.ngeom) if is_solid(model, geom)}
-
-
-def _openings(source: Source, robot: Robot, joints: list[int]) -> list[FloatArray]:
-    """Return in which direction (3,) each finger opens at the tool, in the tool's frame."""
+def _closed(source: Source, robot: Robot, joints: list[int]) -> tuple[Any, FloatArray]:
+    """Return the state of the model at home with closed fingers, and the tool's pose (4, 4)."""
     model, data = source.model, mujoco.MjData(source.model)
     for name, angle in zip(robot.joint_names, robot.home, strict=True):
         data.qpos[model.jnt_qposadr[source.joint(name)]] = angle
@@ -89,15 +106,14 @@ def _openings(source: Source, robot: Robot, joints: list[int]) -> list[FloatArra
     mujoco.mj_kinematics(model, data)
     last = source.joint(robot.joint_names[-1])
     body = int(model.jnt_bodyid[last])
-    R_last, T = data.xmat[body].reshape(3, 3), robot.chain.T_last_tool
-    p_tool = data.xpos[body] + R_last @ (model.jnt_pos[last] + T[:3, 3])
-    R_tool = R_last @ T[:3, :3]
-    return [R_tool.T @ _way(model, data, joint, p_tool, robot.gripper.opening) for joint in joints]
+    shift = matrix_of(model.jnt_pos[last], np.array([1.0, 0.0, 0.0, 0.0]))
+    T_last = matrix_of(data.xpos[body], data.xquat[body])
+    return data, T_last @ shift @ robot.chain.T_last_tool
 
 
-def _way(model: Any, data: Any, joint: int, point: FloatArray, opening: float) -> FloatArray:
+def _way(model: Any, data: Any, joint: int, point: FloatArray, robot: Robot) -> FloatArray:
     """Return the direction in which a finger joint moves a point when it opens."""
-    axis = np.sign(opening) * data.xaxis[joint]
+    axis = np.sign(robot.gripper.opening) * data.xaxis[joint]
     if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_SLIDE:
         return axis
     way = np.cross(axis, point - data.xanchor[joint])

@@ -34,7 +34,8 @@ class Wanted:
     base: str = ""
     """Frame of the base; the root link of a URDF, what the first joint stands on in an MJCF."""
     tool: str = ""
-    """Frame of the tool: a link or body; the only end of what is fixed to the last joint."""
+    """Frame of the tool: a link, or a body or site of an MJCF; the only end of what is fixed to the
+    last joint."""
     controller: str = ""
     """Controller of the arm; the only one with several joints."""
     gripper: str = ""

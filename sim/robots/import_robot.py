@@ -80,7 +80,7 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
     add_copy(spec, source, robot, source.body(base))
     text = write_model(spec)
     residuals = {
-        "file": _residual(source.model, source.body(base), ("body", source.body(tool)), robot),
+        "file": _residual(source.model, source.body(base), source.tool(tool), robot),
         "model": _model_residual(text, robot),
     }
     for name, (metres, radians) in residuals.items():

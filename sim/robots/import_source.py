@@ -59,6 +59,24 @@ class Source:
         known = [self.model.body(i).name for i in range(self.model.nbody)]
         raise ValueError(f"{self.path}: body {name!r} is not there. Bodies: {known}")
 
+    def tool(self, name: str) -> tuple[str, int]:
+        """Return whether the frame of a tool is a body or a site, and its number.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        site = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name)
+        body = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_BODY, name)
+        if body < 0 <= site:
+            return "site", site
+        if body < 0 and self.kind == "mjcf":
+            known = [self.model.body(i).name for i in range(self.model.nbody)]
+            sites = [self.model.site(i).name for i in range(self.model.nsite)]
+            raise ValueError(
+                f"{self.path}: the tool {name!r} is not there. Bodies: {known}, sites: {sites}"
+            )
+        return "body", self.body(name)
+
     def joint(self, name: str) -> int:
         """Return the number of a joint.
 
@@ -146,7 +164,7 @@ def _without_meshes_mjcf(path: Path) -> tuple[Any, int]:
 
 
 def read_chain(source: Source, joints: tuple[str, ...], base: str, tool: str) -> Chain:
-    """Return the chain between two bodies: of a URDF by our reader, of an MJCF from its compile.
+    """Return the chain from a body to a tool: of a URDF by our reader, of an MJCF from its compile.
 
     Raises:
         ValueError: the joints are not those between the bodies, in that order, or no hinges.
@@ -154,7 +172,8 @@ def read_chain(source: Source, joints: tuple[str, ...], base: str, tool: str) ->
     if source.kind == "urdf":
         return chain_from_urdf(source.text, joints, base, tool)
     model, base_body = source.model, source.body(base)
-    path, body = [], source.body(tool)
+    kind, number = source.tool(tool)
+    path, body = [], number if kind == "body" else int(model.site_bodyid[number])
     while body != base_body:
         if body == 0:
             raise ValueError(f"{source.path}: no joints lead from {base!r} to {tool!r}")
@@ -174,6 +193,8 @@ def read_chain(source: Source, joints: tuple[str, ...], base: str, tool: str) ->
             T = shift
             axes.append(model.jnt_axis[joint])
             names.append(model.joint(joint).name)
+    if kind == "site":
+        T = T @ matrix_of(model.site_pos[number], model.site_quat[number])
     if tuple(names) != joints:
         raise ValueError(
             f"{source.path}: the joints between {base!r} and {tool!r} are {names} in this order, "

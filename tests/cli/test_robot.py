@@ -43,7 +43,7 @@ def test_an_imported_robot_is_listed_and_trained(run: Command) -> None:
     assert code == 0
     assert "robot small: world to tip" in out
     assert "gripper grip and follow: 80.0 mm, 0.1 m/s, 20 N" in out
-    assert "fingers: no task can hold anything with them: no primitive shape of left and" in out
+    assert "fingers: no task can hold anything with them: no primitive shape of left " in out
     assert "acceleration: 8 rad/s^2, an estimate" in out
     assert "1 meshes are left out" in out
     assert out.count("kinematics against MuJoCo's compile") == 2

@@ -144,14 +144,17 @@ def test_of_a_jaw_the_right_finger_moves(tmp_path: Path) -> None:
     [
         (six(turn="-1.5707963"), 0.0, "along y of 'grasp', against each other; shares of their "
          "motion along it: finger_a 0.00, finger_b 0.00; choose another --tool"),
-        (six(shapes=False), HOME[-1], "no primitive shape of finger_a_link and finger_b_link "
-         "collides: meshes are left out"),
+        (six(shapes=False), HOME[-1], "no primitive shape of finger_a_link collides: meshes "
+         "are left out"),
+        # The pads are balls of 19 mm about the grasp, 10 cm beyond the hand.
+        (six(), HOME[-1], "the tool 'hand' is 81 mm from what of finger_a_link collides"),
     ],
 )  # fmt: skip
 def test_fingers_that_hold_nothing_are_told_and_refused(
     tmp_path: Path, text: str, last: float, why: str
 ) -> None:
-    found = take(tmp_path, text, home=(*HOME[:-1], last))
+    tool = "hand" if "'hand'" in why else "grasp"
+    found = take(tmp_path, text, home=(*HOME[:-1], last), tool=tool)
     assert why in found.notes["fingers"]
     task = LiftCube(LiftCubeCfg(), with_model(found, tmp_path))
     with pytest.raises(UnknownNameError, match="six has no fingers that a task can hold"):

@@ -148,16 +148,19 @@ def test_our_own_models_come_back_as_mjcf(robot: Robot, tmp_path: Path) -> None:
         tmp_path, write_model(spec), controllers, "arm.xml", name="copy", gripper="hand",
         base=f"{robot.name}_link0", velocity=robot.limits.dq_max, kp=robot.kp, kd=robot.kd,
         home=robot.home, grip_speed=robot.gripper.speed, grip_force=robot.gripper.force,
-        tool=f"{robot.name}_link{len(robot.home)}",
+        tool=robot.chain.tool_frame,  # a site
         jaw_length=robot.gripper.opening if robot is SO101 else None,
     )  # fmt: skip
-    chain = replace(robot.chain, T_last_tool=np.eye(4))
-    metres, radians = found.robot.chain.difference(chain)
+    metres, radians = found.robot.chain.difference(robot.chain)
     assert metres < 1e-12 and radians < 1e-7  # by the sine, where the cosine is 1
     assert found.robot.limits.q_min == pytest.approx(robot.limits.q_min, abs=1e-12)
     assert found.robot.limits.tau_max == pytest.approx(robot.limits.tau_max, rel=1e-5)
     assert found.robot.gripper.open_width == pytest.approx(robot.gripper.open_width)
     assert found.robot.gripper.closed == pytest.approx(robot.gripper.closed)
+    left = "link5" if robot is SO101 else "leftfinger"  # what the jaw is hinged to
+    assert found.notes["fingers"] == (
+        f"{robot.name}_{left} is copy_leftfinger and {robot.name}_rightfinger is copy_rightfinger"
+    )
     assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
 
 
@@ -298,6 +301,8 @@ def test_an_mjcf_lacks_what_must_be_given(tmp_path: Path) -> None:
         take(tmp_path, MJCF.format('ref="1"'), ARM, "arm.xml", **given)
     with pytest.raises(ValueError, match="'shoulder': expected a hinge"):
         take(tmp_path, MJCF.format('type="slide"'), ARM, "arm.xml", **given)
+    with pytest.raises(ValueError, match=r"the tool 'nail' is not there. Bodies: .* sites: \[\]"):
+        take(tmp_path, text, ARM, "arm.xml", **(given | {"tool": "nail"}))
 
 
 def test_a_model_that_is_gone_or_another_is_a_line(tmp_path: Path) -> None:
