@@ -5,7 +5,7 @@ from glob import glob
 from setuptools import find_namespace_packages, setup
 
 PACKAGE = "sim2arm_ros"
-NODES = ("policy_node", "gate_node", "sim_arm_node")
+NODES = ("policy_node", "gate_node", "sim_arm_node", "sensor_node")
 
 setup(
     name=PACKAGE,

@@ -10,7 +10,7 @@ import sys
 
 from .dds import RosImportError, install
 
-NODES = ("policy_node", "gate_node", "sim_arm_node")
+NODES = ("policy_node", "gate_node", "sim_arm_node", "sensor_node")
 
 
 def run(name: str) -> int:
@@ -37,6 +37,11 @@ def gate_node() -> int:
 def sim_arm_node() -> int:
     """Start the simulated arm."""
     return run("sim_arm_node")
+
+
+def sensor_node() -> int:
+    """Start a sensor."""
+    return run("sensor_node")
 
 
 def main() -> int:

@@ -1,13 +1,14 @@
-"""A sensor's pictures and force fields as topics: what a robot has where the simulation draws.
+"""sensor_node: a sensor's pictures and force fields as topics, where a simulated arm has its own.
 
-Real drivers and recordings that are replayed publish with the same node, and their arrays have gone
-through the driver stage: in graph.yaml they are `staged`, as those of the simulated arm.
+Real drivers and recordings that are replayed publish with the same node. Their arrays have gone
+through the driver stage: in graph.yaml they are `staged`, as those of the simulated arm. The
+parameter `sensor` names a YAML file, see `sensor_file.SensorFile`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from rclpy.node import Node
@@ -15,7 +16,7 @@ from rclpy.node import Node
 from sim2arm.core.driver_stage import Intrinsics
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
 
-from .node_support import STEADY
+from .node_support import STEADY, run_nodes
 from .picture_topics import PictureTopics
 
 _LOOKS = 4
@@ -23,8 +24,8 @@ _LOOKS = 4
 _UNKNOWN_HZ = 60.0
 
 
-class Sensor(Protocol):
-    """What gives the readings."""
+class Source(Protocol):
+    """A sensor, as `sensors.base` has it."""
 
     @property
     def spec(self) -> Mapping[str, ArraySpec]:
@@ -48,36 +49,48 @@ class SensorNode(Node):
 
     def __init__(
         self,
-        sensor: Sensor,
-        name: str,
-        intrinsics: Mapping[str, Intrinsics] | None = None,
+        open_sensor: Callable[[SensorNode], tuple[Source, Mapping[str, Intrinsics]]],
+        name: str = "sensor",
         **of_the_node: Any,
     ) -> None:
-        """Open the topics.
+        """Open the sensor and its topics.
 
         Args:
-            sensor: what is published.
+            open_sensor: returns it, and the intrinsics of arrays that a camera takes, after the
+                driver stage; stamps are by `now_ns` of the node.
             name: of the node.
-            intrinsics: of arrays that a camera takes, after the driver stage.
             of_the_node: other arguments of `rclpy.node.Node`.
 
         Raises:
-            ValueError: no image holds one of its arrays.
+            ValueError: the sensor is not there, or no image holds one of its arrays.
         """
         super().__init__(name, **of_the_node)
-        self._sensor, self._specs = sensor, dict(sensor.spec)
-        self._topics = PictureTopics(self, self._specs, intrinsics or {})
+        self._source, intrinsics = open_sensor(self)
+        self._specs = dict(self._source.spec)
+        self._topics = PictureTopics(self, self._specs, intrinsics)
         self._sequence: int | None = None
         fastest = max([spec.rate_hz or _UNKNOWN_HZ for spec in self._specs.values()])
         self.create_timer(1.0 / (_LOOKS * fastest), self.on_timer, clock=STEADY)
 
+    def now_ns(self) -> int:
+        """Return the ROS time, 0 before a simulated clock has come [ns]."""
+        return self.get_clock().now().nanoseconds
+
     def on_timer(self) -> None:
-        """Publish the newest reading if it is a new one."""
+        """Publish the newest reading if it is a new one.
+
+        Raises:
+            ValueError: the sensor will never give what was asked for; it ends the node.
+        """
+        if self.now_ns() == 0:
+            return
         try:
-            reading = self._sensor.read()
+            reading = self._source.read()
         except StaleReading as error:
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
             return
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
         if reading.sequence == self._sequence:
             return
         self._sequence = reading.sequence
@@ -85,5 +98,19 @@ class SensorNode(Node):
         for name, array in reading.arrays.items():
             stamp = reading.stamp_ns
             if self._specs[name].clock == "receipt":  # no offset measured: when it arrived
-                stamp = self.get_clock().now().nanoseconds - age
+                stamp = self.now_ns() - age
             self._topics.send(name, array, stamp)
+
+    def destroy_node(self) -> None:
+        """Let the sensor go too."""
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+        super().destroy_node()
+
+
+def main() -> int:
+    """Run the node until a signal."""
+    from .sensor_file import open_file
+
+    return run_nodes(lambda: [SensorNode(open_file)])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,9 +15,10 @@ import pytest
 
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.ros_evaluation import run_through_ros, write_record
+from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.core.robots import FR3
-from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sensors.replay import FRAMES, ReplayCfg, write_recording
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.reach import Reach, ReachCfg
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -26,14 +26,14 @@ from sim2arm_ros.dds import install
 
 install()
 
-from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from sim2arm_ros.activation import problems  # noqa: E402
-from sim2arm_ros.sensor_node import SensorNode  # noqa: E402
+from sim2arm_ros.launcher import NodeProcess  # noqa: E402
+from sim2arm_ros.sensor_file import RecordingCfg, SensorFile  # noqa: E402
 
 from .rig import Rig  # noqa: E402
-from .seeing import SIDE, VISION, Seeing, write_bundle  # noqa: E402
+from .seeing import SIDE, STAGE, VISION, Seeing, write_bundle  # noqa: E402
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -169,53 +169,40 @@ def assert_stopped_by_age(rig: Rig, begin: Callable[[], None], stop: Callable[[]
 # -- a recording in place of the simulated camera ----------------------------------------------
 
 
-class Recording:
-    """A sensor: replays pictures of the simulated camera at its rate, until it ends.
-
-    Its clock is the time of arrival, as of a device without a measured offset.
-    """
-
-    def __init__(self, bundle: Path) -> None:
-        """Record four pictures."""
-        arm = SimulatedArm("reach", "fr3", vision=VISION)
-        trained = OnnxPolicy(bundle).contract.input("scene_rgb")
-        self.spec = {"scene_rgb": replace(trained, clock="receipt")}
-        self.intrinsics, self.ended = arm.intrinsics, False
-        self._frames: list[np.ndarray] = []
-        for _ in range(4):
-            self._frames.append(arm.organs.newest()["scene_rgb"][0].copy())
-            arm.step()
-        self._start = time.monotonic_ns()
-
-    def read(self) -> Reading:
-        """Return the picture of now."""
-        if self.ended:
-            raise StaleReading("the recording has ended")
-        number = int((time.monotonic_ns() - self._start) * 30e-9)
-        stamp = self._start + round(number / 30e-9)
-        arrays = {"scene_rgb": self._frames[number % 4]}
-        return Reading(arrays=arrays, sequence=number, stamp_ns=stamp, receipt_ns=stamp)
+def recording(bundle: Path, path: Path) -> Path:
+    """Record pictures of the simulated camera for 30 s; return the file of sensor_node."""
+    arm = SimulatedArm("reach", "fr3", vision=VISION)
+    pictures: list[np.ndarray] = []
+    for _ in range(4):
+        pictures.append(arm.organs.newest()["scene_rgb"][0].copy())
+        arm.step()
+    count, period = 900, 33_333_333
+    write_recording(path, [pictures[k % 4] for k in range(4)], [k * period for k in range(4)])
+    # The same four files again and again.
+    lines = [f"{k % 4:06}.png,{k * period}" for k in range(count)]
+    (path / FRAMES).write_text("\n".join(["file,stamp_ns", *lines, ""]))
+    trained = OnnxPolicy(bundle).contract.input("scene_rgb")
+    done = replace(STAGE, width=SIDE, height=SIDE, crop=(0, 0, 0, 0))  # they are staged already
+    cfg = ReplayCfg(stage=done, name=trained.name, frame=trained.frame, rate_hz=trained.rate_hz)
+    file = SensorFile(
+        recording=RecordingCfg(path=str(path), cfg=cfg), intrinsics=arm.intrinsics["scene_rgb"]
+    )
+    where = path.parent / "sensor.yaml"
+    where.write_text(dump_yaml(to_plain(file)))
+    return where
 
 
-def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path) -> None:
-    recording = Recording(bundle)
-    node = SensorNode(
-        recording, "sim_arm", recording.intrinsics, context=rig.relay.context,
-        parameter_overrides=[Parameter("use_sim_time", value=True)],
-    )  # fmt: skip
-    executor = rig.relay.executor
-    assert executor is not None
-    executor.add_node(node)
+def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path, tmp_path: Path) -> None:
+    """As another process, in place of the simulated camera."""
+    parameters = {"sensor": str(recording(bundle, tmp_path / "recording")), "use_sim_time": True}
+    node = NodeProcess(
+        executable="sensor_node", parameters=parameters, remaps={"__node": "sim_arm"}
+    )
 
     def begin() -> None:
-        recording.ended = False
         rig.relay.changes = {topic: lambda _: None for topic in (PICTURE, INFO)}
+        old = rig.launch.processes.get("sensor_node")
+        if old is None or old.poll() is not None:
+            rig.launch.start(node, rig.env)
 
-    def end() -> None:
-        recording.ended = True
-
-    try:
-        assert_stopped_by_age(rig, begin, end)
-    finally:
-        executor.remove_node(node)
-        node.destroy_node()
+    assert_stopped_by_age(rig, begin, lambda: rig.end("sensor_node"))

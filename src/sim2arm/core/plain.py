@@ -179,7 +179,8 @@ def _decode(hint: Any, data: Any, path: str) -> Any:
         (inner,) = [argument for argument in arguments if argument is not type(None)]
         return _decode(inner, data, path)
     if origin is Literal:
-        if not isinstance(data, str) or data not in arguments:
+        # By type too: YAML's `true` equals 1, and 1.0 does.
+        if not any(type(data) is type(known) and data == known for known in arguments):
             raise ValueError(f"{path}: expected one of {list(arguments)}, got {_short(data)}")
         return data
     if origin is tuple:
