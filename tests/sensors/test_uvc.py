@@ -270,3 +270,19 @@ def test_a_real_sensor(kind: str) -> None:
         first = camera.wait(10.0)
         until(lambda: camera.counters.frames > 50, 10.0)
         assert camera.read().sequence > first.sequence
+
+
+def test_opencvs_capture_is_one(tmp_path: Path) -> None:
+    """A video file instead of a device: its pictures come, and its end is a device that went."""
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for seed in range(5):
+        writer.write(cv2.cvtColor(picture(48, 64, seed), cv2.COLOR_RGB2BGR))
+    writer.release()
+    cfg = replace(CFG, stamps="receipt", max_age=60.0)
+    with UvcCamera(cfg, open_capture=cv2.VideoCapture, find=lambda _: path) as camera:
+        until(lambda: camera.counters.reconnects > 0)
+        reading = camera.read()
+        red, green, blue = reading.arrays["tactile_rgb"][12, 4].tolist()
+        assert red > 180 and blue < 20 and green < 60
+        assert camera.counters.frames >= 5
