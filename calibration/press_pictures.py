@@ -59,7 +59,7 @@ def read_presses(folder: str | Path) -> Presses:
             f"{folder}: expected {LEAST_PRESSES} or more pictures of presses (50 are good) beside "
             f"{FLAT}*, got {len(pressed)}"
         )
-    pictures = {path: _read(path) for path in paths}
+    pictures = {path: read_picture(path) for path in paths}
     first = pictures[flat[0]].shape
     for path, picture in pictures.items():
         if picture.shape != first:
@@ -75,12 +75,15 @@ def read_presses(folder: str | Path) -> Presses:
     )
 
 
-def _read(path: Path) -> Image:
-    picture = (
-        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-        if (path.stat().st_size)
-        else None
-    )
+def read_picture(path: Path) -> Image:
+    """Return a picture (rows, cols, 3) RGB.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it cannot be read, or is larger than tables need; one line.
+    """
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if picture is None:
         raise ValueError(f"{path}: not a picture that can be read")
     if picture.shape[0] * picture.shape[1] > MOST_PIXELS:

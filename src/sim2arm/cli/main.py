@@ -25,6 +25,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Make the colour table of a gel of pictures of ball presses.",
         "sim2arm.cli.calibrate",
     ),
+    "import taxim": (
+        "Make the colour table of a gel of a calibration of Taxim.",
+        "sim2arm.cli.import_taxim",
+    ),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }
 
