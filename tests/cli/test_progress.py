@@ -35,6 +35,14 @@ def test_a_log_gets_a_line_every_ten_seconds_and_the_last() -> None:
     assert "\r" not in stream.getvalue()
 
 
+def test_the_end_stands_in_a_log_once() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress("film", 40, clock=clock, stream=stream) as progress:
+        clock.now = 120.0
+        progress.update(40)
+    assert stream.getvalue().splitlines() == ["film  40 / 40 steps  100 %  2 steps/s  0:20 elapsed"]
+
+
 def test_a_terminal_line_is_overwritten_whole() -> None:
     clock, stream = Clock(), Terminal()
     with Progress("eval", 10, "episodes", clock=clock, stream=stream) as progress:

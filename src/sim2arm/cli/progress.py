@@ -49,6 +49,7 @@ class Progress:
         self._marks = deque([(self._start, done)])
         self._shown_at = float("-inf")
         self._length = 0
+        self._written = ""
         self._figures: dict[str, float | str] = {}
 
     def update(self, done: float, **figures: float | str) -> None:
@@ -118,8 +119,9 @@ class Progress:
         if self._terminal:
             self._stream.write(f"\r{text.ljust(self._length)}")
             self._length = len(text)
-        else:
+        elif text != self._written:  # the end may just have been written
             self._stream.write(f"{text}\n")
+            self._written = text
         self._stream.flush()
         self._shown_at = now
 
