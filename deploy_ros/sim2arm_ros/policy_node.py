@@ -84,7 +84,7 @@ class PolicyNode(LifecycleNode):
             check_supported(policy.contract)
             bindings = graph.bindings(policy.contract)
             session = PolicySession(policy, find_robot(policy.contract.robot))
-            specs = {spec.name: spec for spec in session.derivation.sampled}
+            specs = {spec.name: spec for spec in session.sampled}
             pictures = PictureInputs(bindings, specs)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")

@@ -33,6 +33,8 @@ class PolicySession:
     """One policy on one arm, from readings to requests.
 
     Attributes:
+        sampled: specs of what is sampled; joint positions in float64 as measured, from which the
+            controller computes where the tool is.
         session: name of the run since the last reset.
         tick: number of the next tick.
         action: what the policy answered last, (A,).
@@ -53,7 +55,11 @@ class PolicySession:
             robot, chain=self.contract.kinematic_chain, limits=self.contract.limits
         )
         self.derivation = Derivation(self.contract)
-        self.sampler = Sampler(self.derivation.sampled)
+        self.sampled = tuple(
+            replace(spec, dtype="float64") if spec.name == "joint_position" else spec
+            for spec in self.derivation.sampled
+        )
+        self.sampler = Sampler(self.sampled)
         self._executor = Executor(
             self.contract.executor, self.contract.action, self.contract.period
         )

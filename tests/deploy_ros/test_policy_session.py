@@ -49,7 +49,7 @@ class Scripted:
 
 def push_all(session: PolicySession, stamp: int, q: np.ndarray = HOME) -> None:
     values = {"joint_position": q, "joint_velocity": np.zeros(7), "goal_pose": POSE}
-    for spec in session.derivation.sampled:
+    for spec in session.sampled:
         value = np.asarray(values[spec.name], dtype=spec.dtype)
         session.push(spec.name, value, stamp, stamp, stamp)
 
@@ -81,6 +81,19 @@ def test_observations_are_the_contract_s_with_the_derived_ones() -> None:
     np.testing.assert_array_equal(obs["ee_pose"], expected)
     assert (request.tick, request.stamp_ns) == (0, START + DT_NS)
     np.testing.assert_array_equal(session.action, np.full(6, 0.3, np.float32))
+
+
+def test_the_controller_sees_joints_as_measured_whatever_the_policy_sees() -> None:
+    """Without a derived input, too: rounded to float32, the leash would be another."""
+    contract = swinging_contract()
+    inputs = tuple(spec for spec in contract.inputs if spec.kind != "derived")
+    session, policy = make_session(contract=replace(contract, inputs=inputs))
+    q = HOME + 1e-9
+    push_all(session, START + DT_NS, q)
+    sampled = session.sample(START + DT_NS, START + DT_NS)
+    np.testing.assert_array_equal(sampled["joint_position"], q)
+    session.act(sampled, START + DT_NS, START + DT_NS)
+    assert policy.seen[-1]["joint_position"].dtype == np.float32
 
 
 def test_warm_up_leaves_no_trace() -> None:
@@ -131,7 +144,7 @@ def test_input_that_is_too_old_or_missing_is_an_error() -> None:
 
 def test_a_stamp_that_is_older_than_the_last_is_not_taken_until_all_is_forgotten() -> None:
     session, _ = make_session()
-    value = HOME.astype(session.derivation.sampled[0].dtype)
+    value = HOME.astype(session.sampled[0].dtype)
     assert not session.push("joint_position", value, START - 1, START, START)
     session.forget()
     assert session.push("joint_position", value, START - 1, START, START)
