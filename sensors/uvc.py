@@ -20,22 +20,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sim2arm.core.driver_stage import DriverStage, run_stage
+from sim2arm.core.driver_stage import run_stage
 from sim2arm.core.spec import ArraySpec, Reading
 
 from .base import Clocks, check_fresh
 from .devices import find_camera
+from .uvc_cfg import REDUCED, UvcCfg, array_spec
 
-_REDUCED = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 OLDEST_STAMP = 2.0
-"""How long before its receipt a first picture may be stamped by the steady clock [s]."""
+"""How long before its receipt a picture may be stamped by the steady clock [s]."""
 MOST_BROKEN = 10
-"""Pictures without content in a row, after which the device is opened again."""
+"""Pictures without content in a row, after which the device is opened again; or with stamps of
+another clock, after which they are given up."""
 
 
 class Capture(Protocol):
@@ -47,50 +43,6 @@ class Capture(Protocol):
     def get(self, propId: int) -> float: ...  # noqa: D102
     def set(self, propId: int, value: float) -> bool: ...  # noqa: D102
     def release(self) -> None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, kw_only=True)
-class UvcCfg:
-    """One camera, its stream, and what becomes of a picture."""
-
-    device: str
-    """Words of its name, or a path: see `find_camera`."""
-    width: int
-    """Of the stream [pixels]."""
-    height: int
-    """Of the stream [pixels]."""
-    rate_hz: float
-    """Of the stream."""
-    stage: DriverStage
-    """From a decoded picture to the array."""
-    fourcc: str = "MJPG"
-    """Format of the stream."""
-    jpeg_scale: Literal[1, 2, 4, 8] = 1
-    """JPEG pictures are decoded at 1 / this of their size, which is cheaper than to shrink them."""
-    name: str = "tactile_rgb"
-    """Of the array."""
-    frame: str | None = None
-    """Frame of the picture, `<camera>_optical`."""
-    stamps: Literal["hardware", "receipt"] = "hardware"
-    """hardware: as the driver says; receipt: when it came, for drivers that say nothing."""
-    max_age: float = 0.2
-    """Oldest picture that is still returned, by stamp and by receipt [s]."""
-    retry: float = 0.5
-    """Time between attempts to open a device that went away [s]."""
-
-    def __post_init__(self) -> None:
-        """Check that the parts fit."""
-        if self.jpeg_scale > 1 and self.fourcc != "MJPG":
-            raise ValueError(f"jpeg_scale: {self.fourcc} is not decoded from JPEG: use 1")
-        size = (-(-self.width // self.jpeg_scale), -(-self.height // self.jpeg_scale))
-        if (self.stage.width, self.stage.height) != size:
-            raise ValueError(
-                f"stage: expected one of {size[0]} x {size[1]} pixels, as they are decoded, got "
-                f"{self.stage.width} x {self.stage.height}"
-            )
-        for name in ("rate_hz", "max_age", "retry"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +101,9 @@ class UvcCamera:
         self._why, self._fault = "", ""
         self._stop = threading.Event()
         self._last_stamp: int | None = None
+        self._strange = 0
         self._find(cfg.device)
-        self._spec = {cfg.name: _spec(cfg)}
+        self._spec = {cfg.name: array_spec(cfg)}
         self._thread = threading.Thread(target=self._run, name=f"uvc {cfg.device}", daemon=True)
         self._thread.start()
 
@@ -218,7 +171,7 @@ class UvcCamera:
         """Make a reading of a frame; one that is broken leaves the reading before it."""
         cfg, picture = self.cfg, frame.data
         if cfg.jpeg_scale > 1:
-            picture = cv2.imdecode(frame.data.reshape(-1), _REDUCED[cfg.jpeg_scale])
+            picture = cv2.imdecode(frame.data.reshape(-1), REDUCED[cfg.jpeg_scale])
         if picture is None:
             with self._news:
                 self._count(broken=1)
@@ -243,9 +196,7 @@ class UvcCamera:
             except (OSError, cv2.error) as error:
                 self._say(" ".join(str(error).split()))
             except Exception as error:  # a fault of ours: `read` says so instead of waiting
-                with self._news:
-                    self._fault = f"{type(error).__name__}: {error}"
-                    self._news.notify_all()
+                self._give_up(f"{type(error).__name__}: {error}")
                 return
             if self._fault:
                 return
@@ -279,13 +230,20 @@ class UvcCamera:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if cfg.jpeg_scale > 1:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0)
+        for name, value in cfg.controls.items():
+            if not capture.set(getattr(cv2, f"CAP_PROP_{name.upper()}"), value):
+                return self._give_up(f"the device refuses {name} = {value:g}")
         got = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
         if got == [cfg.width, cfg.height]:
             return True
+        return self._give_up(
+            f"expected {cfg.width} x {cfg.height} pixels, the device gives {got[0]} x {got[1]}"
+        )
+
+    def _give_up(self, fault: str) -> bool:
+        """Make `read` raise a fault from now on; return False."""
         with self._news:
-            self._fault = (
-                f"expected {cfg.width} x {cfg.height} pixels, the device gives {got[0]} x {got[1]}"
-            )
+            self._fault = fault
             self._news.notify_all()
         return False
 
@@ -315,14 +273,9 @@ class UvcCamera:
             receipt: on the steady clock [ns].
         """
         hardware, last, newest = self.cfg.stamps == "hardware", self._last_stamp, self._newest
+        if hardware and not self._is_steady(stamp, receipt):
+            return
         with self._news:
-            if hardware and last is None and not 0 <= receipt - stamp + 10**7 < OLDEST_STAMP * 1e9:
-                self._fault = (
-                    f"the driver's stamp {1e-9 * stamp:.3f} s is not of the steady clock, "
-                    f"{1e-9 * receipt:.3f} s: set stamps to receipt"
-                )
-                self._news.notify_all()
-                return
             mine = stamp if hardware else receipt
             same = stamp == last if hardware else newest is not None and _equal(newest.data, data)
             if same:
@@ -346,6 +299,21 @@ class UvcCamera:
             self._why = ""
             self._news.notify_all()
 
+    def _is_steady(self, stamp: int, receipt: int) -> bool:
+        """Return whether a stamp is of the steady clock; drivers get a few wrong at the start."""
+        if 0 <= receipt - stamp + 10**7 < OLDEST_STAMP * 1e9:
+            self._strange = 0
+            return True
+        self._strange += 1
+        with self._news:
+            self._count(broken=1)
+        if self._strange >= MOST_BROKEN:
+            self._give_up(
+                f"the driver's stamps are not of the steady clock: {1e-9 * stamp:.3f} s at "
+                f"{1e-9 * receipt:.3f} s: set stamps to receipt"
+            )
+        return False
+
     def _count(self, **more: int) -> None:
         """Add to counters; the lock is held."""
         now = self._counters
@@ -354,22 +322,6 @@ class UvcCamera:
     def _say(self, why: str) -> None:
         with self._news:
             self._why = why
-
-
-def _spec(cfg: UvcCfg) -> ArraySpec:
-    return ArraySpec(
-        name=cfg.name,
-        kind="sensor",
-        shape=(cfg.stage.out_height, cfg.stage.out_width, 3),
-        dtype="uint8",
-        unit="1",
-        frame=cfg.frame,
-        rate_hz=cfg.rate_hz,
-        max_stamp_age_s=cfg.max_age,
-        max_receipt_age_s=cfg.max_age,
-        clock="ros" if cfg.stamps == "hardware" else "receipt",
-        driver_stage=cfg.stage.text,
-    )
 
 
 def _equal(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:

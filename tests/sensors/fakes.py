@@ -39,11 +39,13 @@ class FakeDevice:
     Attributes:
         size: width and height that the device gives.
         stamped: whether it stamps by the steady clock.
+        refused: a property that it does not take.
     """
 
     def __init__(self, clock: FakeClock, size: tuple[int, int], *, jpeg: bool = False) -> None:
         self.clock, self.size, self.jpeg = clock, size, jpeg
         self.stamped, self.plugged, self.opened = True, True, 0
+        self.refused = -1
         self.settings: dict[int, float] = {}
         self._frames: queue.Queue[tuple[Any, float] | None] = queue.Queue()
 
@@ -111,7 +113,7 @@ class FakeCapture:
 
     def set(self, propId: int, value: float) -> bool:
         self._device.settings[propId] = value
-        return True
+        return propId != self._device.refused
 
     def release(self) -> None:
         self._released = True

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from sim2arm.core import plain
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.spec import StaleReading
 from sim2arm.sensors.devices import find_camera
@@ -103,10 +104,18 @@ def test_without_stamps_equal_bytes_are_duplicates() -> None:
 
 def test_a_driver_without_stamps_is_refused_where_they_are_asked_for() -> None:
     rig = Rig(stamped=False)
-    rig.device.push(picture(48, 64, 0))
-    with pytest.raises(RuntimeError, match=r"stamp 0\.000 s is not of the steady clock.*receipt"):
+    for _ in range(10):
+        rig.device.push(picture(48, 64, 0))
+    with pytest.raises(RuntimeError, match=r"not of the steady clock: 0\.000 s at.*to receipt"):
         rig.camera.wait(5.0)
     rig.close()
+
+
+def test_a_few_wrong_stamps_are_left_out(rig: Rig) -> None:
+    for _ in range(3):
+        rig.send(1, stamp_ns=5)
+    rig.send(2)
+    assert rig.camera.read().sequence == 1 and rig.camera.counters.broken == 3
 
 
 def test_a_stall_is_stale_and_ends(rig: Rig) -> None:
@@ -171,11 +180,29 @@ def test_the_stream_is_asked_for_and_checked() -> None:
     assert asked[cv2.CAP_PROP_FPS] == 25.0 and asked[cv2.CAP_PROP_BUFFERSIZE] == 1
     assert asked[cv2.CAP_PROP_CONVERT_RGB] == 0.0  # the bytes of the JPEG picture
     rig.close()
+    rig = Rig(replace(CFG, controls={"auto_exposure": 1.0, "exposure": 150.0}))
+    until(lambda: rig.device.settings.get(cv2.CAP_PROP_EXPOSURE) == 150.0)
+    rig.close()
     device = FakeDevice(FakeClock(), (1280, 720))
     camera = UvcCamera(CFG, open_capture=device.open, find=device.find)
     with pytest.raises(RuntimeError, match="expected 64 x 48 pixels, the device gives 1280 x 720"):
         camera.wait(5.0)
     camera.close()
+
+
+def test_a_control_that_the_device_refuses_is_a_fault() -> None:
+    device = FakeDevice(FakeClock(), (64, 48))
+    device.refused = cv2.CAP_PROP_EXPOSURE
+    cfg = replace(CFG, controls={"exposure": 150.0})
+    camera = UvcCamera(cfg, open_capture=device.open, find=device.find)
+    with pytest.raises(RuntimeError, match="camera: the device refuses exposure = 150"):
+        camera.wait(5.0)
+    camera.close()
+
+
+def test_a_config_survives_its_file() -> None:
+    cfg = replace(tactile_cfg("gelsight-mini"), controls={"exposure": 150.0})
+    assert plain.from_plain(UvcCfg, plain.to_plain(cfg)) == cfg
 
 
 def test_faults_of_the_thread_are_raised_by_read() -> None:
@@ -210,6 +237,8 @@ def test_tactile_sensors(kind: str) -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     for change, message in [
+        ({"jpeg_scale": 3}, "expected 1, 2, 4 or 8, got 3"),
+        ({"controls": {"shutter": 1.0}}, "controls: OpenCV knows no 'shutter'"),
         ({"jpeg_scale": 2}, "YUYV is not decoded from JPEG"),
         ({"width": 128}, "stage: expected one of 128 x 48 pixels"),
         ({"rate_hz": 0.0}, "rate_hz: expected more than 0"),
