@@ -22,14 +22,19 @@ LEAST_ALONG = 0.9
 """Least share of a finger's motion, at the tool, along y of the tool: 25 degrees."""
 FARTHEST = 0.01
 """Greatest distance of the tool from a ball around a shape of each closed finger [m]."""
+STRAIGHT = np.array([1.0, 0.0, 0.0, 0.0])
+"""The quaternion of no turn."""
 
 
-def find_fingers(source: Source, robot: Robot) -> tuple[dict[int, str], str]:
+def find_fingers(
+    source: Source, robot: Robot, *, padded: bool = False
+) -> tuple[dict[int, str], str]:
     """Return the names that bodies of fingers get, by their number; none and why, if none fit.
 
     Args:
         source: the description, or the model that was made of it.
         robot: what was read from it.
+        padded: whether they get pads at the tool, whatever else they have.
     """
     joints = [source.joint(name) for name in robot.gripper.joint_names]
     if not joints:
@@ -53,8 +58,32 @@ def find_fingers(source: Source, robot: Robot) -> tuple[dict[int, str], str]:
         bodies.reverse()
     names = {body: f"{robot.name}_{side}finger"
              for body, side in zip(bodies, ("left", "right"), strict=True)}  # fmt: skip
+    if padded:
+        return names, ""
     why_not = _problem(source, names, data, T_tool[:3, 3], robot.chain.tool_frame)
     return ({}, why_not) if why_not else (names, "")
+
+
+def pad_places(
+    source: Source, robot: Robot, fingers: dict[int, str], thickness: float
+) -> dict[int, FloatArray]:
+    """Return the pose (4, 4) of a pad in the frame of each finger, by its number.
+
+    Pads stand as the tool does, and touch each other there when the gripper is closed.
+    """
+    joints = [source.joint(name) for name in robot.gripper.joint_names]
+    data, T_tool = _closed(source, robot, joints)
+    places: dict[int, FloatArray] = {}
+    moved = {int(source.model.jnt_bodyid[joint]): joint for joint in joints}
+    for body in fingers:
+        # What is hinged to a jaw lies on the other side of the tool.
+        side = 1.0 if body in moved else -1.0
+        joint = moved.get(body, joints[0])
+        side *= np.sign(T_tool[:3, 1] @ _way(source.model, data, joint, T_tool[:3, 3], robot))
+        shift = matrix_of(np.array([0.0, 0.5 * side * thickness, 0.0]), STRAIGHT)
+        T_body = matrix_of(data.xpos[body], data.xquat[body])
+        places[body] = np.linalg.inv(T_body) @ T_tool @ shift
+    return places
 
 
 def _problem(
@@ -67,7 +96,7 @@ def _problem(
                   and owner_of(source, fingers, int(model.geom_bodyid[geom])) == body]  # fmt: skip
         label = model.body(body).name
         if not solids:
-            return f"no primitive shape of {label} collides: meshes are left out"
+            return f"no primitive shape of {label} collides: meshes are left out; give --pads"
         away = np.linalg.norm(data.geom_xpos[solids] - point, axis=-1)
         far[label] = float((away - model.geom_rbound[solids]).min())
     label = max(far, key=far.__getitem__)
@@ -106,7 +135,7 @@ def _closed(source: Source, robot: Robot, joints: list[int]) -> tuple[Any, Float
     mujoco.mj_kinematics(model, data)
     last = source.joint(robot.joint_names[-1])
     body = int(model.jnt_bodyid[last])
-    shift = matrix_of(model.jnt_pos[last], np.array([1.0, 0.0, 0.0, 0.0]))
+    shift = matrix_of(model.jnt_pos[last], STRAIGHT)
     T_last = matrix_of(data.xpos[body], data.xquat[body])
     return data, T_last @ shift @ robot.chain.T_last_tool
 

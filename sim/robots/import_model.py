@@ -15,7 +15,7 @@ import numpy as np
 from sim2arm.core.robots import FloatArray, Robot
 from sim2arm.core.transforms import quat_from_matrix
 
-from .import_fingers import find_fingers, owner_of, place_in
+from .import_fingers import find_fingers, owner_of, pad_places, place_in
 from .import_source import Source, is_solid, matrix_of
 from .parts import PAD, PAD_TURNING, add_gripper_drive, add_servo
 
@@ -28,7 +28,11 @@ GRIPPER_KP = 20000.0
 """Stiffness of the opening [N/m], as on the Franka Hand."""
 THICKNESS = 0.06
 """Radius of the capsules that are seen, as a share of the longest way between two joints."""
-_COLOUR = (0.75, 0.78, 0.82, 1.0)
+PAD_FRICTION = 1.0
+"""Sliding friction of pads that are added: rubber, as on the UR5e's gripper."""
+SOLID: dict[str, Any] = {"group": 2, "contype": 2, "conaffinity": 1, "density": 0.0}
+"""What is seen and collides, but not with the robot itself, and has no mass of its own."""
+_COLOUR, _DARK = (0.75, 0.78, 0.82, 1.0), (0.15, 0.15, 0.16, 1.0)
 
 
 def add_copy(
@@ -37,6 +41,7 @@ def add_copy(
     robot: Robot,
     base: int,
     position: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    pads: tuple[float, ...] = (),
 ) -> None:
     """Add a robot to the world body of a scene, with names and actuators as all robots have.
 
@@ -49,12 +54,13 @@ def add_copy(
         robot: what was read from it.
         base: number of the body that is the base, which becomes `<name>_base`.
         position: of the base, with the world's axes [m].
+        pads: sizes of a pad that each finger gets, along x, y and z of the tool [m]; none.
     """
     spec.compiler.degree = False
     root = spec.worldbody.add_body(name=f"{robot.name}_base", pos=position)
     ways = np.linalg.norm(robot.chain.T_parent_joint[:, :3, 3], axis=-1)
     radius = THICKNESS * float(max(ways.max(), np.linalg.norm(robot.chain.T_last_tool[:3, 3])))
-    copied, (fingers, _) = {base: root}, find_fingers(source, robot)
+    copied, (fingers, _) = {base: root}, find_fingers(source, robot, padded=bool(pads))
     for body in range(1, source.model.nbody):
         parent = int(source.model.body_parentid[body])
         if body != base and parent in copied:
@@ -66,6 +72,9 @@ def add_copy(
         owner = owner_of(source, fingers, body)
         place = place_in(source, owner, body)
         _copy_shapes(source, copied[owner], body, place, finger=fingers.get(owner, ""))
+    if pads:
+        for body, place in pad_places(source, robot, fingers, pads[1]).items():
+            _add_pad(copied[body], fingers[body], place, pads)
     bodies = [copied[int(source.model.jnt_bodyid[source.joint(j)])] for j in robot.joint_names]
     _add_tool(robot, bodies[-1])
     _add_capsules(robot, [root, *bodies], radius)
@@ -188,20 +197,38 @@ def _copy_shapes(source: Source, copy: Any, body: int, place: FloatArray, *, fin
             continue
         T = place @ matrix_of(model.geom_pos[geom], model.geom_quat[geom])
         slide, *turning = model.geom_friction[geom]
+        pad = finger != "" and model.geom(geom).name == _pad_name(finger)
+        name = _pad_name(finger) if pad else f"{finger}_{len(copy.geoms)}"
         copy.add_geom(
-            name=f"{finger}_{len(copy.geoms)}" if finger else "",
+            name=name if finger else "",
             type=model.geom_type[geom],
             size=model.geom_size[geom],
             pos=T[:3, 3],
             quat=quat_from_matrix(T[:3, :3]),
             friction=(slide, *(PAD_TURNING if finger else turning)),
-            rgba=_COLOUR,
-            group=2,
-            contype=2,
-            conaffinity=1,
-            density=0.0,
+            rgba=_DARK if pad else _COLOUR,
+            **SOLID,
             **(PAD if finger else {}),
         )
+
+
+def _add_pad(finger: Any, name: str, place: FloatArray, sizes: tuple[float, ...]) -> None:
+    """Add a pad to a finger of a name, at a pose (4, 4) in its frame."""
+    finger.add_geom(
+        name=_pad_name(name),
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.5 * size for size in sizes],
+        pos=place[:3, 3],
+        quat=quat_from_matrix(place[:3, :3]),
+        friction=(PAD_FRICTION, *PAD_TURNING),
+        rgba=_DARK,
+        **SOLID,
+        **PAD,
+    )
+
+
+def _pad_name(finger: str) -> str:
+    return finger.removesuffix("finger") + "pad"
 
 
 def _add_tool(robot: Robot, last: Any) -> None:

@@ -46,6 +46,9 @@ class Wanted:
     """Of one finger [m/s]; from the velocity limit of a URDF."""
     grip_force: float | None = None
     """Greatest grasping force [N]; the effort limit of a URDF."""
+    pads: tuple[float, ...] = ()
+    """Sizes of a pad on each finger, along x, y and z of the tool, which is their middle [m], for
+    fingers whose shapes are meshes."""
     kp: Numbers = ()
     """Stiffness [N m/rad]: one for all joints, joint=number for each, or one each from base to
     tool (refused if the controllers file lists them otherwise); the controller's gains."""
@@ -166,6 +169,24 @@ def choose_home(limits: JointLimits, given: Given, notes: dict[str, str]) -> tup
         return given.home
     notes["home"] = "the middle of each joint's range (--home)"
     return tuple(0.5 * (low + high) for low, high in zip(limits.q_min, limits.q_max, strict=True))
+
+
+def read_pads(wanted: Wanted, fingers: tuple[str, ...], notes: dict[str, str]) -> tuple[float, ...]:
+    """Return the sizes of the pads that fingers get [m], none if they get none.
+
+    Raises:
+        ValueError: they are no sizes, or there are no fingers; one line.
+    """
+    pads = wanted.pads
+    if not pads:
+        return ()
+    if len(pads) != 3 or not all(0.0 < size < 1.0 for size in pads):
+        raise ValueError(f"--pads: expected three sizes above 0 [m], got {list(pads)}")
+    if not fingers:
+        raise ValueError("--pads: there is no gripper that gets pads")
+    sizes = " x ".join(f"{1e3 * size:g}" for size in pads)
+    notes["pads"] = f"{sizes} mm on each finger, of rubber (--pads)"
+    return pads
 
 
 def read_gripper(

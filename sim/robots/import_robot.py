@@ -23,7 +23,15 @@ from sim2arm.core.urdf import links_of_urdf
 
 from .import_fingers import find_fingers
 from .import_model import add_copy, write_model
-from .import_numbers import NONE, Wanted, choose_home, read_gains, read_gripper, read_limits
+from .import_numbers import (
+    NONE,
+    Wanted,
+    choose_home,
+    read_gains,
+    read_gripper,
+    read_limits,
+    read_pads,
+)
 from .import_source import TRIED, Source, fk_residual, read_chain
 
 RESIDUAL = 1e-9
@@ -71,13 +79,16 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
         kd=kd,
         gripper=read_gripper(source, fingers, wanted, notes),
     )
+    pads = read_pads(wanted, fingers, notes)
     if fingers:
-        named, why_not = find_fingers(source, robot)
+        named, why_not = find_fingers(source, robot, padded=bool(pads))
+        if pads and why_not:
+            raise ValueError(f"--pads: {why_not}")
         sides = " and ".join(f"{source.model.body(b).name} is {n}" for b, n in named.items())
         notes["fingers"] = sides or f"no task can hold anything with them: {why_not}"
     spec = mujoco.MjSpec()
     spec.modelname = robot.name
-    add_copy(spec, source, robot, source.body(base))
+    add_copy(spec, source, robot, source.body(base), pads=pads)
     text = write_model(spec)
     residuals = {
         "file": _residual(source.model, source.body(base), source.tool(tool), robot),

@@ -145,7 +145,7 @@ def test_of_a_jaw_the_right_finger_moves(tmp_path: Path) -> None:
         (six(turn="-1.5707963"), 0.0, "along y of 'grasp', against each other; shares of their "
          "motion along it: finger_a 0.00, finger_b 0.00; choose another --tool"),
         (six(shapes=False), HOME[-1], "no primitive shape of finger_a_link collides: meshes "
-         "are left out"),
+         "are left out; give --pads"),
         # The pads are balls of 19 mm about the grasp, 10 cm beyond the hand.
         (six(), HOME[-1], "the tool 'hand' is 81 mm from what of finger_a_link collides"),
     ],
@@ -161,20 +161,50 @@ def test_fingers_that_hold_nothing_are_told_and_refused(
         task.scene()
 
 
-def test_an_imported_arm_lifts_a_cube(tmp_path: Path) -> None:
-    robot = with_model(take(tmp_path, six(), acceleration=20.0), tmp_path)
+def test_pads_in_place_of_meshes(tmp_path: Path) -> None:
+    sizes = (0.02, 0.004, 0.03)
+    found = take(tmp_path, six(shapes=False), pads=sizes)
+    assert found.notes["pads"] == "20 x 4 x 30 mm on each finger, of rubber (--pads)"
+    scene = LiftCube(LiftCubeCfg(), with_model(found, tmp_path)).scene().compile()
+    # The tool is 5 cm before the fingers' frames; closed pads touch there, each half as thick.
+    for side, y in (("left", 0.002), ("right", -0.002)):
+        pad = scene.geom(f"six_{side}pad")
+        assert scene.body(int(pad.bodyid[0])).name == f"six_{side}finger"
+        assert pad.pos == pytest.approx([0.0, y, 0.05], abs=1e-9)
+        assert pad.size == pytest.approx([0.01, 0.002, 0.015])
+        assert (pad.priority[0], pad.friction[0]) == (1, 1.0)
+    # A jaw on the side to which it opens, what it is hinged to on the other.
+    jaw = take(tmp_path, six(finger="jaw", shapes=False), jaw_length=0.05, pads=sizes)
+    model = mujoco.MjModel.from_xml_string(jaw.model)
+    assert model.geom("six_rightpad").pos == pytest.approx([0.0, 0.002, 0.05], abs=1e-9)
+    assert model.geom("six_leftpad").pos == pytest.approx([0.0, -0.002, 0.10], abs=1e-9)
+    with pytest.raises(
+        ValueError, match=r"--pads: expected three sizes above 0 \[m\], got \[1.0\]"
+    ):
+        take(tmp_path, six(), pads=(1.0,))
+    with pytest.raises(ValueError, match="--pads: at the tool, fingers must open along y"):
+        take(tmp_path, six(turn="1.5707963"), pads=sizes)
+    with pytest.raises(ValueError, match="--pads: there is no gripper"):
+        take(tmp_path, six(), pads=sizes, gripper="none")
+
+
+@pytest.mark.parametrize("pads", [(), (0.02, 0.01, 0.03)])
+def test_an_imported_arm_lifts_a_cube(tmp_path: Path, pads: tuple[float, ...]) -> None:
+    text = six(shapes=not pads)
+    robot = with_model(take(tmp_path, text, acceleration=20.0, pads=pads), tmp_path)
     env = Env(LiftCube(LiftCubeCfg(cube_noise=0.0), robot), robot, num_envs=2, threads=1)
     obs, lifted = env.reset([0, 1]), torch.zeros(2, dtype=torch.bool)
     closing = torch.zeros(2)  # control steps since the pads began to close
-    for _ in range(150):
+    for _ in range(170):
         way = obs["cube_pose"][:, :3] - obs["ee_pose"][:, :3]
-        over = way[:, :2].norm(dim=-1) < 0.01
+        over = way[:, :2].norm(dim=-1) < 0.015
         # The pads end 15 mm below the grasp, as low as the cube lies: 4 mm above its middle.
         way[:, 2] = torch.where(over, way[:, 2] + 0.004, 0.1 - obs["ee_pose"][:, 2])
         near = way.norm(dim=-1) < 0.008
         closing = torch.where(near | (closing > 0), closing + 1, 0.0)
-        way[closing > 30] = torch.tensor([0.0, 0.0, 0.05])
-        steps = (0.08 * way / EeDeltaCfg().position_scale).clamp(-1.0, 1.0)
+        way[closing > 0] = 0.0
+        way[closing > 25, 2] = 0.1
+        steps = (0.06 * way / EeDeltaCfg().position_scale).clamp(-1.0, 1.0)
         grip = torch.where(closing > 0, -1.0, 1.0)
         obs, _, _, _, info = env.step(torch.cat([steps, torch.zeros(2, 3), grip[:, None]], dim=1))
         lifted |= info["success"]
