@@ -187,6 +187,9 @@ def run_nodes(build: Callable[[], list[Node]]) -> int:
     except ValueError as error:
         print(f"{sys.argv[0]}: {error}", file=sys.stderr)
         return 2
+    except Exception:
+        if rclpy.ok():
+            raise  # else a callback was under way when the signal came, and could not publish
     finally:
         executor.shutdown()
         for node in nodes:

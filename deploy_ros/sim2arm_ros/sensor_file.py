@@ -48,11 +48,13 @@ def read_sensor_file(path: str) -> SensorFile:
     Raises:
         ValueError: it cannot be read, or is not as expected; one line.
     """
+    if not path:
+        raise ValueError("parameter sensor: expected a YAML file with a camera or a recording")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ValueError(f"sensor: {path or 'no file'}: cannot be read: {reason}") from error
+        raise ValueError(f"sensor: {path}: cannot be read: {reason}") from error
     try:
         return plain.from_plain(SensorFile, plain.load_yaml(text, "YAML"))
     except ValueError as error:

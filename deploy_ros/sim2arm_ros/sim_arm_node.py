@@ -33,6 +33,7 @@ from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
+from sim2arm.sim.worlds.compiled import UnknownNameError
 
 from .convert import (
     joint_state_message,
@@ -78,14 +79,17 @@ class SimArmNode(Node):
         self.lock_step = bool(self.get_parameter("lock_step").value)
         task = make_task(str(value["task"]), str(value["robot"]), self._text("task_settings"))
         robot, actuators = str(value["robot"]), str(self.get_parameter("actuators").value)
-        self.arm = SimulatedArm(
-            task,
-            robot,
-            control_hz=float(value["control_hz"]),
-            actuators=find_actuators(actuators, robot),
-            vision=self._vision(),
-            touch=self._touch(),
-        )
+        try:
+            self.arm = SimulatedArm(
+                task,
+                robot,
+                control_hz=float(value["control_hz"]),
+                actuators=find_actuators(actuators, robot),
+                vision=self._vision(),
+                touch=self._touch(),
+            )
+        except UnknownNameError as error:  # a camera is on no body of the scene
+            raise ValueError(str(error)) from error
         self.names = list(self.arm.robot.chain.joint_names)
         chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
         self._ends = state_times(self.arm.substeps, chosen, lock_step=self.lock_step)

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2arm.core.plain import dump_yaml, to_plain
+from sim2arm.sim.cameras import scene_camera
+from sim2arm.sim.vision import Sight, Vision
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
 
@@ -25,7 +28,7 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
-from sim2arm_ros import gate_node, policy_node  # noqa: E402
+from sim2arm_ros import gate_node, policy_node, sim_arm_node  # noqa: E402
 from sim2arm_ros.graph import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -236,3 +239,29 @@ def test_a_simulated_arm_that_cannot_be_built_is_one_line(parameter: str, text: 
     result = run_executable("sim_arm_node", "--ros-args", "-p", parameter)
     assert result.returncode == 2
     assert text in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "vision: .*No such file"),
+        ("sights: []", "vision: sights: expected at least one"),
+        (dump_yaml(to_plain(Vision(sights=(Sight(camera=scene_camera(body="no body")),)))),
+         "camera 'scene': .*'no body'"),
+    ],
+)  # fmt: skip
+def test_cameras_that_a_simulated_arm_cannot_have_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, said: str
+) -> None:
+    path = tmp_path / "vision.yaml"
+    if text is not None:
+        path.write_text(text)
+    for name, value in private_domain().items():
+        monkeypatch.setenv(name, value)
+    rclpy.init(args=["--ros-args", "-p", f"vision:={path}", "-p", "task:=reach"])
+    try:
+        with pytest.raises(ValueError, match=said) as error:
+            sim_arm_node.SimArmNode()
+        assert "\n" not in str(error.value)
+    finally:
+        rclpy.try_shutdown()

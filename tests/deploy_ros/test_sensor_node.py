@@ -187,6 +187,11 @@ def test_files_that_are_wrong(tmp_path: Path, text: str | None, said: str) -> No
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+def test_no_file_is_refused() -> None:
+    with pytest.raises(ValueError, match="parameter sensor: expected a YAML file"):
+        read_sensor_file("")
+
+
 def test_both_at_once_is_refused(tmp_path: Path) -> None:
     recording = RecordingCfg(path="x", cfg=ReplayCfg(stage=STAGE))
     with pytest.raises(ValueError, match="either camera or recording"):
