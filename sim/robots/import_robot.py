@@ -81,11 +81,7 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
     )
     pads = read_pads(wanted, fingers, notes)
     if fingers:
-        named, why_not = find_fingers(source, robot, padded=bool(pads))
-        if pads and why_not:
-            raise ValueError(f"--pads: {why_not}")
-        sides = " and ".join(f"{source.model.body(b).name} is {n}" for b, n in named.items())
-        notes["fingers"] = sides or f"no task can hold anything with them: {why_not}"
+        notes["fingers"] = _told_fingers(source, robot, padded=bool(pads))
     spec = mujoco.MjSpec()
     spec.modelname = robot.name
     add_copy(spec, source, robot, source.body(base), pads=pads)
@@ -103,6 +99,19 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
             )
     _check_held(text, robot)
     return Imported(robot=robot, model=text, notes=notes, residuals=residuals)
+
+
+def _told_fingers(source: Source, robot: Robot, *, padded: bool) -> str:
+    """Return which fingers are which, or why they hold nothing.
+
+    Raises:
+        ValueError: they shall get pads and hold nothing with them.
+    """
+    named, why_not = find_fingers(source, robot, padded=padded)
+    if padded and why_not:
+        raise ValueError(f"--pads: {why_not}")
+    sides = " and ".join(f"{source.model.body(b).name} is {name}" for b, name in named.items())
+    return sides or f"no task can hold anything with them: {why_not}"
 
 
 def _arm_controller(controllers: Mapping[str, Controller], wanted: Wanted) -> Controller:
