@@ -2,8 +2,11 @@
 
 In: pictures of the flat gel and of the presses. Out: a gradient table, and a record with what it
 rests on (slopes and parts of the picture that were touched) and how well it predicts presses that
-it was not fitted to. Source of the idea: M. K. Johnson and E. H. Adelson, "Retrographic sensing for
-the measurement of surface texture and shape", CVPR 2009.
+it was not fitted to. A wrong radius of the ball scales all slopes and shows nowhere; gels with
+markers are not for this, because their dots move.
+
+Source of the idea: M. K. Johnson and E. H. Adelson, "Retrographic sensing for the measurement of
+surface texture and shape", CVPR 2009.
 """
 
 # pyright: standard

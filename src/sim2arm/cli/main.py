@@ -21,6 +21,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "replay": ("Run the step that broke a Warp world in MuJoCo's C engine.", "sim2arm.cli.replay"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
     "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
+    "calibrate pictures": (
+        "Take the pictures of ball presses that calibrate tactile needs.",
+        "sim2arm.cli.pictures",
+    ),
     "calibrate tactile": (
         "Make the colour table of a gel of pictures of ball presses.",
         "sim2arm.cli.calibrate",
