@@ -70,7 +70,12 @@ class _Frame:
 
 
 class UvcCamera:
-    """A camera as a sensor; use it in a `with` block or close it."""
+    """A camera as a sensor; use it in a `with` block or close it.
+
+    Attributes:
+        cfg: which camera and how.
+        clocks: of its stamps and receipts.
+    """
 
     def __init__(
         self,
@@ -93,7 +98,7 @@ class UvcCamera:
         """
         self.cfg = cfg
         self._open = open_capture or _open_v4l2
-        self._find, self._clocks = find, clocks or Clocks()
+        self._find, self.clocks = find, clocks or Clocks()
         self._news = threading.Condition()
         self._newest: _Frame | None = None
         self._decoded: Reading | None = None
@@ -149,7 +154,7 @@ class UvcCamera:
             self._decoded is not None and self._decoded.sequence == frame.sequence
         ):
             self._decode(frame)
-        return check_fresh(self._decoded, self._spec, self._clocks, why)
+        return check_fresh(self._decoded, self._spec, self.clocks, why)
 
     def close(self) -> None:
         """Stop the thread and let the device go."""
@@ -254,7 +259,7 @@ class UvcCamera:
                 self._say("the device stopped to send pictures; opening it again")
                 return
             # Before `retrieve`, which hands the buffer back to the driver.
-            stamp, receipt = capture.get(cv2.CAP_PROP_POS_MSEC), self._clocks.steady_ns()
+            stamp, receipt = capture.get(cv2.CAP_PROP_POS_MSEC), self.clocks.steady_ns()
             done, data = capture.retrieve()
             if not done or data is None or data.size == 0:
                 broken += 1
@@ -289,7 +294,7 @@ class UvcCamera:
                 self._count(drops=max(between, 0))
             self._last_stamp = mine
             self._count(frames=1)
-            offset = self._clocks.wall_ns() - self._clocks.steady_ns() if hardware else 0
+            offset = self.clocks.wall_ns() - self.clocks.steady_ns() if hardware else 0
             self._newest = _Frame(
                 data=data,
                 sequence=self._counters.frames,

@@ -14,7 +14,6 @@ from tyro.conf import Positional, arg
 from sim2arm.calibration.press_pictures import FLAT, LEAST_PRESSES, SUFFIXES
 from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.core.synthetic_tables import OPTICS
-from sim2arm.sensors.base import Sensor
 from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_cfg
 from sim2arm.sensors.uvc import UvcCamera, UvcCfg
 
@@ -91,19 +90,17 @@ def run(
 
 
 def _take_all(camera: UvcCamera, cfg: PicturesCfg, ask: Callable[[str], str]) -> int:
-    reading = camera.wait(PATIENCE)
+    camera.wait(PATIENCE)
     if _answer(ask, "Leave the gel untouched, then Enter: ") == "q":
         return 0
     for k in range(cfg.backgrounds):
-        reading = _next(camera, reading)
-        _save(cfg.folder / f"{FLAT}-{k:03}.png", reading)
+        _save(cfg.folder / f"{FLAT}-{k:03}.png", _next(camera))
     for k in range(cfg.presses):
         if _answer(ask, f"Press {k + 1} of {cfg.presses}, then Enter (q ends): ") == "q":
             if k < LEAST_PRESSES:
                 print(f"{k} presses are fewer than the {LEAST_PRESSES} that a calibration needs")
             return k
-        reading = _next(camera, reading)
-        _save(cfg.folder / f"press-{k:03}.png", reading)
+        _save(cfg.folder / f"press-{k:03}.png", _next(camera))
     return cfg.presses
 
 
@@ -114,20 +111,17 @@ def _answer(ask: Callable[[str], str], question: str) -> str:
         return "q"
 
 
-def _next(sensor: Sensor, before: Reading) -> Reading:
-    """Return a picture that was taken after now.
+def _next(camera: UvcCamera) -> Reading:
+    """Return a picture that was taken after now; what waits in a buffer was not.
 
     Raises:
         StaleReading: none came.
     """
-    end = time.monotonic() + PATIENCE
-    # The newest may be older than the question: the one after it is not.
-    first: int | None = None
+    asked, end = camera.clocks.wall_ns(), time.monotonic() + PATIENCE
     while True:
         try:
-            reading = sensor.read()
-            first = max(before.sequence, reading.sequence) if first is None else first
-            if reading.sequence > first:
+            reading = camera.read()
+            if reading.stamp_ns > asked:
                 return reading
         except StaleReading:
             if time.monotonic() > end:
