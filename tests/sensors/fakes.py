@@ -65,6 +65,7 @@ class FakeDevice:
         self._frames.put(None)
 
     def plug(self) -> None:
+        self._frames = queue.Queue()  # what was on its way is lost
         self.plugged = True
 
     def find(self, wanted: str) -> str:
