@@ -153,7 +153,9 @@ class PolicySession:
             self._follow_the_stop(controller, skipped)
         self.tick += skipped
         action = self._next_action(obs, time_ns)
-        measured = forward_pose(self.robot.chain, rows["joint_position"].astype(np.float64))
+        joints = rows["joint_position"]
+        now = joints if joints.ndim == 2 else joints[:, -1]  # of a history the newest
+        measured = forward_pose(self.robot.chain, now)
         q, dq = controller.step(action.astype(np.float64), measured)
         request = Request(
             session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=q[0].copy(), dq=dq[0].copy()

@@ -170,6 +170,23 @@ def test_a_reset_starts_the_histories_with_the_newest_reading() -> None:
     assert history() == [5.0, 5.0, 5.0]
 
 
+def test_of_a_history_of_joints_the_controller_takes_the_newest() -> None:
+    contract = swinging_contract()
+    longer = tuple(
+        replace(spec, history=History(of="frames", n=2)) if spec.name == "joint_position" else spec
+        for spec in contract.inputs
+    )
+    plain, _ = make_session()
+    session, policy = make_session(contract=replace(contract, inputs=longer))
+    moved = HOME + np.linspace(0.0, 0.01, 7)
+    for each in (plain, session):
+        push_all(each, START + DT_NS, moved)
+    now = START + DT_NS
+    requests = [each.act(each.sample(now, now), now, now) for each in (plain, session)]
+    assert policy.seen[-1]["joint_position"].shape == (1, 2, 7)
+    np.testing.assert_array_equal(requests[0].q, requests[1].q)
+
+
 def test_an_answer_that_is_not_finite_is_an_error() -> None:
     session, _ = make_session(lambda k: np.nan)
     with pytest.raises(ValueError, match="not finite"):
