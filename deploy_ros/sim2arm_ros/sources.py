@@ -10,6 +10,11 @@ from . import activation
 from .activation import Item
 
 AS_IN_THE_CONTRACT = "as in the contract"
+_SHARE = 0.05
+"""Weight of the newest period in their mean."""
+_BREAK_S = 1.0
+"""A silence after which the rate is measured anew: a camera that was started again has its rate
+back at once, not when the mean has forgotten the pause."""
 
 
 @dataclass(kw_only=True)
@@ -25,10 +30,12 @@ class Source:
 
     def take(self, stamp_ns: int, steady_ns: int) -> None:
         """Note a new reading."""
-        if self.receipt_ns:
-            period = (steady_ns - self.receipt_ns) / 1e9
+        period = (steady_ns - self.receipt_ns) / 1e9
+        if not self.receipt_ns or period > _BREAK_S:
+            self.period = None
+        else:
             old = self.period
-            self.period = period if old is None else old + 0.05 * (period - old)
+            self.period = period if old is None else old + _SHARE * (period - old)
         self.stamp_ns, self.receipt_ns = stamp_ns, steady_ns
 
     def fit(self, problem: str = "") -> Item:
