@@ -110,7 +110,7 @@ def picture_problem(
         words = f"expected {' or '.join(kept)}" if kept else "none of them, bind the raw image"
         return f"encoding: JPEG and PNG do not store {encoding}: {words}"
     if spec.driver_stage is None:
-        return "staged: the input has no driver stage" if staged else None
+        return None
     try:
         stage = parse_stage(spec.driver_stage)
     except ValueError as error:

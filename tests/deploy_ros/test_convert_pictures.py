@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim2arm.core.driver_stage import (
     DriverStage,
@@ -276,6 +278,35 @@ def test_the_encoding_without_loss(spec: ArraySpec, encoding: str) -> None:
     assert own_encoding(spec) == encoding
     with pytest.raises(ValueError, match=r"no image holds uint8 of shape \[2, 3, 4\]"):
         own_encoding(make_spec(shape=(2, 3, 4)))
+
+
+@given(
+    height=st.integers(0, 2**32 - 1), width=st.integers(0, 2**32 - 1),
+    step=st.integers(0, 2**32 - 1), size=st.integers(0, 64), big=st.integers(0, 255),
+    encoding=st.sampled_from([*LAYOUTS, "", "yuv"]), small=st.booleans(),
+)  # fmt: skip
+def test_any_image_is_an_array_or_one_line(
+    height: int, width: int, step: int, size: int, big: int, encoding: str, small: bool
+) -> None:
+    if small:  # so that some fit
+        height, width, step = height % 4, width % 4, step % 32
+    message = Image(
+        height=height, width=width, step=step, is_bigendian=big, encoding=encoding,
+        data=array("B", bytes(size)),
+    )  # fmt: skip
+    try:
+        assert pictures.image_array(message).shape[:2] == (height, width)
+    except ValueError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"]))
+def test_any_bytes_have_a_size_or_none(data: bytes, start: bytes) -> None:
+    try:
+        height, width = stored_size(memoryview(start + data))
+        assert min(height, width) >= 0
+    except ValueError as error:
+        assert "neither JPEG nor PNG" in str(error)
 
 
 # -- compressed --------------------------------------------------------------------------------
