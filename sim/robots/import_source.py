@@ -122,6 +122,8 @@ def read_source(path: Path) -> Source:
             f"{path}: expected a URDF (<robot>) or an MJCF (<mujoco>), got <{root.tag}>; expand "
             "xacro first"
         )
+    if any("xacro}" in element.tag for element in root.iter()):
+        raise ValueError(f"{path}: it holds xacro: expand it first, `xacro {path.name} > arm.urdf`")
     urdf = root.tag == "robot"
     try:
         spec, meshes = _without_meshes_urdf(root) if urdf else _without_meshes_mjcf(path)

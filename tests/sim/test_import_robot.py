@@ -174,6 +174,11 @@ MIMIC = '<mimic joint="shoulder"/></joint>'
         ("</robot>", "", "not valid XML"),
         ("<robot", "<!DOCTYPE x><robot", "a DOCTYPE is not accepted"),
         ('robot name="small"', 'sdf name="small"', r"expected a URDF .* got <sdf>|not valid XML"),
+        (
+            'name="small">',
+            'name="small" xmlns:xacro="http://www.ros.org/wiki/xacro"><xacro:property name="w"/>',
+            "arm.urdf: it holds xacro: expand it first",
+        ),
         ('velocity="2"', "", "joint 'shoulder' has no <limit velocity=...>: add it to the file"),
         ('effort="10"', 'effort="0"', "velocity and effort above 0"),
         ('<axis xyz="0 0 -2"/>', '<axis xyz="0 0 0"/>', "axis"),
