@@ -92,6 +92,9 @@ def test_bad_input_is_one_line(
     assert "--seed: expected 0 to" in refused(["reach-ppo", "--seed", -1], capsys)
     assert "--port: expected 0 to 65535" in refused(["reach-ppo", "--port", 70000], capsys)
     assert "is a folder" in refused(["reach-ppo", "--video", tmp_path], capsys)
+    for option, ending in (("--video", ".mp4"), ("--sheet", ".png")):
+        line = refused(["reach-ppo", option, tmp_path / "a.txt"], capsys)
+        assert f"{option}: expected a name that ends in {ending}, got " in line
     assert "an experiment has none" in refused(["reach-ppo", "--actions", "policy"], capsys)
     assert "neither a run (config.yaml) nor a bundle" in refused([tmp_path], capsys)
     line = refused(["reach-ppo", "--device", "cuda:0"], capsys)

@@ -74,8 +74,10 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--episodes: expected 1 or more, got {cfg.episodes}")
     if not 0 <= cfg.seed < 2**31:
         raise UserError(f"--seed: expected 0 to {2**31 - 1}, got {cfg.seed}")
-    check_file("--video", cfg.video)
-    check_file("--sheet", cfg.sheet)
+    for option, path, ending in (("--video", cfg.video, ".mp4"), ("--sheet", cfg.sheet, ".png")):
+        check_file(option, path)
+        if path is not None and path.suffix.lower() != ending:
+            raise UserError(f"{option}: expected a name that ends in {ending}, got {path}")
     if cfg.video is not None and cfg.sheet is not None:
         raise UserError("--video or --sheet, one at a time")
     torch.set_num_threads(1)  # of small tensors: more threads only get in each other's way
