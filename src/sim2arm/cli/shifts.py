@@ -50,5 +50,18 @@ def _peg(robot: Robot, level: int) -> Randomization:
     return replace(found, physics=(*found.physics, *held))
 
 
-SHIFTS: dict[str, Callable[[Robot, int], Randomization]] = {"reach": _arm, "peg-insertion": _peg}
+def _cube(robot: Robot, level: int) -> Randomization:
+    held = (
+        Mass(body="cube", low=1.0 / (2.0 + 0.4 * level), high=2.0 + 0.4 * level),
+        Friction(geoms=("cube",), low=1.0 / (1.3 + 0.2 * level), high=1.3 + 0.2 * level),
+    )
+    found = _arm(robot, level)
+    return replace(found, physics=(*found.physics, *held))
+
+
+SHIFTS: dict[str, Callable[[Robot, int], Randomization]] = {
+    "reach": _arm,
+    "peg-insertion": _peg,
+    "lift-cube": _cube,
+}
 """Name of the task -> the other arm for a robot and one of `LEVELS`."""
