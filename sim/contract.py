@@ -33,6 +33,8 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
     if env.eyes is not None:
         known |= env.eyes.specs
+    if env.skin is not None:
+        known |= env.skin.specs
     inputs = tuple(known[name] for name in env.groups[group])
     if env.sensing is not None:
         ages = env.sensing.ages()
@@ -87,6 +89,7 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
             *env.randomizer.ranges,
             *_noise_ranges(env, known),
             *_camera_ranges(env, group),
+            *_touch_ranges(env, group),
         ),
         provenance=provenance,
     )
@@ -108,3 +111,10 @@ def _camera_ranges(env: Env, group: str) -> tuple[TrainedRange, ...]:
     if env.eyes is None or not set(env.eyes.names) & set(env.groups[group]):
         return ()
     return env.eyes.ranges(env.randomizer.terms, env.level)
+
+
+def _touch_ranges(env: Env, group: str) -> tuple[TrainedRange, ...]:
+    """Return latency and noise of the gels that the policy feels."""
+    if env.skin is None or not set(env.skin.names) & set(env.groups[group]):
+        return ()
+    return env.skin.ranges()

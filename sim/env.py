@@ -29,7 +29,8 @@ from .specs import gripper_spec
 from .tasks.base import Starts, Task, put
 from .worlds.table import make_world
 
-if TYPE_CHECKING:  # a task without pictures imports no camera code
+if TYPE_CHECKING:  # a task without pictures imports no camera code, one without touch no gels
+    from .touch import Touch
     from .vision import Vision
 
 STOCK = 64
@@ -38,6 +39,8 @@ CALLS = 16
 """Control steps for which N start states are drawn at once on a GPU; few episodes are shorter."""
 PICTURES = "pictures"
 """Among start states: the numbers that cameras are drawn with."""
+GELS = "gels"
+"""Among start states: the numbers that gels are drawn with."""
 PHYSICS = "physics"
 """Among start states: the numbers that the physics of the episode is drawn with."""
 
@@ -61,6 +64,7 @@ class Env:
             has `gripper_action`.
         gripper: what works the gripper, None where it keeps the task's grip width.
         eyes: its cameras, None without any.
+        skin: the gels on its pads, None without any.
         block: counts the episodes that a curriculum goes by, None without one.
         looks: whether masks are looked at, so that work for no world is left out. On a GPU that
             would wait for it, in every step.
@@ -80,6 +84,7 @@ class Env:
         sensors: Sequence[SensorTerm] = (),
         delay: CommandDelay | None = None,
         vision: Vision | None = None,
+        touch: Touch | None = None,
         seed: int = 0,
         world: str = "mujoco",
         device: str = "cpu",
@@ -102,6 +107,7 @@ class Env:
             sensors: how observations are seen; the truth without any.
             delay: how late commands come, beside `lead_share`.
             vision: cameras whose pictures are observations.
+            touch: gels on the pads, and what of them is observed.
             seed: of the start states.
             world: engine of the physics, one of `WORLDS`.
             device: where it runs, `cpu` or `cuda:0`.
@@ -111,7 +117,7 @@ class Env:
 
         Raises:
             ValueError: control_hz is not one of SUBSTEPS, the share not in [0, 1], the
-                controller does not fit the robot, or the engine the device or the room.
+                controller does not fit the robot, or the engine the device, the room or gels.
             KeyError: a term names what is not in the scene or among the observations.
         """
         if not 0.0 <= lead_share <= 1.0:
@@ -125,6 +131,7 @@ class Env:
         put_actuators(scene, actuators, self.period / substeps)
         if vision is not None:
             vision.prepare(scene)
+        field = None if touch is None else touch.prepare(scene, robot, task)
         self.world = make_world(
             world,
             scene,
@@ -135,6 +142,7 @@ class Env:
             threads=threads,
             contacts=contacts,
             rows=rows,
+            law=field,
         )
         self.device, self.action_dim = self.world.device, 7 if task.gripper_action else 6
         self.groups = {"actor": list(task.actor), "critic": list(task.critic)}
@@ -174,6 +182,13 @@ class Env:
         if self.eyes is not None:
             group = self.eyes.vision.group
             self.groups[group] = [*self.groups.get(group, task.actor), *self.eyes.names]
+        self.skin = None
+        if touch is not None and field is not None:
+            self.skin = touch.bind(self.world, field, self.period)
+            self.groups[touch.group] = [
+                *self.groups.get(touch.group, task.actor),
+                *self.skin.names,
+            ]
         self.sensing: Sensing | None = None
         if sensors:
             self.sensing = Sensing(
@@ -203,8 +218,9 @@ class Env:
         self.move(act)
         terms, reward, terminated, truncated, info = self._judge(act)
         obs = self._observe() if self.sensing is None else self.sensing.read(self._observe())
-        if self.eyes is not None:
-            self.eyes.advance()
+        for watcher in (self.eyes, self.skin):
+            if watcher is not None:
+                watcher.advance()
         info |= {"final_obs": self._with_pictures(obs, last=True), "reward_terms": terms}
         done = terminated | truncated
         if self.block is not None:
@@ -294,6 +310,8 @@ class Env:
         starts = self.task.draw(draws)
         if self.eyes is not None:  # first, so that they are those of the simulated arm
             starts[PICTURES] = draws.unit(self.eyes.count)
+        if self.skin is not None:
+            starts[GELS] = draws.unit(self.skin.count)
         starts[PHYSICS] = draws.unit(self.randomizer.count)
         if self.sensing is not None:
             starts[SENSORS] = draws.unit(self.sensing.count)
@@ -321,6 +339,8 @@ class Env:
         put(self._previous, chosen, 0.0)
         if self.eyes is not None:
             self.eyes.begin(chosen, starts[PICTURES])
+        if self.skin is not None:
+            self.skin.begin(chosen, starts[GELS])
         truth = self._observe()
         if self.sensing is None:
             return truth
@@ -346,10 +366,15 @@ class Env:
         return terms, reward, terminated, truncated, {"success": success, "diverged": diverged}
 
     def _with_pictures(self, obs: dict[str, Tensor], *, last: bool = False) -> dict[str, Tensor]:
-        """Return observations with what the cameras see; in last ones if that is asked for."""
-        if self.eyes is None or (last and not self.eyes.vision.final):
-            return obs
-        return obs | self.eyes.see(last=last)
+        """Return observations with what cameras see and gels feel.
+
+        In last ones cameras see if that is asked for, and gels are left out.
+        """
+        if self.eyes is not None and (not last or self.eyes.vision.final):
+            obs = obs | self.eyes.see(last=last)
+        if self.skin is not None and not last:
+            obs = obs | self.skin.see()
+        return obs
 
     def _observe(self) -> dict[str, Tensor]:
         # Copies also where the world computes in float32: what was returned stays as it is.

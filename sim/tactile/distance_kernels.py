@@ -54,6 +54,48 @@ def distance(values: wp.array[float], shape: Shape, place: wp.vec3) -> float:
 
 
 @wp.func
+def outward(values: wp.array[float], shape: Shape, place: wp.vec3) -> wp.vec3:
+    """Return the direction in which the distance grows at a place inside the grid, in the object.
+
+    It is the slope of the trilinear distance in the place's cell, of length 1; 0 where it is flat.
+    """
+    x = wp.clamp(place[0], 0.0, float(shape.nx - 1))
+    y = wp.clamp(place[1], 0.0, float(shape.ny - 1))
+    z = wp.clamp(place[2], 0.0, float(shape.nz - 1))
+    i = wp.min(int(x), shape.nx - 2)
+    j = wp.min(int(y), shape.ny - 2)
+    k = wp.min(int(z), shape.nz - 2)
+    fx = x - float(i)
+    fy = y - float(j)
+    fz = z - float(k)
+    row = shape.nz
+    layer = shape.ny * row
+    a = shape.start + i * layer + j * row + k
+    b = a + layer
+    v000 = values[a]
+    v001 = values[a + 1]
+    v010 = values[a + row]
+    v011 = values[a + row + 1]
+    v100 = values[b]
+    v101 = values[b + 1]
+    v110 = values[b + row]
+    v111 = values[b + row + 1]
+    v00 = v000 + fz * (v001 - v000)
+    v01 = v010 + fz * (v011 - v010)
+    v10 = v100 + fz * (v101 - v100)
+    v11 = v110 + fz * (v111 - v110)
+    low = (1.0 - fy) * (v001 - v000) + fy * (v011 - v010)
+    high = (1.0 - fy) * (v101 - v100) + fy * (v111 - v110)
+    return wp.normalize(
+        wp.vec3(
+            (1.0 - fy) * (v10 - v00) + fy * (v11 - v01),
+            (1.0 - fx) * (v01 - v00) + fx * (v11 - v10),
+            (1.0 - fx) * low + fx * high,
+        )
+    )
+
+
+@wp.func
 def cells(shape: Shape, pose: wp.array[float], point: wp.vec3) -> wp.vec3:
     """Return the place in the grid of a point of the frame in which the object has a pose."""
     return shape.inverse * (wp.transpose(turn(pose)) * (point - head(pose)) - shape.origin)

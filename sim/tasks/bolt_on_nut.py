@@ -165,6 +165,7 @@ class BoltOnNut:
             )
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
+        self.pad_gap = PAD_GAP
 
     @property
     def actor(self) -> tuple[str, ...]:
@@ -337,7 +338,7 @@ class BoltOnNut:
         """Start episodes in chosen worlds, with the bolt's head between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, 0.5 * self.cfg.flats + PAD_GAP)
+        put(self._fingers.q, chosen, 0.5 * self.cfg.flats + self.pad_gap)
         put(self._fingers.dq, chosen, 0.0)
         put(self._bolt.q, chosen, starts["bolt"])
         put(self._bolt.dq, chosen, 0.0)

@@ -146,6 +146,7 @@ class PegPlacement:
         """
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
+        self.pad_gap = PAD_GAP
 
     @property
     def actor(self) -> tuple[str, ...]:
@@ -254,7 +255,7 @@ class PegPlacement:
         """Start episodes in chosen worlds, with the peg between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, self.cfg.peg_radius + PAD_GAP)
+        put(self._fingers.q, chosen, self.cfg.peg_radius + self.pad_gap)
         put(self._fingers.dq, chosen, 0.0)
         put(self._peg.q, chosen, starts["peg"])
         put(self._peg.dq, chosen, 0.0)

@@ -12,7 +12,7 @@ rest by one call of the engine up to stage VEL, collision detection included.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mujoco
@@ -37,6 +37,7 @@ from .compiled import (
     pair_force_start,
 )
 from .incident import Incident
+from .law import Bodies, ForceLaw
 from .pictures import Cameras, Shot, render_some
 from .rendering import make_cameras
 from .views import Frame, FreeBody, Joints, even_slice
@@ -65,6 +66,7 @@ class MujocoWorld:
         timestep: float = 1.0 / 480.0,
         control_substeps: int = 8,
         num_threads: int = 0,
+        law: ForceLaw | None = None,
     ) -> None:
         """Compile a scene and start N worlds, at the keyframe `home` if the scene has one.
 
@@ -74,9 +76,11 @@ class MujocoWorld:
             timestep: of one physics substep [s].
             control_substeps: S of a step without targets.
             num_threads: of the pool, 0: all CPUs. Results do not depend on it.
+            law: forces between bodies beside the engine's.
         """
         self.model: mujoco.MjModel = compile_scene(spec, timestep)
-        self.batch = Batch(self.model, num_worlds, num_threads)
+        # A persistent batch goes on from the stage at which the law looked at it.
+        self.batch = Batch(self.model, num_worlds, num_threads, persistent=law is not None)
         self._substeps = control_substeps
         self._key = home_key(self.model)
         self.qpos = torch.from_numpy(self.batch.bind("qpos"))
@@ -95,6 +99,8 @@ class MujocoWorld:
         self._bound: set[str] = set()
         self._engine_version = -1  # for which the bound fields are current
         self._sensors = np.zeros_like(self.batch.bind("sensordata"))
+        self.law = law
+        self._act = None if law is None else law.bind(self._show_bodies())
         self.reset()
         self.forward()
 
@@ -135,12 +141,48 @@ class MujocoWorld:
 
     def step(self, targets: Tensor | None = None) -> None:
         """See `World`."""
-        self.write_mocap()
+        moved = self.write_mocap()
         control = None if targets is None else self._check_targets(targets)
         substeps = self._substeps if control is None else control.shape[1]
-        self.batch.rollout(substeps, control, record=())
-        self.version += 1
+        if self._act is None:
+            self.batch.rollout(substeps, control, record=())
+            self.version += 1
+        else:
+            self._step_with(self._act, substeps, control, moved=moved)
         self._sensors[:] = self.batch.bind("sensordata")
+
+    def _step_with(
+        self,
+        act: Callable[[], None],
+        substeps: int,
+        control: npt.NDArray[np.float64] | None,
+        *,
+        moved: bool,
+    ) -> None:
+        """Advance with a force law, which acts on the positions at the start of each substep."""
+        if moved or self._engine_version != self.version:
+            self.batch.forward(stage=_VEL)
+        for k in range(substeps):
+            if control is not None:
+                self.batch.bind("ctrl")[:] = control[:, k]
+            act()
+            self.batch.step(stage=_VEL)
+        self.version += 1
+        self._engine_version = self.version
+
+    def _show_bodies(self) -> Bodies:
+        places = {"position": "xpos", "rotation": "xquat", "centre": "xipos"}
+        self._bound.update(places.values())
+        return Bodies(
+            model=self.model,
+            timestep=self.timestep,
+            velocity=self.qvel,
+            mass=self.field("body_mass"),
+            inertia=self.field("body_inertia"),
+            axes=self.field("body_iquat"),
+            wrench=torch.from_numpy(self.batch.bind("xfrc_applied")),
+            **{name: _as_tensor(self.batch.bind(field)) for name, field in places.items()},
+        )
 
     def reset(self, ids: Tensor | None = None) -> None:
         """See `World`."""
@@ -246,7 +288,9 @@ class MujocoWorld:
         if pair not in self._pairs:
             self._pairs[pair] = pair_force_start(self.model, body_a, body_b)
         start = self._pairs[pair]
-        return torch.from_numpy(self._sensors[:, start : start + 3].copy())
+        force = torch.from_numpy(self._sensors[:, start : start + 3].copy())
+        more = None if self.law is None else self.law.pair_force(body_a, body_b)
+        return force if more is None else force + more
 
     def jacobian(self, site: str, joints: Sequence[str]) -> Tensor:
         """See `World`."""
@@ -320,12 +364,16 @@ class MujocoWorld:
         position, turn = self.batch.bind("mocap_pos")[:, i], self.batch.bind("mocap_quat")[:, i]
         return torch.from_numpy(np.concatenate([position, turn], axis=-1))
 
-    def write_mocap(self) -> None:
-        """Hand poses written to mocap bodies to the engine."""
+    def write_mocap(self) -> bool:
+        """Hand poses written to mocap bodies to the engine; return whether any is new."""
+        moved = False
         for i, buffer in self._mocap.values():
             values = buffer.numpy()
-            self.batch.bind("mocap_pos")[:, i] = values[:, :3]
-            self.batch.bind("mocap_quat")[:, i] = values[:, 3:]
+            position, turn = self.batch.bind("mocap_pos")[:, i], self.batch.bind("mocap_quat")[:, i]
+            moved |= not np.array_equal(position, values[:, :3])
+            moved |= not np.array_equal(turn, values[:, 3:])
+            position[:], turn[:] = values[:, :3], values[:, 3:]
+        return moved
 
     def _count_warnings(self) -> npt.NDArray[np.int64]:
         return self.batch.warning[:, _BAD, 1].sum(axis=1)  # (world, kind, (last info, count))

@@ -12,6 +12,7 @@ import mujoco
 import torch
 
 from .base import World
+from .law import ForceLaw, LawError
 from .mujoco import MujocoWorld
 
 LIMITED = ("warp",)
@@ -37,6 +38,7 @@ def make_world(
     threads: int = 0,
     contacts: int | None = None,
     rows: int | None = None,
+    law: ForceLaw | None = None,
 ) -> World:
     """Return N worlds of a scene on an engine.
 
@@ -50,9 +52,10 @@ def make_world(
         threads: of the physics on a CPU, 0: all cores.
         contacts: room for contacts per world on an engine of `LIMITED`; its own default by default.
         rows: room for constraint rows in each world, as well.
+        law: forces between bodies beside the engine's.
 
     Raises:
-        ValueError: the engine is not known.
+        ValueError: the engine is not known, or it takes no law.
         DeviceError: it does not run on the device.
         RoomError: contacts or rows were given to an engine that is not among `LIMITED`.
     """
@@ -72,6 +75,7 @@ def make_world(
         control_substeps=control_substeps,
         device=device,
         threads=threads,
+        law=law,
         **room,
     )
 
@@ -94,8 +98,19 @@ def _warp(spec: mujoco.MjSpec, num_worlds: int, *, threads: int, **given: Any) -
 
 
 def _process(
-    spec: mujoco.MjSpec, num_worlds: int, *, device: str, threads: int, **given: Any
+    spec: mujoco.MjSpec,
+    num_worlds: int,
+    *,
+    device: str,
+    threads: int,
+    law: ForceLaw | None,
+    **given: Any,
 ) -> World:
+    if law is not None:
+        raise LawError(
+            "world 'process' takes no forces from outside its process, and gels are such: take "
+            "'mujoco' or 'warp'"
+        )
     if device != "cpu":
         raise DeviceError(f"world 'process' runs on the cpu, not on {device!r}: take 'warp'")
     from .process import ProcessWorld

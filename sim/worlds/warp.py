@@ -39,6 +39,7 @@ from .compiled import (
 )
 from .guard import Guard
 from .incident import Incident
+from .law import Bodies, ForceLaw
 from .pictures import Cameras, Shot, render_some
 from .ray_camera import RayCameras
 from .views import Frame, FreeBody, Joints
@@ -66,6 +67,7 @@ class WarpWorld:
         device: str = "cpu",
         contacts: int = 64,
         rows: int = 256,
+        law: ForceLaw | None = None,
     ) -> None:
         """Compile a scene and start N worlds, at the keyframe `home` if the scene has one.
 
@@ -77,6 +79,7 @@ class WarpWorld:
             device: as torch names it, `cpu` or `cuda:0`.
             contacts: room for contacts per world; one may have more while others have less.
             rows: room for constraint rows in each world.
+            law: forces between bodies beside the engine's.
 
         Raises:
             NotImplementedError: the scene uses what MuJoCo Warp does not have.
@@ -104,6 +107,8 @@ class WarpWorld:
         self.version = 0
         self._find_start()
         self.guard = Guard(self)
+        self.law = law
+        self._act = None if law is None else law.bind(self._show_bodies())
         self.reset()
         self.forward()
 
@@ -165,9 +170,28 @@ class WarpWorld:
         for k in range(substeps):
             if self.model.nu:
                 wp.copy(self.state.ctrl, self._path[k])
-            mjw.step(self.physics, self.state)
+            if self._act is None:
+                mjw.step(self.physics, self.state)
+            else:
+                mjw.step1(self.physics, self.state)
+                self._act()
+                mjw.step2(self.physics, self.state)
         self.guard.look()
         self._derive()
+
+    def _show_bodies(self) -> Bodies:
+        return Bodies(
+            model=self.model,
+            timestep=self.timestep,
+            position=self._tensor("xpos"),
+            rotation=self._tensor("xquat"),
+            centre=self._tensor("xipos"),
+            velocity=self.qvel,
+            mass=self.field("body_mass"),
+            inertia=self.field("body_inertia"),
+            axes=self.field("body_iquat"),
+            wrench=self._tensor("xfrc_applied"),
+        )
 
     def reset(self, ids: Tensor | None = None) -> None:
         """See `World`."""
@@ -288,7 +312,9 @@ class WarpWorld:
             ValueError: the scene has no such sensor.
         """
         start = pair_force_start(self.model, body_a, body_b)
-        return self._sensors[:, start : start + 3].clone()
+        force = self._sensors[:, start : start + 3].clone()
+        more = None if self.law is None else self.law.pair_force(body_a, body_b)
+        return force if more is None else force + more
 
     def jacobian(self, site: str, joints: Sequence[str]) -> Tensor:
         """See `World`."""

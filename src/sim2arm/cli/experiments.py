@@ -40,6 +40,8 @@ class TrainCfg:
     """How much of that: all from the start on, or more as episodes succeed."""
     cameras: str = "none"
     """What is seen beside the task's observations, a name of `cli/cameras.py`."""
+    touch: str = "none"
+    """What the pads are and what of them is felt, a name of `cli/touches.py`; none: hard pads."""
     actuators: str = "ideal"
     """What is between low-level law and joints, a name of `sim/robots/actuators.py`."""
     world: str = "mujoco"

@@ -32,6 +32,7 @@ from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.compiled import UnknownNameError
+from sim2arm.sim.worlds.law import LawError
 from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
 from .errors import UserError, user_input
@@ -41,6 +42,8 @@ from .parse import unknown
 from .randomizations import RANDOMIZATIONS
 
 if TYPE_CHECKING:
+    from sim2arm.sim.touch import Touch
+
     from .cameras import Cameras
 
 CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
@@ -64,6 +67,7 @@ BEFORE = {
     "curriculum": to_plain(CurriculumCfg()),
     "latency": "",
     "teacher": "",
+    "touch": "none",
 } | ROOM
 """Settings that older runs lack, and what those were trained with all the same."""
 
@@ -109,6 +113,21 @@ def find_cameras(name: str) -> Cameras | None:
     return CAMERAS[name]
 
 
+def find_touch(name: str) -> Touch | None:
+    """Return gels, None for `none`, which imports no code of theirs.
+
+    Raises:
+        UserError: there are none of this name.
+    """
+    if name == "none":
+        return None
+    from .touches import TOUCHES
+
+    if name not in TOUCHES:
+        raise UserError(unknown("touch", name, ["none", *TOUCHES]))
+    return TOUCHES[name]
+
+
 def build_env(
     cfg: TrainCfg,
     num_envs: int,
@@ -131,7 +150,7 @@ def build_env(
         raise UserError(unknown("randomization", cfg.randomization, RANDOMIZATIONS))
     with user_input("actuators"):
         actuators = find_actuators(cfg.actuators, cfg.robot)
-    cameras = find_cameras(cfg.cameras)
+    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     try:
@@ -149,6 +168,7 @@ def build_env(
             sensors=RANDOMIZATIONS[cfg.randomization](robot).sensors,
             delay=command_delay(cfg, robot),
             vision=None if cameras is None else cameras.vision,
+            touch=touch,
             seed=cfg.seed,
             world=cfg.world,
             device=cfg.device,
@@ -156,7 +176,7 @@ def build_env(
             contacts=cfg.contacts,
             rows=cfg.rows,
         )
-    except (ActuatorError, UnknownNameError, DeviceError, RoomError) as error:
+    except (ActuatorError, UnknownNameError, DeviceError, RoomError, LawError) as error:
         raise UserError(str(error)) from error
 
 
