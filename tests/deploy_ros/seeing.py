@@ -1,4 +1,4 @@
-"""Policies that see and feel: torch modules of a few lines, exported as real bundles."""
+"""A policy that sees and feels: a torch module of a few lines, exported as a real bundle."""
 
 # pyright: standard
 
@@ -17,6 +17,7 @@ from sim2arm.core.driver_stage import DriverStage
 from sim2arm.policies.export import export_bundle
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.cameras import scene_camera
+from sim2arm.sim.touch import Touch
 from sim2arm.sim.vision import Sight, Vision
 
 from .swinging import swinging_contract
@@ -34,16 +35,20 @@ VISION = Vision(
     )
 )
 """A picture every second tick, 10 to 40 ms late, at any phase; the policy sees the last two."""
+TOUCH = Touch(rate_hz=25.0, latency=(0.005, 0.03), free_phase=True)
+"""Readings of gels that are later and more seldom still."""
 
 
 class Seeing(nn.Module):
-    """Moves by what its joints and patches of its pictures are."""
+    """Moves by what its joints and patches of its pictures are, and what its gels feel."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, feels: bool = False) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(0)
         self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
         self.patches = nn.Parameter(0.1 * torch.randn(2 * 8 * 8 * 3, 6, generator=random))
+        self.taxels = nn.Parameter(torch.randn(2 * 14 * 10 * 3, 6, generator=random))
+        self.feels = feels
 
     def forward(
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
@@ -51,27 +56,13 @@ class Seeing(nn.Module):
         pictures = obs["scene_rgb"].to(torch.float32) / 255.0
         patches = pictures.reshape(-1, 2, 8, 4, 8, 4, 3).mean(dim=(3, 5))
         x = obs["joint_position"] @ self.joints + patches.flatten(1) @ self.patches
-        return 0.5 * torch.tanh(x[:, None]), {}
+        if self.feels:
+            x = x + obs["touch_field"].flatten(1) @ self.taxels
+        return 0.4 * torch.tanh(x[:, None]), {}
 
 
-class Feeling(nn.Module):
-    """Moves by what its joints are and its gels feel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        random = torch.Generator().manual_seed(0)
-        self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
-        self.taxels = nn.Parameter(torch.randn(2 * 14 * 10 * 3, 6, generator=random))
-
-    def forward(
-        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        x = obs["joint_position"] @ self.joints + obs["touch_field"].flatten(1) @ self.taxels
-        return 0.3 * torch.tanh(x[:, None]), {}
-
-
-def write_bundle(path: Path, module: nn.Module, arm: SimulatedArm) -> Path:
-    """Export a module that takes joint positions and what an arm sees; return the bundle."""
+def write_seeing(path: Path, arm: SimulatedArm) -> Path:
+    """Export a policy that takes joint positions and what an arm sees; return the bundle."""
     contract = swinging_contract()
     ranges = () if arm.eyes is None else arm.eyes.ranges(())
     inputs = (contract.input("joint_position"), *arm.organs.specs.values())
@@ -83,5 +74,5 @@ def write_bundle(path: Path, module: nn.Module, arm: SimulatedArm) -> Path:
             seen[spec.name].append(measured[spec.name][0].astype(spec.dtype))
         arm.step()
     sequence = {name: np.stack(arrays) for name, arrays in seen.items()}
-    export_bundle(module, contract, [sequence], path)
+    export_bundle(Seeing(feels=arm.skin is not None), contract, [sequence], path)
     return path
