@@ -117,16 +117,14 @@ class SimulatedArm:
         put_actuators(scene, actuators, self.period / self.substeps)
         if vision is not None:
             vision.prepare(scene)
-        gels: dict[str, Any] = {}
-        if touch is not None:
-            gels["law"] = touch.prepare(scene, self.robot, self.task)
+        field = None if touch is None else touch.prepare(scene, self.robot, self.task)
         self.world = MujocoWorld(
             scene,
             num_arms,
             timestep=self.period / self.substeps,
             control_substeps=self.substeps,
             num_threads=threads,
-            **gels,
+            law=field,
         )
         self.task.bind(self.world)
         self._tool = self.world.site(self.robot.chain.tool_frame)
@@ -148,7 +146,9 @@ class SimulatedArm:
         self._randomizer = Randomizer(physics, self.world, self)
         self._changed: torch.Tensor | None = None
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
-        self.skin = None if touch is None else touch.bind(self.world, gels["law"], self.period)
+        self.skin = None
+        if touch is not None and field is not None:
+            self.skin = touch.bind(self.world, field, self.period)
         self.organs = Organs(self.eyes, self.skin)
         self.reset([0] * num_arms)
 

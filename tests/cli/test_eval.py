@@ -22,6 +22,7 @@ from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
 from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
 from sim2arm.cli.shifts import LEVELS, SHIFTS
+from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train
 from sim2arm.core.contract import Contract
 from sim2arm.core.robots import FR3, PANDA
@@ -294,3 +295,35 @@ def test_eval_takes_the_actuators_of_training_or_those_that_are_named(
     assert taken == [{}, find_actuators("gear", "fr3"), find_actuators("motor", "fr3")]
     line = refused(["eval", run, "--actuators", "motors"], capsys)
     assert line == "--actuators: expected one of ideal, motor, gear, motor-gear, got 'motors'"
+
+
+def test_eval_has_the_gels_of_training_whether_they_are_felt_or_not(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In process and through ROS; the policy of this run feels nothing."""
+    taken: list[object] = []
+
+    class Enough(Exception):  # noqa: N818
+        pass
+
+    def inside(*_: object, touch: object, **__: object) -> Episodes:
+        taken.append(touch)
+        return Episodes(
+            seeds=(0,), success=np.ones(1, bool), steps=np.ones(1, np.int64), slowed=0, refused=0,
+            ticks=1, actions=(np.zeros((1, 6), np.float32),),
+        )  # fmt: skip
+
+    def outside(*_: object, touch: object, **__: object) -> None:
+        taken.append(touch)
+        raise Enough
+
+    monkeypatch.setattr("sim2arm.cli.eval.run_episodes", inside)
+    monkeypatch.setattr("sim2arm.cli.eval.run_through_ros", outside)
+    data = yaml.safe_load((run / CONFIG).read_text())
+    for name, touch in (("none", None), ("gel", TOUCHES["gel"])):
+        data["settings"]["touch"] = name
+        (run / CONFIG).write_text(yaml.safe_dump(data))
+        with pytest.raises(Enough):
+            cli.main(["eval", str(run), "--through", "ros"])
+        assert taken == [touch, touch]
+        taken.clear()

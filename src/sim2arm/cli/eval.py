@@ -29,11 +29,12 @@ from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
 from .ros_evaluation import run_through_ros
-from .runs import CONFIG, build_task, find_cameras, read_config
+from .runs import CONFIG, build_task, find_cameras, find_touch, read_config
 from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
 
 if TYPE_CHECKING:
+    from sim2arm.sim.touch import Touch
     from sim2arm.sim.vision import Vision
 
     from .cameras import Cameras
@@ -138,26 +139,27 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     sees = any(spec.driver_stage is not None for spec in contract.inputs)
     cameras = find_cameras(settings.cameras if sees else "none")
     vision = None if cameras is None else cameras.vision
+    touch = find_touch(settings.touch)  # felt or not, the pads are as soft
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(
         task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
-        actuators=actuators, vision=vision,
+        actuators=actuators, vision=vision, touch=touch,
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
         other = other_arm(task, contract.robot, cfg, cameras)
         shifted = run_episodes(
             task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
-            other=other, actuators=actuators, vision=vision,
+            other=other, actuators=actuators, vision=vision, touch=touch,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":
-        rows += ros_rows(cfg, bundle, task, result, contract, name, vision)
+        rows += ros_rows(cfg, bundle, task, result, contract, name, vision=vision, touch=touch)
     if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
         driven = run_episodes(
             task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators,
-            vision=vision,
+            vision=vision, touch=touch,
         )  # fmt: skip
         rows += success_rows("blind", driven)
     return rows
@@ -187,7 +189,9 @@ def ros_rows(
     inside: Episodes,
     contract: Contract,
     actuators: str,
+    *,
     vision: Vision | None = None,
+    touch: Touch | None = None,
 ) -> list[Row]:
     """Run the first seeds through ROS nodes; print the pairs that differ, return the figures."""
     seeds = inside.seeds[: cfg.ros_episodes]
@@ -195,7 +199,7 @@ def ros_rows(
     with Progress(case, len(seeds), "episodes") as progress:
         outside = run_through_ros(
             bundle, task, seeds, real_time=cfg.real_time, folder=bundle.parent / LOGS,
-            progress=progress.update, actuators=actuators, vision=vision,
+            progress=progress.update, actuators=actuators, vision=vision, touch=touch,
         )  # fmt: skip
     pairing = pair(Measured(episodes=inside), outside, contract.action)
     for line in (*pairing.discordant, *pairing.incomplete):
