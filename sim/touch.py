@@ -2,6 +2,8 @@
 
 A `Touch` says what gels the pads become and what of them is observed; it softens the grasp whether
 anything is observed or not. On worlds it becomes `Skin`, which has the interface of `vision.Eyes`.
+What is observed comes at the sensor's rate: the forces of the last substep, and pictures of the
+dents that objects make now.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -10,30 +12,40 @@ anything is observed or not. On worlds it becomes `Skin`, which has the interfac
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import mujoco
 import torch
 from torch import Tensor
 
 from sim2arm.core.contract import TrainedRange
+from sim2arm.core.driver_stage import DriverStage
+from sim2arm.core.gradient_table import GradientTable
+from sim2arm.core.gradient_table_file import read_table
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec, History
+from sim2arm.core.synthetic_tables import OPTICS, synthetic_table
+from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_stage
 
 from .camera_frames import COUNT, CameraFrames
 from .randomize import factors_within
 from .tactile.field import FieldCfg, ForceField, GelLaw
-from .tactile.pads import put_gels
-from .tactile.sensors import SENSORS
+from .tactile.gel_camera import GelCamera, GelCfg
+from .tactile.pads import SIDES, put_gels
 from .tasks.base import put
 from .worlds.base import World
 from .worlds.law import LawError
 
-Seen: TypeAlias = Literal["field"]
+Seen: TypeAlias = Literal["field", "image"]
 """What can be observed of gels."""
-FIELD = "touch_field"
-"""Name of the array of forces."""
+FIELD, IMAGES = "touch_field", tuple(f"touch_{side}_rgb" for side in SIDES)
+"""Names of the arrays."""
+SHRUNK = 4
+"""How much smaller pictures are than the table's background unless asked otherwise (TacSL)."""
+PROTOTYPE_HZ = 60.0
+"""Rate of a sensor that has no driver: TacSL reads its R1.5 with the control."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +55,12 @@ class Touch:
     sees: tuple[Seen, ...] = ("field",)
     """What is observed; nothing: the pads are only as soft as gels."""
     sensor: str = "gelsight-r15"
-    """Whose size the gels have, a name of `tactile.sensors.SENSORS`."""
+    """What it is, a name of `synthetic_tables.OPTICS`: size, lights, rate."""
+    table: str = ""
+    """File of a measured gradient table (`sim2arm calibrate tactile`), which then says the size;
+    the synthetic one of the sensor if empty."""
+    picture: tuple[int, int] | None = None
+    """Rows and columns of a picture; None: a quarter of the table's background."""
     rows: int = 14
     """Of taxels of a gel."""
     cols: int = 10
@@ -71,11 +88,10 @@ class Touch:
 
     def __post_init__(self) -> None:
         """Refuse what is no touch."""
-        if self.sensor not in SENSORS:
-            raise ValueError(f"sensor: {self.sensor!r} is not known. Known: {sorted(SENSORS)}")
-        unknown = set(self.sees) - {"field"}
-        if unknown:
-            raise ValueError(f"sees: expected field or nothing, got {sorted(unknown)}")
+        if self.sensor not in OPTICS:
+            raise ValueError(f"sensor: {self.sensor!r} is not known. Known: {sorted(OPTICS)}")
+        if unknown := set(self.sees) - set(get_args(Seen)):
+            raise ValueError(f"sees: expected field, image or nothing, got {sorted(unknown)}")
         for name in ("grip", "deviation"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
@@ -94,31 +110,47 @@ class Touch:
 
         Raises:
             LawError: the robot has no pads, or there is nothing to touch.
+            ValueError: the file is no gradient table.
         """
-        sensor = SENSORS[self.sensor]
+        width, height = self.optics().size
         objects = [b.name for b in scene.bodies if any(_is_free(j) for j in b.joints)]
         if not objects:
             raise LawError("touch: nothing in this task can be touched, as nothing lies free")
-        gels = put_gels(scene, robot, height=sensor.height, width=sensor.width)
+        gels = put_gels(scene, robot, height=height, width=width)
         if hasattr(task, "pad_gap"):
             task.pad_gap = -self.grip
-        cfg = FieldCfg(
-            height=sensor.height,
-            width=sensor.width,
-            rows=self.rows,
-            cols=self.cols,
-            bend=sensor.bend,
-            law=self.law,
-        )
+        cfg = FieldCfg(height=height, width=width, rows=self.rows, cols=self.cols, law=self.law)
         return ForceField(cfg, gels, objects)
 
-    def bind(self, world: World, field: ForceField, period: float) -> Skin:
+    def bind(self, world: World, forces: ForceField, period: float) -> Skin:
         """Return the gels on worlds of the prepared scene, with control ticks every period [s].
 
         Raises:
             ValueError: a rate is above that of control, or readings become older than allowed.
         """
-        return Skin(self, world, field, period)
+        return Skin(self, world, forces, period)
+
+    def optics(self) -> GradientTable:
+        """Return the table of the sensor.
+
+        Raises:
+            ValueError: the file is no gradient table.
+        """
+        return read_table(self.table) if self.table else synthetic_table(self.sensor)
+
+    def rate(self, period: float) -> float:
+        """Return readings per second, with control ticks every period [s]."""
+        camera = TACTILE_CAMERAS.get(self.sensor)
+        own = PROTOTYPE_HZ if camera is None else camera.rate_hz
+        return min(self.rate_hz or own, 1.0 / period)
+
+    def stage(self, table: GradientTable) -> DriverStage:
+        """Return what makes the policy's picture of the sensor's."""
+        rows, cols = table.background.shape[:2]
+        out_rows, out_cols = self.picture or (rows // SHRUNK, cols // SHRUNK)
+        if self.sensor in TACTILE_CAMERAS:
+            return tactile_stage(TACTILE_CAMERAS[self.sensor], out_cols, out_rows)
+        return DriverStage(width=cols, height=rows, out_width=out_cols, out_height=out_rows)
 
 
 class Skin:
@@ -126,41 +158,39 @@ class Skin:
 
     Attributes:
         touch: what they are.
-        field: the forces.
+        forces: their field.
+        camera: what draws their pictures, None where none are seen.
         count: how many numbers an episode draws.
         names: of the arrays.
         specs: the arrays as the contract lists them.
         ages: of what was last seen, by array, (N,) float32 [s].
     """
 
-    def __init__(self, touch: Touch, world: World, field: ForceField, period: float) -> None:
+    def __init__(self, touch: Touch, world: World, forces: ForceField, period: float) -> None:
         """Allocate; see `Touch.bind`."""
-        self.touch, self.field = touch, field
+        self.touch, self.forces, self.camera = touch, forces, None
         n, device, self._looks = world.num_worlds, world.device, world.device.type == "cpu"
         self._fresh = torch.zeros(n, dtype=torch.bool, device=device)
         self._generator = torch.Generator(device).manual_seed(0)
-        gels = len(field.gels)
+        gels = len(forces.gels)
         self.count = COUNT + gels
         self._unit = torch.zeros((n, self.count), device=device)
-        self.ages: dict[str, Tensor] = {}
-        self.specs: dict[str, ArraySpec] = {}
-        self._turn = 0
+        self._gain = torch.ones((n, gels, 1, 1, 1), device=device)
+        self._streams: list[_Stream] = []
+        rate = touch.rate(period)
         if "field" in touch.sees:
-            rate = min(touch.rate_hz or SENSORS[touch.sensor].rate_hz, 1.0 / period)
-            self._frame = torch.zeros_like(field.forces)
-            self._gain = torch.ones((n, gels, 1, 1, 1), device=device)
-            self._recent = CameraFrames(
-                self._frame,
-                rate_hz=rate,
-                period=period,
-                phase=None if touch.free_phase else 0.0,
-                latency=touch.latency,
-                history=touch.history,
-            )
-            # What two observations hold: a transition is of two.
-            self._memory = self._frame.new_zeros((2, n * touch.history, *self._frame.shape[1:]))
-            self.specs = {FIELD: _field_spec(touch, rate, self._recent.ages, field)}
+            frame = torch.zeros_like(forces.forces)
+            self._streams.append(_Stream(touch, frame, self._feel, rate, period, (FIELD,)))
+        if "image" in touch.sees:
+            table = touch.optics()
+            self.camera = _camera(touch, table, forces, n * gels, device)
+            frame = self.camera.picture.unflatten(0, (n, gels))
+            self._streams.append(_Stream(touch, frame, self._draw, rate, period, IMAGES))
+        ages = (0.0, 0.0) if not self._streams else self._streams[0].recent.ages
+        self.specs = _specs(touch, forces, rate, ages)
         self.names = tuple(self.specs)
+        self.ages: dict[str, Tensor] = {}
+        self._turn = 0
 
     def begin(self, chosen: Tensor, unit: Tensor) -> None:
         """Begin episodes: nothing has been touched yet.
@@ -169,40 +199,44 @@ class Skin:
             chosen: (N,) bool.
             unit: (N, count) in [0, 1).
         """
-        self.field.start(chosen)
+        self.forces.start(chosen)
         put(self._unit, chosen, unit.to(self._unit.dtype))
+        if self.touch.gain > 1.0:
+            drawn = factors_within(self.touch.gain, self._unit[:, COUNT:], 1.0)
+            self._gain.copy_(drawn[:, :, None, None, None])
         self._fresh |= chosen
 
     def advance(self) -> None:
         """Let a control period pass."""
-        if self.names:
-            self._recent.advance()
+        for stream in self._streams:
+            stream.recent.advance()
 
     def see(self) -> dict[str, Tensor]:
-        """Return what this tick feels: (N, [history,] gels, rows, cols, 3) float32 [N].
+        """Return what this tick feels; memory that stays until the one after the next is made.
 
-        Of each taxel the pressure, and the drag along columns and rows, on the gel.
+        Returns:
+            Forces (N, [history,] gels, rows, cols, 3) float32 [N], of each taxel the pressure and
+            the drag along columns and rows, on the gel; pictures (N, [history,] rows, cols, 3)
+            uint8 of each gel.
         """
-        if not self.names:
-            return {}
-        fresh, touch = self._fresh, self.touch
+        fresh, found = self._fresh, dict[str, Tensor]()
         begins = not self._looks or bool(fresh.any())
-        if begins and touch.gain > 1.0:
-            drawn = factors_within(touch.gain, self._unit[:, COUNT:], 1.0)
-            put(self._gain, fresh, drawn[:, :, None, None, None])
-        if begins or not self._looks or bool(self._recent.due.any()):
-            self._read()
-        if begins:
-            self._recent.start(fresh, self._frame, self._unit[:, :COUNT])
-        self._recent.push(self._frame)
-        fresh.fill_(False)
         self._turn = 1 - self._turn
-        seen, self.ages[FIELD] = self._recent.read(self._memory[self._turn])
-        return {FIELD: seen}
+        for stream in self._streams:
+            if begins or bool(stream.recent.due.any()):
+                stream.take()
+            if begins:
+                stream.recent.start(fresh, stream.frame, self._unit[:, :COUNT])
+            stream.recent.push(stream.frame)
+            seen, age = stream.recent.read(stream.memory[self._turn])
+            found |= stream.split(seen)
+            self.ages |= dict.fromkeys(stream.names, age)
+        fresh.fill_(False)
+        return found
 
-    def _read(self) -> None:
-        """Take a reading in all worlds: the forces of the last substep, pressure first."""
-        forces, frame = self.field.forces, self._frame
+    def _feel(self, frame: Tensor) -> None:
+        """Write the forces of the last substep of all worlds, pressure first."""
+        forces = self.forces.forces
         torch.neg(forces[..., 2], out=frame[..., 0])
         frame[..., 1:] = forces[..., :2]
         if self.touch.gain > 1.0:
@@ -211,22 +245,78 @@ class Skin:
             noise = torch.randn(frame.shape, generator=self._generator, device=frame.device)
             frame += self.touch.deviation * noise
 
+    def _draw(self, frame: Tensor) -> None:
+        """Draw the pictures of all worlds; `frame` is the memory of the camera."""
+        assert self.camera is not None
+        self.forces.relate()
+        self.camera.draw()
+
     def ranges(self) -> tuple[TrainedRange, ...]:
         """Return latency and noise for the contract."""
         if not self.names:
             return ()
         (low, high), gain = self.touch.latency, self.touch.gain
-        return (
-            TrainedRange(name="latency/touch", unit="s", low=low, high=high),
-            TrainedRange(name=f"gain/{FIELD}", unit="1", low=1.0 / gain, high=gain),
-            TrainedRange(name=f"noise/{FIELD}", unit="N", low=0.0, high=self.touch.deviation),
+        found = [TrainedRange(name="latency/touch", unit="s", low=low, high=high)]
+        if FIELD in self.specs:
+            found += [
+                TrainedRange(name=f"gain/{FIELD}", unit="1", low=1.0 / gain, high=gain),
+                TrainedRange(name=f"noise/{FIELD}", unit="N", low=0.0, high=self.touch.deviation),
+            ]
+        return tuple(found)
+
+
+class _Stream:
+    """Readings of all gels that come together: how they are taken, and the recent ones."""
+
+    def __init__(
+        self,
+        touch: Touch,
+        frame: Tensor,
+        take: Callable[[Tensor], None],
+        rate: float,
+        period: float,
+        names: tuple[str, ...],
+    ) -> None:
+        """Allocate for readings like `frame` (N, gels, ...)."""
+        self.frame, self._take, self.names = frame, take, names
+        self.recent = CameraFrames(
+            frame,
+            rate_hz=rate,
+            period=period,
+            phase=None if touch.free_phase else 0.0,
+            latency=touch.latency,
+            history=touch.history,
         )
+        # What two observations hold: a transition is of two.
+        self.memory = frame.new_zeros((2, len(frame) * touch.history, *frame.shape[1:]))
+
+    def take(self) -> None:
+        """Take a reading in all worlds."""
+        self._take(self.frame)
+
+    def split(self, seen: Tensor) -> Mapping[str, Tensor]:
+        """Return the arrays of a reading: one, or one for each gel."""
+        if len(self.names) == 1:
+            return {self.names[0]: seen}
+        return dict(zip(self.names, seen.unbind(dim=-4), strict=True))
 
 
-def _field_spec(
-    touch: Touch, rate: float, ages: tuple[float, float], field: ForceField
-) -> ArraySpec:
-    """Return the spec of the forces.
+def _camera(
+    touch: Touch, table: GradientTable, forces: ForceField, count: int, device: torch.device
+) -> GelCamera:
+    stage = touch.stage(table)
+    rows, cols = stage.out_height, stage.out_width
+    cfg = GelCfg(rows=rows, cols=cols, pixel=table.size[0] / cols)
+    background = table.background_at(rows, cols)
+    return GelCamera(
+        cfg, forces.grids, count, table.coefficients, background, device=device, poses=forces.poses
+    )
+
+
+def _specs(
+    touch: Touch, forces: ForceField, rate: float, ages: tuple[float, float]
+) -> dict[str, ArraySpec]:
+    """Return the specs of what is seen.
 
     Raises:
         ValueError: what training shows is older than what the robot would take.
@@ -236,11 +326,12 @@ def _field_spec(
             f"touch: readings become {ages[1]:.3f} s old, a period of control and one of the "
             f"sensor included, but max_age_s is {touch.max_age_s:g}: raise it"
         )
-    cfg = field.cfg
-    spec = ArraySpec(
+    cfg, found = forces.cfg, dict[str, ArraySpec]()
+    size = f"{1e3 * cfg.height:.4g} x {1e3 * cfg.width:.4g} mm"
+    common = ArraySpec(
         name=FIELD,
         kind="sensor",
-        shape=(len(field.gels), cfg.rows, cfg.cols, 3),
+        shape=(len(forces.gels), cfg.rows, cfg.cols, 3),
         unit="N",
         frame="gel",
         element_names=("pressure", "drag_x", "drag_y"),
@@ -248,14 +339,26 @@ def _field_spec(
         max_stamp_age_s=touch.max_age_s,
         max_receipt_age_s=touch.max_age_s,
         trained_age_s=ages,
-        source=(
-            f"left and right gel, {1e3 * cfg.height:.4g} x {1e3 * cfg.width:.4g} mm; rows run "
-            "towards the end of the fingers"
-        ),
+        history=None if touch.history == 1 else History(of="frames", n=touch.history),
+        source=f"left and right gel, {size}; rows run towards the end of the fingers",
     )
-    if touch.history == 1:
-        return spec
-    return replace(spec, history=History(of="frames", n=touch.history))
+    if "field" in touch.sees:
+        found[FIELD] = common
+    if "image" in touch.sees:
+        stage = touch.stage(touch.optics())
+        for side, name in zip(SIDES, IMAGES, strict=True):
+            found[name] = replace(
+                common,
+                name=name,
+                shape=(stage.out_height, stage.out_width, 3),
+                dtype="uint8",
+                unit="1",
+                frame=f"{side}_gel",
+                element_names=("r", "g", "b"),
+                driver_stage=stage.text,
+                source=f"{touch.sensor}, {side} gel, {size}",
+            )
+    return found
 
 
 def _is_free(joint: Any) -> bool:

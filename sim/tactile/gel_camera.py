@@ -87,6 +87,7 @@ class GelCamera:
         background: npt.NDArray[np.float32],
         *,
         device: torch.device,
+        poses: Tensor | None = None,
     ) -> None:
         """Allocate.
 
@@ -98,6 +99,7 @@ class GelCamera:
                 coefficients of x^2, y^2, xy, x, y, 1 with x and y in [-1, 1] across the picture.
             background: (rows, cols, 3) of the flat gel, 0 to 255.
             device: of the tensors.
+            poses: memory for them that somebody else writes.
 
         Raises:
             ValueError: a table or background of another shape, or a flat gel that changes colour.
@@ -105,8 +107,10 @@ class GelCamera:
         _check(cfg, table, background)
         self.cfg, self._device = cfg, device
         n, run = num_gels, cfg.cols if device.type == "cpu" else 1
-        self.poses = torch.zeros((n, len(objects), 7), device=device)
-        self.poses[..., 2], self.poses[..., 3] = 1.0, 1.0  # far away
+        if poses is None:
+            poses = torch.zeros((n, len(objects), 7), device=device)
+            poses[..., 2], poses[..., 3] = 1.0, 1.0  # far away
+        self.poses = poses
         self.windows = torch.zeros((n, 4), dtype=torch.int32, device=device)
         self.heights, dents, smooth, change = torch.zeros((4, n, cfg.rows, cfg.cols), device=device)
         self.picture = torch.zeros((n, cfg.rows, cfg.cols, 3), dtype=torch.uint8, device=device)

@@ -16,6 +16,7 @@ from sim2arm.sim.worlds.law import LawError
 
 from .field import GelPlace
 
+SIDES = ("left", "right")
 THICKNESS = 2.5e-3
 """How deep a gel gives before its rigid back [m] (ours): a little more than a camera sees."""
 LEAST_BACK = 2e-4
@@ -40,7 +41,7 @@ def put_gels(
     Raises:
         LawError: the robot has no pads, or too thin ones.
     """
-    names = [f"{robot.name}_{side}pad" for side in ("left", "right")]
+    names = [f"{robot.name}_{side}pad" for side in SIDES]
     if any(spec.geom(name) is None for name in names):
         raise LawError(f"{robot.name} has no pads that could be gels: take an arm with a gripper")
     model = spec.compile()
