@@ -25,7 +25,7 @@ from sim2arm.sim.warp_device import recorded, warp_device
 
 from .colour_kernels import along_rows, colours, vec18
 from .distance import DistanceGrid, make_atlas
-from .height_kernels import Plane, cull, frame, trace
+from .height_kernels import Plane, cull, frame, trace, trace_between
 from .membrane_kernels import begin_level, gather_dents, halve, relax
 
 Launch = Callable[[], None]
@@ -152,10 +152,18 @@ class GelCamera:
         begins = torch.zeros((n, *_cells(cfg, CELL)), device=device)
         where = [atlas.values, atlas.shapes, self.poses]
         seen = [begins, self.windows]
-        return [
+        found = [
             recorded(cull, tuple(begins.shape), [plane, *where], [begins], device),
             recorded(frame, n, [plane, begins], [self.windows], device),
-            recorded(trace, parts, [plane, run, *where, *seen], [dents], device),
+        ]
+        if device.type != "cpu":  # pixels are independent there
+            return [*found, recorded(trace, parts, [plane, run, 1, *where, *seen], [dents], device)]
+        _, rows, runs = parts
+        even, odd = (n, -(-rows // 2), runs), (n, rows // 2, runs)
+        return [
+            *found,
+            recorded(trace, even, [plane, run, 2, *where, *seen], [dents], device),
+            recorded(trace_between, odd, [plane, run, *where, *seen], [dents], device),
         ]
 
     def _stretch(self, dents: Tensor) -> list[Launch]:

@@ -18,9 +18,10 @@ ABSENT = 1.0
 """What `cull` writes for a cell that nothing touches, above every height of a gel [m]."""
 CLOSE = wp.constant(1e-6)
 """A surface is found when it is this near [m]."""
-NEAR = wp.constant(2e-6)
-NEARLY = wp.constant(1e-7)
-"""How far outside and inside of an object the end of a line along its surface may lie [m]."""
+NEAR = wp.constant(5e-6)
+"""How far from an object the place may lie to which its surface was followed [m]."""
+BUMP = wp.constant(4e-6)
+"""Largest third difference of dents that lie on a curve [m]."""
 STEEP = wp.constant(0.5)
 """From this change of distance per length on, the secant is trusted for the next step."""
 
@@ -172,6 +173,7 @@ def climb(
 def trace(
     plane: Plane,
     run: int,
+    stride: int,
     values: wp.array[float],
     shapes: wp.array[Shape],
     poses: wp.array3d[float],
@@ -179,12 +181,13 @@ def trace(
     windows: wp.array2d[int],
     dents: wp.array3d[float],
 ):
-    """Write dents [m] inside the windows; a thread computes `run` pixels of a row.
+    """Write dents [m] inside the windows, in each `stride`-th row; a thread does `run` pixels.
 
-    Along a row the line through the last two surfaces is tried first: where it ends just outside of
-    the object, one sample is enough.
+    In a run every other pixel is looked for. Where the last three tell where the surface goes, one
+    sample there is enough, and the pixel between lies on the same curve; else it is looked for.
     """
-    image, row, part = wp.tid()
+    image, part_row, part = wp.tid()
+    row = part_row * stride
     c0 = wp.max(windows[image, 2], part * run)
     c1 = wp.min(windows[image, 3], (part + 1) * run)
     if row < windows[image, 0] or row >= windows[image, 1]:
@@ -199,31 +202,109 @@ def trace(
         R = turn(pose)
         beside = shape.inverse * R[0]
         along = shape.inverse * R[2]
-        known = int(0)
-        last = float(0.0)
-        change = float(0.0)
+        known = int(0)  # how many of z1, z2, z3 are surfaces at 2, 4 and 6 pixels before
+        z1 = float(0.0)
+        z2 = float(0.0)
+        z3 = float(0.0)
         slope = float(1.0)
-        for col in range(c0, c1):
+        for col in range(c0, c1, 2):
             low = begins[image, row / plane.cell, col / plane.cell]
-            z = float(0.0)
             x = across(plane, float(col))
             top = rest(plane, x, y)
+            z = float(top)
             if low < ABSENT:
-                at = first + x * beside
-                tried = bool(False)
                 low = wp.max(low, top - plane.depth)
-                if known > 1 and slope > STEEP:
-                    z = last + change
-                    if z < top and z > top - plane.depth:
-                        s = distance(values, shape, at + z * along)
-                        if s > -NEARLY and s < NEAR:
-                            z += s / slope
-                            tried = True
-                if not tried:
+                at = first + x * beside
+                guess = float(top)
+                if known > 2:
+                    guess = 3.0 * (z1 - z2) + z3
+                elif known == 2:
+                    guess = 2.0 * z1 - z2
+                found = bool(False)
+                if guess < top and guess > top - plane.depth and slope > STEEP:
+                    s = distance(values, shape, at + guess * along)
+                    if wp.abs(s) < NEAR:
+                        z = guess + s / slope
+                        found = True
+                if not found:
                     z, slope = climb(values, shape, at, along, low, top)
-                change = z - last
-                last = z
-                known = wp.where(z < top and z > low, known + 1, 0)
-                dents[image, row, col] = wp.max(dents[image, row, col], top - z)
-            else:
-                known = 0
+            touched = z < top and z > low
+            if col > c0:
+                before = across(plane, float(col - 1))
+                height = rest(plane, before, y)
+                between = float(height)
+                bump = wp.abs(z - 3.0 * (z1 - z2) - z3)
+                if touched and known > 2 and bump < BUMP:
+                    between = 0.125 * (3.0 * z + 6.0 * z1 - z2)
+                else:
+                    low = begins[image, row / plane.cell, (col - 1) / plane.cell]
+                    if low < ABSENT:
+                        low = wp.max(low, height - plane.depth)
+                        at = first + before * beside
+                        between, slope = climb(values, shape, at, along, low, height)
+                dents[image, row, col - 1] = wp.max(dents[image, row, col - 1], height - between)
+            dents[image, row, col] = wp.max(dents[image, row, col], top - z)
+            z3 = z2
+            z2 = z1
+            z1 = z
+            known = wp.where(touched, wp.min(known + 1, 3), 0)
+        if (c1 - c0) % 2 == 0 and c1 > c0:
+            x = across(plane, float(c1 - 1))
+            low = begins[image, row / plane.cell, (c1 - 1) / plane.cell]
+            if low < ABSENT:
+                top = rest(plane, x, y)
+                low = wp.max(low, top - plane.depth)
+                z, slope = climb(values, shape, first + x * beside, along, low, top)
+                dents[image, row, c1 - 1] = wp.max(dents[image, row, c1 - 1], top - z)
+
+
+@wp.kernel(enable_backward=False)
+def trace_between(
+    plane: Plane,
+    run: int,
+    values: wp.array[float],
+    shapes: wp.array[Shape],
+    poses: wp.array3d[float],
+    begins: wp.array3d[float],
+    windows: wp.array2d[int],
+    dents: wp.array3d[float],
+):
+    """Write the dents [m] of odd rows from those of even ones; a thread does `run` pixels of a row.
+
+    Where four rows lie on a curve, so does the one amid them; elsewhere the surface is looked for.
+    """
+    image, pair, part = wp.tid()
+    row = 2 * pair + 1
+    c0 = wp.max(windows[image, 2], part * run)
+    c1 = wp.min(windows[image, 3], (part + 1) * run)
+    if row < windows[image, 0] or row >= windows[image, 1]:
+        return
+    y = down(plane, float(row))
+    inside = row - 3 >= windows[image, 0] and row + 3 < windows[image, 1]
+    a = wp.max(row - 3, 0)
+    b = row - 1
+    c = wp.min(row + 1, plane.rows - 1 - (plane.rows - 1) % 2)
+    d = wp.min(row + 3, plane.rows - 1 - (plane.rows - 1) % 2)
+    for col in range(c0, c1):
+        above = dents[image, b, col]
+        below = dents[image, c, col]
+        found = float(0.0)
+        far = dents[image, a, col]
+        near = dents[image, d, col]
+        smooth = inside and wp.min(wp.min(above, below), wp.min(far, near)) > 0.0
+        smooth = smooth and wp.max(wp.max(above, below), wp.max(far, near)) < plane.depth
+        if smooth and wp.abs(far - 3.0 * (above - below) - near) < BUMP:
+            found = 0.0625 * (9.0 * (above + below) - far - near)
+        else:
+            low = begins[image, row / plane.cell, col / plane.cell]
+            if low < ABSENT:
+                x = across(plane, float(col))
+                top = rest(plane, x, y)
+                low = wp.max(low, top - plane.depth)
+                for k in range(shapes.shape[0]):
+                    pose = poses[image, k]
+                    at = cells(shapes[k], pose, wp.vec3(x, y, 0.0))
+                    along = shapes[k].inverse * turn(pose)[2]
+                    z, _slope = climb(values, shapes[k], at, along, low, top)
+                    found = wp.max(found, top - z)
+        dents[image, row, col] = found
