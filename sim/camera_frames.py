@@ -31,6 +31,7 @@ class CameraFrames:
 
     Attributes:
         due: (N,) bool, the worlds in which a picture is to be taken now.
+        history: how many of the latest pictures a tick sees.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class CameraFrames:
             raise ValueError(f"phase: expected 0 to below {1.0 / rate_hz:g} s, got {phase}")
         n, device = len(frame), frame.device
         self._interval, self._period = _NS / rate_hz, _NS * period
-        self._history, self._fixed_phase, self._range = history, phase, latency
+        self.history, self._fixed_phase, self._range = history, phase, latency
         # One that has arrived stays until the next arrives; nothing is under way without latency.
         size = history + (1 + math.ceil(high * rate_hz) if high > 0.0 else 0)
         self._ring = frame.new_zeros((n, size, *frame.shape[1:]))
@@ -122,6 +123,11 @@ class CameraFrames:
         torch.gt(self._number(), self._taken, out=self.due)
         return self.due
 
+    def skip(self, lost: Tensor) -> None:
+        """Lose the pictures that are due in chosen worlds (N,) bool: what was seen before ages."""
+        put(self._taken, lost & self.due, self._number())
+        self.due &= ~lost
+
     def push(self, frame: Tensor) -> None:
         """Keep the pictures (N, ...) of worlds in which one was due."""
         due = self.due
@@ -148,13 +154,13 @@ class CameraFrames:
         newest = latest(self._stamps, now - self._latency)
         stamp = torch.take_along_dim(self._stamps, newest[:, None], dim=1)[:, 0]
         age = ((now - stamp) / _NS).to(torch.float32)
-        chosen = frames(self._stamps, newest, self._history)  # (N, history)
+        chosen = frames(self._stamps, newest, self.history)  # (N, history)
         chosen = torch.maximum(chosen, self._first[:, None])
         slots = torch.take_along_dim(self._slots, chosen, dim=1)
         n, size = self._slots.shape
         places = (self._worlds[:, None] * size + slots).flatten()
         seen = torch.index_select(self._ring.flatten(0, 1), 0, places, out=out)
-        return (seen if self._history == 1 else seen.unflatten(0, (n, -1))), age
+        return (seen if self.history == 1 else seen.unflatten(0, (n, -1))), age
 
     def _write(self, slot: Tensor, chosen: Tensor, frame: Tensor) -> None:
         """Write pictures (N, ...) of chosen worlds (N,) bool into one slot (N,) of each."""

@@ -65,7 +65,7 @@ class ColourCamera:
         """Allocate; before `start`, exposure and white balance are exact."""
         self.cfg = cfg
         self._gain = torch.ones((num_worlds, 3), device=device)
-        self._noise = _Stream(num_worlds, device)
+        self._noise = NoiseStream(num_worlds, device)
         self._light = srgb_to_light(torch.arange(256, device=device) / 255.0)
         levels = light_to_srgb(torch.arange(_LEVELS + 1, device=device) / _LEVELS)
         self._value = (255.0 * levels + 0.5).to(torch.uint8)
@@ -89,7 +89,7 @@ class ColourCamera:
             rgb: (N, H, W, 3) uint8.
             chosen: (N,) bool, or all; what comes back for others has no meaning.
         """
-        cfg, rows = self.cfg, _rows(chosen)
+        cfg, rows = self.cfg, rows_of(chosen)
         light = self._light[rgb[rows].to(torch.int32)] * self._gain[rows, None, None]
         normal = self._noise.normal(rgb.shape[1:], chosen)
         light = light + normal * torch.sqrt(cfg.shot * light + cfg.read**2)
@@ -176,7 +176,7 @@ class DepthCamera:
         self._reach = camera.intrinsics.fx * cfg.baseline  # depth times disparity [m pixels]
         self._shrink = camera.final.fx / camera.intrinsics.fx
         self._margin = camera.stage.window[0] * self._shrink
-        self._noise = _Stream(num_worlds, device)
+        self._noise = NoiseStream(num_worlds, device)
 
     def start(self, chosen: Tensor, unit: Tensor) -> None:
         """Begin episodes in chosen worlds (N,) bool, with numbers (N, count) in [0, 1)."""
@@ -189,7 +189,7 @@ class DepthCamera:
             picture: (N, H, W) true depth [m].
             chosen: (N,) bool, or all; what comes back for others has no meaning.
         """
-        cfg, rows = self.cfg, _rows(chosen)
+        cfg, rows = self.cfg, rows_of(chosen)
         depth = picture[rows]
         true = self._reach / depth.clamp(min=1e-6)
         seen = (true <= cfg.search) & (depth <= cfg.farthest) & (depth > 0.0)
@@ -230,24 +230,26 @@ def _spread(values: Tensor, side: int, height: int, width: int) -> Tensor:
     return wide[:, :height, :width]
 
 
-class _Stream:
+class NoiseStream:
     """Random numbers of N worlds that depend on seed, picture and place alone."""
 
     def __init__(self, num_worlds: int, device: torch.device) -> None:
+        """Allocate; before `start` all seeds are 0."""
         self._seed = torch.zeros(num_worlds, dtype=torch.int64, device=device)
         self._drawn = torch.zeros(num_worlds, dtype=torch.int64, device=device)
 
     def start(self, chosen: Tensor, unit: Tensor) -> None:
+        """Begin episodes in chosen worlds (N,) bool, with a number (N,) in [0, 1) as seed."""
         put(self._seed, chosen, (unit * 2.0**31).to(torch.int64))
         put(self._drawn, chosen, 0)
 
     def bits(self, shape: tuple[int, ...] | torch.Size, chosen: Tensor | None) -> Tensor:
         """Return (n, *shape) integers of 32 random bits of chosen worlds, others at each call."""
-        rows = _rows(chosen)
+        rows = rows_of(chosen)
         place = torch.arange(math.prod(shape), device=self._seed.device, dtype=torch.int64)
-        key = _hash(_hash(self._seed[rows]) + self._drawn[rows])
+        key = hash32(hash32(self._seed[rows]) + self._drawn[rows])
         self._drawn += 1 if chosen is None else chosen
-        return _hash(key[:, None] + place * 0x9E3779B1).unflatten(1, tuple(shape))
+        return hash32(key[:, None] + place * 0x9E3779B1).unflatten(1, tuple(shape))
 
     def unit(self, shape: tuple[int, ...] | torch.Size, chosen: Tensor | None) -> Tensor:
         """Return (n, *shape) numbers in (0, 1), float32."""
@@ -263,7 +265,7 @@ class _Stream:
         return both[:, :size].unflatten(1, tuple(shape))
 
 
-def _rows(chosen: Tensor | None) -> Tensor | slice:
+def rows_of(chosen: Tensor | None) -> Tensor | slice:
     """Return which worlds are computed: the chosen ones, or all where a GPU would be waited for."""
     if chosen is None or chosen.device.type != "cpu":
         return slice(None)
@@ -279,7 +281,7 @@ def _placed(values: Tensor, like: Tensor, rows: Tensor | slice) -> Tensor:
     return whole
 
 
-def _hash(x: Tensor) -> Tensor:
+def hash32(x: Tensor) -> Tensor:
     """Return 32 mixed bits of integers, by the finaliser of MurmurHash3 (public domain)."""
     x = x & 0xFFFFFFFF
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF

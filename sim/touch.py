@@ -12,7 +12,7 @@ dents that objects make now.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -30,11 +30,14 @@ from sim2arm.core.synthetic_tables import OPTICS, synthetic_table
 from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_stage
 
 from .camera_frames import COUNT, CameraFrames
+from .camera_noise import NoiseStream, rows_of
 from .randomize import factors_within
 from .tactile.field import FieldCfg, ForceField, GelLaw
 from .tactile.gel_camera import GelCamera, GelCfg
+from .tactile.gel_noise import GelNoise, NoisyGels
 from .tactile.pads import SIDES, put_gels
 from .tasks.base import put
+from .touch_readings import GelReadings, LostReadings, Take
 from .worlds.base import World
 from .worlds.law import LawError
 
@@ -81,6 +84,12 @@ class Touch:
     """Greatest factor of forces, of each gel for an episode; the least is its inverse."""
     deviation: float = 0.0
     """Standard deviation of the noise of a force, anew in each reading [N]."""
+    noise: GelNoise | None = None
+    """How pictures of real gels differ from drawn ones."""
+    lost: float = 0.0
+    """Share of readings that never arrive, of both gels together."""
+    lost_in_a_row: int = 2
+    """Greatest number of readings in a row that never arrive: it bounds ages."""
     max_age_s: float = 0.1
     """Oldest reading that is still used [s]."""
     group: str = "actor"
@@ -97,6 +106,12 @@ class Touch:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if not 1.0 <= self.gain < math.inf:
             raise ValueError(f"gain: expected 1 or more, got {self.gain}")
+        if not 0.0 <= self.lost < 1.0:
+            raise ValueError(f"lost: expected 0 to below 1, got {self.lost}")
+        if self.lost_in_a_row < 1:
+            raise ValueError(f"lost_in_a_row: expected 1 or more, got {self.lost_in_a_row}")
+        if self.noise is not None and "image" not in self.sees:
+            raise ValueError("noise: it is of pictures, but sees has no 'image'")
         if self.group == "critic":
             raise ValueError("group: the critic sees the truth; expected actor or a student's")
 
@@ -160,6 +175,7 @@ class Skin:
         touch: what they are.
         forces: their field.
         camera: what draws their pictures, None where none are seen.
+        noise: what real gels add to them, None without any.
         count: how many numbers an episode draws.
         names: of the arrays.
         specs: the arrays as the contract lists them.
@@ -168,25 +184,33 @@ class Skin:
 
     def __init__(self, touch: Touch, world: World, forces: ForceField, period: float) -> None:
         """Allocate; see `Touch.bind`."""
-        self.touch, self.forces, self.camera = touch, forces, None
+        self.touch, self.forces, self.camera, self.noise = touch, forces, None, None
         n, device, self._looks = world.num_worlds, world.device, world.device.type == "cpu"
         self._fresh = torch.zeros(n, dtype=torch.bool, device=device)
-        self._generator = torch.Generator(device).manual_seed(0)
         gels = len(forces.gels)
-        self.count = COUNT + gels
+        self._rough = NoiseStream(n, device)
+        self._losses = LostReadings(touch.lost, touch.lost_in_a_row, n, device)
+        rough, lost = int(touch.deviation > 0.0), LostReadings.count * (touch.lost > 0.0)
+        looks = 0 if touch.noise is None else gels * NoisyGels.count
+        self._parts = (COUNT, gels, rough, lost, looks)
+        self.count = sum(self._parts)
         self._unit = torch.zeros((n, self.count), device=device)
         self._gain = torch.ones((n, gels, 1, 1, 1), device=device)
-        self._streams: list[_Stream] = []
+        self._streams: list[GelReadings] = []
         rate = touch.rate(period)
         if "field" in touch.sees:
             frame = torch.zeros_like(forces.forces)
-            self._streams.append(_Stream(touch, frame, self._feel, rate, period, (FIELD,)))
+            self._streams.append(self._stream(frame, self._feel, period, (FIELD,)))
         if "image" in touch.sees:
             table = touch.optics()
             self.camera = _camera(touch, table, forces, n * gels, device)
-            frame = self.camera.picture.unflatten(0, (n, gels))
-            self._streams.append(_Stream(touch, frame, self._draw, rate, period, IMAGES))
-        ages = (0.0, 0.0) if not self._streams else self._streams[0].recent.ages
+            picture = self.camera.picture
+            if touch.noise is not None:
+                self.noise = NoisyGels(touch.noise, picture, rate)
+                picture = self.noise.picture
+            frame = picture.unflatten(0, (n, gels))
+            self._streams.append(self._stream(frame, self._draw, period, IMAGES))
+        ages = (0.0, 0.0) if not self._streams else self._streams[0].ages
         self.specs = _specs(touch, forces, rate, ages)
         self.names = tuple(self.specs)
         self.ages: dict[str, Tensor] = {}
@@ -201,15 +225,26 @@ class Skin:
         """
         self.forces.start(chosen)
         put(self._unit, chosen, unit.to(self._unit.dtype))
+        _, gains, rough, lost, looks = self._unit.split(self._parts, dim=1)
         if self.touch.gain > 1.0:
-            drawn = factors_within(self.touch.gain, self._unit[:, COUNT:], 1.0)
+            drawn = factors_within(self.touch.gain, gains, 1.0)
             self._gain.copy_(drawn[:, :, None, None, None])
+        if self.touch.deviation:
+            self._rough.start(chosen, rough[:, 0])
+        if self.touch.lost:
+            self._losses.start(chosen, lost)
+        if self.noise is not None:
+            self.noise.start(self._each_gel(chosen), looks.reshape(-1, NoisyGels.count))
         self._fresh |= chosen
 
     def advance(self) -> None:
         """Let a control period pass."""
         for stream in self._streams:
             stream.recent.advance()
+        if self.touch.lost and self._streams:  # all have the same clock
+            lost = self._losses.draw(self._streams[0].recent.due)
+            for stream in self._streams:
+                stream.recent.skip(lost)
 
     def see(self) -> dict[str, Tensor]:
         """Return what this tick feels; memory that stays until the one after the next is made.
@@ -224,7 +259,7 @@ class Skin:
         self._turn = 1 - self._turn
         for stream in self._streams:
             if begins or bool(stream.recent.due.any()):
-                stream.take()
+                stream.take(stream.recent.due | fresh)
             if begins:
                 stream.recent.start(fresh, stream.frame, self._unit[:, :COUNT])
             stream.recent.push(stream.frame)
@@ -234,7 +269,23 @@ class Skin:
         fresh.fill_(False)
         return found
 
-    def _feel(self, frame: Tensor) -> None:
+    def _stream(
+        self, frame: Tensor, take: Take, period: float, names: Sequence[str]
+    ) -> GelReadings:
+        """Return readings like `frame` (N, gels, ...)."""
+        touch = self.touch
+        recent = CameraFrames(
+            frame,
+            rate_hz=touch.rate(period),
+            period=period,
+            phase=None if touch.free_phase else 0.0,
+            latency=touch.latency,
+            history=touch.history,
+        )
+        most = touch.lost_in_a_row / touch.rate(period) if touch.lost else 0.0
+        return GelReadings(recent, frame, take, names, most)
+
+    def _feel(self, frame: Tensor, chosen: Tensor) -> None:
         """Write the forces of the last substep of all worlds, pressure first."""
         forces = self.forces.forces
         torch.neg(forces[..., 2], out=frame[..., 0])
@@ -242,14 +293,20 @@ class Skin:
         if self.touch.gain > 1.0:
             frame *= self._gain
         if self.touch.deviation:
-            noise = torch.randn(frame.shape, generator=self._generator, device=frame.device)
-            frame += self.touch.deviation * noise
+            noise = self._rough.normal(frame.shape[1:], chosen)
+            frame[rows_of(chosen)] += self.touch.deviation * noise
 
-    def _draw(self, frame: Tensor) -> None:
-        """Draw the pictures of all worlds; `frame` is the memory of the camera."""
+    def _draw(self, frame: Tensor, chosen: Tensor) -> None:
+        """Draw the pictures of all worlds, with noise in chosen ones; `frame` is their memory."""
         assert self.camera is not None
         self.forces.relate()
         self.camera.draw()
+        if self.noise is not None:
+            self.noise.take(self._each_gel(chosen))
+
+    def _each_gel(self, chosen: Tensor) -> Tensor:
+        """Return (N gels,) for worlds (N,)."""
+        return chosen.repeat_interleave(len(self.forces.gels))
 
     def ranges(self) -> tuple[TrainedRange, ...]:
         """Return latency and noise for the contract."""
@@ -262,43 +319,11 @@ class Skin:
                 TrainedRange(name=f"gain/{FIELD}", unit="1", low=1.0 / gain, high=gain),
                 TrainedRange(name=f"noise/{FIELD}", unit="N", low=0.0, high=self.touch.deviation),
             ]
+        if self.touch.lost:
+            found.append(TrainedRange(name="lost/touch", unit="1", low=0.0, high=self.touch.lost))
+        if self.touch.noise is not None:
+            found += self.touch.noise.ranges("touch")
         return tuple(found)
-
-
-class _Stream:
-    """Readings of all gels that come together: how they are taken, and the recent ones."""
-
-    def __init__(
-        self,
-        touch: Touch,
-        frame: Tensor,
-        take: Callable[[Tensor], None],
-        rate: float,
-        period: float,
-        names: tuple[str, ...],
-    ) -> None:
-        """Allocate for readings like `frame` (N, gels, ...)."""
-        self.frame, self._take, self.names = frame, take, names
-        self.recent = CameraFrames(
-            frame,
-            rate_hz=rate,
-            period=period,
-            phase=None if touch.free_phase else 0.0,
-            latency=touch.latency,
-            history=touch.history,
-        )
-        # What two observations hold: a transition is of two.
-        self.memory = frame.new_zeros((2, len(frame) * touch.history, *frame.shape[1:]))
-
-    def take(self) -> None:
-        """Take a reading in all worlds."""
-        self._take(self.frame)
-
-    def split(self, seen: Tensor) -> Mapping[str, Tensor]:
-        """Return the arrays of a reading: one, or one for each gel."""
-        if len(self.names) == 1:
-            return {self.names[0]: seen}
-        return dict(zip(self.names, seen.unbind(dim=-4), strict=True))
 
 
 def _camera(
@@ -306,7 +331,11 @@ def _camera(
 ) -> GelCamera:
     stage = touch.stage(table)
     rows, cols = stage.out_height, stage.out_width
-    cfg = GelCfg(rows=rows, cols=cols, pixel=table.size[0] / cols)
+    wider = table.background.shape[1] / cols  # than the pixels that the table is made for
+    cell = max(1, 2 * round(2.0 / wider))
+    cfg = GelCfg(
+        rows=rows, cols=cols, pixel=table.size[0] / cols, skin_cell=cell, smooth=wider < 2.0
+    )
     background = table.background_at(rows, cols)
     return GelCamera(
         cfg, forces.grids, count, table.coefficients, background, device=device, poses=forces.poses

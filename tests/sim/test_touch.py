@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from sim2arm.cli.touches import TOUCHES
 from sim2arm.core.contract import Provenance
 from sim2arm.core.gradient_table_file import write_table
 from sim2arm.core.robots import FR3, UR5E, Robot
@@ -20,6 +21,7 @@ from sim2arm.core.transforms import pose_between, quat_to_matrix
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
+from sim2arm.sim.tactile.gel_noise import GelNoise
 from sim2arm.sim.tactile.pads import THICKNESS, put_gels
 from sim2arm.sim.tasks.shapes import arm_scene
 from sim2arm.sim.tasks.table import make_task
@@ -215,6 +217,9 @@ def test_gels_face_each_other_where_the_pads_did(robot: Robot) -> None:
         ({"sees": ("smell",)}, "smell"),
         ({"grip": -1.0}, "grip"),
         ({"gain": 0.5}, "gain"),
+        ({"lost": 1.0}, "lost"),
+        ({"lost_in_a_row": 0}, "lost_in_a_row"),
+        ({"noise": GelNoise()}, "noise"),
         ({"group": "critic"}, "critic"),
     ],
 )
@@ -228,3 +233,57 @@ def test_nothing_to_touch_and_too_old_readings_are_refused() -> None:
         make_env(task="reach")
     with pytest.raises(ValueError, match="max_age_s"):
         make_env(Touch(rate_hz=10.0))
+
+
+def test_readings_that_are_lost_leave_the_last_one_longer() -> None:
+    """A quarter of them, two in a row at most; the bound of ages is kept and reached."""
+    touch = Touch(rate_hz=20.0, lost=0.25, max_age_s=0.2)
+    env = make_env(touch, num_envs=16)
+    env.reset(range(16))
+    skin = env.skin
+    assert skin is not None
+    recent, arrived = skin._streams[0].recent, 0.0
+    oldest = torch.zeros(16)
+    for _ in range(240):
+        skin.advance()
+        arrived += float(recent.due.sum())
+        skin.see()
+        oldest = torch.maximum(oldest, skin.ages[FIELD])
+    # 4 s of 20 Hz in 16 worlds; of three lost in a row the third arrives: 1/4 - 1/64 or so
+    assert arrived / (16 * 80) == pytest.approx(0.76, abs=0.03)
+    bound = skin.specs[FIELD].trained_age_s
+    assert bound is not None
+    assert bound[1] == pytest.approx(3 / 20 + 1 / 60)
+    assert oldest.max().item() == pytest.approx(3 / 20 - 1 / 60, abs=1e-6)
+    assert oldest.max() < bound[1]
+    with pytest.raises(ValueError, match="max_age_s"):
+        make_env(replace(touch, max_age_s=0.15))
+
+
+@pytest.mark.parametrize("name", ["field-real", "image-real"])
+def test_a_real_sensor_is_its_episodes_alone(name: str) -> None:
+    """Noise, latency, phase and losses, in whatever batch."""
+    touch = replace(TOUCHES[name], lost=0.3)
+    seen = []
+    for seeds in ([7], [1, 7, 2]):
+        env = make_env(touch, num_envs=len(seeds))
+        obs = env.reset(seeds)
+        for _ in range(12):
+            obs = env.step(0.3 * torch.ones(len(seeds), 6))[0]
+        assert env.skin is not None
+        seen.append({n: obs[n][seeds.index(7)].clone() for n in env.skin.names})
+    for array, values in seen[0].items():
+        assert torch.equal(values, seen[1][array]), array
+    told = {found.name: found.high for found in env.skin.ranges()}
+    assert told["lost/touch"] == 0.3
+    assert ("appearance/touch/blur" in told) == (name == "image-real")
+
+
+def test_noise_of_pictures_leaves_the_physics_alone() -> None:
+    touch = Touch(sees=("image",))
+    plain, rough = make_env(touch), make_env(replace(touch, noise=GelNoise()))
+    a, b = plain.reset([1, 2])[IMAGES[0]].int(), rough.reset([1, 2])[IMAGES[0]].int()
+    apart = (a - b).abs().double().mean(dim=(1, 2, 3))
+    assert (apart > 2.0).all()
+    assert apart[0].item() != pytest.approx(apart[1].item(), rel=0.01)  # each episode its look
+    assert (apart < 40.0).all()
