@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim2arm.core.driver_stage import DriverStage
@@ -30,18 +30,21 @@ class TactileCamera:
     """Name of its gel among the synthetic tables."""
 
 
+_MINI = TactileCamera(
+    words="GelSight Mini",
+    width=3280,
+    height=2464,
+    rate_hz=25.0,
+    fourcc="MJPG",
+    jpeg_scale=4,
+    border=0.15,
+    gel="gelsight-mini",
+)
+"""USB 0c45:636d, 3280 x 2464 JPEG pictures at 25 Hz; a border of 15 % shows no gel."""
+
 TACTILE_CAMERAS: dict[str, TactileCamera] = {
-    # USB 0c45:636d, 3280 x 2464 JPEG pictures at 25 Hz; a border of 15 % shows no gel.
-    "gelsight-mini": TactileCamera(
-        words="GelSight Mini",
-        width=3280,
-        height=2464,
-        rate_hz=25.0,
-        fourcc="MJPG",
-        jpeg_scale=4,
-        border=0.15,
-        gel="gelsight-mini",
-    ),
+    "gelsight-mini": _MINI,
+    "gelsight-mini-markers": replace(_MINI, gel="gelsight-mini-markers"),
     # 640 x 480 at 30 Hz or 320 x 240 at 60 Hz, uncompressed; the serial number is in the name.
     "digit": TactileCamera(
         words="DIGIT",

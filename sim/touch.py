@@ -33,10 +33,10 @@ from .camera_frames import COUNT, CameraFrames
 from .camera_noise import NoiseStream, rows_of
 from .randomize import factors_within
 from .tactile.field import FieldCfg, ForceField, GelLaw
-from .tactile.gel_camera import GelCamera, GelCfg
-from .tactile.gel_noise import GelNoise, NoisyGels
+from .tactile.gel_noise import GelNoise
 from .tactile.pads import SIDES, put_gels
 from .tasks.base import put
+from .touch_pictures import GelPictures
 from .touch_readings import GelReadings, LostReadings, Take
 from .worlds.base import World
 from .worlds.law import LawError
@@ -112,6 +112,8 @@ class Touch:
             raise ValueError(f"lost_in_a_row: expected 1 or more, got {self.lost_in_a_row}")
         if self.noise is not None and "image" not in self.sees:
             raise ValueError("noise: it is of pictures, but sees has no 'image'")
+        if OPTICS[self.sensor].dots is not None and self.law.shear == 0.0:
+            raise ValueError(f"law: a gel without stiffness of shear cannot carry {self.sensor}")
         if self.group == "critic":
             raise ValueError("group: the critic sees the truth; expected actor or a student's")
 
@@ -174,8 +176,7 @@ class Skin:
     Attributes:
         touch: what they are.
         forces: their field.
-        camera: what draws their pictures, None where none are seen.
-        noise: what real gels add to them, None without any.
+        pictures: what draws them, None where none are seen.
         count: how many numbers an episode draws.
         names: of the arrays.
         specs: the arrays as the contract lists them.
@@ -184,17 +185,12 @@ class Skin:
 
     def __init__(self, touch: Touch, world: World, forces: ForceField, period: float) -> None:
         """Allocate; see `Touch.bind`."""
-        self.touch, self.forces, self.camera, self.noise = touch, forces, None, None
+        self.touch, self.forces, self.pictures = touch, forces, None
         n, device, self._looks = world.num_worlds, world.device, world.device.type == "cpu"
         self._fresh = torch.zeros(n, dtype=torch.bool, device=device)
         gels = len(forces.gels)
         self._rough = NoiseStream(n, device)
         self._losses = LostReadings(touch.lost, touch.lost_in_a_row, n, device)
-        rough, lost = int(touch.deviation > 0.0), LostReadings.count * (touch.lost > 0.0)
-        looks = 0 if touch.noise is None else gels * NoisyGels.count
-        self._parts = (COUNT, gels, rough, lost, looks)
-        self.count = sum(self._parts)
-        self._unit = torch.zeros((n, self.count), device=device)
         self._gain = torch.ones((n, gels, 1, 1, 1), device=device)
         self._streams: list[GelReadings] = []
         rate = touch.rate(period)
@@ -202,14 +198,13 @@ class Skin:
             frame = torch.zeros_like(forces.forces)
             self._streams.append(self._stream(frame, self._feel, period, (FIELD,)))
         if "image" in touch.sees:
-            table = touch.optics()
-            self.camera = _camera(touch, table, forces, n * gels, device)
-            picture = self.camera.picture
-            if touch.noise is not None:
-                self.noise = NoisyGels(touch.noise, picture, rate)
-                picture = self.noise.picture
-            frame = picture.unflatten(0, (n, gels))
-            self._streams.append(self._stream(frame, self._draw, period, IMAGES))
+            pictures = self.pictures = self._draws(rate)
+            self._streams.append(self._stream(pictures.frame, pictures.take, period, IMAGES))
+        rough, lost = int(touch.deviation > 0.0), LostReadings.count * (touch.lost > 0.0)
+        looks = 0 if self.pictures is None else self.pictures.count
+        self._parts = (COUNT, gels, rough, lost, looks)
+        self.count = sum(self._parts)
+        self._unit = torch.zeros((n, self.count), device=device)
         ages = (0.0, 0.0) if not self._streams else self._streams[0].ages
         self.specs = _specs(touch, forces, rate, ages)
         self.names = tuple(self.specs)
@@ -233,8 +228,8 @@ class Skin:
             self._rough.start(chosen, rough[:, 0])
         if self.touch.lost:
             self._losses.start(chosen, lost)
-        if self.noise is not None:
-            self.noise.start(self._each_gel(chosen), looks.reshape(-1, NoisyGels.count))
+        if self.pictures is not None:
+            self.pictures.start(chosen, looks)
         self._fresh |= chosen
 
     def advance(self) -> None:
@@ -269,6 +264,19 @@ class Skin:
         fresh.fill_(False)
         return found
 
+    def _draws(self, rate: float) -> GelPictures:
+        """Return what draws pictures, with readings per second."""
+        touch, table = self.touch, self.touch.optics()
+        stage = touch.stage(table)
+        return GelPictures(
+            table,
+            OPTICS[touch.sensor],
+            touch.noise,
+            self.forces,
+            shape=(stage.out_height, stage.out_width),
+            rate_hz=rate,
+        )
+
     def _stream(
         self, frame: Tensor, take: Take, period: float, names: Sequence[str]
     ) -> GelReadings:
@@ -296,18 +304,6 @@ class Skin:
             noise = self._rough.normal(frame.shape[1:], chosen)
             frame[rows_of(chosen)] += self.touch.deviation * noise
 
-    def _draw(self, frame: Tensor, chosen: Tensor) -> None:
-        """Draw the pictures of all worlds, with noise in chosen ones; `frame` is their memory."""
-        assert self.camera is not None
-        self.forces.relate()
-        self.camera.draw()
-        if self.noise is not None:
-            self.noise.take(self._each_gel(chosen))
-
-    def _each_gel(self, chosen: Tensor) -> Tensor:
-        """Return (N gels,) for worlds (N,)."""
-        return chosen.repeat_interleave(len(self.forces.gels))
-
     def ranges(self) -> tuple[TrainedRange, ...]:
         """Return latency and noise for the contract."""
         if not self.names:
@@ -324,22 +320,6 @@ class Skin:
         if self.touch.noise is not None:
             found += self.touch.noise.ranges("touch")
         return tuple(found)
-
-
-def _camera(
-    touch: Touch, table: GradientTable, forces: ForceField, count: int, device: torch.device
-) -> GelCamera:
-    stage = touch.stage(table)
-    rows, cols = stage.out_height, stage.out_width
-    wider = table.background.shape[1] / cols  # than the pixels that the table is made for
-    cell = max(1, 2 * round(2.0 / wider))
-    cfg = GelCfg(
-        rows=rows, cols=cols, pixel=table.size[0] / cols, skin_cell=cell, smooth=wider < 2.0
-    )
-    background = table.background_at(rows, cols)
-    return GelCamera(
-        cfg, forces.grids, count, table.coefficients, background, device=device, poses=forces.poses
-    )
 
 
 def _specs(

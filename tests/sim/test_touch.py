@@ -21,6 +21,7 @@ from sim2arm.core.transforms import pose_between, quat_to_matrix
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
+from sim2arm.sim.tactile.field import GelLaw
 from sim2arm.sim.tactile.gel_noise import GelNoise
 from sim2arm.sim.tactile.pads import THICKNESS, put_gels
 from sim2arm.sim.tasks.shapes import arm_scene
@@ -218,6 +219,7 @@ def test_gels_face_each_other_where_the_pads_did(robot: Robot) -> None:
         ({"grip": -1.0}, "grip"),
         ({"gain": 0.5}, "gain"),
         ({"lost": 1.0}, "lost"),
+        ({"sensor": "gelsight-mini-markers", "law": GelLaw(shear=0.0)}, "stiffness of shear"),
         ({"lost_in_a_row": 0}, "lost_in_a_row"),
         ({"noise": GelNoise()}, "noise"),
         ({"group": "critic"}, "critic"),
@@ -260,7 +262,7 @@ def test_readings_that_are_lost_leave_the_last_one_longer() -> None:
         make_env(replace(touch, max_age_s=0.15))
 
 
-@pytest.mark.parametrize("name", ["field-real", "image-real"])
+@pytest.mark.parametrize("name", ["field-real", "image-real", "markers-real"])
 def test_a_real_sensor_is_its_episodes_alone(name: str) -> None:
     """Noise, latency, phase and losses, in whatever batch."""
     touch = replace(TOUCHES[name], lost=0.3)
@@ -276,7 +278,33 @@ def test_a_real_sensor_is_its_episodes_alone(name: str) -> None:
         assert torch.equal(values, seen[1][array]), array
     told = {found.name: found.high for found in env.skin.ranges()}
     assert told["lost/touch"] == 0.3
-    assert ("appearance/touch/blur" in told) == (name == "image-real")
+    assert ("appearance/touch/blur" in told) == (name != "field-real")
+
+
+def test_dots_show_what_a_held_peg_drags() -> None:
+    touch = Touch(sees=("field", "image"), sensor="gelsight-mini-markers", picture=(120, 160))
+    env = make_env(touch)
+    obs = env.reset([1, 2])
+    assert env.skin is not None and env.skin.pictures is not None
+    dots = env.skin.pictures.dots
+    assert dots is not None
+    first = dots.places.clone()
+    torch.testing.assert_close(first[0], first[3])  # nothing has dragged yet
+    for _ in range(30):
+        obs = env.step(still(env))[0]
+    moved = dots.places - first
+    drag = obs[FIELD][..., 1:].sum(dim=(2, 3)).reshape(4, 2)
+    assert (drag[:, 1] > 0.05).all()  # its weight
+    assert (moved[..., 1].mean(dim=1) > 0.0).all()
+    area = env.skin.forces.cfg.height * env.skin.forces.cfg.width / 140
+    most = obs[FIELD][..., 1:].norm(dim=-1).max() / (2e7 * area)
+    assert moved.norm(dim=-1).max() <= most + 1e-9
+    pixel = env.skin.forces.cfg.width / 160
+    col, row = ((dots.places[0] / pixel).T + torch.tensor([[80.0], [60.0]])).long()
+    inside = (row >= 0) & (row < 120) & (col >= 0) & (col < 160)
+    dark = obs[IMAGES[0]][0].amax(dim=-1)[row[inside], col[inside]]
+    assert inside.sum() > 50
+    assert (dark < 70).all()  # the flat gel is 110 and more
 
 
 def test_noise_of_pictures_leaves_the_physics_alone() -> None:

@@ -23,5 +23,8 @@ TOUCHES: dict[str, Touch] = {
     "image-field": Touch(sees=("image", "field")),
     "field-real": _REAL,
     "image-real": replace(_REAL, sees=("image",), noise=GelNoise()),
+    "markers-real": replace(
+        _REAL, sees=("image",), sensor="gelsight-mini-markers", noise=GelNoise()
+    ),
 }
 """`gel` makes the pads as soft as the others do and feels nothing: for teachers, and to compare."""

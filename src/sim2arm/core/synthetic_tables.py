@@ -13,7 +13,7 @@ ball presses on real gels do; they are no measurement of any sensor. Calibrate f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,22 @@ class Light:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dots:
+    """Dark dots printed on the skin of a gel, on a grid about its middle."""
+
+    rows: int
+    cols: int
+    spacing: float
+    """Between neighbours [m]."""
+    radius: float
+    """Where a dot is half as dark as in its middle [m]."""
+    soft: float
+    """Over which its edge fades [m]."""
+    dark: float
+    """Share of the light that its middle takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class GelOptics:
     """Picture and lights of one kind of sensor."""
 
@@ -52,6 +68,8 @@ class GelOptics:
     lights: tuple[Light, ...]
     ambient: tuple[float, float, float]
     """Colour that no light makes [grey levels]."""
+    dots: Dots | None = None
+    """On its skin; tables and backgrounds are those of the gel without them."""
 
 
 def three_lights(
@@ -72,6 +90,15 @@ def three_lights(
     )
 
 
+_MINI = GelOptics(
+    rows=240,
+    cols=320,
+    size=(320 * 0.0634e-3, 240 * 0.0634e-3),
+    lights=three_lights(-90.0, 28.0, 0.3, 0.08, 120.0),
+    ambient=(38.0, 48.0, 60.0),
+)
+"""0.0634 mm per pixel at 320 x 240 after the border is cut (maker's software, as reported)."""
+
 OPTICS: dict[str, GelOptics] = {
     # 0.0877 mm per pixel, 320 rows of 240 (IsaacGymEnvs, branch tacsl, configuration of the R1.5).
     "gelsight-r15": GelOptics(
@@ -81,13 +108,10 @@ OPTICS: dict[str, GelOptics] = {
         lights=three_lights(90.0, 30.0, 0.25, 0.06, 115.0),
         ambient=(42.0, 46.0, 48.0),
     ),
-    # 0.0634 mm per pixel at 320 x 240 after the border is cut (maker's software, as reported).
-    "gelsight-mini": GelOptics(
-        rows=240,
-        cols=320,
-        size=(320 * 0.0634e-3, 240 * 0.0634e-3),
-        lights=three_lights(-90.0, 28.0, 0.3, 0.08, 120.0),
-        ambient=(38.0, 48.0, 60.0),
+    "gelsight-mini": _MINI,
+    # Nine by seven dots (as reported); their size and distance are ours.
+    "gelsight-mini-markers": replace(
+        _MINI, dots=Dots(rows=7, cols=9, spacing=2e-3, radius=2.5e-4, soft=1e-4, dark=0.75)
     ),
     # 0.0266 mm per pixel at 640 x 480 (Taxim, Basics/sensorParams.py).
     "digit": GelOptics(
