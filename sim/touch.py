@@ -84,6 +84,8 @@ class Touch:
     """Greatest factor of forces, of each gel for an episode; the least is its inverse."""
     deviation: float = 0.0
     """Standard deviation of the noise of a force, anew in each reading [N]."""
+    shadows: bool = False
+    """Whether dents throw shadows in pictures."""
     noise: GelNoise | None = None
     """How pictures of real gels differ from drawn ones."""
     lost: float = 0.0
@@ -112,6 +114,8 @@ class Touch:
             raise ValueError(f"lost_in_a_row: expected 1 or more, got {self.lost_in_a_row}")
         if self.noise is not None and "image" not in self.sees:
             raise ValueError("noise: it is of pictures, but sees has no 'image'")
+        if self.shadows and "image" not in self.sees:
+            raise ValueError("shadows: they are in pictures, but sees has no 'image'")
         if OPTICS[self.sensor].dots is not None and self.law.shear == 0.0:
             raise ValueError(f"law: a gel without stiffness of shear cannot carry {self.sensor}")
         if self.group == "critic":
@@ -275,6 +279,7 @@ class Skin:
             self.forces,
             shape=(stage.out_height, stage.out_width),
             rate_hz=rate,
+            shadows=touch.shadows,
         )
 
     def _stream(

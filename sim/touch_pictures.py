@@ -1,4 +1,4 @@
-"""Pictures of the gels of N worlds, layer by layer: dents and colours, dots, what is real."""
+"""Pictures of the gels of N worlds, layer by layer: colours, shadows, dots, noise."""
 
 # pyright: standard
 
@@ -14,6 +14,7 @@ from .tactile.field import ForceField
 from .tactile.gel_camera import GelCamera, GelCfg
 from .tactile.gel_dots import GelDots
 from .tactile.gel_noise import GelNoise, NoisyGels
+from .tactile.gel_shadows import GelShadows
 
 
 class GelPictures:
@@ -21,6 +22,7 @@ class GelPictures:
 
     Attributes:
         camera: what draws dents and colours.
+        shadows: of dents, None without any.
         dots: on the skin, None without any.
         noise: what real gels add, None without any.
         count: how many numbers an episode draws.
@@ -36,21 +38,27 @@ class GelPictures:
         *,
         shape: tuple[int, int],
         rate_hz: float,
+        shadows: bool = False,
     ) -> None:
         """Allocate.
 
         Args:
             table: how slopes look.
-            optics: what is printed on the gels.
+            optics: lights, and what is printed on the gels.
             noise: of their cameras.
             forces: of the gels; where objects are, and what drags the skin.
             shape: rows and columns of a picture.
             rate_hz: readings per second.
+            shadows: whether dents throw them.
+
+        Raises:
+            ValueError: shadows of lights that stand too low or too high.
         """
         self._forces, worlds = forces, len(forces.numbers)
         self._gels = len(forces.gels)
         self.camera = _camera(table, shape, forces)
         picture = self.camera.picture
+        self.shadows = GelShadows(self.camera, optics.lights) if shadows else None
         self.dots = self.noise = None
         if optics.dots is not None:
             pushed, numbers = forces.forces.flatten(0, 1), forces.numbers.flatten(0, 1)
@@ -73,6 +81,8 @@ class GelPictures:
         assert frame is self.frame
         self._forces.relate()
         self.camera.draw()
+        if self.shadows is not None:
+            self.shadows.draw()
         if self.dots is not None:
             self.dots.draw()
         if self.noise is not None:

@@ -70,7 +70,7 @@ def test_a_peg_stays_as_it_was_gripped_and_is_felt() -> None:
 
 def test_the_tilt_of_a_peg_is_what_the_field_shows() -> None:
     env = make_env(Touch(), num_envs=8)
-    env.reset(range(8))
+    obs = env.reset(range(8))
     for _ in range(20):
         obs = env.step(still(env))[0]
     tilt = 2.0 * env.task.observe()["peg_in_tool"][:, 5]  # half the sine about y, the pads' axis
@@ -92,7 +92,7 @@ def test_an_episode_is_its_seed_whatever_runs_beside(world: str) -> None:
     def run(num_envs: int) -> dict[str, Any]:
         task = make_task("peg-placement", "fr3")
         env = Env(task, FR3, num_envs=num_envs, touch=BOTH, world=world)
-        env.reset([7] * num_envs)
+        obs = env.reset([7] * num_envs)
         for _ in range(6):
             obs = env.step(0.3 * torch.ones(num_envs, 6))[0]
         return {name: obs[name][0] for name in (FIELD, *IMAGES)}
@@ -107,7 +107,7 @@ def test_engines_agree_about_a_grasp() -> None:
     for world in ("mujoco", "warp"):
         task = make_task("peg-placement", "fr3")
         env = Env(task, FR3, num_envs=1, touch=BOTH, world=world)
-        env.reset([5])
+        obs = env.reset([5])
         for _ in range(15):
             obs = env.step(0.2 * torch.ones(1, 6))[0]
         seen.append(obs)
@@ -222,6 +222,7 @@ def test_gels_face_each_other_where_the_pads_did(robot: Robot) -> None:
         ({"sensor": "gelsight-mini-markers", "law": GelLaw(shear=0.0)}, "stiffness of shear"),
         ({"lost_in_a_row": 0}, "lost_in_a_row"),
         ({"noise": GelNoise()}, "noise"),
+        ({"shadows": True}, "shadows"),
         ({"group": "critic"}, "critic"),
     ],
 )
@@ -305,6 +306,14 @@ def test_dots_show_what_a_held_peg_drags() -> None:
     dark = obs[IMAGES[0]][0].amax(dim=-1)[row[inside], col[inside]]
     assert inside.sum() > 50
     assert (dark < 70).all()  # the flat gel is 110 and more
+
+
+def test_shadows_only_darken() -> None:
+    plain = make_env(Touch(sees=("image",), sensor="gelsight-mini"))
+    shaded = make_env(Touch(sees=("image",), sensor="gelsight-mini", shadows=True))
+    a, b = (env.reset([0, 4])[IMAGES[0]].int() for env in (plain, shaded))
+    assert (b <= a).all()
+    assert (a - b).max() > 5
 
 
 def test_noise_of_pictures_leaves_the_physics_alone() -> None:

@@ -99,6 +99,9 @@ _MINI = GelOptics(
 )
 """0.0634 mm per pixel at 320 x 240 after the border is cut (maker's software, as reported)."""
 
+MINI_DOTS = Dots(rows=7, cols=9, spacing=2e-3, radius=2.5e-4, soft=1e-4, dark=0.75)
+"""Nine by seven (as reported); their size and distance are ours."""
+
 OPTICS: dict[str, GelOptics] = {
     # 0.0877 mm per pixel, 320 rows of 240 (IsaacGymEnvs, branch tacsl, configuration of the R1.5).
     "gelsight-r15": GelOptics(
@@ -109,10 +112,7 @@ OPTICS: dict[str, GelOptics] = {
         ambient=(42.0, 46.0, 48.0),
     ),
     "gelsight-mini": _MINI,
-    # Nine by seven dots (as reported); their size and distance are ours.
-    "gelsight-mini-markers": replace(
-        _MINI, dots=Dots(rows=7, cols=9, spacing=2e-3, radius=2.5e-4, soft=1e-4, dark=0.75)
-    ),
+    "gelsight-mini-markers": replace(_MINI, dots=MINI_DOTS),
     # 0.0266 mm per pixel at 640 x 480 (Taxim, Basics/sensorParams.py).
     "digit": GelOptics(
         rows=240,
@@ -150,7 +150,7 @@ def table_of(optics: GelOptics, sensor: str, nodes: int = NODES) -> GradientTabl
     spread = forms(*places(optics.rows, optics.cols))  # (rows, cols, 6)
     for light in optics.lights:
         lean, rise = math.cos(math.radians(light.elevation_deg)), _sine(light)
-        direction, bright = _brightness(light)
+        direction, bright = brightness(light)
         shown = np.maximum(rise * n_z - lean * (n @ direction), 0.0) - rise
         colour = np.array(light.colour)
         coefficients += shown[..., None, None] * colour[:, None] * bright
@@ -170,7 +170,7 @@ def _sine(light: Light) -> float:
     return math.sin(math.radians(light.elevation_deg))
 
 
-def _brightness(light: Light) -> tuple[FloatArray, FloatArray]:
+def brightness(light: Light) -> tuple[FloatArray, FloatArray]:
     """Return the direction (2,) of a light and its brightness (6,) as coefficients of the forms."""
     angle = math.radians(light.azimuth_deg)
     u, v = math.cos(angle), math.sin(angle)

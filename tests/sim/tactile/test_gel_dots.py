@@ -9,14 +9,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from sim2arm.core.synthetic_tables import OPTICS, synthetic_table
+from sim2arm.core.synthetic_tables import MINI_DOTS, OPTICS, synthetic_table
 from sim2arm.sensors.markers import MarkerTracker
 from sim2arm.sim.tactile.field import GelLaw
 from sim2arm.sim.tactile.gel_dots import REACH, GelDots
 
 GEL = OPTICS["gelsight-mini-markers"]
-DOTS = GEL.dots
-assert DOTS is not None
+DOTS = MINI_DOTS
 ROWS, COLS = 14, 10
 AREA = GEL.size[0] * GEL.size[1] / (ROWS * COLS)
 LAW = GelLaw()
@@ -59,7 +58,6 @@ def rest() -> Floats:
 
 def drawn(places: Floats) -> npt.NDArray[np.uint8]:
     """Return the flat gel with dots at places [m], in double precision."""
-    assert DOTS is not None
     x = ((np.arange(320) + 0.5) * PIXEL - 0.5 * GEL.size[0])[None]
     y = ((np.arange(240) + 0.5) * PIXEL - 0.5 * GEL.size[1])[:, None]
     light = np.ones((240, 320))
