@@ -12,7 +12,7 @@ _REAL = Touch(
     gain=1.2,
     deviation=0.005,
     lost=0.02,
-    max_age_s=0.25,
+    max_age_s=0.2,
 )
 """A GelSight Mini on USB: 25 Hz, one to two frames late, a frame of fifty is lost (ours)."""
 

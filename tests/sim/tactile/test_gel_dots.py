@@ -13,6 +13,7 @@ from sim2arm.core.synthetic_tables import MINI_DOTS, OPTICS, synthetic_table
 from sim2arm.sensors.markers import MarkerTracker
 from sim2arm.sim.tactile.field import GelLaw
 from sim2arm.sim.tactile.gel_dots import REACH, GelDots
+from sim2arm.sim.tactile.gel_noise import GelNoise, NoisyGels
 
 GEL = OPTICS["gelsight-mini-markers"]
 DOTS = MINI_DOTS
@@ -154,6 +155,29 @@ def test_a_tracker_of_real_dots_finds_the_way(kind: str) -> None:
     off = np.linalg.norm(shear.displacement - true, axis=-1) / PIXEL
     assert off.mean() < 0.1
     assert off.max() < 0.3
+
+
+def test_a_tracker_finds_the_way_in_pictures_with_noise() -> None:
+    """Ten sensors, each with its look and noise; at rest is another reading of the same."""
+    gel = Gel(10)
+    noise = NoisyGels(GelNoise(), gel.picture, 25.0)
+    every = torch.ones(10, dtype=torch.bool)
+    noise.start(
+        every, torch.rand((10, NoisyGels.count), generator=torch.Generator().manual_seed(0))
+    )
+    gel.draw()
+    first = noise.take(every).numpy().copy()
+    gel.pull(np.s_[:, 3:11, 2:8], [4e-4, 3e-4])
+    gel.draw()
+    second = noise.take(every).numpy()
+    true = np.linalg.norm(gel.dots.places[0].numpy() - rest(), axis=-1)
+    for i in range(10):
+        tracker = MarkerTracker(first[i], size=GEL.size, diameter_px=8.0)
+        shear = tracker.track(second[i])
+        assert shear.found.sum() >= 62
+        away = np.linalg.norm(tracker.rest[:, None] * PIXEL - _corner(rest())[None], axis=-1)
+        off = np.linalg.norm(shear.displacement, axis=-1) - true[away.argmin(axis=1)]
+        assert np.abs(off).mean() < 0.1 * PIXEL
 
 
 def _corner(places: Floats) -> Floats:
