@@ -1,7 +1,8 @@
 """From the dented skin of a gel to the picture that its camera takes, as Warp kernels.
 
 Slopes are those of the smoothed skin (binomial over five pixels in each direction, as in Taxim's
-pipeline), central differences, with the rim of the picture repeated beyond it. The change of colour
+pipeline; none where pixels are wider than those of the table), central differences, with the rim of
+the picture repeated beyond it. The change of colour
 over the flat gel is read bilinearly from a table over the components of the unit normal.
 """
 
@@ -22,10 +23,13 @@ vec18: Any = wp.types.vector(18, float)
 """Of a node of the table: for red, green and blue the coefficients of x^2, y^2, xy, x, y, 1."""
 
 
-SMOOTH = wp.constant(vec7(0.0, 1.0 / 16.0, 0.25, 0.375, 0.25, 1.0 / 16.0, 0.0))
+SMOOTH = (0.0, 1.0 / 16.0, 0.25, 0.375, 0.25, 1.0 / 16.0, 0.0)
 """Binomial weights of seven pixels in a row."""
-CHANGE = wp.constant(vec7(-1.0 / 32.0, -0.125, -5.0 / 32.0, 0.0, 5.0 / 32.0, 0.125, 1.0 / 32.0))
+CHANGE = (-1.0 / 32.0, -0.125, -5.0 / 32.0, 0.0, 5.0 / 32.0, 0.125, 1.0 / 32.0)
 """The same after central differences, per pixel."""
+AS_IS = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+CHANGE_AS_IS = (0.0, 0.0, -0.5, 0.0, 0.5, 0.0, 0.0)
+"""Both without smoothing."""
 
 
 @wp.func
@@ -52,6 +56,8 @@ def skin_at(
 def along_rows(
     size: int,
     run: int,
+    smoothing: vec7,
+    changing: vec7,
     dents: wp.array3d[float],
     skin: wp.array3d[float],
     windows: wp.array2d[int],
@@ -75,8 +81,8 @@ def along_rows(
             near[k] = near[k + 1]
         near[6] = skin_at(size, dents, skin, image, row, col + 3, window, cells)
         heights[image, row, col] = near[3]
-        smooth[image, row, col] = wp.dot(SMOOTH, near)
-        change[image, row, col] = wp.dot(CHANGE, near)
+        smooth[image, row, col] = wp.dot(smoothing, near)
+        change[image, row, col] = wp.dot(changing, near)
 
 
 @wp.func
@@ -99,6 +105,8 @@ def shade(g_x: float, g_y: float, nodes: int, table: wp.array[vec18]) -> vec18:
 @wp.kernel(enable_backward=False)
 def colours(
     run: int,
+    smoothing: vec7,
+    changing: vec7,
     slope: float,
     nodes: int,
     table: wp.array[vec18],
@@ -120,8 +128,8 @@ def colours(
     for k in range(7):
         r = wp.clamp(row + k - 3, 0, rows - 1)
         if r >= window[0] and r < window[1]:
-            weights[k] = slope * SMOOTH[k]
-            changes[k] = slope * CHANGE[k]
+            weights[k] = slope * smoothing[k]
+            changes[k] = slope * changing[k]
             where[k] = r
         else:
             where[k] = wp.clamp(r, window[0], wp.max(window[0], window[1] - 1))

@@ -23,7 +23,16 @@ from torch import Tensor
 
 from sim2arm.sim.warp_device import recorded, warp_device
 
-from .colour_kernels import along_rows, colours, vec18
+from .colour_kernels import (
+    AS_IS,
+    CHANGE,
+    CHANGE_AS_IS,
+    SMOOTH,
+    along_rows,
+    colours,
+    vec7,
+    vec18,
+)
 from .distance import DistanceGrid, make_atlas
 from .height_kernels import Plane, cull, frame, trace, trace_between
 from .membrane_kernels import begin_level, gather_dents, halve, relax
@@ -55,16 +64,19 @@ class GelCfg:
     reach: float = 5e-4
     """Length over which the skin beside an object falls to 1/e of its dent [m] (ours)."""
     skin_cell: int = 4
-    """Pixels along a cell of the finest grid of the membrane, even: it falls from half a cell
+    """Pixels along a cell of the finest grid of the membrane, 1 or even: it falls from half a cell
     before an edge, and after the few sweeps it is right to 7 % of the dent."""
+    smooth: bool = True
+    """Whether slopes are those of heights smoothed over five pixels, as a table is calibrated; not
+    where pixels are wider than the table's."""
 
     def __post_init__(self) -> None:
         """Refuse what is no gel."""
         for name in ("rows", "cols", "pixel", "depth", "reach"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
-        if self.skin_cell < 2 or self.skin_cell % 2:
-            raise ValueError(f"skin_cell: expected an even number, got {self.skin_cell}")
+        if self.skin_cell < 1 or (self.skin_cell % 2 and self.skin_cell > 1):
+            raise ValueError(f"skin_cell: expected 1 or an even number, got {self.skin_cell}")
 
 
 class GelCamera:
@@ -118,9 +130,10 @@ class GelCamera:
         self._dent = [*self._touch(objects, dents, parts, run), *self._stretch(dents)]
         size, skin = cfg.skin_cell, self._skin
         slopes = [self.heights, smooth, change]
-        self._dent.append(
-            recorded(along_rows, parts, [size, run, dents, skin, self.windows], slopes, device)
-        )
+        weights = (SMOOTH, CHANGE) if cfg.smooth else (AS_IS, CHANGE_AS_IS)
+        filters = [vec7(*each) for each in weights]
+        given = [size, run, *filters, dents, skin, self.windows]
+        self._dent.append(recorded(along_rows, parts, given, slopes, device))
         colour = [
             len(table),
             wp.array(table.reshape(-1, 18), dtype=vec18, device=place),
@@ -128,7 +141,11 @@ class GelCamera:
         ]
         slopes = [smooth, change, self.windows]
         self._paint = recorded(
-            colours, parts, [run, 1.0 / cfg.pixel, *colour, *slopes], [self.picture], device
+            colours,
+            parts,
+            [run, *filters, 1.0 / cfg.pixel, *colour, *slopes],
+            [self.picture],
+            device,
         )
 
     def dent(self) -> Tensor:
