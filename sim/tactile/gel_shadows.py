@@ -21,7 +21,7 @@ import warp as wp
 from sim2arm.core.synthetic_tables import Light, brightness
 from sim2arm.sim.warp_device import recorded, warp_device
 
-from .colour_kernels import CHANGE, SMOOTH
+from .colour_kernels import AS_IS, CHANGE, CHANGE_AS_IS, SMOOTH
 from .gel_camera import GelCamera
 from .shadow_kernels import Lamp, coarsen, dim, hide, vec6, vec7
 
@@ -54,7 +54,8 @@ class GelShadows:
         hidden = torch.zeros((n * len(lights), *grid), device=device)
         run, windows = cfg.cols if device.type == "cpu" else 1, camera.windows
         heights = camera.heights
-        filters = [vec7(*SMOOTH), vec7(*CHANGE)]
+        weights = (SMOOTH, CHANGE) if cfg.smooth else (AS_IS, CHANGE_AS_IS)
+        filters = [vec7(*each) for each in weights]
         given = [size, run, 1.0 / cfg.pixel, *filters, lamps, hidden, heights, windows]
         self._launches = [
             recorded(coarsen, (n, grid[0]), [size, heights, windows], [cells, tops], device),
