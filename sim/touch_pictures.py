@@ -92,7 +92,14 @@ class GelPictures:
 def _camera(table: GradientTable, shape: tuple[int, int], forces: ForceField) -> GelCamera:
     rows, cols = shape
     device: torch.device = forces.poses.device
-    cfg = GelCfg(rows=rows, cols=cols, pixel=table.size[0] / cols)
+    wider = table.background.shape[1] / cols  # than the pixels that the table is made for
+    cfg = GelCfg(
+        rows=rows,
+        cols=cols,
+        pixel=table.size[0] / cols,
+        skin_cell=max(1, 2 * round(2.0 / wider)),
+        smooth=wider < 2.0,
+    )
     background, poses = table.background_at(rows, cols), forces.poses
     return GelCamera(
         cfg, forces.grids, len(poses), table.coefficients, background, device=device, poses=poses
