@@ -28,6 +28,7 @@ from safetensors.numpy import load_file, save_file
 
 from sim2arm.core.transforms import quat_to_matrix
 from sim2arm.sim.warp_device import warp_device
+from sim2arm.sim.worlds.law import LawError
 
 from .distance_kernels import Shape, mesh_distance
 
@@ -80,6 +81,7 @@ def of_geoms(
 
     Raises:
         ValueError: no geom, one of another type, or a grid that would be too large.
+        LawError: a mesh has no inside.
     """
     if not geoms:
         raise ValueError("geoms: expected at least one")
@@ -145,6 +147,12 @@ def _part(model: mujoco.MjModel, geom: int) -> _Part:
     types = mujoco.mjtGeom
     if kind == int(types.mjGEOM_MESH):
         vertices, faces = _mesh(model, int(model.geom_dataid[geom]))
+        if lone := _lone_edges(vertices, faces):
+            raise LawError(
+                f"geom {model.geom(geom).name or geom!r}: expected a closed mesh whose faces all "
+                f"look outwards, got one with {lone} edges that no neighbour shares: inside and "
+                "outside are not known; close it, or use a primitive"
+            )
         vertices = (vertices @ turn.T + place).astype(np.float32)
         content = vertices.tobytes() + faces.tobytes()
         return _Part(content, vertices.min(axis=0), vertices.max(axis=0), None, (vertices, faces))
@@ -179,6 +187,21 @@ def _mesh(
         np.array(model.mesh_vert[first : first + count], dtype=np.float32),
         np.array(model.mesh_face[start : start + faces], dtype=np.int32),
     )
+
+
+def _lone_edges(vertices: npt.NDArray[np.float32], faces: npt.NDArray[np.int32]) -> int:
+    """Return how many edges have no face that runs along them the other way.
+
+    Vertices at the same place are one.
+    """
+    same = np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1)
+    corners = same[faces].astype(np.int64)
+    start, end = corners.ravel(), np.roll(corners, -1, axis=1).ravel()
+    edges, which = np.unique(
+        np.minimum(start, end) * len(vertices) + np.maximum(start, end), return_inverse=True
+    )
+    balance = np.bincount(which.reshape(-1), weights=np.sign(end - start), minlength=len(edges))
+    return int(np.count_nonzero(balance))
 
 
 def _of_box(points: npt.NDArray[np.float64], half: npt.NDArray[np.float64]) -> Any:

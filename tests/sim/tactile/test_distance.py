@@ -12,6 +12,7 @@ import pytest
 
 from sim2arm.sim.tactile import distance
 from sim2arm.sim.tactile.distance import cache_folder, of_geoms
+from sim2arm.sim.worlds.law import LawError
 
 GEOM = mujoco.mjtGeom
 
@@ -133,3 +134,28 @@ def test_refusals() -> None:
     egg = make_model(name="egg", type=GEOM.mjGEOM_ELLIPSOID, size=[0.01, 0.02, 0.03])
     with pytest.raises(ValueError, match="geom 'egg': no signed distance for its type ellipsoid"):
         of_geoms(egg, [0])
+
+
+@pytest.mark.parametrize(("change", "count"), [("open", 3), ("turned", 3), ("split", 0)])
+def test_a_mesh_without_an_inside_is_refused(change: str, count: int) -> None:
+    """A tetrahedron without a face, or with one that looks inwards; split vertices do no harm."""
+    corners = np.array([[0, 0, 0], [0.01, 0, 0], [0, 0.01, 0], [0, 0, 0.01]], dtype=np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], dtype=np.int32)
+    assert distance._lone_edges(corners, faces) == 0
+    if change == "open":
+        faces = faces[:3]
+    elif change == "turned":
+        faces[2] = faces[2, ::-1]
+    else:
+        corners, faces = corners[faces.ravel()], np.arange(12, dtype=np.int32).reshape(4, 3)
+    assert distance._lone_edges(corners, faces) == count
+
+
+def test_an_open_mesh_names_its_geom() -> None:
+    spec = mujoco.MjSpec()
+    corners = [0, 0, 0, 0.01, 0, 0, 0, 0.01, 0, 0, 0, 0.01]
+    shell = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL
+    spec.add_mesh(name="cup", uservert=corners, userface=[0, 2, 1, 0, 1, 3, 1, 2, 3], inertia=shell)
+    spec.worldbody.add_geom(name="mine", type=GEOM.mjGEOM_MESH, meshname="cup")
+    with pytest.raises(LawError, match=r"geom 'mine': expected a closed mesh .* 3 edges"):
+        of_geoms(spec.compile(), [0])
