@@ -44,7 +44,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import ProgressEpisodes
-from .shapes import FLAT_GRIP, PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
+from .shapes import FLAT_GRIP, PAD_GAP, add_held_body, add_ring, arm_scene, check_grip, held_forces
 from .start import check_reach, tool_start
 
 FLOOR = 0.002
@@ -158,11 +158,7 @@ class BoltOnNut:
         Raises:
             ValueError: the head does not fit between the pads, or the arm does not reach there.
         """
-        if cfg.flats >= robot.gripper.open_width:
-            raise ValueError(
-                f"flats must be less than the opening of {robot.name}'s gripper, "
-                f"{robot.gripper.open_width} m, got {cfg.flats}"
-            )
+        check_grip(robot, "flats", cfg.flats)
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
         self.pad_gap = PAD_GAP
@@ -338,7 +334,8 @@ class BoltOnNut:
         """Start episodes in chosen worlds, with the bolt's head between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, 0.5 * self.cfg.flats + self.pad_gap)
+        width = self.cfg.flats + 2.0 * self.pad_gap
+        put(self._fingers.q, chosen, self.robot.gripper.position(width))
         put(self._fingers.dq, chosen, 0.0)
         put(self._bolt.q, chosen, starts["bolt"])
         put(self._bolt.dq, chosen, 0.0)

@@ -32,7 +32,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import ProgressEpisodes
-from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, held_forces
+from .shapes import PAD_GAP, add_held_body, add_ring, arm_scene, check_grip, held_forces
 from .start import check_reach, tool_start
 from .task_kernels import peg_kernel
 
@@ -108,8 +108,9 @@ class PegInsertion:
         """Describe the task for one robot.
 
         Raises:
-            ValueError: the arm does not reach the poses in which episodes start.
+            ValueError: the peg does not fit between the pads, or the arm does not reach there.
         """
+        check_grip(robot, "peg_radius, twice,", 2.0 * cfg.peg_radius)
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
         self.pad_gap = PAD_GAP
@@ -229,7 +230,8 @@ class PegInsertion:
         """Start episodes in chosen worlds, with the peg between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, self.cfg.peg_radius + self.pad_gap)
+        width = 2.0 * (self.cfg.peg_radius + self.pad_gap)
+        put(self._fingers.q, chosen, self.robot.gripper.position(width))
         put(self._fingers.dq, chosen, 0.0)
         put(self._peg.q, chosen, starts["peg"])
         put(self._peg.dq, chosen, 0.0)

@@ -34,7 +34,7 @@ from sim2arm.sim.worlds.base import World
 
 from .base import Starts, check_settings, put
 from .counters import ProgressEpisodes
-from .shapes import PAD_GAP, add_held_body, arm_scene, held_forces
+from .shapes import PAD_GAP, add_held_body, arm_scene, check_grip, held_forces
 from .start import check_reach, quat_from_rpy, tool_start
 
 
@@ -142,8 +142,9 @@ class PegPlacement:
         """Describe the task for one robot.
 
         Raises:
-            ValueError: the arm does not reach the poses in which episodes start.
+            ValueError: the peg does not fit between the pads, or the arm does not reach there.
         """
+        check_grip(robot, "peg_radius, twice,", 2.0 * cfg.peg_radius)
         check_reach(robot, cfg.start_low, cfg.start_high)
         self.cfg, self.robot = cfg, robot
         self.pad_gap = PAD_GAP
@@ -255,7 +256,8 @@ class PegPlacement:
         """Start episodes in chosen worlds, with the peg between the pads."""
         put(self._arm.q, chosen, starts["q"])
         put(self._arm.dq, chosen, 0.0)
-        put(self._fingers.q, chosen, self.cfg.peg_radius + self.pad_gap)
+        width = 2.0 * (self.cfg.peg_radius + self.pad_gap)
+        put(self._fingers.q, chosen, self.robot.gripper.position(width))
         put(self._fingers.dq, chosen, 0.0)
         put(self._peg.q, chosen, starts["peg"])
         put(self._peg.dq, chosen, 0.0)
