@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
+from sim2arm.sim.gel_terms import GelFriction, GelStiffness
 from sim2arm.sim.held_terms import HeldPose
 from sim2arm.sim.physics_terms import (
     Friction,
@@ -89,10 +90,17 @@ def cube(robot: Robot) -> Randomization:
     return replace(found, physics=(*found.physics, *more))
 
 
+def gel(robot: Robot) -> Randomization:
+    """That of the arm, and how stiff gels are and how they grip (peg-placement with touch)."""
+    found = arm(robot)
+    return replace(found, physics=(*found.physics, GelStiffness(), GelFriction()))
+
+
 RANDOMIZATIONS: dict[str, Callable[[Robot], Randomization]] = {
     "none": nothing,
     "arm": arm,
     "peg": peg,
     "peg-fit": peg_fit,
     "cube": cube,
+    "gel": gel,
 }

@@ -1,0 +1,102 @@
+"""Terms of randomisation that change the gels on the pads: how stiff they are, how they grip."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sim2arm.core.contract import TrainedRange
+
+from .randomize import Bound, Law, check_factors, factor_range, factors
+from .tactile.field import ForceField
+from .tactile.field_kernels import FRICTION
+from .tasks.base import put
+from .worlds.base import World
+from .worlds.compiled import UnknownNameError
+
+
+@dataclass(frozen=True, kw_only=True)
+class GelStiffness:
+    """Stiffness of the gels, one factor for all of them and for pressure and drag, log-uniform.
+
+    Their damping has the same factor, so that a gel is as quick as before. The default is TacSL's
+    150 to 350 N/m about their middle.
+    """
+
+    low: float = 0.65
+    """Least factor."""
+    high: float = 1.5
+    """Greatest factor."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that are no stiffness."""
+        check_factors(self.low, self.high)
+
+    @property
+    def count(self) -> int:
+        """See `Term`."""
+        return 1
+
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
+        """See `Term`."""
+        return (factor_range("physics/gel stiffness", self.low, self.high, level),)
+
+    def bind(self, world: World, law: Law) -> Bound:
+        """See `Term`.
+
+        Raises:
+            UnknownNameError: the pads are no gels.
+        """
+        return _scale(world, slice(0, FRICTION), self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GelFriction:
+    """Friction of the gels, one factor for all of them, log-uniform."""
+
+    low: float = 0.7
+    """Least factor."""
+    high: float = 1.4
+    """Greatest factor."""
+
+    def __post_init__(self) -> None:
+        """Refuse factors that are no friction."""
+        check_factors(self.low, self.high)
+
+    @property
+    def count(self) -> int:
+        """See `Term`."""
+        return 1
+
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
+        """See `Term`."""
+        return (factor_range("physics/gel friction", self.low, self.high, level),)
+
+    def bind(self, world: World, law: Law) -> Bound:
+        """See `Term`.
+
+        Raises:
+            UnknownNameError: the pads are no gels.
+        """
+        return _scale(world, slice(FRICTION, FRICTION + 1), self.low, self.high)
+
+
+def _scale(world: World, which: slice, low: float, high: float) -> Bound:
+    """Return what gives some numbers of all gels one factor per world."""
+    forces = getattr(world, "law", None)
+    if not isinstance(forces, ForceField):
+        raise UnknownNameError(
+            "the randomisation changes gels, but the pads of this arm are none: add --touch gel "
+            "or another touch"
+        )
+    numbers = forces.numbers[..., which]
+    nominal = numbers[0].clone()
+
+    def write(chosen: Tensor, unit: Tensor, level: float) -> None:
+        factor = factors(low, high, unit[:, :, None], level).to(numbers.dtype)
+        put(numbers, chosen, nominal * factor)
+
+    return Bound(write=write)
