@@ -35,7 +35,7 @@ class GymVectorEnv(VectorEnv):
 
         Raises:
             ValueError: it does not run on the CPU, where numpy's arrays are, or it has cameras
-                whose pictures are not in `final_obs`.
+                whose pictures are not in `final_obs`, or gels that feel, which never are.
         """
         if env.device.type != "cpu":
             raise ValueError(
@@ -44,6 +44,11 @@ class GymVectorEnv(VectorEnv):
             )
         if env.eyes is not None and not env.eyes.vision.final:
             raise ValueError("gymnasium's final_obs is a whole observation: set `final` of Vision")
+        if env.skin is not None and env.skin.names:
+            raise ValueError(
+                f"gymnasium's final_obs is a whole observation, and {list(env.skin.names)} are not "
+                "in it: use gels that feel nothing, `Touch(sees=())`, or `Env` itself"
+            )
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
         self.env, self.num_envs = env, env.num_envs
         obs = env.reset()

@@ -12,6 +12,7 @@ from sim2arm.sim.arm import make_task
 from sim2arm.sim.env import Env
 from sim2arm.sim.gym import GymVectorEnv
 from sim2arm.sim.tasks.reach import Reach, ReachCfg
+from sim2arm.sim.touch import Touch
 
 
 def make_env(num_envs: int = 3, max_steps: int = 150) -> Env:
@@ -72,3 +73,14 @@ def test_a_gpu_is_refused_when_the_wrapper_is_made(monkeypatch: pytest.MonkeyPat
 def test_wrong_number_of_seeds_is_refused() -> None:
     with pytest.raises(ValueError, match="seed must be a number or 2 of them, got 3"):
         GymVectorEnv(make_env(2)).reset(seed=[1, 2, 3])
+
+
+def test_gels_that_feel_are_refused_and_those_that_do_not_are_taken() -> None:
+    def make(touch: Touch) -> Env:
+        return Env(make_task("peg-placement", "fr3"), FR3, num_envs=2, touch=touch)
+
+    with pytest.raises(ValueError, match=r"\['touch_field'\] are not in it: use gels that feel"):
+        GymVectorEnv(make(Touch()))
+    env = GymVectorEnv(make(Touch(sees=())))
+    obs, _ = env.reset(seed=1)
+    assert env.observation_space.contains(obs)
