@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.sweep import Outcome, SweepCfg, chosen, impossible, rows_of, settings, sweep
 from sim2arm.cli.sweeps import SWEEPS, Cell
+from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train
 
 TASK = replace(EXPERIMENTS["reach-ppo"][1].task, max_steps=5)  # type: ignore[call-arg]
@@ -37,6 +38,7 @@ CELLS = {
     ),
     "smeller": Cell(case="smeller", experiment="reach-ppo", overrides={"nose": "dog"}),
     "watcher": Cell(case="watcher", experiment="reach-ppo", overrides={"cameras": "none such"}),
+    "toucher": Cell(case="toucher", experiment="reach-ppo", overrides={"touch": "none such"}),
 }
 
 
@@ -70,6 +72,7 @@ def test_what_is_missing_is_trained_and_the_rest_left(
     said = capsys.readouterr().err
     assert "smeller: left out: training has no setting nose" in said
     assert "watcher: left out: there are no cameras 'none such'" in said
+    assert "toucher: left out: there is no touch 'none such'" in said
     assert [row.case for row in rows if row.metric == "success"] == ["teacher", "student"]
     table = json.loads((tmp_path / "table.json").read_text())
     assert table["name"] == "sweep toy" and table["rows"][0]["baseline_value"] == 0.9
@@ -112,15 +115,20 @@ def test_cells_are_chosen_with_their_teachers() -> None:
 @pytest.mark.parametrize("name", list(SWEEPS))
 def test_every_cell_is_an_experiment_with_known_settings(name: str, tmp_path: Path) -> None:
     cells = SWEEPS[name][1]
-    known = {field.name for field in fields(TrainCfg)}
     for cell in cells.values():
         assert not cell.teacher or cell.teacher in cells
-        if set(cell.overrides) - {"touch", "algo.freeze_critic"} <= known and not impossible(cell):
-            cfg = settings(tmp_path, cell, 3, SweepCfg(name=name), tmp_path / "run")
-            assert cfg.seed == 3
-            assert bool(cfg.teacher) == bool(cell.teacher)
-        assert cell.experiment in EXPERIMENTS
-        assert "touch" in cell.overrides or not impossible(cell)
+        assert not impossible(cell)
+        cfg = settings(tmp_path, cell, 3, SweepCfg(name=name), tmp_path / "run")
+        assert cfg.seed == 3
+        assert bool(cfg.teacher) == bool(cell.teacher)
+
+
+@pytest.mark.parametrize("name", list(SWEEPS))
+def test_cells_of_a_sweep_have_the_same_pads(name: str) -> None:
+    """What they feel differs, not how soft they are."""
+    kinds = {str(cell.overrides.get("touch", "none")) for cell in SWEEPS[name][1].values()}
+    assert "none" not in kinds
+    assert len({(TOUCHES[k].law, TOUCHES[k].grip, TOUCHES[k].sensor) for k in kinds}) == 1
 
 
 def test_students_of_one_table_take_as_many_steps() -> None:

@@ -142,6 +142,12 @@ def impossible(cell: Cell) -> str:
 
         if cameras not in CAMERAS:
             return f"there are no cameras {cameras!r}"
+    touch = cell.overrides.get("touch", "none")
+    if touch != "none":
+        from .touches import TOUCHES
+
+        if touch not in TOUCHES:
+            return f"there is no touch {touch!r}"
     return ""
 
 
