@@ -25,6 +25,7 @@ DICTIONARIES: dict[str, tuple[str, str]] = {
     "worlds": ("sim2arm.sim.worlds.table", "WORLDS"),
     "actuators": ("sim2arm.sim.robots.actuators", "ACTUATORS"),
     "cameras": ("sim2arm.cli.cameras", "CAMERAS"),
+    "touches": ("sim2arm.cli.touches", "TOUCHES"),
     "randomizations": ("sim2arm.cli.randomizations", "RANDOMIZATIONS"),
 }
 
@@ -35,7 +36,7 @@ class ListCfg:
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
     """Which kind of thing: experiments, sweeps, tasks, robots, worlds, actuators, cameras,
-    randomizations, benchmarks; all by default."""
+    touches, randomizations, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:
