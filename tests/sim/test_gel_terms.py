@@ -45,6 +45,9 @@ def test_each_world_has_its_gels(world: str) -> None:
     before = share[0].clone()
     env.reset([1, 5, 6])
     torch.testing.assert_close(numbers_of(env)[0] / torch.tensor(GelLaw().numbers), before)
+    env.level = 0.0
+    env.reset([1, 2, 3])
+    assert torch.equal(numbers_of(env), torch.tensor(GelLaw().numbers).expand(3, 2, 5))
 
 
 def test_stiffer_gels_press_harder_as_much_as_they_are_stiffer() -> None:
