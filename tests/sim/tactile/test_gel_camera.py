@@ -141,7 +141,7 @@ def test_a_picture_does_not_depend_on_the_others(grids: dict[str, DistanceGrid])
     ],
 )
 def test_refusals(grids: dict[str, DistanceGrid], change: dict[str, Any], message: str) -> None:
-    given = {"table": make_table(), "background": make_background()} | change
+    given: dict[str, Any] = {"table": make_table(), "background": make_background()} | change
     with pytest.raises(ValueError, match=message):
         GelCamera(GEL, [grids["ball"]], 1, **given, device=CPU)
     with pytest.raises(ValueError, match="pixel: expected a number above 0, got inf"):
