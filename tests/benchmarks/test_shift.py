@@ -57,7 +57,7 @@ def test_rows_of_small_trainings_and_a_second_call_trains_no_more(
     ("words", "text"),
     [
         (["--arms", "0"], "--arms"),
-        (["--experiment", "reach-ppo"], "no shift for the task reach"),
+        (["--experiment", "push-t-ppo"], "no shift for the task push-t"),
         (["--experiment", "lift"], "experiment"),
         (["--randomization", "pegs"], "randomization"),
     ],
