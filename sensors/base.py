@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sim2arm.core.clock import steady_ns
+from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
 
 
@@ -36,6 +37,24 @@ class Clocks:
     """Of receipts: never set [ns]."""
     wall_ns: Callable[[], int] = time.time_ns
     """Of stamps: ROS time on a robot whose ROS clock is the system's [ns]."""
+
+
+def picture_spec(
+    name: str, stage: DriverStage, *, frame: str | None, rate_hz: float | None, max_age: float
+) -> ArraySpec:
+    """Return the spec of the RGB pictures of a sensor after its driver stage; ages in seconds."""
+    return ArraySpec(
+        name=name,
+        kind="sensor",
+        shape=(stage.out_height, stage.out_width, 3),
+        dtype="uint8",
+        unit="1",
+        frame=frame,
+        rate_hz=rate_hz,
+        max_stamp_age_s=max_age,
+        max_receipt_age_s=max_age,
+        driver_stage=stage.text,
+    )
 
 
 def check_fresh(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -25,7 +25,7 @@ from av.error import FFmpegError
 from sim2arm.core.driver_stage import DriverStage, run_stage
 from sim2arm.core.spec import ArraySpec, Reading
 
-from .base import Clocks, check_fresh
+from .base import Clocks, check_fresh, picture_spec
 
 FRAMES = "frames.csv"
 Image = npt.NDArray[np.uint8]
@@ -73,20 +73,12 @@ class Replay:
         self._pictures: Iterator[Image] | None = None
         self._at, self._reading = -1, None
         self._start: tuple[int, int] | None = None
-        self._spec = {
-            cfg.name: ArraySpec(
-                name=cfg.name,
-                kind="sensor",
-                shape=(cfg.stage.out_height, cfg.stage.out_width, 3),
-                dtype="uint8",
-                unit="1",
-                frame=cfg.frame,
-                rate_hz=cfg.rate_hz,
-                max_stamp_age_s=cfg.max_age if cfg.shift else None,
-                max_receipt_age_s=cfg.max_age,
-                driver_stage=cfg.stage.text,
-            )
-        }
+        spec = picture_spec(
+            cfg.name, cfg.stage, frame=cfg.frame, rate_hz=cfg.rate_hz, max_age=cfg.max_age
+        )
+        if not cfg.shift:  # stamps are those of the recording
+            spec = replace(spec, max_stamp_age_s=None)
+        self._spec = {cfg.name: spec}
 
     @property
     def spec(self) -> Mapping[str, ArraySpec]:

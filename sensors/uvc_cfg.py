@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
 
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.spec import ArraySpec
+
+from .base import picture_spec
 
 REDUCED = {
     1: cv2.IMREAD_COLOR,
@@ -79,16 +81,7 @@ class UvcCfg:
 
 def array_spec(cfg: UvcCfg) -> ArraySpec:
     """Return the spec of the array that the pictures become."""
-    return ArraySpec(
-        name=cfg.name,
-        kind="sensor",
-        shape=(cfg.stage.out_height, cfg.stage.out_width, 3),
-        dtype="uint8",
-        unit="1",
-        frame=cfg.frame,
-        rate_hz=cfg.rate_hz,
-        max_stamp_age_s=cfg.max_age,
-        max_receipt_age_s=cfg.max_age,
-        clock="ros" if cfg.stamps == "hardware" else "receipt",
-        driver_stage=cfg.stage.text,
+    spec = picture_spec(
+        cfg.name, cfg.stage, frame=cfg.frame, rate_hz=cfg.rate_hz, max_age=cfg.max_age
     )
+    return replace(spec, clock="ros" if cfg.stamps == "hardware" else "receipt")

@@ -178,7 +178,8 @@ class SimulatedArm:
             self._randomizer.place(everywhere, self._changed)
         q = starts["q"].numpy()
         self.world.forward()
-        self.organs.begin(everywhere, draws)
+        self.organs.begin(everywhere, draws.unit(self.organs.count))
+        self.organs.see()
         points = np.repeat(q[:, None], 2, axis=1)
         times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
@@ -351,6 +352,7 @@ class SimulatedArm:
         self.timed_out |= truncated & ~terminated & ~lost & ~self.done
         self.done |= terminated | truncated | lost
         self.organs.advance()
+        self.organs.see()
 
     def endings(self) -> list[str]:
         """Return how each episode ended, empty while it runs.

@@ -31,10 +31,7 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
     """
     robot, cfg = env.robot, env.commands.cfg
     known = arm_specs(robot) | {spec.name: spec for spec in env.task.goals}
-    if env.eyes is not None:
-        known |= env.eyes.specs
-    if env.skin is not None:
-        known |= env.skin.specs
+    known |= env.organs.specs
     inputs = tuple(known[name] for name in env.groups[group])
     if env.sensing is not None:
         ages = env.sensing.ages()
@@ -88,8 +85,7 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
             *(() if line is None else line.ranges()),
             *env.randomizer.ranges,
             *_noise_ranges(env, known),
-            *_camera_ranges(env, group),
-            *_touch_ranges(env, group),
+            *_organ_ranges(env, group),
         ),
         provenance=provenance,
     )
@@ -106,15 +102,12 @@ def _noise_ranges(env: Env, known: Mapping[str, ArraySpec]) -> list[TrainedRange
     ]
 
 
-def _camera_ranges(env: Env, group: str) -> tuple[TrainedRange, ...]:
-    """Return intrinsics, latency and noise of the cameras that the policy sees."""
-    if env.eyes is None or not set(env.eyes.names) & set(env.groups[group]):
-        return ()
-    return env.eyes.ranges(env.randomizer.terms, env.level)
-
-
-def _touch_ranges(env: Env, group: str) -> tuple[TrainedRange, ...]:
-    """Return latency and noise of the gels that the policy feels."""
-    if env.skin is None or not set(env.skin.names) & set(env.groups[group]):
-        return ()
-    return env.skin.ranges()
+def _organ_ranges(env: Env, group: str) -> list[TrainedRange]:
+    """Return what differs between episodes in the cameras and gels that the policy sees."""
+    seen = set(env.groups[group])
+    return [
+        found
+        for organ in env.organs.each
+        if seen & set(organ.specs)
+        for found in organ.ranges(env.randomizer.terms, env.level)
+    ]

@@ -22,6 +22,7 @@ from .curriculum import Block
 from .delay import CommandDelay
 from .draws import Draws, SeededDraws, StreamDraws
 from .gripper_path import GripperPath
+from .organs import Organs
 from .physics_terms import prepare_scene
 from .randomize import Randomizer, Term
 from .sensing import SENSORS, Sensing, SensorTerm, merge
@@ -37,10 +38,8 @@ STOCK = 64
 """Fewest start states that are drawn at once: 64 take twice the time of one."""
 CALLS = 16
 """Control steps for which N start states are drawn at once on a GPU; few episodes are shorter."""
-PICTURES = "pictures"
-"""Among start states: the numbers that cameras are drawn with."""
-GELS = "gels"
-"""Among start states: the numbers that gels are drawn with."""
+ORGANS = "organs"
+"""Among start states: the numbers that cameras and gels are drawn with."""
 PHYSICS = "physics"
 """Among start states: the numbers that the physics of the episode is drawn with."""
 
@@ -65,6 +64,7 @@ class Env:
         gripper: what works the gripper, None where it keeps the task's grip width.
         eyes: its cameras, None without any.
         skin: the gels on its pads, None without any.
+        organs: both together.
         block: counts the episodes that a curriculum goes by, None without one.
         looks: whether masks are looked at, so that work for no world is left out. On a GPU that
             would wait for it, in every step.
@@ -179,16 +179,12 @@ class Env:
             )
         self.block: Block | None = None
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
-        if self.eyes is not None:
-            group = self.eyes.vision.group
-            self.groups[group] = [*self.groups.get(group, task.actor), *self.eyes.names]
         self.skin = None
         if touch is not None and field is not None:
             self.skin = touch.bind(self.world, field, self.period)
-            self.groups[touch.group] = [
-                *self.groups.get(touch.group, task.actor),
-                *self.skin.names,
-            ]
+        self.organs = Organs(self.eyes, self.skin)
+        for organ in self.organs.each:
+            self.groups[organ.group] = [*self.groups.get(organ.group, task.actor), *organ.specs]
         self.sensing: Sensing | None = None
         if sensors:
             self.sensing = Sensing(
@@ -204,7 +200,7 @@ class Env:
             starts = self._draw(StreamDraws(self._generator, self.num_envs))
         else:
             starts = self._draw(SeededDraws(seeds))
-        return self._with_pictures(self._start(self._everywhere, starts))
+        return self._start(self._everywhere, starts) | self.organs.see()
 
     def step(
         self, action: Tensor
@@ -218,17 +214,15 @@ class Env:
         self.move(act)
         terms, reward, terminated, truncated, info = self._judge(act)
         obs = self._observe() if self.sensing is None else self.sensing.read(self._observe())
-        for watcher in (self.eyes, self.skin):
-            if watcher is not None:
-                watcher.advance()
-        info |= {"final_obs": self._with_pictures(obs, last=True), "reward_terms": terms}
+        self.organs.advance()
+        info |= {"final_obs": obs | self.organs.see(last=True), "reward_terms": terms}
         done = terminated | truncated
         if self.block is not None:
             self.block.step(done, info["success"])
         if not self.looks or done.any():
             fresh = self._start(done, self._next_starts(done))
             obs = fresh if self.sensing is None else merge(done, fresh, obs)
-        return self._with_pictures(obs), reward, terminated, truncated, info
+        return obs | self.organs.see(), reward, terminated, truncated, info
 
     def move(self, action: Tensor) -> None:
         """Run command path and physics for one control period, without rewards or resets."""
@@ -308,10 +302,7 @@ class Env:
     def _draw(self, draws: Draws) -> Starts:
         """Return start states, and the numbers that the physics is drawn with (n, count)."""
         starts = self.task.draw(draws)
-        if self.eyes is not None:  # first, so that they are those of the simulated arm
-            starts[PICTURES] = draws.unit(self.eyes.count)
-        if self.skin is not None:
-            starts[GELS] = draws.unit(self.skin.count)
+        starts[ORGANS] = draws.unit(self.organs.count)  # first, as the simulated arm draws them
         starts[PHYSICS] = draws.unit(self.randomizer.count)
         if self.sensing is not None:
             starts[SENSORS] = draws.unit(self.sensing.count)
@@ -337,10 +328,7 @@ class Env:
             draws = torch.rand(self.num_envs, generator=self._generator, device=self.device)
             put(self.commands.leading, chosen, draws < self.lead_share)
         put(self._previous, chosen, 0.0)
-        if self.eyes is not None:
-            self.eyes.begin(chosen, starts[PICTURES])
-        if self.skin is not None:
-            self.skin.begin(chosen, starts[GELS])
+        self.organs.begin(chosen, starts[ORGANS])
         truth = self._observe()
         if self.sensing is None:
             return truth
@@ -364,17 +352,6 @@ class Env:
         terms["diverged"] = -diverged.to(self.world.dtype)
         reward = torch.stack(list(terms.values())).sum(dim=0).to(torch.float32)
         return terms, reward, terminated, truncated, {"success": success, "diverged": diverged}
-
-    def _with_pictures(self, obs: dict[str, Tensor], *, last: bool = False) -> dict[str, Tensor]:
-        """Return observations with what cameras see and gels feel.
-
-        In last ones cameras see if that is asked for, and gels are left out.
-        """
-        if self.eyes is not None and (not last or self.eyes.vision.final):
-            obs = obs | self.eyes.see(last=last)
-        if self.skin is not None and not last:
-            obs = obs | self.skin.see()
-        return obs
 
     def _observe(self) -> dict[str, Tensor]:
         # Copies also where the world computes in float32: what was returned stays as it is.

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,7 +20,53 @@ from .worlds.compiled import UnknownNameError
 
 
 @dataclass(frozen=True, kw_only=True)
-class GelStiffness:
+class _GelFactor:
+    """Some numbers of the gels, one factor for all of them, log-uniform."""
+
+    low: float
+    """Least factor."""
+    high: float
+    """Greatest factor."""
+    _name: ClassVar[str]
+    _numbers: ClassVar[slice]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no range of factors about 1."""
+        check_factors(self.low, self.high)
+
+    @property
+    def count(self) -> int:
+        """See `Term`."""
+        return 1
+
+    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
+        """See `Term`."""
+        return (factor_range(self._name, self.low, self.high, level),)
+
+    def bind(self, world: World, law: Law) -> Bound:
+        """See `Term`.
+
+        Raises:
+            UnknownNameError: the pads are no gels.
+        """
+        forces = getattr(world, "law", None)
+        if not isinstance(forces, ForceField):
+            raise UnknownNameError(
+                "the randomisation changes gels, but the pads of this arm are none: add --touch "
+                "gel or another touch"
+            )
+        numbers = forces.numbers[..., self._numbers]
+        nominal = numbers[0].clone()
+
+        def write(chosen: Tensor, unit: Tensor, level: float) -> None:
+            factor = factors(self.low, self.high, unit[:, :, None], level).to(numbers.dtype)
+            put(numbers, chosen, nominal * factor)
+
+        return Bound(write=write)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GelStiffness(_GelFactor):
     """Stiffness of the gels, one factor for all of them and for pressure and drag, log-uniform.
 
     Their damping has the same factor, so that a gel is as quick as before. The default is TacSL's
@@ -30,73 +77,17 @@ class GelStiffness:
     """Least factor."""
     high: float = 1.5
     """Greatest factor."""
-
-    def __post_init__(self) -> None:
-        """Refuse factors that are no stiffness."""
-        check_factors(self.low, self.high)
-
-    @property
-    def count(self) -> int:
-        """See `Term`."""
-        return 1
-
-    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
-        """See `Term`."""
-        return (factor_range("physics/gel stiffness", self.low, self.high, level),)
-
-    def bind(self, world: World, law: Law) -> Bound:
-        """See `Term`.
-
-        Raises:
-            UnknownNameError: the pads are no gels.
-        """
-        return _scale(world, slice(0, FRICTION), self.low, self.high)
+    _name: ClassVar[str] = "physics/gel stiffness"
+    _numbers: ClassVar[slice] = slice(0, FRICTION)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GelFriction:
+class GelFriction(_GelFactor):
     """Friction of the gels, one factor for all of them, log-uniform."""
 
     low: float = 0.7
     """Least factor."""
     high: float = 1.4
     """Greatest factor."""
-
-    def __post_init__(self) -> None:
-        """Refuse factors that are no friction."""
-        check_factors(self.low, self.high)
-
-    @property
-    def count(self) -> int:
-        """See `Term`."""
-        return 1
-
-    def ranges(self, level: float = 1.0) -> tuple[TrainedRange, ...]:
-        """See `Term`."""
-        return (factor_range("physics/gel friction", self.low, self.high, level),)
-
-    def bind(self, world: World, law: Law) -> Bound:
-        """See `Term`.
-
-        Raises:
-            UnknownNameError: the pads are no gels.
-        """
-        return _scale(world, slice(FRICTION, FRICTION + 1), self.low, self.high)
-
-
-def _scale(world: World, which: slice, low: float, high: float) -> Bound:
-    """Return what gives some numbers of all gels one factor per world."""
-    forces = getattr(world, "law", None)
-    if not isinstance(forces, ForceField):
-        raise UnknownNameError(
-            "the randomisation changes gels, but the pads of this arm are none: add --touch gel "
-            "or another touch"
-        )
-    numbers = forces.numbers[..., which]
-    nominal = numbers[0].clone()
-
-    def write(chosen: Tensor, unit: Tensor, level: float) -> None:
-        factor = factors(low, high, unit[:, :, None], level).to(numbers.dtype)
-        put(numbers, chosen, nominal * factor)
-
-    return Bound(write=write)
+    _name: ClassVar[str] = "physics/gel friction"
+    _numbers: ClassVar[slice] = slice(FRICTION, FRICTION + 1)

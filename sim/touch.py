@@ -31,7 +31,7 @@ from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_stage
 
 from .camera_frames import COUNT, CameraFrames
 from .camera_noise import NoiseStream, rows_of
-from .randomize import factors_within
+from .randomize import Term, factors_within
 from .tactile.field import FieldCfg, ForceField, GelLaw
 from .tactile.gel_noise import GelNoise
 from .tactile.pads import SIDES, put_gels
@@ -179,6 +179,8 @@ class Skin:
 
     Attributes:
         touch: what they are.
+        group: as it says.
+        final: False; the critic knows the truth, so nobody asks for last readings.
         forces: their field.
         pictures: what draws them, None where none are seen.
         count: how many numbers an episode draws.
@@ -189,7 +191,8 @@ class Skin:
 
     def __init__(self, touch: Touch, world: World, forces: ForceField, period: float) -> None:
         """Allocate; see `Touch.bind`."""
-        self.touch, self.forces, self.pictures = touch, forces, None
+        self.touch, self.group, self.final = touch, touch.group, False
+        self.forces, self.pictures = forces, None
         n, device, self._looks = world.num_worlds, world.device, world.device.type == "cpu"
         self._fresh = torch.zeros(n, dtype=torch.bool, device=device)
         gels = len(forces.gels)
@@ -201,8 +204,11 @@ class Skin:
         if "field" in touch.sees:
             frame = torch.zeros_like(forces.forces)
             self._streams.append(self._stream(frame, self._feel, period, (FIELD,)))
+        stage = None
         if "image" in touch.sees:
-            pictures = self.pictures = self._draws(rate)
+            table = touch.optics()
+            stage = touch.stage(table)
+            pictures = self.pictures = self._draws(table, stage, rate)
             self._streams.append(self._stream(pictures.frame, pictures.take, period, IMAGES))
         rough, lost = int(touch.deviation > 0.0), LostReadings.count * (touch.lost > 0.0)
         looks = 0 if self.pictures is None else self.pictures.count
@@ -210,7 +216,7 @@ class Skin:
         self.count = sum(self._parts)
         self._unit = torch.zeros((n, self.count), device=device)
         ages = (0.0, 0.0) if not self._streams else self._streams[0].ages
-        self.specs = _specs(touch, forces, rate, ages)
+        self.specs = _specs(touch, stage, forces, rate, ages)
         self.names = tuple(self.specs)
         self.ages: dict[str, Tensor] = {}
         self._turn = 0
@@ -245,7 +251,7 @@ class Skin:
             for stream in self._streams:
                 stream.recent.skip(lost)
 
-    def see(self) -> dict[str, Tensor]:
+    def see(self, *, last: bool = False) -> dict[str, Tensor]:
         """Return what this tick feels; memory that stays until the one after the next is made.
 
         Returns:
@@ -268,10 +274,9 @@ class Skin:
         fresh.fill_(False)
         return found
 
-    def _draws(self, rate: float) -> GelPictures:
+    def _draws(self, table: GradientTable, stage: DriverStage, rate: float) -> GelPictures:
         """Return what draws pictures, with readings per second."""
-        touch, table = self.touch, self.touch.optics()
-        stage = touch.stage(table)
+        touch = self.touch
         return GelPictures(
             table,
             OPTICS[touch.sensor],
@@ -309,8 +314,8 @@ class Skin:
             noise = self._rough.normal(frame.shape[1:], chosen)
             frame[rows_of(chosen)] += self.touch.deviation * noise
 
-    def ranges(self) -> tuple[TrainedRange, ...]:
-        """Return latency and noise for the contract."""
+    def ranges(self, terms: Sequence[Term], level: float) -> tuple[TrainedRange, ...]:
+        """Return latency and noise for the contract, whole whatever terms and level are."""
         if not self.names:
             return ()
         (low, high), gain = self.touch.latency, self.touch.gain
@@ -328,7 +333,11 @@ class Skin:
 
 
 def _specs(
-    touch: Touch, forces: ForceField, rate: float, ages: tuple[float, float]
+    touch: Touch,
+    stage: DriverStage | None,
+    forces: ForceField,
+    rate: float,
+    ages: tuple[float, float],
 ) -> dict[str, ArraySpec]:
     """Return the specs of what is seen.
 
@@ -358,8 +367,7 @@ def _specs(
     )
     if "field" in touch.sees:
         found[FIELD] = common
-    if "image" in touch.sees:
-        stage = touch.stage(touch.optics())
+    if stage is not None:
         for side, name in zip(SIDES, IMAGES, strict=True):
             found[name] = replace(
                 common,

@@ -118,16 +118,17 @@ class Eyes:
 
     Attributes:
         vision: what they are.
+        group, final: as it says.
         count: how many numbers an episode draws.
         names: of the arrays, `<camera>_rgb` and `<camera>_depth`.
         specs: the arrays as the contract lists them.
-        ages: of what was last seen, by camera, (N,) float32 [s].
+        ages: of what was last seen, by array, (N,) float32 [s].
         drawn: how many worlds were drawn so far, by camera; counted on a CPU.
     """
 
     def __init__(self, vision: Vision, world: World, period: float) -> None:
         """Allocate; see `Vision.bind`."""
-        self.vision = vision
+        self.vision, self.group, self.final = vision, vision.group, vision.final
         n, device = world.num_worlds, world.device
         self._looks = device.type == "cpu"
         together: dict[Hashable, list[Sight]] = {}
@@ -195,11 +196,12 @@ class Eyes:
         self._turn = self._turn if last else 1 - self._turn
         found: dict[str, Tensor] = {}
         for eye in self._eyes:
-            pictures, self.ages[eye.name] = eye.read(2 if last else self._turn)
+            pictures, age = eye.read(2 if last else self._turn)
             found |= pictures
+            self.ages |= dict.fromkeys(pictures, age)
         return found
 
-    def ranges(self, terms: Sequence[Term], level: float = 1.0) -> tuple[TrainedRange, ...]:
+    def ranges(self, terms: Sequence[Term], level: float) -> tuple[TrainedRange, ...]:
         """Return intrinsics, latencies and noise for the contract.
 
         Args:

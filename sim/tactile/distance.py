@@ -80,18 +80,17 @@ def of_geoms(
         spacing: of the nodes [m].
 
     Raises:
-        ValueError: no geom, one of another type, or a grid that would be too large.
-        LawError: a mesh has no inside.
+        LawError: no geom, one of another type, a mesh without an inside, or too large a grid.
     """
     if not geoms:
-        raise ValueError("geoms: expected at least one")
+        raise LawError("geoms: expected at least one")
     parts = [_part(model, geom) for geom in geoms]
     low = np.min([part.low for part in parts], axis=0) - MARGIN
     high = np.max([part.high for part in parts], axis=0) + MARGIN
     size = np.ceil((high - low) / spacing).astype(int) + 1
     if np.prod(size, dtype=float) > MOST_NODES:
         names = ", ".join(model.geom(geom).name or str(geom) for geom in geoms)
-        raise ValueError(
+        raise LawError(
             f"spacing: {spacing:g} m needs {size} nodes for {names}: choose a larger one"
         )
     key = _key(parts, spacing)
@@ -160,7 +159,7 @@ def _part(model: mujoco.MjModel, geom: int) -> _Part:
         known = ", ".join(
             sorted(types(k).name.removeprefix("mjGEOM_").lower() for k in _PRIMITIVES)
         )
-        raise ValueError(
+        raise LawError(
             f"geom {model.geom(geom).name!r}: no signed distance for its type "
             f"{types(kind).name.removeprefix('mjGEOM_').lower()}; expected mesh, {known}"
         )

@@ -20,33 +20,44 @@ class Shape:
 
 
 @wp.func
+def inside(shape: Shape, place: wp.vec3) -> wp.vec3:
+    """Return the nearest place of the grid."""
+    return wp.vec3(
+        wp.clamp(place[0], 0.0, float(shape.nx - 1)),
+        wp.clamp(place[1], 0.0, float(shape.ny - 1)),
+        wp.clamp(place[2], 0.0, float(shape.nz - 1)),
+    )
+
+
+@wp.func
+def cell_of(shape: Shape, place: wp.vec3):
+    """Return the first node of the cell that holds a place of the grid, and its shares in it."""
+    i = wp.min(int(place[0]), shape.nx - 2)
+    j = wp.min(int(place[1]), shape.ny - 2)
+    k = wp.min(int(place[2]), shape.nz - 2)
+    node = shape.start + (i * shape.ny + j) * shape.nz + k
+    return node, place[0] - float(i), place[1] - float(j), place[2] - float(k)
+
+
+@wp.func
 def distance(values: wp.array[float], shape: Shape, place: wp.vec3) -> float:
     """Return the signed distance [m] at a place given in cells of the grid.
 
     Outside of the grid a lower bound: whatever the grid encloses is at least as far as the nearest
     point of the grid, and from there as far as it says, at an obtuse angle.
     """
-    x = wp.clamp(place[0], 0.0, float(shape.nx - 1))
-    y = wp.clamp(place[1], 0.0, float(shape.ny - 1))
-    z = wp.clamp(place[2], 0.0, float(shape.nz - 1))
-    i = wp.min(int(x), shape.nx - 2)
-    j = wp.min(int(y), shape.ny - 2)
-    k = wp.min(int(z), shape.nz - 2)
-    fx = x - float(i)
-    fy = y - float(j)
-    fz = z - float(k)
+    near = inside(shape, place)
+    a, fx, fy, fz = cell_of(shape, near)
     row = shape.nz
-    layer = shape.ny * row
-    a = shape.start + i * layer + j * row + k
+    b = a + shape.ny * row
     v00 = values[a] + fz * (values[a + 1] - values[a])
     v01 = values[a + row] + fz * (values[a + row + 1] - values[a + row])
-    b = a + layer
     v10 = values[b] + fz * (values[b + 1] - values[b])
     v11 = values[b + row] + fz * (values[b + row + 1] - values[b + row])
     v0 = v00 + fy * (v01 - v00)
     v1 = v10 + fy * (v11 - v10)
     found = v0 + fx * (v1 - v0)
-    away = place - wp.vec3(x, y, z)
+    away = place - near
     beyond = wp.dot(away, away)
     if beyond > 0.0:
         found = wp.sqrt(found * found + beyond / (shape.inverse * shape.inverse))
@@ -55,42 +66,28 @@ def distance(values: wp.array[float], shape: Shape, place: wp.vec3) -> float:
 
 @wp.func
 def outward(values: wp.array[float], shape: Shape, place: wp.vec3) -> wp.vec3:
-    """Return the direction in which the distance grows at a place inside the grid, in the object.
+    """Return the direction in which the distance grows at a place of the grid, in the object.
 
     It is the slope of the trilinear distance in the place's cell, of length 1; 0 where it is flat.
     """
-    x = wp.clamp(place[0], 0.0, float(shape.nx - 1))
-    y = wp.clamp(place[1], 0.0, float(shape.ny - 1))
-    z = wp.clamp(place[2], 0.0, float(shape.nz - 1))
-    i = wp.min(int(x), shape.nx - 2)
-    j = wp.min(int(y), shape.ny - 2)
-    k = wp.min(int(z), shape.nz - 2)
-    fx = x - float(i)
-    fy = y - float(j)
-    fz = z - float(k)
+    a, fx, fy, fz = cell_of(shape, inside(shape, place))
     row = shape.nz
-    layer = shape.ny * row
-    a = shape.start + i * layer + j * row + k
-    b = a + layer
-    v000 = values[a]
-    v001 = values[a + 1]
-    v010 = values[a + row]
-    v011 = values[a + row + 1]
-    v100 = values[b]
-    v101 = values[b + 1]
-    v110 = values[b + row]
-    v111 = values[b + row + 1]
-    v00 = v000 + fz * (v001 - v000)
-    v01 = v010 + fz * (v011 - v010)
-    v10 = v100 + fz * (v101 - v100)
-    v11 = v110 + fz * (v111 - v110)
-    low = (1.0 - fy) * (v001 - v000) + fy * (v011 - v010)
-    high = (1.0 - fy) * (v101 - v100) + fy * (v111 - v110)
+    b = a + shape.ny * row
+    z00 = values[a + 1] - values[a]
+    z01 = values[a + row + 1] - values[a + row]
+    z10 = values[b + 1] - values[b]
+    z11 = values[b + row + 1] - values[b + row]
+    v00 = values[a] + fz * z00
+    v01 = values[a + row] + fz * z01
+    v10 = values[b] + fz * z10
+    v11 = values[b + row] + fz * z11
+    z0 = z00 + fy * (z01 - z00)
+    z1 = z10 + fy * (z11 - z10)
     return wp.normalize(
         wp.vec3(
-            (1.0 - fy) * (v10 - v00) + fy * (v11 - v01),
-            (1.0 - fx) * (v01 - v00) + fx * (v11 - v10),
-            (1.0 - fx) * low + fx * high,
+            v10 - v00 + fy * (v11 - v01 - v10 + v00),
+            v01 - v00 + fx * (v11 - v10 - v01 + v00),
+            z0 + fx * (z1 - z0),
         )
     )
 

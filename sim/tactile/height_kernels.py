@@ -169,6 +169,24 @@ def climb(
     return found, slope
 
 
+@wp.func
+def search(
+    plane: Plane,
+    values: wp.array[float],
+    shape: Shape,
+    at: wp.vec3,
+    along: wp.vec3,
+    begin: float,
+    top: float,
+):
+    """As `climb`, from where `cull` says that objects may begin, no deeper than the gel."""
+    z = float(top)
+    slope = float(1.0)
+    if begin < ABSENT:
+        z, slope = climb(values, shape, at, along, wp.max(begin, top - plane.depth), top)
+    return z, slope
+
+
 @wp.kernel(enable_backward=False)
 def trace(
     plane: Plane,
@@ -208,40 +226,35 @@ def trace(
         z3 = float(0.0)
         slope = float(1.0)
         for col in range(c0, c1, 2):
-            low = begins[image, row / plane.cell, col / plane.cell]
             x = across(plane, float(col))
             top = rest(plane, x, y)
+            deepest = top - plane.depth
+            at = first + x * beside
+            guess = float(top)
+            if known > 2:
+                guess = 3.0 * (z1 - z2) + z3
+            elif known == 2:
+                guess = 2.0 * z1 - z2
+            found = bool(False)
             z = float(top)
-            if low < ABSENT:
-                low = wp.max(low, top - plane.depth)
-                at = first + x * beside
-                guess = float(top)
-                if known > 2:
-                    guess = 3.0 * (z1 - z2) + z3
-                elif known == 2:
-                    guess = 2.0 * z1 - z2
-                found = bool(False)
-                if guess < top and guess > top - plane.depth and slope > STEEP:
-                    s = distance(values, shape, at + guess * along)
-                    if wp.abs(s) < NEAR:
-                        z = guess + s / slope
-                        found = True
-                if not found:
-                    z, slope = climb(values, shape, at, along, low, top)
-            touched = z < top and z > low
+            if guess < top and guess > deepest and slope > STEEP:
+                s = distance(values, shape, at + guess * along)
+                if wp.abs(s) < NEAR:
+                    z = guess + s / slope
+                    found = True
+            if not found:
+                begin = begins[image, row / plane.cell, col / plane.cell]
+                z, slope = search(plane, values, shape, at, along, begin, top)
+            touched = z < top and z > deepest
             if col > c0:
                 before = across(plane, float(col - 1))
                 height = rest(plane, before, y)
-                between = float(height)
+                between = 0.125 * (3.0 * z + 6.0 * z1 - z2)
                 bump = wp.abs(z - 3.0 * (z1 - z2) - z3)
-                if touched and known > 2 and bump < BUMP:
-                    between = 0.125 * (3.0 * z + 6.0 * z1 - z2)
-                else:
-                    low = begins[image, row / plane.cell, (col - 1) / plane.cell]
-                    if low < ABSENT:
-                        low = wp.max(low, height - plane.depth)
-                        at = first + before * beside
-                        between, slope = climb(values, shape, at, along, low, height)
+                if not (touched and known > 2 and bump < BUMP):
+                    begin = begins[image, row / plane.cell, (col - 1) / plane.cell]
+                    at = first + before * beside
+                    between, slope = search(plane, values, shape, at, along, begin, height)
                 dents[image, row, col - 1] = wp.max(dents[image, row, col - 1], height - between)
             dents[image, row, col] = wp.max(dents[image, row, col], top - z)
             z3 = z2
@@ -250,12 +263,11 @@ def trace(
             known = wp.where(touched, wp.min(known + 1, 3), 0)
         if (c1 - c0) % 2 == 0 and c1 > c0:
             x = across(plane, float(c1 - 1))
-            low = begins[image, row / plane.cell, (c1 - 1) / plane.cell]
-            if low < ABSENT:
-                top = rest(plane, x, y)
-                low = wp.max(low, top - plane.depth)
-                z, slope = climb(values, shape, first + x * beside, along, low, top)
-                dents[image, row, c1 - 1] = wp.max(dents[image, row, c1 - 1], top - z)
+            top = rest(plane, x, y)
+            begin = begins[image, row / plane.cell, (c1 - 1) / plane.cell]
+            at = first + x * beside
+            z, slope = search(plane, values, shape, at, along, begin, top)
+            dents[image, row, c1 - 1] = wp.max(dents[image, row, c1 - 1], top - z)
 
 
 @wp.kernel(enable_backward=False)
@@ -296,15 +308,14 @@ def trace_between(
         if smooth and wp.abs(far - 3.0 * (above - below) - near) < BUMP:
             found = 0.0625 * (9.0 * (above + below) - far - near)
         else:
-            low = begins[image, row / plane.cell, col / plane.cell]
-            if low < ABSENT:
+            begin = begins[image, row / plane.cell, col / plane.cell]
+            if begin < ABSENT:
                 x = across(plane, float(col))
                 top = rest(plane, x, y)
-                low = wp.max(low, top - plane.depth)
                 for k in range(shapes.shape[0]):
                     pose = poses[image, k]
                     at = cells(shapes[k], pose, wp.vec3(x, y, 0.0))
                     along = shapes[k].inverse * turn(pose)[2]
-                    z, _slope = climb(values, shapes[k], at, along, low, top)
+                    z, _slope = search(plane, values, shapes[k], at, along, begin, top)
                     found = wp.max(found, top - z)
         dents[image, row, col] = found

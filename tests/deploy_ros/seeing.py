@@ -64,7 +64,7 @@ class Seeing(nn.Module):
 def write_seeing(path: Path, arm: SimulatedArm) -> Path:
     """Export a policy that takes joint positions and what an arm sees; return the bundle."""
     contract = swinging_contract()
-    ranges = () if arm.eyes is None else arm.eyes.ranges(())
+    ranges = () if arm.eyes is None else arm.eyes.ranges((), 1.0)
     inputs = (contract.input("joint_position"), *arm.organs.specs.values())
     contract = replace(contract, inputs=inputs, states=(), ranges=ranges)
     seen: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in contract.observations}

@@ -273,7 +273,7 @@ def test_a_real_sensor_is_its_episodes_alone(name: str) -> None:
         seen.append({n: obs[n][seeds.index(7)].clone() for n in env.skin.names})
     for array, values in seen[0].items():
         assert torch.equal(values, seen[1][array]), array
-    told = {found.name: found.high for found in env.skin.ranges()}
+    told = {found.name: found.high for found in env.skin.ranges((), 1.0)}
     assert told["lost/touch"] == 0.3
     assert ("appearance/touch/blur" in told) == (name != "field-real")
 

@@ -140,7 +140,7 @@ def test_never_drawn_more_often_than_the_rate() -> None:
     for k in range(24):
         free.step(moving(free, k))
     assert abs(free.eyes.drawn["scene"] - 4 * 13) <= 4
-    age = free.eyes.ages["scene"]
+    age = free.eyes.ages["scene_rgb"]
     low, high = free.eyes.specs["scene_rgb"].trained_age_s or (0.0, 0.0)
     assert (age >= low).all() and (age <= high).all() and len(set(age.tolist())) > 1
 
