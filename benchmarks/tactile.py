@@ -36,7 +36,8 @@ from sim2arm.core.synthetic_tables import synthetic_table
 from sim2arm.core.transforms import quat_to_matrix
 from sim2arm.sim.tactile.distance import DistanceGrid, of_geoms
 from sim2arm.sim.tactile.field import FieldCfg, ForceField, GelPlace
-from sim2arm.sim.tactile.gel_camera import GelCamera, GelCfg
+from sim2arm.sim.tactile.gel_camera import GelCamera
+from sim2arm.sim.tactile.gel_cfg import GelCfg
 from sim2arm.sim.worlds.law import Bodies
 
 SENSOR = "gelsight-mini"
@@ -138,7 +139,7 @@ def ball(radius: float) -> DistanceGrid:
     """Return the distances of a ball, of a large one with wider cells."""
     spec = mujoco.MjSpec()
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0.0, 0.0])
-    return of_geoms(spec.compile(), [0], spacing=max(3e-4, radius / 60.0))
+    return of_geoms(spec.compile(), [0], spacing=max(3e-4, radius / 120.0))
 
 
 def poses(share: int, gels: int, size: tuple[float, float]) -> Tensor:

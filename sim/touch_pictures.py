@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,8 @@ from sim2arm.core.gradient_table import GradientTable
 from sim2arm.core.synthetic_tables import GelOptics
 
 from .tactile.field import ForceField
-from .tactile.gel_camera import GelCamera, GelCfg
+from .tactile.gel_camera import GelCamera
+from .tactile.gel_cfg import SKIN_CELLS, GelCfg
 from .tactile.gel_dots import GelDots
 from .tactile.gel_noise import GelNoise, NoisyGels
 from .tactile.gel_shadows import GelShadows
@@ -97,7 +100,7 @@ def _camera(table: GradientTable, shape: tuple[int, int], forces: ForceField) ->
         rows=rows,
         cols=cols,
         pixel=table.size[0] / cols,
-        skin_cell=max(1, 2 * round(2.0 / wider)),
+        skin_cell=min(SKIN_CELLS, key=lambda size: abs(math.log(size * wider / 4.0))),
         smooth=wider < 2.0,
     )
     background, poses = table.background_at(rows, cols), forces.poses

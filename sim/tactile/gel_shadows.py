@@ -21,9 +21,9 @@ import warp as wp
 from sim2arm.core.synthetic_tables import Light, brightness
 from sim2arm.sim.warp_device import recorded, warp_device
 
-from .colour_kernels import AS_IS, CHANGE, CHANGE_AS_IS, SMOOTH
 from .gel_camera import GelCamera
-from .shadow_kernels import Lamp, coarsen, dim, hide, vec6, vec7
+from .shadow_kernels import Lamp, coarsen, dim, hide, vec6
+from .slope_kernels import AS_IS, CHANGE, CHANGE_AS_IS, SMOOTH, vec7
 
 CELL = 2.5e-4
 """Width of cells for which shadows are found, about [m]: four pixels of 320 x 240."""

@@ -13,15 +13,22 @@ surface at rest down to the lowest point of an object on the line along z.
 import warp as wp
 
 from .distance_kernels import Shape, cells, distance, turn
+from .membrane_kernels import BLOCK, vec8
 
 ABSENT = 1.0
 """What `cull` writes for a cell that nothing touches, above every height of a gel [m]."""
+WIDER = wp.constant(4)
+"""How many times wider the cells are that are looked at first."""
+MISSING = wp.constant(-1.0)
+"""A dent that is still to be looked for [m]."""
 CLOSE = wp.constant(1e-6)
 """A surface is found when it is this near [m]."""
 NEAR = wp.constant(5e-6)
 """How far from an object the place may lie to which its surface was followed [m]."""
 BUMP = wp.constant(4e-6)
 """Largest third difference of dents that lie on a curve [m]."""
+CURVED = wp.constant(700.0)
+"""Largest curvature of what is filled in [1/m]; what is sharper may be an edge."""
 STEEP = wp.constant(0.5)
 """From this change of distance per length on, the secant is trusted for the next step."""
 
@@ -34,8 +41,6 @@ class Plane:
     cols: int
     pixel: float
     """Width of a pixel [m]."""
-    cell: int
-    """Pixels along a side of a cell of `cull`."""
     depth: float
     """Largest dent [m]."""
     bend: float
@@ -65,19 +70,25 @@ def down(plane: Plane, row: float) -> float:
 @wp.kernel(enable_backward=False)
 def cull(
     plane: Plane,
+    size: int,
     values: wp.array[float],
     shapes: wp.array[Shape],
     poses: wp.array3d[float],
+    wider: wp.array3d[float],
     begins: wp.array3d[float],
 ):
-    """Write from which height [m] on objects may lie above a cell; a thread computes a cell.
+    """Write from which height [m] on objects may lie above cells of `size` pixels.
 
-    A ball that holds the cell's width goes up along z as far as it is free.
+    A ball that holds the cell's width goes up along z as far as it is free; not where `wider` says
+    that a cell of `WIDER` times the size is free; it is empty at first. A thread computes a cell.
     """
     image, row, col = wp.tid()
-    half = 0.5 * float(plane.cell)
-    x = across(plane, float(col * plane.cell) + half - 0.5)
-    y = down(plane, float(row * plane.cell) + half - 0.5)
+    if wider.shape[0] > 0 and wider[image, row / WIDER, col / WIDER] >= ABSENT:
+        begins[image, row, col] = ABSENT
+        return
+    half = 0.5 * float(size)
+    x = across(plane, float(col * size) + half - 0.5)
+    y = down(plane, float(row * size) + half - 0.5)
     wide = 1.4143 * half * plane.pixel
     top = rest(plane, x, y) + wide
     found = float(ABSENT)
@@ -121,10 +132,10 @@ def frame(plane: Plane, begins: wp.array3d[float], windows: wp.array2d[int]):
     windows[image, 3] = 0
     if r1 > 0:
         m = plane.margin
-        windows[image, 0] = wp.max(0, r0 - m) * plane.cell
-        windows[image, 1] = wp.min(plane.rows, (r1 + m) * plane.cell)
-        windows[image, 2] = wp.max(0, c0 - m) * plane.cell
-        windows[image, 3] = wp.min(plane.cols, (c1 + m) * plane.cell)
+        windows[image, 0] = wp.max(0, r0 - m) * BLOCK
+        windows[image, 1] = wp.min(plane.rows, (r1 + m) * BLOCK)
+        windows[image, 2] = wp.max(0, c0 - m) * BLOCK
+        windows[image, 3] = wp.min(plane.cols, (c1 + m) * BLOCK)
 
 
 @wp.func
@@ -169,28 +180,9 @@ def climb(
     return found, slope
 
 
-@wp.func
-def search(
-    plane: Plane,
-    values: wp.array[float],
-    shape: Shape,
-    at: wp.vec3,
-    along: wp.vec3,
-    begin: float,
-    top: float,
-):
-    """As `climb`, from where `cull` says that objects may begin, no deeper than the gel."""
-    z = float(top)
-    slope = float(1.0)
-    if begin < ABSENT:
-        z, slope = climb(values, shape, at, along, wp.max(begin, top - plane.depth), top)
-    return z, slope
-
-
 @wp.kernel(enable_backward=False)
-def trace(
+def follow(
     plane: Plane,
-    run: int,
     stride: int,
     values: wp.array[float],
     shapes: wp.array[Shape],
@@ -199,20 +191,21 @@ def trace(
     windows: wp.array2d[int],
     dents: wp.array3d[float],
 ):
-    """Write dents [m] inside the windows, in each `stride`-th row; a thread does `run` pixels.
+    """Write dents [m] in each `stride`-th row and column of the windows; a thread does a row.
 
-    In a run every other pixel is looked for. Where the last three tell where the surface goes, one
-    sample there is enough, and the pixel between lies on the same curve; else it is looked for.
+    Where the last three tell where the surface goes, one sample of the distance is enough.
     """
-    image, part_row, part = wp.tid()
+    image, part_row = wp.tid()
     row = part_row * stride
-    c0 = wp.max(windows[image, 2], part * run)
-    c1 = wp.min(windows[image, 3], (part + 1) * run)
+    c0 = windows[image, 2]
+    c1 = windows[image, 3]
     if row < windows[image, 0] or row >= windows[image, 1]:
         return
     y = down(plane, float(row))
-    for col in range(c0, c1):
-        dents[image, row, col] = 0.0
+    dent = dents[image, row]
+    begin = begins[image, row / BLOCK]
+    for col in range(c0, c1, stride):
+        dent[col] = 0.0
     for k in range(shapes.shape[0]):
         shape = shapes[k]
         pose = poses[image, k]
@@ -220,60 +213,144 @@ def trace(
         R = turn(pose)
         beside = shape.inverse * R[0]
         along = shape.inverse * R[2]
-        known = int(0)  # how many of z1, z2, z3 are surfaces at 2, 4 and 6 pixels before
+        known = int(0)  # how many of z1, z2, z3 are surfaces one, two and three strides before
         z1 = float(0.0)
         z2 = float(0.0)
         z3 = float(0.0)
         slope = float(1.0)
-        for col in range(c0, c1, 2):
-            x = across(plane, float(col))
-            top = rest(plane, x, y)
-            deepest = top - plane.depth
-            at = first + x * beside
-            guess = float(top)
-            if known > 2:
-                guess = 3.0 * (z1 - z2) + z3
-            elif known == 2:
-                guess = 2.0 * z1 - z2
-            found = bool(False)
-            z = float(top)
-            if guess < top and guess > deepest and slope > STEEP:
-                s = distance(values, shape, at + guess * along)
-                if wp.abs(s) < NEAR:
-                    z = guess + s / slope
-                    found = True
-            if not found:
-                begin = begins[image, row / plane.cell, col / plane.cell]
-                z, slope = search(plane, values, shape, at, along, begin, top)
-            touched = z < top and z > deepest
-            if col > c0:
-                before = across(plane, float(col - 1))
-                height = rest(plane, before, y)
-                between = 0.125 * (3.0 * z + 6.0 * z1 - z2)
-                bump = wp.abs(z - 3.0 * (z1 - z2) - z3)
-                if not (touched and known > 2 and bump < BUMP):
-                    begin = begins[image, row / plane.cell, (col - 1) / plane.cell]
-                    at = first + before * beside
-                    between, slope = search(plane, values, shape, at, along, begin, height)
-                dents[image, row, col - 1] = wp.max(dents[image, row, col - 1], height - between)
-            dents[image, row, col] = wp.max(dents[image, row, col], top - z)
-            z3 = z2
-            z2 = z1
-            z1 = z
-            known = wp.where(touched, wp.min(known + 1, 3), 0)
-        if (c1 - c0) % 2 == 0 and c1 > c0:
-            x = across(plane, float(c1 - 1))
-            top = rest(plane, x, y)
-            begin = begins[image, row / plane.cell, (c1 - 1) / plane.cell]
-            at = first + x * beside
-            z, slope = search(plane, values, shape, at, along, begin, top)
-            dents[image, row, c1 - 1] = wp.max(dents[image, row, c1 - 1], top - z)
+        for col in range(c0, c1, stride):
+            start = begin[col / BLOCK]
+            if start >= ABSENT:
+                known = 0
+            else:
+                x = across(plane, float(col))
+                top = rest(plane, x, y)
+                deepest = top - plane.depth
+                at = first + x * beside
+                guess = float(top)
+                if known > 2:
+                    guess = 3.0 * (z1 - z2) + z3
+                elif known == 2:
+                    guess = 2.0 * z1 - z2
+                found = bool(False)
+                z = float(top)
+                if guess < top and guess > deepest and slope > STEEP:
+                    s = distance(values, shape, at + guess * along)
+                    if wp.abs(s) < NEAR:
+                        z = guess + s / slope
+                        found = True
+                if not found:
+                    z, slope = climb(values, shape, at, along, wp.max(start, deepest), top)
+                dent[col] = wp.max(dent[col], top - z)
+                z3 = z2
+                z2 = z1
+                z1 = z
+                known = wp.where(z < top and z > deepest, wp.min(known + 1, 3), 0)
+
+
+@wp.func
+def bend_of_curve(plane: Plane, apart: int) -> float:
+    """Return the largest second difference of four dents some pixels apart on a curve [m]."""
+    step = float(apart) * plane.pixel
+    return 2.0 * step * step * CURVED
 
 
 @wp.kernel(enable_backward=False)
-def trace_between(
+def fill_columns(
+    plane: Plane,
+    rows: int,
+    stride: int,
+    begins: wp.array3d[float],
+    windows: wp.array2d[int],
+    dents: wp.array3d[float],
+):
+    """Write columns halfway between those known, `stride` apart, in each `rows`-th row.
+
+    Where four known dents lie on a curve, so does the one amid them; else it is `MISSING`. A thread
+    does a row.
+    """
+    image, part_row = wp.tid()
+    row = part_row * rows
+    c0 = windows[image, 2]
+    c1 = windows[image, 3]
+    if row < windows[image, 0] or row >= windows[image, 1]:
+        return
+    half = stride / 2
+    most_bend = bend_of_curve(plane, stride)
+    dent = dents[image, row]
+    begin = begins[image, row / BLOCK]
+    for col in range(c0 + half, c1, stride):
+        found = float(0.0)
+        if begin[col / BLOCK] < ABSENT:
+            found = MISSING
+            if col - 3 * half >= c0 and col + 3 * half < c1:
+                far = dent[col - 3 * half]
+                left = dent[col - half]
+                right = dent[col + half]
+                near = dent[col + 3 * half]
+                least = wp.min(wp.min(far, left), wp.min(right, near))
+                most = wp.max(wp.max(far, left), wp.max(right, near))
+                bump = wp.abs(far - 3.0 * (left - right) - near)
+                bend = wp.abs(far - left - right + near)
+                touched = least > 0.0 and most < plane.depth
+                if touched and bump < BUMP and bend < most_bend:
+                    found = 0.0625 * (9.0 * (left + right) - far - near)
+        dent[col] = found
+
+
+@wp.kernel(enable_backward=False)
+def fill_rows(
+    plane: Plane,
+    stride: int,
+    begins: wp.array3d[float],
+    windows: wp.array2d[int],
+    blocks: wp.array3d[vec8],
+):
+    """Write rows halfway between those known, `stride` apart, as `fill_columns` does columns."""
+    image, part_row = wp.tid()
+    half = stride / 2
+    row = part_row * stride + half
+    low = windows[image, 0]
+    high = windows[image, 1]
+    if row < low or row >= high:
+        return
+    inside = row - 3 * half >= low and row + 3 * half < high
+    most_bend = bend_of_curve(plane, stride)
+    fars = blocks[image, wp.max(row - 3 * half, 0)]
+    aboves = blocks[image, row - half]
+    belows = blocks[image, wp.min(row + half, plane.rows - 1)]
+    nears = blocks[image, wp.min(row + 3 * half, plane.rows - 1)]
+    found = blocks[image, row]
+    begin = begins[image, row / BLOCK]
+    for block in range(windows[image, 2] / BLOCK, (windows[image, 3] + BLOCK - 1) / BLOCK):
+        if begin[block] >= ABSENT:
+            found[block] = vec8()
+        else:
+            far = fars[block]
+            above = aboves[block]
+            below = belows[block]
+            near = nears[block]
+            least = wp.min(wp.min(wp.min(far, above), below), near)
+            most = wp.max(wp.max(wp.max(far, above), below), near)
+            bump = wp.abs(far - 3.0 * (above - below) - near)
+            bend = wp.abs(far - above - below + near)
+            spare = wp.min(wp.min(vec8(BUMP) - bump, least), vec8(plane.depth) - most)
+            spare = wp.min(spare, vec8(most_bend) - bend)
+            amid = 0.0625 * (9.0 * (above + below) - far - near)
+            if not inside:
+                amid = vec8(MISSING)
+            elif wp.min(spare) <= 0.0:
+                for k in range(8):
+                    amid[k] = wp.where(spare[k] > 0.0, amid[k], MISSING)
+            found[block] = amid
+
+
+@wp.kernel(enable_backward=False)
+def find_missing(
     plane: Plane,
     run: int,
+    first: int,
+    rows: int,
     values: wp.array[float],
     shapes: wp.array[Shape],
     poses: wp.array3d[float],
@@ -281,41 +358,28 @@ def trace_between(
     windows: wp.array2d[int],
     dents: wp.array3d[float],
 ):
-    """Write the dents [m] of odd rows from those of even ones; a thread does `run` pixels of a row.
+    """Write dents [m] that are `MISSING` in each `rows`-th row from the first on.
 
-    Where four rows lie on a curve, so does the one amid them; elsewhere the surface is looked for.
+    A thread does `run` pixels of a row.
     """
-    image, pair, part = wp.tid()
-    row = 2 * pair + 1
-    c0 = wp.max(windows[image, 2], part * run)
-    c1 = wp.min(windows[image, 3], (part + 1) * run)
+    image, part_row, part = wp.tid()
+    row = first + part_row * rows
     if row < windows[image, 0] or row >= windows[image, 1]:
         return
+    dent = dents[image, row]
+    begin = begins[image, row / BLOCK]
     y = down(plane, float(row))
-    inside = row - 3 >= windows[image, 0] and row + 3 < windows[image, 1]
-    a = wp.max(row - 3, 0)
-    b = row - 1
-    c = wp.min(row + 1, plane.rows - 1 - (plane.rows - 1) % 2)
-    d = wp.min(row + 3, plane.rows - 1 - (plane.rows - 1) % 2)
-    for col in range(c0, c1):
-        above = dents[image, b, col]
-        below = dents[image, c, col]
-        found = float(0.0)
-        far = dents[image, a, col]
-        near = dents[image, d, col]
-        smooth = inside and wp.min(wp.min(above, below), wp.min(far, near)) > 0.0
-        smooth = smooth and wp.max(wp.max(above, below), wp.max(far, near)) < plane.depth
-        if smooth and wp.abs(far - 3.0 * (above - below) - near) < BUMP:
-            found = 0.0625 * (9.0 * (above + below) - far - near)
-        else:
-            begin = begins[image, row / plane.cell, col / plane.cell]
-            if begin < ABSENT:
-                x = across(plane, float(col))
-                top = rest(plane, x, y)
+    c0 = wp.max(windows[image, 2], part * run)
+    for col in range(c0, wp.min(windows[image, 3], (part + 1) * run)):
+        if dent[col] < 0.0:
+            x = across(plane, float(col))
+            top = rest(plane, x, y)
+            found = float(top)
+            if begin[col / BLOCK] < ABSENT:
+                low = wp.max(begin[col / BLOCK], top - plane.depth)
                 for k in range(shapes.shape[0]):
-                    pose = poses[image, k]
-                    at = cells(shapes[k], pose, wp.vec3(x, y, 0.0))
-                    along = shapes[k].inverse * turn(pose)[2]
-                    z, _slope = search(plane, values, shapes[k], at, along, begin, top)
-                    found = wp.max(found, top - z)
-        dents[image, row, col] = found
+                    at = cells(shapes[k], poses[image, k], wp.vec3(x, y, 0.0))
+                    along = shapes[k].inverse * turn(poses[image, k])[2]
+                    z, _slope = climb(values, shapes[k], at, along, low, top)
+                    found = wp.min(found, z)
+            dent[col] = top - found

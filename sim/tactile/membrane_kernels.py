@@ -8,7 +8,13 @@ a few sweeps in the colours of a chess board: results do not depend on the order
 # Warp's types are incomplete. Kernels need annotations that are objects: no `annotations` import.
 # pyright: standard, reportArgumentType=false
 
+from typing import Any
+
 import warp as wp
+
+BLOCK = 8
+"""Pixels of a row that are computed together."""
+vec8: Any = wp.types.vector(BLOCK, float)
 
 
 @wp.func
@@ -112,22 +118,43 @@ def relax(
     size: int,
     colour: int,
     pull: float,
-    floor: wp.array3d[float],
+    chess: wp.array[vec8],
+    floors: wp.array3d[vec8],
     windows: wp.array2d[int],
+    skins: wp.array3d[vec8],
     skin: wp.array3d[float],
 ):
-    """Sweep over the cells of one colour: `pull` is (reach / cell)^2; a thread per row."""
+    """Sweep over the cells of one colour: `pull` is (reach / cell)^2; a thread per row.
+
+    `chess` has ones at odd places, then at even ones. Of `floors` and `skins` eight values from
+    each on are an element; the first eight of a row lie beside the grid. `skin` is the grid in the
+    same memory as `skins`.
+    """
     image, row = wp.tid()
     window = window_of(windows, image, size)
     if row < window[0] or row >= window[1]:
         return
     share = pull / (1.0 + 4.0 * pull)
-    first = window[2] + (window[2] + row + colour) % 2
-    for col in range(first, window[3], 2):
-        around = (
-            peek(skin, image, row - 1, col, window)
-            + peek(skin, image, row + 1, col, window)
-            + peek(skin, image, row, col - 1, window)
-            + peek(skin, image, row, col + 1, window)
-        )
-        skin[image, row, col] = wp.max(floor[image, row, col], share * around)
+    rows = skin.shape[1]
+    cols = skin.shape[2] - 2 * BLOCK
+    upper = wp.max(row - 1, 0)
+    lower = wp.min(row + 1, rows - 1)
+    above = wp.where(upper >= window[0], share, 0.0)
+    below = wp.where(lower < window[1], share, 0.0)
+    upper = wp.max(upper, window[0])
+    lower = wp.min(lower, window[1] - 1)
+    mine = skin[image, row]
+    begin = window[2] + BLOCK
+    end = window[3] + BLOCK
+    mine[begin - 1] = wp.where(window[2] == 0, mine[begin], 0.0)
+    mine[end] = wp.where(window[3] == cols, mine[end - 1], 0.0)
+    floor = floors[image, row]
+    here = skins[image, row]
+    over = skins[image, upper]
+    under = skins[image, lower]
+    turn = (window[2] + row + colour) % 2
+    now = chess[1 - turn]
+    other = chess[turn]
+    for at in range(begin, end, BLOCK):
+        around = above * over[at] + below * under[at] + share * (here[at - 1] + here[at + 1])
+        here[at] = wp.cw_mul(other, here[at]) + wp.cw_mul(now, wp.max(floor[at], around))

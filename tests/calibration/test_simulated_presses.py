@@ -17,7 +17,8 @@ from sim2arm.calibration.tactile import BallPressCfg, calibrate
 from sim2arm.core.gradient_table import GradientTable, slope
 from sim2arm.core.synthetic_tables import OPTICS, table_of
 from sim2arm.sim.tactile.distance import of_geoms
-from sim2arm.sim.tactile.gel_camera import GelCamera, GelCfg
+from sim2arm.sim.tactile.gel_camera import GelCamera
+from sim2arm.sim.tactile.gel_cfg import GelCfg
 from tests.calibration.presses import RADIUS, random_places
 
 ROWS, COLS, PRESSES = 96, 128, 24

@@ -11,7 +11,8 @@ from sim2arm.core.gradient_table import slopes
 from sim2arm.core.synthetic_tables import OPTICS, synthetic_table
 from sim2arm.core.transforms import quat_mul
 from sim2arm.sim.tactile.distance import DistanceGrid
-from sim2arm.sim.tactile.gel_camera import GelCamera, GelCfg
+from sim2arm.sim.tactile.gel_camera import GelCamera
+from sim2arm.sim.tactile.gel_cfg import GelCfg
 
 CPU = torch.device("cpu")
 Floats = npt.NDArray[np.float64]

@@ -14,7 +14,8 @@ import torch
 from sim2arm.core.gradient_table import forms, normal, places, slopes
 from sim2arm.core.synthetic_tables import OPTICS, GelOptics, brightness, table_of
 from sim2arm.sim.tactile.distance import DistanceGrid
-from sim2arm.sim.tactile.gel_camera import GelCamera, GelCfg
+from sim2arm.sim.tactile.gel_camera import GelCamera
+from sim2arm.sim.tactile.gel_cfg import GelCfg
 from sim2arm.sim.tactile.gel_shadows import HALF_WIDTH_DEG, GelShadows
 
 GEL = GelCfg(rows=96, cols=128, pixel=6.3e-5)
@@ -108,7 +109,9 @@ def test_shadows_are_those_of_a_reference(
         expected = reference(heights, smooth=smooth)
         inside = np.zeros(heights.shape, dtype=bool)
         inside[r0:r1, c0:c1] = True
-        assert np.abs(found[gel] - expected)[inside].max() <= 1
+        apart = np.abs(found[gel] - expected)[inside]
+        # the picture under the shadow is rounded, too
+        assert apart.max() <= 2 and (apart > 1).mean() < 1e-4
         np.testing.assert_array_equal(found[gel][~inside], plain[gel][~inside])
         assert (found[gel] <= plain[gel]).all()
         darker += int((plain[gel] - found[gel]).max() > 15)
