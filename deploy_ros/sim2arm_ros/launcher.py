@@ -29,6 +29,13 @@ class NodeProcess:
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""
+    label: str = ""
+    """What it is called here, where one executable runs twice; else as the executable."""
+
+    @property
+    def called(self) -> str:
+        """What it is called here."""
+        return self.label or self.executable
 
     def command(self) -> list[str]:
         """Return the command line."""
@@ -134,7 +141,7 @@ class Launch:
     """Running processes; a context manager that ends them.
 
     Attributes:
-        processes: by executable.
+        processes: by what they are called.
     """
 
     def __init__(
@@ -148,7 +155,7 @@ class Launch:
 
         Args:
             nodes: what to start.
-            log_folder: where `<executable>.log` go; this terminal without one.
+            log_folder: where `<called>.log` go; this terminal without one.
             env: variables in addition to this process's.
         """
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -166,7 +173,7 @@ class Launch:
         output: IO[bytes] | None = None
         if self.log_folder is not None:
             self.log_folder.mkdir(parents=True, exist_ok=True)
-            output = (self.log_folder / f"{node.executable}.log").open("ab")
+            output = (self.log_folder / f"{node.called}.log").open("ab")
             self._files.append(output)
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         parent = {PARENT_VARIABLE: str(os.getpid())}
@@ -178,7 +185,7 @@ class Launch:
             env={**threads, **os.environ, **env, **parent},
             start_new_session=True,
         )
-        self.processes[node.executable] = process
+        self.processes[node.called] = process
         return process
 
     def dead(self) -> list[str]:

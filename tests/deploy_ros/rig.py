@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import signal
 import subprocess
 import threading
@@ -110,7 +111,9 @@ class Rig:
         logs: Path,
         *,
         lock_step: bool = False,
+        task: str = "reach",
         vision: Path | None = None,
+        touch: Path | None = None,
         more: dict[str, Any] | None = None,
     ) -> None:
         """Start everything.
@@ -119,10 +122,13 @@ class Rig:
             bundle: of the policy.
             logs: folder for the output of the processes.
             lock_step: the arm waits for commands.
+            task: what the arm is set up for.
             vision: file with the cameras of the arm.
+            touch: file with its gels.
             more: topics of these types that the relay passes on beside `STREAMS`.
         """
-        self.bundle, self.lock_step, self.vision = bundle, lock_step, vision
+        self.bundle, self.lock_step = bundle, lock_step
+        self.task, self.vision, self.touch = task, vision, touch
         self.streams = STREAMS | (more or {})
         self.most_speed = 1.0
         self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
@@ -147,7 +153,9 @@ class Rig:
             self._executor.spin()
 
     def _arm(self) -> NodeProcess:
-        arm = simulated_arm("reach", "fr3", 60.0, lock_step=self.lock_step, vision=self.vision)
+        arm = simulated_arm(
+            self.task, "fr3", 60.0, lock_step=self.lock_step, vision=self.vision, touch=self.touch
+        )
         parameters = dict(arm.parameters)
         if not self.lock_step:
             parameters["substeps_per_state"] = 4  # 120 Hz: kind to a busy machine
@@ -343,3 +351,33 @@ def assert_no_command_since(rig: Rig, steady: float, grace: float = 0.0) -> None
 def order() -> list[str]:
     """Return the joints of the robot in its order."""
     return list(FR3.joint_names)
+
+
+def assert_stopped_by_age(
+    rig: Rig, inputs: str, begin: Callable[[], None], stop: Callable[[], None]
+) -> None:
+    """Begin, let the policy run, stop its pictures, and see it stop because of them.
+
+    `inputs` are their names, as a regular expression. A busy machine may make the gate hold before:
+    then once more.
+    """
+
+    def moves() -> bool:
+        return rig.state() == "ACTIVE" and len(rig.relay.commands) > 10
+
+    for _ in range(5):
+        rig.bring_up()
+        rig.judge()
+        begin()
+        rig.operator.policy.clear()
+        rig.operator.activate("policy_node")
+        rig.wait(lambda: moves() or rig.policy_stopped(), "arm that moves")
+        if rig.policy_stopped():
+            continue
+        stop()
+        rig.wait(rig.policy_stopped, "policy that stops")
+        if re.search(rf"input '({inputs})': (stamp|receipt) age", rig.operator.policy_message):
+            rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+            rig.judge()
+            return
+    raise AssertionError(f"the policy stopped because of {rig.operator.policy_message!r}")

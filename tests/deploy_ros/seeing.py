@@ -17,7 +17,7 @@ from sim2arm.core.driver_stage import DriverStage
 from sim2arm.policies.export import export_bundle
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.cameras import scene_camera
-from sim2arm.sim.touch import Touch
+from sim2arm.sim.touch import IMAGES, Touch
 from sim2arm.sim.vision import Sight, Vision
 
 from .swinging import swinging_contract
@@ -61,7 +61,25 @@ class Seeing(nn.Module):
         return 0.4 * torch.tanh(x[:, None]), {}
 
 
-def write_seeing(path: Path, arm: SimulatedArm) -> Path:
+class Feeling(nn.Module):
+    """Moves by what its joints and the pictures of its gels are."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
+        self.gels = nn.Parameter(0.01 * torch.randn(2, 3 * pixels, 6, generator=random))
+
+    def forward(
+        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x = obs["joint_position"] @ self.joints
+        for name, weights in zip(IMAGES, self.gels, strict=True):
+            x = x + (obs[name].to(torch.float32) / 255.0).flatten(1) @ weights
+        return 0.4 * torch.tanh(x[:, None]), {}
+
+
+def write_seeing(path: Path, arm: SimulatedArm, policy: nn.Module | None = None) -> Path:
     """Export a policy that takes joint positions and what an arm sees; return the bundle."""
     contract = swinging_contract()
     ranges = () if arm.eyes is None else arm.eyes.ranges((), 1.0)
@@ -74,5 +92,6 @@ def write_seeing(path: Path, arm: SimulatedArm) -> Path:
             seen[spec.name].append(measured[spec.name][0].astype(spec.dtype))
         arm.step()
     sequence = {name: np.stack(arrays) for name, arrays in seen.items()}
-    export_bundle(Seeing(feels=arm.skin is not None), contract, [sequence], path)
+    policy = policy or Seeing(feels=arm.skin is not None)
+    export_bundle(policy, contract, [sequence], path)
     return path

@@ -33,7 +33,7 @@ from sim2arm_ros.activation import problems  # noqa: E402
 from sim2arm_ros.launcher import NodeProcess  # noqa: E402
 from sim2arm_ros.sensor_file import RecordingCfg, SensorFile  # noqa: E402
 
-from .rig import Rig  # noqa: E402
+from .rig import Rig, assert_stopped_by_age  # noqa: E402
 from .seeing import SIDE, STAGE, TOUCH, VISION, write_seeing  # noqa: E402
 
 pytestmark = pytest.mark.timeout(60)
@@ -146,34 +146,7 @@ def test_a_camera_that_stops_stops_the_arm(rig: Rig) -> None:
     def stop() -> None:
         rig.relay.changes = {PICTURE: lambda _: None}
 
-    assert_stopped_by_age(rig, lambda: None, stop)
-
-
-def assert_stopped_by_age(rig: Rig, begin: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Begin, let the policy run, stop its pictures, and see it stop because of them.
-
-    A busy machine may make the gate hold before: then once more.
-    """
-
-    def moves() -> bool:
-        return rig.state() == "ACTIVE" and len(rig.relay.commands) > 10
-
-    for _ in range(5):
-        rig.bring_up()
-        rig.judge()
-        begin()
-        rig.operator.policy.clear()
-        rig.operator.activate("policy_node")
-        rig.wait(lambda: moves() or rig.policy_stopped(), "arm that moves")
-        if rig.policy_stopped():
-            continue
-        stop()
-        rig.wait(rig.policy_stopped, "policy that stops")
-        if re.search(r"input 'scene_rgb': (stamp|receipt) age", rig.operator.policy_message):
-            rig.wait(lambda: rig.state() == "HOLD", "HOLD")
-            rig.judge()
-            return
-    raise AssertionError(f"the policy stopped because of {rig.operator.policy_message!r}")
+    assert_stopped_by_age(rig, "scene_rgb", lambda: None, stop)
 
 
 # -- a recording in place of the simulated camera ----------------------------------------------
@@ -215,4 +188,4 @@ def test_a_recording_drives_the_same_bundle(rig: Rig, bundle: Path, tmp_path: Pa
         if old is None or old.poll() is not None:
             rig.launch.start(node, rig.env)
 
-    assert_stopped_by_age(rig, begin, lambda: rig.end("sensor_node"))
+    assert_stopped_by_age(rig, "scene_rgb", begin, lambda: rig.end("sensor_node"))
