@@ -1,8 +1,9 @@
 """Speed of gel pictures and force fields beside TacSL's computation in torch, in one run.
 
 `eager` and `compile` are `_tacsl.py`, as it is and through `torch.compile`; they get depths and
-make pictures of them, ours get poses and find the depths, too. All take turns, so that what else
-the machine does falls on all. On a CPU everything runs on one core.
+make pictures of them, ours get poses and find the depths, too. `each pixel` is ours as on a GPU,
+without filling in. All take turns, so that what else the machine does falls on all. On a CPU
+everything runs on one core.
 
 What is touched is a ball, pressed in so far that 5, 20 and 100 % of the picture lie in contact;
 each gel has its own place of it. The forces of taxels are those of
@@ -45,7 +46,7 @@ BALLS = {5: 0.004, 20: 0.012, 100: 0.060}
 """Share of the picture in contact [%] -> radius of the ball [m]."""
 STEP = 1.0 / 480.0
 """Time between two fields [s]."""
-BOTH = ("eager", "compile")
+OTHERS = ("eager", "compile", "each pixel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +109,21 @@ def pictures(cfg: TactileBenchCfg, share: int, gels: int, device: torch.device) 
     table = synthetic_table(SENSOR)
     rows, cols = cfg.rows, cfg.rows * 4 // 3
     pixel = table.size[0] / cols
-    camera = GelCamera(
-        GelCfg(rows=rows, cols=cols, pixel=pixel),
-        [ball(BALLS[share])],
-        gels,
-        table.coefficients,
-        table.background_at(rows, cols),
-        device=device,
+    grids, shape = [ball(BALLS[share])], GelCfg(rows=rows, cols=cols, pixel=pixel)
+    look = table.coefficients, table.background_at(rows, cols)
+    camera, other = (
+        GelCamera(shape, grids, gels, *look, device=device, follow=follow)
+        for follow in (None, False)
     )
-    camera.poses[:, 0] = poses(share, gels, table.size).to(device)
+    for each in (camera, other):
+        each.poses[:, 0] = poses(share, gels, table.size).to(device)
     depth = camera.dent().clone()
     touched = float((depth > 1e-6).float().mean())
     theirs = DepthToPicture(rows, cols, pixel, device)
     parts = depth.split(1 if device.type == "cpu" else gels)  # on a CPU one by one is fastest
     work = {"ours": camera.draw, "eager": lambda: [theirs(part) for part in parts]}
+    if device.type == "cpu":
+        work["each pixel"] = other.draw
     if cfg.compile:
         quick = torch.compile(theirs.__call__, dynamic=False)
         work["compile"] = lambda: [quick(part) for part in parts]
@@ -130,7 +132,7 @@ def pictures(cfg: TactileBenchCfg, share: int, gels: int, device: torch.device) 
     found = [
         Row(case=case, metric="pictures", value=speeds["ours"], unit="1/s", baseline=name,
             baseline_value=speeds[name])
-        for name in BOTH if name in speeds
+        for name in OTHERS if name in speeds
     ]  # fmt: skip
     return [*found, Row(case=case, metric="skin that is dented", value=100.0 * touched, unit="%")]
 

@@ -66,7 +66,8 @@ class GelPictures:
         if optics.dots is not None:
             pushed, numbers = forces.forces.flatten(0, 1), forces.numbers.flatten(0, 1)
             shear = forces.cfg.law.shear
-            self.dots = GelDots(optics.dots, table.size, pushed, numbers, shear, picture)
+            drawn = picture, self.camera.chosen
+            self.dots = GelDots(optics.dots, table.size, pushed, numbers, shear, *drawn)
         if noise is not None:
             self.noise = NoisyGels(noise, picture, rate_hz)
             picture = self.noise.picture
@@ -80,16 +81,18 @@ class GelPictures:
             self.noise.start(chosen.repeat_interleave(self._gels), each)
 
     def take(self, frame: Tensor, chosen: Tensor) -> None:
-        """Draw the pictures of all worlds into `frame`, with noise in chosen ones (N,) bool."""
+        """Draw the pictures of chosen worlds (N,) bool into `frame`."""
         assert frame is self.frame
         self._forces.relate()
+        gels = chosen.repeat_interleave(self._gels)
+        self.camera.chosen.copy_(gels)
         self.camera.draw()
         if self.shadows is not None:
             self.shadows.draw()
         if self.dots is not None:
             self.dots.draw()
         if self.noise is not None:
-            self.noise.take(chosen.repeat_interleave(self._gels))
+            self.noise.take(gels)
 
 
 def _camera(table: GradientTable, shape: tuple[int, int], forces: ForceField) -> GelCamera:

@@ -61,6 +61,27 @@ def mix(look: Look, g_x: float, g_y: float) -> vec24:
 
 
 @wp.kernel(enable_backward=False)
+def clear(
+    chosen: wp.array[wp.bool],
+    flat_blocks: wp.array2d[bytes8],
+    flat: wp.array2d[wp.uint8],
+    blocks: wp.array3d[bytes8],
+    picture: wp.array3d[wp.uint8],
+):
+    """Make pictures of chosen gels flat; a thread does a row. Arrays come in pairs, as memory."""
+    image, row = wp.tid()
+    if not chosen[image]:
+        return
+    from_ = flat_blocks[row]
+    to = blocks[image, row]
+    count = blocks.shape[2]
+    for b in range(count):
+        to[b] = from_[b]
+    for k in range(BLOCK * count, picture.shape[2]):
+        picture[image, row, k] = flat[row, k]
+
+
+@wp.kernel(enable_backward=False)
 def colours(
     look: Look,
     across: wp.array3d[float],

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .distance import DistanceGrid, make_atlas
-from .gel_cfg import GelCfg, Scratch
+from .gel_cfg import GelCfg, Launch, Scratch
 from .gel_colours import GelColours
 from .gel_dents import GelDents
 
@@ -30,6 +30,8 @@ class GelCamera:
     Attributes:
         poses: (I, K, 7) float32, of the objects in the frame of each gel (`height_kernels`); write
             them, then call `dent` or `draw`.
+        chosen: (I,) bool, gels that are looked at; all unless that is changed. The pictures of
+            others stay.
         windows: (I, 4) int32, rows and columns from and to which the rest is about.
         heights: (I, rows, cols) float32, the dent of the skin inside the windows [m].
         picture: (I, rows, cols, 3) uint8.
@@ -72,33 +74,33 @@ class GelCamera:
             poses = torch.zeros((n, len(objects), 7), device=device)
             poses[..., 2], poses[..., 3] = 1.0, 1.0  # far away
         self.cfg, self.poses = cfg, poses
+        self.chosen = torch.ones(n, dtype=torch.bool, device=device)
         self.windows = torch.zeros((n, 4), dtype=torch.int32, device=device)
         heights = torch.zeros((n, cfg.rows, cfg.width), device=device)
         self.heights = heights[..., : cfg.cols]
         self.picture = torch.zeros((n, cfg.rows, cfg.cols, 3), dtype=torch.uint8, device=device)
         scratch, atlas = Scratch(device), make_atlas(objects, device)
         colours = GelColours(cfg, table, background, scratch, follow=follow)
-        self._flat, self._groups = colours.flat, []
+        self._dents: list[Launch] = []
+        self._all: list[Launch] = []
         size = GROUP if on_cpu else n
         for some in (slice(k, k + size) for k in range(0, n, size)):
-            own = self.windows[some], heights[some]
-            dents = GelDents(cfg, atlas, poses[some], *own, scratch, follow=follow)
-            paint = colours.launches(heights[some], self.windows[some], self.picture[some])
-            self._groups.append((dents.launches, self.picture[some].flatten(2), paint))
+            own = self.chosen[some], self.windows[some], heights[some]
+            found = GelDents(cfg, atlas, poses[some], *own, scratch, follow=follow).launches
+            self._dents += found
+            chosen, windows, skin = own
+            self._all += [*found, *colours.launches(skin, chosen, windows, self.picture[some])]
 
     def dent(self) -> Tensor:
         """Find windows, dents and skin for the poses; return `heights`."""
-        for dents, _, _ in self._groups:
-            for launch in dents:
-                launch()
+        for launch in self._dents:
+            launch()
         return self.heights
 
     def draw(self) -> Tensor:
         """Return `picture` for the poses."""
-        for dents, pixels, paint in self._groups:
-            pixels.copy_(self._flat)
-            for launch in (*dents, *paint):
-                launch()
+        for launch in self._all:
+            launch()
         return self.picture
 
 

@@ -26,6 +26,7 @@ from .colour_kernels import (
     between_columns,
     between_rows,
     bytes8,
+    clear,
     colours,
     compute,
     expose,
@@ -40,11 +41,7 @@ SEEN = 0.25
 
 
 class GelColours:
-    """How the skin of equal gels looks.
-
-    Attributes:
-        flat: (rows, 3 cols) uint8, the picture of the flat gel.
-    """
+    """How the skin of equal gels looks."""
 
     def __init__(
         self,
@@ -71,18 +68,24 @@ class GelColours:
         self._background = torch.zeros((cfg.rows, 3 * cfg.width), device=device)
         inside = self._background[:, : 3 * cfg.cols]
         inside.copy_(torch.from_numpy(background).reshape(cfg.rows, -1))
-        self.flat = (inside + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+        self._flat = (inside + 0.5).clamp(0.0, 255.0).to(torch.uint8)
 
-    def launches(self, heights: Tensor, windows: Tensor, picture: Tensor) -> list[Launch]:
-        """Return what draws the windows of pictures of a group of gels.
+    def launches(
+        self, heights: Tensor, chosen: Tensor, windows: Tensor, picture: Tensor
+    ) -> list[Launch]:
+        """Return what draws pictures of a group of gels.
 
         Args:
             heights: (I, rows, width) float32, the dent of the skin inside the windows [m].
-            windows: (I, 4) int32.
-            picture: (I, rows, cols, 3) uint8, written where slopes show.
+            chosen: (I,) bool, gels that are drawn.
+            windows: (I, 4) int32, empty for others.
+            picture: (I, rows, cols, 3) uint8.
         """
         slopes, across, down, steep = self._slopes(heights, windows)
         pixels, n = picture.flatten(2), len(heights)
+        given = [chosen, _byte_blocks(self._flat[None])[0], self._flat]
+        both = [_byte_blocks(pixels), pixels]
+        slopes.insert(0, recorded(clear, (n, self._cfg.rows), given, both, heights.device))
         if self._follow:
             return [*slopes, *self._fill(across, down, steep, windows, pixels)]
         given = [self._look, across, down, self._background, windows]

@@ -52,6 +52,7 @@ class GelDents:
         cfg: GelCfg,
         objects: Atlas,
         poses: Tensor,
+        chosen: Tensor,
         windows: Tensor,
         heights: Tensor,
         scratch: Scratch,
@@ -64,6 +65,7 @@ class GelDents:
             cfg: the gels.
             objects: what may touch them, K.
             poses: (I, K, 7) float32, of the objects in the frames of the gels.
+            chosen: (I,) bool, gels that are looked at; others have no window.
             windows: (I, 4) int32, written: rows and columns (from, to, from, to) of pictures that
                 a dent may reach.
             heights: (I, rows, width) float32, written inside the windows: the dent of the skin [m].
@@ -73,7 +75,7 @@ class GelDents:
         self._cfg, self._scratch, self._windows = cfg, scratch, windows
         self._gels, self._device = len(poses), poses.device
         self.dents = scratch("dents", self._gels, cfg.rows, cfg.width)
-        begins, found = self._cull([objects.values, objects.shapes, poses])
+        begins, found = self._cull([chosen, objects.values, objects.shapes, poses])
         given = [_plane(cfg), objects.values, objects.shapes, poses, begins, windows]
         found += self._follow(given) if follow else self._look(given)
         levels, skin = self._relax()

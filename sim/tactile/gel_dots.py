@@ -44,6 +44,7 @@ class GelDots:
         numbers: Tensor,
         shear: float,
         picture: Tensor,
+        chosen: Tensor,
     ) -> None:
         """Allocate.
 
@@ -54,6 +55,7 @@ class GelDots:
             numbers: (I, 5) float32, what each gel resists with, in the order of `field_kernels`.
             shear: stiffness of a gel whose drag has none, as it is viscous [N/m^3].
             picture: (I, h, w, 3) uint8 that is drawn to.
+            chosen: (I,) bool, where it is.
         """
         device = picture.device
         warp_device(device)  # starts Warp
@@ -65,7 +67,7 @@ class GelDots:
         self._launches = [
             recorded(drag_along, n, [ink, SWEEPS, pushed, numbers], [ways], device),
             recorded(carry, tuple(self.places.shape[:2]), [ink, ways], [places], device),
-            recorded(darken, tuple(picture.shape[:2]), [ink, places], [picture], device),
+            recorded(darken, tuple(picture.shape[:2]), [ink, chosen, places], [picture], device),
         ]
 
     def draw(self) -> None:

@@ -71,6 +71,7 @@ def down(plane: Plane, row: float) -> float:
 def cull(
     plane: Plane,
     size: int,
+    chosen: wp.array[wp.bool],
     values: wp.array[float],
     shapes: wp.array[Shape],
     poses: wp.array3d[float],
@@ -79,12 +80,15 @@ def cull(
 ):
     """Write from which height [m] on objects may lie above cells of `size` pixels.
 
-    A ball that holds the cell's width goes up along z as far as it is free; not where `wider` says
-    that a cell of `WIDER` times the size is free; it is empty at first. A thread computes a cell.
+    Nothing lies above gels that are not chosen. A ball that holds the cell's width goes up along z
+    as far as it is free; not where `wider` says that a cell of `WIDER` times the size is free; it is
+    empty at first. A thread computes a cell.
     """
     image, row, col = wp.tid()
+    begins[image, row, col] = ABSENT
+    if not chosen[image]:
+        return
     if wider.shape[0] > 0 and wider[image, row / WIDER, col / WIDER] >= ABSENT:
-        begins[image, row, col] = ABSENT
         return
     half = 0.5 * float(size)
     x = across(plane, float(col * size) + half - 0.5)

@@ -125,9 +125,16 @@ def carry(ink: Print, ways: wp.array3d[wp.vec2], places: wp.array2d[wp.vec2]):
 
 
 @wp.kernel(enable_backward=False)
-def darken(ink: Print, places: wp.array2d[wp.vec2], picture: wp.array4d[wp.uint8]):
-    """Draw the dots onto pictures, one after the other; a thread computes a row."""
+def darken(
+    ink: Print,
+    chosen: wp.array[wp.bool],
+    places: wp.array2d[wp.vec2],
+    picture: wp.array4d[wp.uint8],
+):
+    """Draw the dots onto pictures of chosen gels, one after the other; a thread computes a row."""
     image, row = wp.tid()
+    if not chosen[image]:
+        return
     cols = picture.shape[2]
     wide = ink.size[0] / float(cols)
     high = ink.size[1] / float(picture.shape[1])

@@ -79,6 +79,19 @@ def test_a_flat_gel_is_the_background(grids: dict[str, DistanceGrid]) -> None:
     np.testing.assert_array_equal(camera.picture[1].numpy(), make_background())
 
 
+def test_pictures_of_gels_that_are_not_chosen_stay(grids: dict[str, DistanceGrid]) -> None:
+    camera = make_camera(grids["ball"], num_gels=20)
+    camera.poses[:, 0, 2] = 0.0035
+    before = camera.draw().clone()
+    camera.poses[:, 0, 2] = 0.0033
+    camera.chosen[::2] = False
+    after = camera.draw().clone()
+    assert torch.equal(after[::2], before[::2])
+    camera.chosen.fill_(True)
+    assert torch.equal(camera.draw()[1::2], after[1::2])
+    assert (after[1::2] != before[1::2]).any()
+
+
 def test_pictures_are_those_of_a_reference(grids: dict[str, DistanceGrid]) -> None:
     """100 indentations, also over the rim: within a grey level of double precision."""
     camera, rng = make_camera(grids["ball"], grids["wall"], num_gels=100), np.random.default_rng(2)

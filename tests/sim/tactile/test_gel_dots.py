@@ -37,7 +37,9 @@ class Gel:
         self.forces = torch.zeros((count, ROWS, COLS, 3))
         numbers = torch.tensor(law.numbers).repeat(count, 1)
         self.picture = flat().repeat(count, 1, 1, 1)
-        self.dots = GelDots(DOTS, GEL.size, self.forces, numbers, LAW.shear, self.picture)
+        self.chosen = torch.ones(count, dtype=torch.bool)
+        drawn = self.picture, self.chosen
+        self.dots = GelDots(DOTS, GEL.size, self.forces, numbers, LAW.shear, *drawn)
 
     def pull(self, where: Any, way: Any) -> None:
         """Press taxels and drag them by a way (..., 2) [m]."""

@@ -30,7 +30,8 @@ def dents(
     windows = torch.zeros((n, 4), dtype=torch.int32)
     heights = torch.zeros((n, cfg.rows, cfg.width))
     atlas, scratch = make_atlas(grids, CPU), Scratch(CPU)
-    gels = GelDents(cfg, atlas, where, windows, heights, scratch, follow=follow)
+    every = torch.ones(n, dtype=torch.bool)
+    gels = GelDents(cfg, atlas, where, every, windows, heights, scratch, follow=follow)
     for launch in gels.launches:
         launch()
     found = np.zeros((n, cfg.rows, cfg.cols))
