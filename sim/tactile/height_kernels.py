@@ -81,8 +81,8 @@ def cull(
     """Write from which height [m] on objects may lie above cells of `size` pixels.
 
     Nothing lies above gels that are not chosen. A ball that holds the cell's width goes up along z
-    as far as it is free; not where `wider` says that a cell of `WIDER` times the size is free; it is
-    empty at first. A thread computes a cell.
+    as far as it is free; not where `wider`, empty at first, says that a cell of `WIDER` times the
+    size is free. A thread computes a cell.
     """
     image, row, col = wp.tid()
     begins[image, row, col] = ABSENT
