@@ -1,0 +1,94 @@
+"""Pictures of the running episode are encoded beside the control loop, in threads."""
+
+# PyAV's stubs are incomplete.
+# pyright: standard
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from av.error import FFmpegError
+
+from .layout import Feature
+from .pictures import VideoFile, encode_png
+from .stats import PictureCount, Stats
+
+Image = npt.NDArray[Any]
+
+
+class Encoder:
+    """Encodes the pictures of a column of one episode, as they come.
+
+    Attributes:
+        pngs: of an image column, finished files by frame.
+    """
+
+    def __init__(self, feature: Feature, fps: int, path: Path, most: int) -> None:
+        """Start.
+
+        Args:
+            feature: of the column.
+            fps: frames per second.
+            path: of the video that is written; nothing is written for images.
+            most: pictures that may wait.
+        """
+        self.feature, self.path, self.pngs = feature, path, list[bytes]()
+        self._fps = fps
+        self._count = PictureCount(feature)
+        self._waiting: queue.Queue[Image | None] = queue.Queue(most)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=f"encode {path.stem}", daemon=True)
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        """Whether no picture may be added now."""
+        return self._waiting.full()
+
+    def add(self, picture: Image) -> None:
+        """Take a picture (rows, columns, channels), of which a copy is kept; only if not full."""
+        self._waiting.put_nowait(np.array(picture, order="C"))
+
+    def finish(self) -> Stats:
+        """Wait until all is encoded; return the statistics.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise OSError(f"{self.path.name}: cannot be encoded: {self._error}") from self._error
+        return self._count.stats()
+
+    def abandon(self) -> None:
+        """Stop without finishing."""
+        while self._thread.is_alive():
+            try:
+                self._waiting.get_nowait()
+            except queue.Empty:
+                self._waiting.put(None)
+                self._thread.join()
+
+    def _run(self) -> None:
+        video: VideoFile | None = None
+        try:
+            if self.feature.dtype == "video":
+                video = VideoFile(self.path, self.feature, self._fps)
+            while (picture := self._waiting.get()) is not None:
+                self._count.add(picture)
+                if video is None:
+                    self.pngs.append(encode_png(picture))
+                else:
+                    video.add(picture)
+            if video is not None:
+                video.close()
+        except (OSError, FFmpegError, ValueError) as error:
+            self._error = error
+            while self._waiting.get() is not None:  # the control loop never waits for it
+                pass
