@@ -201,6 +201,11 @@ class Episode:
             if feature.dtype in PICTURES
         }
 
+    @property
+    def full(self) -> bool:
+        """Whether the next row would be dropped now."""
+        return any(encoder.full for encoder in self._encoders.values())
+
     def add(self, frame: Mapping[str, Any], task: str) -> bool:
         """Add a row; return whether there was room for it, else it is dropped and counted.
 
@@ -213,7 +218,7 @@ class Episode:
         """
         assert self._open
         checked = self._check(frame)
-        if any(encoder.full for encoder in self._encoders.values()):
+        if self.full:
             self._lost += 1
             self.dropped += 1
             return False

@@ -52,7 +52,7 @@ def test_the_way_to_a_goal_by_hand() -> None:
     goal[0, 0] += 0.02
     goal[0, 3], goal[0, 6] = torch.cos(half), torch.sin(half)
     goal[1, 1] -= 1.0
-    (twist, grip) = reach({"ee_pose": tool, "goal_pose": goal})
+    twist, _ = reach({"ee_pose": tool, "goal_pose": goal})
     expected = torch.tensor([[0.08, 0.0, 0.0, 0.0, 0.0, 0.4], [0.0, -SPEED, 0.0, 0.0, 0.0, 0.0]])
     torch.testing.assert_close(twist, expected, atol=1e-6, rtol=0.0)
     assert TURN > 0.4

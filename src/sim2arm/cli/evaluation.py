@@ -17,10 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
-from sim2arm.core.controllers import from_contract
 from sim2arm.core.derive import Derivation
-from sim2arm.core.gripper import GripperAdapter
-from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.plain import differences, to_plain
 from sim2arm.core.robots import Robot
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
@@ -30,8 +27,8 @@ from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.delay import Arrivals
 from sim2arm.sim.sensing import Sensing
 from sim2arm.sim.tasks.base import Task
-from sim2arm_ros.gate import Gate, GateCfg
 
+from .drive import Drive
 from .errors import UserError
 from .randomizations import Randomization
 
@@ -187,15 +184,10 @@ def _run_group(
     everyone = seeds + [seeds[-1]] * (arm.num_arms - n)
     arm.reset(everyone)
     begin()
-    q, _ = arm.joint_state()
-    controller = from_contract(arm.robot, contract, q)
-    gate = Gate(arm.robot, contract.period, GateCfg(), q)
-    gripper = None if contract.gripper is None else GripperAdapter(contract.gripper, arm.gripper)
     derivation = Derivation(contract)
     sensing = None if other is None else other.sensing(arm)
-    arrivals = None if other is None else other.arrivals(arm, everyone)
+    drive = Drive(arm, contract, None if other is None else other.arrivals(arm, everyone))
     counted = np.arange(arm.num_arms) < n
-    held = np.zeros(arm.num_arms, dtype=bool)
     slowed = refused = ticks = 0
     stops: dict[int, tuple[int, str]] = {}  # arm -> ticks until the gate stopped it, and why
     log: list[NDArray[np.float32]] = []
@@ -204,28 +196,13 @@ def _run_group(
         sampled = {s.name: measured[s.name].astype(s.dtype, copy=False) for s in derivation.sampled}
         action = act(derivation.complete(sampled))
         log.append(action[:n].astype(np.float32))
-        tool = forward_pose(contract.kinematic_chain, measured["joint_position"])
-        wanted, velocity = controller.step(action.astype(np.float64), tool)
-        wanted = np.where(held[:, None], np.nan, wanted)
-        decision = gate.step(wanted, velocity)
-        running = counted & ~arm.done & ~held
+        running = counted & ~arm.done & ~drive.held
+        decision = drive.command(action, measured["joint_position"])
         for i in np.flatnonzero(running & (decision.share == 0.0)).tolist():
             stops[i] = (len(log), f"gate stop: {decision.reason(i)}")
-        held |= decision.share == 0.0
-        changed = np.flatnonzero((decision.share < 1.0) & ~held)
-        if len(changed):  # as the gate tells the policy
-            q, dq, ddq = (part[changed] for part in gate.commanded())
-            controller.resume(q, dq, ddq, changed)
         slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
         refused += int(np.sum(running & (decision.share == 0.0)))
         ticks += int(np.sum(running))
-        if arrivals is None:
-            arm.command(decision.trajectory, decision.elapsed)
-        else:
-            after, late = arrivals.next()
-            arm.command(decision.trajectory, decision.elapsed + late, after=after)
-        if gripper is not None:
-            gripper.command(action, ~held)
         arm.step()
         if record is not None:
             record(arm)

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
     "replay": ("Run the step that broke a Warp world in MuJoCo's C engine.", "sim2arm.cli.replay"),
+    "record": ("Record demonstrations as a dataset.", "sim2arm.cli.record"),
     "doctor": ("Say what is wrong with a dataset.", "sim2arm.cli.doctor"),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),

@@ -1,0 +1,78 @@
+"""From actions to the motion of simulated arms, in process: controller, gate, trajectory, gripper.
+
+This is the command path of the robot without DDS; evaluation and recording share it.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.controllers import from_contract
+from sim2arm.core.gripper import GripperAdapter
+from sim2arm.core.kinematics import forward_pose
+from sim2arm_ros.gate import Gate, GateCfg, GateDecision
+
+if TYPE_CHECKING:
+    from sim2arm.sim.arm import SimulatedArm
+    from sim2arm.sim.delay import Arrivals
+
+
+class Drive:
+    """What stands between a policy and N arms from the start of their episodes on.
+
+    Attributes:
+        held: (N,) bool, arms that the gate stopped: they stand until their episode ends.
+    """
+
+    def __init__(
+        self, arm: SimulatedArm, contract: Contract, arrivals: Arrivals | None = None
+    ) -> None:
+        """Begin where the arms stand.
+
+        Args:
+            arm: the arms, whose episodes begin.
+            contract: says how actions become motion.
+            arrivals: how late commands come; in time if None.
+        """
+        q, _ = arm.joint_state()
+        self._arm, self._chain, self._arrivals = arm, contract.kinematic_chain, arrivals
+        self._controller = from_contract(arm.robot, contract, q)
+        self._gate = Gate(arm.robot, contract.period, GateCfg(), q)
+        self._gripper = None
+        if contract.gripper is not None:
+            self._gripper = GripperAdapter(contract.gripper, arm.gripper)
+        self.held: NDArray[np.bool_] = np.zeros(arm.num_arms, dtype=bool)
+
+    def command(self, action: NDArray[np.floating], q: NDArray[np.floating]) -> GateDecision:
+        """Command what actions (N, A) ask of arms that measure q (N, n) [rad].
+
+        Returns:
+            What the gate made of it.
+        """
+        tool = forward_pose(self._chain, q)
+        wanted, velocity = self._controller.step(action.astype(np.float64), tool)
+        wanted = np.where(self.held[:, None], np.nan, wanted)
+        decision = self._gate.step(wanted, velocity)
+        self.held = self.held | (decision.share == 0.0)
+        changed = np.flatnonzero((decision.share < 1.0) & ~self.held)
+        if len(changed):  # as the gate tells the policy
+            position, velocity, acceleration = (part[changed] for part in self._gate.commanded())
+            self._controller.resume(position, velocity, acceleration, changed)
+        if self._arrivals is None:
+            self._arm.command(decision.trajectory, decision.elapsed)
+        else:
+            after, late = self._arrivals.next()
+            self._arm.command(decision.trajectory, decision.elapsed + late, after=after)
+        if self._gripper is not None:
+            self._gripper.command(action, ~self.held)
+        return decision
+
+    def commanded(self) -> NDArray[np.float64]:
+        """Return the joint positions that the gate commanded last (N, n) [rad]."""
+        return self._gate.commanded()[0]
