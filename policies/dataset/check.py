@@ -82,6 +82,8 @@ def salvage(root: Path, out: Path) -> Salvaged:
         DatasetError: there is no record that can be read, or `out` cannot be begun.
         OSError: it cannot be written.
     """
+    if out.exists() and any(out.iterdir()):
+        raise DatasetError(f"{out}: expected an empty folder")
     saved, lost = list[int](), list[str]()
     records: list[dict[str, Any]] = []
     for path in sorted((root / "meta" / "sim2arm").glob("chunk-*/file-*.json")):
@@ -99,7 +101,11 @@ def salvage(root: Path, out: Path) -> Salvaged:
             except DatasetError as error:
                 lost.append(str(error))
                 continue
-            writer = writer or DatasetWriter(out, _spec(root, record))
+            if writer is None:
+                spec = _spec(root, record)
+                if not spec.documents:
+                    lost.append(f"{root / DOCUMENTS}: they are damaged or missing, and left out")
+                writer = DatasetWriter(out, spec)
             _put(writer, root, record, parts)
             saved.append(int(record["episode_index"]))
     finally:
@@ -110,8 +116,9 @@ def salvage(root: Path, out: Path) -> Salvaged:
 
 def _spec(root: Path, record: dict[str, Any]) -> DatasetSpec:
     try:
-        documents = read_json(root / DOCUMENTS)
-    except DatasetError:
+        whole = hash_file(root / DOCUMENTS) == record["documents"]
+        documents = read_json(root / DOCUMENTS) if whole else {}
+    except (DatasetError, OSError):
         documents = {}
     features = read_features(record["features"], root)
     features.pop(DROPPED, None)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from av.error import FFmpegError
 
 from .layout import Feature
 from .pictures import VideoFile, encode_png
@@ -42,6 +41,7 @@ class Encoder:
         self._count = PictureCount(feature)
         self._waiting: queue.Queue[Image | None] = queue.Queue(most)
         self._error: Exception | None = None
+        self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"encode {path.stem}", daemon=True)
         self._thread.start()
 
@@ -49,6 +49,15 @@ class Encoder:
     def full(self) -> bool:
         """Whether no picture may be added now."""
         return self._waiting.full()
+
+    def check(self) -> None:
+        """See that it goes on.
+
+        Raises:
+            OSError: a picture before could not be encoded.
+        """
+        if self._error is not None:
+            raise OSError(f"{self.path.name}: cannot be encoded: {self._error}") from self._error
 
     def add(self, picture: Image) -> None:
         """Take a picture (rows, columns, channels), of which a copy is kept; only if not full."""
@@ -62,8 +71,7 @@ class Encoder:
         """
         self._waiting.put(None)
         self._thread.join()
-        if self._error is not None:
-            raise OSError(f"{self.path.name}: cannot be encoded: {self._error}") from self._error
+        self.check()
         return self._count.stats()
 
     def abandon(self) -> None:
@@ -76,19 +84,23 @@ class Encoder:
                 self._thread.join()
 
     def _run(self) -> None:
-        video: VideoFile | None = None
         try:
-            if self.feature.dtype == "video":
-                video = VideoFile(self.path, self.feature, self._fps)
-            while (picture := self._waiting.get()) is not None:
-                self._count.add(picture)
-                if video is None:
-                    self.pngs.append(encode_png(picture))
-                else:
-                    video.add(picture)
-            if video is not None:
-                video.close()
-        except (OSError, FFmpegError, ValueError) as error:
+            self._encode()
+        except Exception as error:  # whatever it is, the recorder must hear of it
             self._error = error
-            while self._waiting.get() is not None:  # the control loop never waits for it
-                pass
+            while not self._ended:  # whoever adds or waits is not held up
+                self._ended = self._waiting.get() is None
+
+    def _encode(self) -> None:
+        video = None
+        if self.feature.dtype == "video":
+            video = VideoFile(self.path, self.feature, self._fps)
+        while (picture := self._waiting.get()) is not None:
+            self._count.add(picture)
+            if video is None:
+                self.pngs.append(encode_png(picture))
+            else:
+                video.add(picture)
+        self._ended = True
+        if video is not None:
+            video.close()

@@ -21,7 +21,7 @@ def write_durably(path: Path, content: bytes) -> str:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with partial.open("wb") as file:
             file.write(content)
             file.flush()
@@ -40,13 +40,25 @@ def move_durably(source: Path, path: Path) -> str:
     Raises:
         OSError: it cannot be moved.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     digest = hash_file(source)
     with source.open("rb") as file:
         os.fsync(file.fileno())
     source.replace(path)
     sync_folder(path.parent)
     return digest
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that they are there after a crash.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -30,8 +30,11 @@ Stats = dict[str, Floats]
 
 
 def of_numbers(values: npt.NDArray[Any]) -> Stats:
-    """Return the statistics of (frames, ...) numbers; of scalars they are (1,)."""
-    x = values.astype(np.float64)
+    """Return the statistics of (frames, ...) numbers; of scalars they are (1,).
+
+    What is not finite counts as 0: readers of the files expect numbers.
+    """
+    x = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     x = x[:, None] if x.ndim == 1 else x
     levels = np.quantile(x, list(QUANTILES.values()), axis=0)
     return {
@@ -100,7 +103,10 @@ def aggregate(episodes: Sequence[Mapping[str, Stats]]) -> dict[str, Stats]:
         weight = count / count.sum()
 
         def mean_of(values: Sequence[Floats], weight: Floats = weight) -> Floats:
-            return np.tensordot(weight, np.stack(values), axes=1)
+            total = np.zeros_like(values[0])  # one after the other: the same on every processor
+            for share, value in zip(weight, values, strict=True):
+                total = total + share * value
+            return total
 
         mean = mean_of([stats["mean"] for stats in own])
         spread = mean_of([stats["std"] ** 2 + (stats["mean"] - mean) ** 2 for stats in own])

@@ -31,6 +31,7 @@ from .layout import (
     episode_file,
     record_file,
     video_file,
+    write_json,
 )
 from .stats import Stats, has_stats, of_numbers
 from .tables import episode_bytes, rows_bytes
@@ -69,6 +70,7 @@ class DatasetWriter:
             fps=spec.fps, features=features, robot_type=spec.robot_type, documents=spec.documents
         )
         self._queue = queue
+        self._running: Episode | None = None
         self.root.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.root / _LOCK)
         try:
@@ -83,6 +85,8 @@ class DatasetWriter:
             found = read_index(self.root)
             found.expect(self.spec)
             found.repair()
+            self.index = found
+            self._clear()
             return found
         for path in self.root.iterdir():
             if path.name not in (_LOCK, "meta"):  # meta: a crash before the first info.json
@@ -136,11 +140,24 @@ class DatasetWriter:
             OSError: it cannot be written; the dataset is as it was before, or the error came after
                 the last step: `index` says.
         """
+        self._check_open()
         try:
             return self._put(columns, videos, stats, tasks, notes)
-        except OSError:
+        except BaseException:
             self.index = read_index(self.root)  # it may have been written, only not confirmed
+            self._clear()
             raise
+
+    def _check_open(self) -> None:
+        if self._lock.closed:
+            raise DatasetError(f"{self.root}: the writer is closed")
+
+    def _clear(self) -> None:
+        """Delete what a commit that did not end has left: other readers take all files."""
+        number = self.index.episodes
+        videos = [video_file(key, number) for key in self.spec.videos]
+        for name in (data_file(number), episode_file(number), record_file(number), *videos):
+            (self.root / name).unlink(missing_ok=True)
 
     def _put(
         self,
@@ -169,9 +186,14 @@ class DatasetWriter:
         """Begin an episode.
 
         Raises:
+            DatasetError: another one runs, or the writer is closed.
             OSError: it cannot be written.
         """
-        return Episode(self, self.root / _RUNNING, self._queue)
+        self._check_open()
+        if self._running is not None and self._running.open:
+            raise DatasetError(f"{self.root}: an episode runs already: commit or discard it")
+        self._running = Episode(self, self.root / _RUNNING, self._queue)
+        return self._running
 
 
 class Episode:
@@ -180,6 +202,7 @@ class Episode:
     Attributes:
         length: rows so far.
         dropped: frames that were dropped so far.
+        open: whether it still runs.
     """
 
     def __init__(self, writer: DatasetWriter, folder: Path, queue: int) -> None:
@@ -188,7 +211,7 @@ class Episode:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.length = self.dropped = 0
-        self._lost, self._open = 0, True
+        self._lost, self.open = 0, True
         features = self._spec.features
         self._rows: dict[str, list[Any]] = {
             key: [] for key, feature in features.items() if feature.dtype not in PICTURES
@@ -215,9 +238,12 @@ class Episode:
 
         Raises:
             ValueError: a column is missing, unknown, or of another shape or type.
+            OSError: pictures can no longer be encoded.
         """
-        assert self._open
+        assert self.open
         checked = self._check(frame)
+        for encoder in self._encoders.values():
+            encoder.check()
         if self.full:
             self._lost += 1
             self.dropped += 1
@@ -260,7 +286,7 @@ class Episode:
         for encoder in self._encoders.values():
             encoder.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._open = False
+        self.open = False
 
     def commit(self, notes: Mapping[str, Any] | None = None) -> int:
         """Write the episode durably; return its number.
@@ -269,11 +295,15 @@ class Episode:
             notes: plain data about it, such as its seed.
 
         Raises:
-            ValueError: it has no rows.
+            ValueError: it has no rows, or the notes are no plain data; it runs on.
             OSError: it cannot be written; the dataset is as it was before, the episode is lost.
         """
         if not self.length:
             raise ValueError("an episode without rows cannot be committed")
+        try:
+            write_json(dict(notes or {}))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"notes: expected plain data: {error}") from error
         try:
             return self._commit(dict(notes or {}))
         finally:

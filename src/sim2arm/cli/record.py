@@ -45,7 +45,7 @@ class RecordCfg:
     episodes: int = 10
     """Episodes to record."""
     seed: int = 0
-    """Of the first episode; each has the next one."""
+    """Of the first episode, each has the next one; a dataset goes on after its last seed."""
     keep: Literal["success", "all"] = "success"
     """Whether episodes that fail are discarded."""
     robot: str = "fr3"
@@ -88,8 +88,10 @@ def record(cfg: RecordCfg) -> tuple[int, int]:
             DatasetWriter(cfg.out, recorder.spec) as writer,
             Progress(f"record {cfg.task}", cfg.episodes, "episodes") as progress,
         ):
+            used = [int(known["notes"]["seed"]) for known in writer.index.records]
+            first = max([cfg.seed, *(seed + 1 for seed in used)])
             for number in range(cfg.episodes):
-                seed, episode = cfg.seed + number, writer.begin()
+                seed, episode = first + number, writer.begin()
                 _run(arm, contract, recorder, episode, EXPERTS[cfg.task], seed, words)
                 if arm.success[0] or cfg.keep == "all":
                     episode.commit(

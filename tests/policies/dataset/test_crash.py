@@ -129,6 +129,49 @@ def test_death_at_any_step_loses_that_episode_only(tmp_path: Path, count: int) -
             assert_is(found, episode, episode)
 
 
+def test_an_interrupt_after_the_last_step_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes when info.json has its place: the episode is there, and stays."""
+    with DatasetWriter(tmp_path, SPEC) as writer:
+
+        def act(_: int, name: str) -> None:
+            if name == "fsync" and before[0].endswith("meta/info.json"):
+                raise KeyboardInterrupt
+            before[0] = name
+
+        before = [""]
+        steps(monkeypatch, act)
+        with pytest.raises(KeyboardInterrupt):
+            record(writer, 0)
+        monkeypatch.undo()
+        assert record(writer, 1) == 1
+    for episode in range(2):
+        assert_is(Dataset(tmp_path), episode, episode)
+
+
+def test_what_a_commit_that_failed_has_left_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other readers take every file that they find."""
+    make(tmp_path, 1)
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+
+    def act(_: int, name: str) -> None:
+        if name.endswith("stats.json"):
+            raise OSError(28, "No space left on device", name)
+
+    with DatasetWriter(tmp_path, SPEC) as writer, pytest.MonkeyPatch.context() as patch:
+        steps(patch, act)
+        with pytest.raises(OSError, match="No space left"):
+            record(writer, 1)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+    (tmp_path / "data" / "chunk-000" / "file-001.parquet").write_bytes(b"of a crash")
+    with DatasetWriter(tmp_path, SPEC):
+        pass
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+
+
 def _write_for_ever(root: Path, said: Any) -> None:
     with DatasetWriter(root, SPEC) as writer:
         while True:

@@ -172,6 +172,25 @@ def test_whole_episodes_are_saved(root: Path, capsys: pytest.CaptureFixture[str]
     assert stats["index"]["max"] == [sum(lengths) - 1] and stats["action"]["count"] == [17]
 
 
+def test_damaged_documents_are_not_saved(root: Path, tmp_path: Path) -> None:
+    path = root / "meta" / "sim2arm.json"
+    path.write_text(path.read_text().replace("30.0", "60.0"))
+    found = salvage(root, tmp_path / "saved")
+    assert found.lost == [f"{path}: they are damaged or missing, and left out"]
+    assert Dataset(tmp_path / "saved").index.spec.documents == {}
+    with pytest.raises(DatasetError, match="expected an empty folder"):
+        salvage(root, tmp_path / "saved")
+    with pytest.raises(DatasetError, match="expected an empty folder"):
+        salvage(root, root)
+
+
+def test_hashes_cannot_be_taken_away(root: Path) -> None:
+    info = root / "meta" / "info.json"
+    info.write_text(info.read_text().replace('"sim2arm"', '"sim3arm"'))
+    with pytest.raises(DatasetError, match=r"info\.json: it is damaged: its hashes are missing"):
+        Dataset(root)
+
+
 def test_nothing_to_save_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["salvage", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "no record of an episode can be read" in capsys.readouterr().err

@@ -157,3 +157,71 @@ def test_features_that_the_format_cannot_hold(change: dict[str, Any], said: str)
         replace(Feature(dtype="float32", shape=(2,)), **change)
     with pytest.raises(ValueError, match="without '/'"):
         replace(SPEC, features={"a/b": Feature(dtype="float32", shape=(2,))})
+
+
+def test_one_episode_at_a_time_while_it_is_open(tmp_path: Path) -> None:
+    writer = DatasetWriter(tmp_path, SPEC)
+    running = writer.begin()
+    running.add(frame(0, 0), "t")
+    with pytest.raises(DatasetError, match="an episode runs already"):
+        writer.begin()
+    writer.close()
+    with DatasetWriter(tmp_path, SPEC) as other:
+        record(other, 0)
+        with pytest.raises((DatasetError, OSError)):
+            running.commit()
+    assert_is(Dataset(tmp_path), 0, 0)
+    with pytest.raises(DatasetError, match="the writer is closed"):
+        writer.begin()
+
+
+def test_notes_that_are_no_plain_data_leave_the_episode_running(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path, SPEC) as writer:
+        running = writer.begin()
+        for k in range(length(0)):
+            running.add(frame(0, k), TASKS[k > 2])
+        with pytest.raises(ValueError, match="notes: expected plain data"):
+            running.commit({"seed": np.int64(0)})
+        assert running.commit({"seed": 0}) == 0
+    assert_is(Dataset(tmp_path), 0, 0)
+
+
+def test_what_is_not_finite_is_kept_and_counts_as_nothing(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path, SPEC) as writer:
+        running = writer.begin()
+        for value in (np.nan, 2.0, np.inf):
+            running.add({**frame(0, 0), "action": np.array([value, 1.0], np.float32)}, "t")
+        running.commit()
+    rows = Dataset(tmp_path).episode(0)["action"]
+    np.testing.assert_array_equal(rows[:, 0], np.array([np.nan, 2.0, np.inf], np.float32))
+    stats = json.loads((tmp_path / "meta" / "stats.json").read_text())["action"]
+    assert stats["max"] == [2.0, 1.0] and stats["mean"][0] == pytest.approx(2.0 / 3.0)
+
+
+@pytest.mark.parametrize("method", ["add", "close"])
+@pytest.mark.timeout(20)
+def test_an_encoder_that_fails_is_heard_of_and_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no room")
+
+    make(tmp_path, 1)
+    with DatasetWriter(tmp_path, SPEC) as writer:
+        monkeypatch.setattr(encoding.VideoFile, method, fail)
+        running = writer.begin()
+        said = "cannot be encoded: no room"
+        if method == "close":
+            running.add(frame(1, 0), "t")
+            with pytest.raises(OSError, match=said):
+                running.commit()
+        else:
+            with pytest.raises(OSError, match=said):
+                for k in range(100):
+                    running.add(frame(1, k), "t")
+                    time.sleep(0.002)
+            running.discard()
+        monkeypatch.undo()
+        assert record(writer, 1) == 1
+    for episode in range(2):
+        assert_is(Dataset(tmp_path), episode, episode)
