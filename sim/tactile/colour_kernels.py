@@ -1,9 +1,10 @@
 """From the slopes of a gel's skin to the picture that its camera takes, as Warp kernels.
 
 The change of colour over the flat gel is read bilinearly from a table over the components of the
-unit normal. A GPU computes each pixel by itself (`colours`). A CPU computes every other pixel of
-every other row, and those amid them where they do not lie on a curve with their neighbours; what is
-done eight at a time and what is done one by one lies in loops of its own, as compilers like it.
+unit normal. A GPU computes each pixel by itself (`colours`). A CPU computes every fourth or second
+pixel of as many rows, and those amid them where they do not lie on a curve with their neighbours;
+what is done eight at a time and what is done one by one lies in loops of its own, as compilers like
+it.
 """
 
 # Warp's types are incomplete. Kernels need annotations that are objects: no `annotations` import.
@@ -24,8 +25,8 @@ MARGIN = wp.constant(24)
 UNKNOWN = wp.constant(1e6)
 """A change of colour beside the picture, with which nothing lies on a curve [grey level]."""
 FLAT = wp.constant(2.5)
-"""Root of the sum of squares of third differences, two pixels apart, that eight pixels on a curve
-may have [grey level]."""
+"""Root of the sum of squares of third differences that eight pixels on a curve may have, with the
+known ones among their neighbours [grey level]."""
 
 BEND = wp.constant(0.5)
 """Share of the second difference in what is called the third: with it, a peak amid is no curve."""
@@ -38,9 +39,9 @@ class Look:
     nodes: int
     table: wp.array[vec24]
     across: float
-    """Between pixels, of what reaches from -1 to 1."""
+    """From one column to the next, of what reaches from -1 to 1."""
     down: float
-    """As well."""
+    """From one row to the next, of what reaches from -1 to 1."""
 
 
 @wp.func

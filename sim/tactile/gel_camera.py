@@ -85,10 +85,11 @@ class GelCamera:
         self._all: list[Launch] = []
         size = GROUP if on_cpu else n
         for some in (slice(k, k + size) for k in range(0, n, size)):
-            own = self.chosen[some], self.windows[some], heights[some]
-            found = GelDents(cfg, atlas, poses[some], *own, scratch, follow=follow).launches
+            chosen, windows, skin = self.chosen[some], self.windows[some], heights[some]
+            found = GelDents(
+                cfg, atlas, poses[some], chosen, windows, skin, scratch, follow=follow
+            ).launches
             self._dents += found
-            chosen, windows, skin = own
             self._all += [*found, *colours.launches(skin, chosen, windows, self.picture[some])]
 
     def dent(self) -> Tensor:

@@ -18,10 +18,14 @@ from .membrane_kernels import BLOCK, vec8
 
 Launch = Callable[[], None]
 
+LEAST = 8
+"""Smallest side of a picture [pixel]."""
 SKIN_CELLS = (1, 2, 4, BLOCK)
 """Possible widths of cells of the finest grid of the membrane [pixel]."""
-NARROW = 3.2e-4
-"""A cell of the grids of distances is about as wide [m]."""
+NARROW = 2.5e-4
+"""Looks this far apart miss nothing that grids of distances with cells of 0.3 mm can show [m]."""
+STEP = 3.2e-4
+"""How far apart colours of smoothed skin are computed at most [m]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +56,23 @@ class GelCfg:
         for name in ("rows", "cols", "pixel", "depth", "reach"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
+        for name in ("rows", "cols"):
+            if getattr(self, name) < LEAST:
+                raise ValueError(f"{name}: expected {LEAST} or more, got {getattr(self, name)}")
         if self.skin_cell not in SKIN_CELLS:
             raise ValueError(f"skin_cell: expected one of {SKIN_CELLS}, got {self.skin_cell}")
 
     @property
     def stride(self) -> int:
-        """Pixels from one that is computed first to the next: what is narrower, grids lack."""
-        return 4 if 4.0 * self.pixel < NARROW else 2
+        """Pixels from one where a surface is looked for first to the next."""
+        return next((step for step in (4, 2) if step * self.pixel < NARROW), 1)
+
+    @property
+    def colour_stride(self) -> int:
+        """Pixels from one whose colour is computed first to the next."""
+        if not self.smooth:  # what is not smoothed lies on no curve
+            return 1
+        return 4 if 4.0 * self.pixel < STEP else 2
 
     @property
     def width(self) -> int:

@@ -120,7 +120,7 @@ class GelColours:
     ) -> list[Launch]:
         """Return what computes some pixels, fills in what lies amid and writes it."""
         cfg, device, n = self._cfg, pixels.device, len(pixels)
-        stride = cfg.stride if cfg.smooth else 1  # what is not smoothed lies on no curve
+        stride = cfg.colour_stride
         wide = 3 * cfg.width + 2 * MARGIN
         source, target = (self._scratch(name, n, cfg.rows, wide) for name in ("source", "target"))
         wanted = self._scratch("wanted", *steep.shape, dtype=torch.int32)

@@ -44,7 +44,8 @@ class GelDents:
 
     Attributes:
         launches: what is done, in this order.
-        dents: (I, rows, width) float32, of objects alone, inside the windows [m].
+        dents: (I, rows, width) float32, of objects alone, inside the windows [m]; it is scratch
+            memory, until another group of gels is looked at.
     """
 
     def __init__(
@@ -146,11 +147,9 @@ class GelDents:
         ]
         coarser, place = torch.zeros((0, 1, 1), device=device), torch.arange(BLOCK, device=device)
         chess = blocks(torch.cat([place % 2, 1 - place % 2]).float())
-        for size, floor, sweeps in zip(sizes[::-1], floors[::-1], SWEEPS[::-1], strict=True):
-            wide, low = (
-                _with_sides(self._scratch, f"skin {size}", n, cfg, size),
-                floor[..., BLOCK:-BLOCK],
-            )
+        levels = zip(sizes[::-1], floors[::-1], inner[::-1], SWEEPS[::-1], strict=True)
+        for size, floor, low, sweeps in levels:
+            wide = _with_sides(self._scratch, f"skin {size}", n, cfg, size)
             skin, pull = wide[..., BLOCK:-BLOCK], (cfg.reach / (size * cfg.pixel)) ** 2
             given = [size, low, coarser, windows]
             found.append(recorded(begin_level, _rows(low), given, [skin], device))

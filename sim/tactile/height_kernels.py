@@ -27,6 +27,8 @@ NEAR = wp.constant(5e-6)
 """How far from an object the place may lie to which its surface was followed [m]."""
 BUMP = wp.constant(4e-6)
 """Largest third difference of dents that lie on a curve [m]."""
+ABOVE = wp.constant(1.2)
+"""How far above the beginning of its cell a surface is followed [widths of the cell]."""
 CURVED = wp.constant(700.0)
 """Largest curvature of what is filled in [1/m]; what is sharper may be an edge."""
 STEEP = wp.constant(0.5)
@@ -238,14 +240,16 @@ def follow(
                     guess = 2.0 * z1 - z2
                 found = bool(False)
                 z = float(top)
-                if guess < top and guess > deepest and slope > STEEP:
+                # far above where something may begin, something else may lie below
+                sure = guess - start < ABOVE * float(BLOCK) * plane.pixel
+                if sure and guess < top and guess > deepest and slope > STEEP:
                     s = distance(values, shape, at + guess * along)
                     if wp.abs(s) < NEAR:
                         z = guess + s / slope
                         found = True
                 if not found:
                     z, slope = climb(values, shape, at, along, wp.max(start, deepest), top)
-                dent[col] = wp.max(dent[col], top - z)
+                dent[col] = wp.max(dent[col], wp.min(top - z, plane.depth))
                 z3 = z2
                 z2 = z1
                 z1 = z

@@ -17,10 +17,10 @@ from typing import Any
 import warp as wp
 
 from .membrane_kernels import peek, window_of
+from .slope_kernels import vec7
 
 vec6: Any = wp.types.vector(6, float)
 """Coefficients of x^2, y^2, xy, x, y, 1, with x and y in [-1, 1] across the picture."""
-vec7: Any = wp.types.vector(7, float)
 """Weights of seven pixels in a row."""
 GROWTH = wp.constant(1.15)
 """By which each step towards a light is longer than the last, the first a cell."""

@@ -53,6 +53,14 @@ class Gel:
         return self.picture.numpy().copy()
 
 
+def test_gels_that_are_not_chosen_stay_as_they_are() -> None:
+    gel = Gel(2)
+    gel.chosen[0] = False
+    drawn_now = gel.draw()
+    np.testing.assert_array_equal(drawn_now[0], flat().numpy())
+    assert (drawn_now[1] != flat().numpy()).any()
+
+
 def rest() -> Floats:
     """Return where dots are (63, 2) [m]."""
     x, y = np.meshgrid(2e-3 * (np.arange(9) - 4), 2e-3 * (np.arange(7) - 3))

@@ -3,14 +3,16 @@
 # MuJoCo's extension modules have no stubs.
 # pyright: standard, reportAttributeAccessIssue=false, reportArgumentType=false
 
+import math
 from dataclasses import replace
 
+import mujoco
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 
-from sim2arm.sim.tactile.distance import DistanceGrid, make_atlas
+from sim2arm.sim.tactile.distance import DistanceGrid, make_atlas, of_geoms
 from sim2arm.sim.tactile.gel_cfg import GelCfg, Scratch
 from sim2arm.sim.tactile.gel_dents import GelDents
 from sim2arm.sim.tactile.membrane_kernels import BLOCK
@@ -85,6 +87,44 @@ def test_to_follow_surfaces_and_to_look_for_each_pixel_agree(
     assert apart.mean() < 2e-7
     # at an edge, where another surface begins, a pixel of the old may be believed
     assert (apart > 1e-5).sum() <= 2 and apart.max() < 4e-5
+
+
+@pytest.mark.parametrize("cols", [80, 160, 320])
+def test_a_thin_ridge_is_not_missed(cols: int) -> None:
+    """A rod 0.5 mm thick that stands 0.2 mm out of a plate, wherever it lies between the looks."""
+    spec = mujoco.MjSpec()
+    for name, kind, size in (("plate", "BOX", [0.015, 0.015, 0.002]),
+                             ("rod", "CAPSULE", [2.5e-4, 0.004, 0.0])):  # fmt: skip
+        kind_of = getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")
+        spec.worldbody.add_geom(name=name, type=kind_of, size=size)
+    model = spec.compile()
+    objects = [of_geoms(model, [model.geom(name).id]) for name in ("plate", "rod")]
+    cfg = GelCfg(rows=cols * 3 // 4, cols=cols, pixel=0.0208 / cols)
+    poses = np.zeros((9, 2, 7))
+    poses[..., 3] = 1.0
+    poses[:, 0, 2] = 0.002 - 4e-4
+    poses[:, 1, 0] = np.linspace(0.0, 4.0, 9) * cfg.pixel
+    poses[:, 1, 2] = -4e-4 - 2e-4 + 2.5e-4
+    poses[:, 1, 3] = poses[:, 1, 4] = math.sqrt(0.5)  # along the columns
+    followed, looked = dents(cfg, objects, poses)[0], dents(cfg, objects, poses, follow=False)[0]
+    ridge = looked > 5e-4
+    assert ridge.any(axis=(1, 2)).all()
+    assert (followed[ridge] > 4.5e-4).all()
+
+
+def test_what_lies_lower_under_a_surface_that_is_followed_is_found() -> None:
+    """A shelf with air above it: its edge begins under the plate that was followed up to there."""
+    spec = mujoco.MjSpec()
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    for name, half, centre in (("plate", 6e-4, [0.0, 0.0, 6e-4]),
+                               ("shelf", 2e-4, [0.004, 0.0, -8e-4])):  # fmt: skip
+        spec.worldbody.add_geom(name=name, type=box, size=[0.004, 0.004, half], pos=centre)
+    model = spec.compile()
+    object_of_both = of_geoms(model, [model.geom(name).id for name in ("plate", "shelf")])
+    poses = np.array([[[0.0, 0.0, -2e-4, 1, 0, 0, 0]]])
+    followed, looked = (dents(FINE, [object_of_both], poses, follow=f)[0] for f in (True, False))
+    assert (looked > 1.1e-3).sum() > 1000  # the shelf
+    assert (np.abs(followed - looked) > 1e-5).sum() <= 2
 
 
 def test_the_deeper_of_two_objects_counts(grids: dict[str, DistanceGrid]) -> None:
