@@ -1,0 +1,1 @@
+"""Teleoperation: what a person's hands say, and what an arm is asked to do because of it."""
