@@ -47,7 +47,7 @@ class Watch:
             return f"reading {reading.sequence} came after reading {self._sequence}"
         self._sequence = reading.sequence
         for numbers in (reading.twist, reading.joints, reading.gripper):
-            if numbers is not None and not np.all(np.isfinite(numbers)):
+            if numbers is not None and not np.isfinite(numbers).all():
                 return "the device gives numbers that are not finite"
         return "" if reading.clutch else "the clutch is open"
 
@@ -195,10 +195,13 @@ class TwistTeleop:
         size = np.clip((np.abs(twist) - cfg.dead_zone) / (1.0 - cfg.dead_zone), 0.0, 1.0)
         curve = np.sign(twist) * ((1.0 - cfg.expo) * size + cfg.expo * size**3)
         parts = curve[:3] * cfg.translation_scale, curve[3:] * cfg.rotation_scale
-        q = np.array([math.cos(cfg.heading / 2), 0.0, 0.0, math.sin(cfg.heading / 2)])
         if cfg.frame == "tool" and q_base_tool is not None:
-            q = q_base_tool
-        turned = [quat_rotate(q, part) for part in parts]
+            turn = q_base_tool
+        elif cfg.heading != 0.0:
+            turn = np.array([math.cos(cfg.heading / 2), 0.0, 0.0, math.sin(cfg.heading / 2)])
+        else:
+            return np.concatenate(parts)
+        turned = [quat_rotate(turn, part) for part in parts]
         # Turned, a vector may stick out of the box of actions: it is shortened, not bent.
         return np.concatenate([part / max(1.0, float(np.abs(part).max())) for part in turned])
 

@@ -42,7 +42,8 @@ CODES: dict[int, str] = {
     97: "rightctrl", 100: "rightalt",
 }  # fmt: skip
 """Code of the kernel -> key, by its place on a US keyboard (`input-event-codes.h`)."""
-_SEQUENCE = re.compile(r"\x1b(?:$|[\[O][0-?]*[ -/]*([@-~]?))")
+_SEQUENCE = re.compile(r"\x1b(?:[\[O][0-?]*[ -/]*[@-~]|[^\x1b\[O])")  # the latter: Alt and a key
+_TORN = re.compile(r"\x1b(?:[\[O][0-?]*[ -/]*)?$")
 _CHARACTERS = {"\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace"}
 
 
@@ -144,19 +145,19 @@ class TerminalCfg:
 def keys_of_text(text: str) -> tuple[list[str], str]:
     """Return the names of the keys of typed text, and the start of a sequence that is not whole.
 
-    Arrows and function keys send sequences (ECMA-48, 5.4) and are none of ours.
+    Arrows, function keys and Alt send sequences (ECMA-48, 5.4) and are none of ours.
     """
     keys: list[str] = []
     i = 0
     while i < len(text):
         if text[i] == "\x1b":
-            sequence = _SEQUENCE.match(text, i)
-            if sequence is None:
-                keys.append("escape")
-            elif not sequence[1] and sequence.end() == len(text):
+            if _TORN.match(text, i):
                 return keys, text[i:]
-            else:
+            sequence = _SEQUENCE.match(text, i)
+            if sequence is not None:
                 i = sequence.end() - 1
+            elif text.startswith("\x1b\x1b", i):
+                keys.append("escape")
         else:
             keys.append(_CHARACTERS.get(text[i], text[i].lower()))
         i += 1

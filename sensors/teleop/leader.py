@@ -62,7 +62,7 @@ class LeaderCfg:
                 raise ValueError(
                     f"{name}: expected {n} numbers, as joint_names, got {len(getattr(self, name))}"
                 )
-        used = servo_ids(self)
+        used = self.all_ids
         if len(set(used)) != len(used) or any(not 0 <= id <= 252 for id in used):
             raise ValueError(f"ids, grip_id: expected different ones from 0 to 252, got {used}")
         if any(sign not in (-1, 1) for sign in self.signs):
@@ -74,6 +74,11 @@ class LeaderCfg:
         for name in ("rate_hz", "timeout", "max_age"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+    @property
+    def all_ids(self) -> tuple[int, ...]:
+        """Of all servos, that of the grip last."""
+        return self.ids if self.grip_id is None else (*self.ids, self.grip_id)
 
 
 SO101_LEADER = LeaderCfg(
@@ -91,11 +96,6 @@ SO101_LEADER = LeaderCfg(
     grip_open=2047 + 626,
 )
 """The SO-101's leader (The Robot Studio, SO-ARM100): ids and names of LeRobot's `so_leader.py`."""
-
-
-def servo_ids(cfg: LeaderCfg) -> tuple[int, ...]:
-    """Return the ids of all servos, that of the grip last."""
-    return cfg.ids if cfg.grip_id is None else (*cfg.ids, cfg.grip_id)
 
 
 def joints_of_ticks(ticks: Sequence[int], cfg: LeaderCfg) -> FloatArray:
@@ -162,7 +162,7 @@ class LeaderSource:
             OSError: they do not answer, or hold; one line.
         """
         self._port, self._cfg = port, cfg
-        self._protocol, self._ids = PROTOCOLS[cfg.protocol], servo_ids(cfg)
+        self._protocol, self._ids = PROTOCOLS[cfg.protocol], cfg.all_ids
         self._bus = ServoBus(port, self._protocol, now)
         self._lost = 0
         torque = self._ask(self._protocol.torque)

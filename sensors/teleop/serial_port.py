@@ -88,6 +88,8 @@ class SerialPort:
             self._file = -1
 
     def _set_up(self, path: str, speed: int) -> None:
+        if not os.isatty(self._file):
+            raise OSError(f"{path}: not a serial port")
         try:
             fcntl.ioctl(self._file, termios.TIOCEXCL)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,7 +103,7 @@ class SerialPort:
             termios.tcsetattr(self._file, termios.TCSANOW, settings)
             _tcflush(self._file)
         except termios.error as error:
-            raise OSError(f"{path}: not a serial port ({error.args[-1]})") from error
+            raise OSError(f"{path}: no serial settings ({error.args[-1]})") from error
 
 
 def _tcflush(file: int) -> None:
