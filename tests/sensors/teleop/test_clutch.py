@@ -58,7 +58,7 @@ def test_steps_in_the_tools_frame_stay_in_the_box_without_bending() -> None:
 
 
 @pytest.mark.parametrize("frame", ["base", "tool"])
-def test_the_projects_controller_moves_the_tool_as_the_hand_says(frame: str) -> None:
+def test_the_projects_controller_moves_the_tool_as_the_hand_says(frame: Any) -> None:
     cfg = EeDeltaCfg()
     controller = EeDelta(PANDA, 0.02, cfg, np.array([PANDA.home]))
     start = controller.pose.copy()
@@ -99,7 +99,12 @@ def test_each_reason_to_hold_is_named_and_takes_a_rest_to_end(
 ) -> None:
     teleop = TwistTeleop(LINEAR)
     teleop.step(make_reading(ns=0, sequence=5), 0)
-    given = {"numbers": [0.5, 0, 0, 0, 0, 0], "ns": 0, "sequence": 6, "gripper": -1.0} | changes
+    given: dict[str, Any] = {
+        "numbers": [0.5, 0, 0, 0, 0, 0],
+        "ns": 0,
+        "sequence": 6,
+        "gripper": -1.0,
+    } | changes
     command = teleop.step(make_reading(**given), 0)
     assert why in command.why and not command.follows
     assert command.action.tolist() == [0.0] * 6 + [1.0]

@@ -93,18 +93,20 @@ def test_the_gate_may_move_the_arm_and_the_leader_goes_on_from_there() -> None:
 
 
 @pytest.mark.parametrize("mode", ["absolute", "relative"])
-def test_1000_drifts_with_an_open_clutch_move_the_tool_by_nothing(mode: str) -> None:
+def test_1000_drifts_with_an_open_clutch_move_the_tool_by_nothing(mode: Any) -> None:
     """Re-engaging moves the Panda's tool by less than 1 mm and 0.2 degrees."""
     rng = np.random.default_rng(2)
     names = PANDA.chain.joint_names
     home = np.array(PANDA.home)
     cfg = FollowCfg(mode=mode)
-    before, after, follows = [], [], 0
+    before: list[np.ndarray] = []
+    after: list[np.ndarray] = []
+    follows = 0
     for _ in range(1000):
         teleop = JointTeleop(names, names, home, cfg)
         leader = home + rng.uniform(-0.2, 0.2, 7)
         size = 0.2 if mode == "absolute" else 2.0
-        t = 0
+        held = home
         for t in range(0, 60, 20):  # moved while the clutch is closed
             reading = make_reading(leader + 0.001 * t, ns=t * MS, sequence=t + 1, joints=True)
             held = teleop.step(reading, t * MS).q

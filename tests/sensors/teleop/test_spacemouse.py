@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from tests.sensors.fakes import FakeClock
 from tests.sensors.teleop.fakes import FakeSpaceMouse
 
 
-def make_source(**cfg: object) -> tuple[SpaceMouseSource, FakeSpaceMouse]:
+def make_source(**cfg: Any) -> tuple[SpaceMouseSource, FakeSpaceMouse]:
     fake = FakeSpaceMouse(FakeClock())
     return SpaceMouseSource(fake, SpaceMouseCfg(**cfg), fake.now), fake
 

@@ -21,7 +21,7 @@ from sim2arm.sensors.teleop.keyboard import open_keyboard, open_terminal
 from sim2arm.sensors.teleop.leader import SO101_LEADER, open_leader
 from sim2arm.sensors.teleop.paired import PairedDevice
 from sim2arm.sensors.teleop.polling import PolledDevice, Sample, Source
-from sim2arm.sensors.teleop.script import ScriptedDevice, ScriptStep
+from sim2arm.sensors.teleop.script import ScriptedDevice, ScriptStep, load_script
 from sim2arm.sensors.teleop.servo_packets import FeetechProtocol
 from sim2arm.sensors.teleop.spacemouse import open_spacemouse
 from tests.sensors.fakes import FakeClock, until
@@ -60,8 +60,8 @@ class Rig:
         return reading[-1]
 
 
-def of_keyboard() -> Rig:
-    fake, clock = FakeInput(), FakeClock()
+def of_keyboard(clock: FakeClock | None = None) -> Rig:
+    fake, clock = FakeInput(), clock or FakeClock()
     device = open_keyboard(open_input=fake.open, find=fake.find, clocks=clock.clocks)
 
     def keep() -> None:
@@ -138,9 +138,9 @@ def of_leader() -> Rig:
 
 
 def of_pair() -> Rig:
-    leader, keyboard = of_leader(), of_keyboard()
+    leader = of_leader()
     clock = leader.clock
-    keyboard.device.clocks = clock.clocks
+    keyboard = of_keyboard(clock)
     keyboard.move()  # space is held
 
     return Rig(
@@ -359,9 +359,8 @@ def test_a_script_plays_its_steps_and_presses_and_ends(tmp_path: Path) -> None:
         "- {seconds: 1.0, twist: [0, 0, -1, 0, 0, 0], press: [start]}\n"
         "- {seconds: 0.5, press: [gripper_close, keep], clutch: false}\n"
     )
-    device = open_device(f"script:{file}")
     clock = FakeClock()
-    device._clocks = clock.clocks
+    device = ScriptedDevice(load_script(file), clocks=clock.clocks)
     first = device.read()
     assert first.twist is not None and first.twist.tolist() == [0, 0, -1, 0, 0, 0]
     assert first.presses == {"start": 1} and first.clutch
