@@ -94,9 +94,10 @@ class TwistCfg:
     zero."""
     expo: float = 0.5
     """Share of the cube in the curve of an axis: 0 is linear, 1 finest near the centre."""
-    translation_scale: float = 1.0
-    """Action at full deflection, 0 to 1; 0 locks translations."""
-    rotation_scale: float = 1.0
+    translation_scale: float = 0.5
+    """Action at full deflection, 0 to 1; 0 locks translations. With the controller's 0.01 m per
+    step and 50 steps per second a half is 0.25 m/s, the reduced speed of ISO 10218-1."""
+    rotation_scale: float = 0.5
     """Action at full deflection, 0 to 1; 0 locks rotations."""
     frame: Literal["base", "tool"] = "base"
     """Whose axes the device's axes are: those of the base, or those of the tool."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from .base import TeleopDevice
 from .gamepad import GamepadCfg, open_gamepad
 from .keyboard import KeyboardCfg, open_keyboard, open_terminal
-from .leader import SO101_LEADER, open_leader
+from .leader import SO101_LEADER, load_leader, open_leader
 from .script import ScriptedDevice, load_script
 from .spacemouse import SpaceMouseCfg, open_spacemouse
 
@@ -60,6 +60,12 @@ TELEOP_DEVICES: dict[str, TeleopEntry] = {
         about="the SO-101's leader arm on its serial bus",
         where="path of the serial port (/dev/ttyACM0)",
         open=lambda where: open_leader(replace(SO101_LEADER, port=where or SO101_LEADER.port)),
+    ),
+    "leader": TeleopEntry(
+        about="any leader arm of Dynamixel X or Feetech STS servos",
+        where="path of a YAML file with port, protocol, joint_names, ids, signs, zeros",
+        needs_where=True,
+        open=lambda where: open_leader(load_leader(Path(where))),
     ),
     "script": TeleopEntry(
         about="steps of a YAML file",

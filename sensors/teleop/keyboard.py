@@ -65,7 +65,7 @@ class KeyboardCfg:
     clutch_key: str = "space"
     """Key that is held while the arm may move (one of `CODES`): the keyboard is heard whatever
     window has the focus. Empty: the arm follows at all times."""
-    speed: float = 1.0
+    speed: float = 0.7
     """Twist of a key that is held, in (0, 1]."""
     max_age: float = MAX_AGE
     """Oldest reading that is still returned [s]."""
@@ -130,7 +130,7 @@ class TerminalCfg:
     hold: float = 0.12
     """A typed key counts as held for so long [s]; a key that is held repeats after a pause that
     the terminal's computer chooses, so that the arm makes one short step first."""
-    speed: float = 0.5
+    speed: float = 0.7
     """Twist of a key, in (0, 1]."""
     max_age: float = MAX_AGE
     """Oldest reading that is still returned [s]."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from sim2arm.core import plain
 from sim2arm.sensors.base import Clocks
 
 from .base import MAX_AGE, FloatArray
@@ -96,6 +98,20 @@ SO101_LEADER = LeaderCfg(
     grip_open=2047 + 626,
 )
 """The SO-101's leader (The Robot Studio, SO-ARM100): ids and names of LeRobot's `so_leader.py`."""
+
+
+def load_leader(path: Path) -> LeaderCfg:
+    """Return the leader that a YAML file describes, by the names of the fields.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: a field is missing, unknown or wrong; one line.
+    """
+    data = plain.load_yaml(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return plain.from_plain(LeaderCfg, data)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def joints_of_ticks(ticks: Sequence[int], cfg: LeaderCfg) -> FloatArray:

@@ -13,16 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2arm.core import plain
+from sim2arm.core.spec import StaleReading
 from sim2arm.sensors.teleop.leader import (
     SO101_LEADER,
     LeaderCfg,
     LeaderSource,
     grip_of_ticks,
     joints_of_ticks,
+    load_leader,
     open_leader,
 )
+from sim2arm.sensors.teleop.polling import PolledDevice
 from sim2arm.sensors.teleop.serial_port import SerialPort
 from sim2arm.sensors.teleop.servo_packets import PROTOCOLS, DynamixelProtocol, FeetechProtocol
+from tests.sensors.fakes import until
 from tests.sensors.teleop.fakes import FakeBus, answer_packet
 
 CFG = LeaderCfg(
@@ -178,7 +183,7 @@ class PtyServos(threading.Thread):
 
 def test_a_leader_is_read_over_a_terminal_of_the_system() -> None:
     servos = PtyServos({id: 2047 + 100 * id for id in range(1, 7)})
-    cfg = replace(SO101_LEADER, port=servos.path, timeout=0.2, max_age=2.0)
+    cfg = replace(SO101_LEADER, port=servos.path, timeout=0.2, max_age=0.5)
     with open_leader(cfg) as leader:
         reading = leader.wait(5.0)
         assert reading.joints is not None
@@ -187,4 +192,27 @@ def test_a_leader_is_read_over_a_terminal_of_the_system() -> None:
         assert reading.gripper == pytest.approx(2 * (600 + 626) / 1252 - 1)
         with pytest.raises(OSError, match=r"another program uses this port|busy"):
             SerialPort(servos.path, 1_000_000)
-    servos.unplug()
+        servos.unplug()
+        until(lambda: "no such port" in _stale(leader))
+
+
+def _stale(leader: PolledDevice) -> str:
+    try:
+        leader.read()
+    except StaleReading as error:
+        return str(error)
+    return ""
+
+
+def test_a_leader_is_described_by_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "gello.yaml"
+    file.write_text(plain.dump_yaml(plain.to_plain(CFG)))
+    assert load_leader(file) == CFG
+    file.write_text(
+        "{port: /dev/ttyUSB0, protocol: dynamixel, joint_names: [a], ids: [1], signs: [1]}"
+    )
+    with pytest.raises(ValueError, match=r"gello.yaml: .*zeros"):
+        load_leader(file)
+    file.write_text(plain.dump_yaml(plain.to_plain(CFG) | {"signs": [1, 2]}))
+    with pytest.raises(ValueError, match=r"gello.yaml: .*signs: expected 1 or -1"):
+        load_leader(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pty
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,11 @@ from sim2arm.sensors.teleop.devices import TELEOP_DEVICES, open_device
 from sim2arm.sensors.teleop.following import FollowCfg, JointTeleop
 from sim2arm.sensors.teleop.gamepad import CLUTCH, open_gamepad
 from sim2arm.sensors.teleop.keyboard import open_keyboard, open_terminal
-from sim2arm.sensors.teleop.leader import SO101_LEADER, open_leader
+from sim2arm.sensors.teleop.leader import SO101_LEADER, LeaderCfg, open_leader
 from sim2arm.sensors.teleop.paired import PairedDevice
 from sim2arm.sensors.teleop.polling import PolledDevice, Sample, Source
 from sim2arm.sensors.teleop.script import ScriptedDevice, ScriptStep, load_script
-from sim2arm.sensors.teleop.servo_packets import FeetechProtocol
+from sim2arm.sensors.teleop.servo_packets import DynamixelProtocol, FeetechProtocol
 from sim2arm.sensors.teleop.spacemouse import open_spacemouse
 from tests.sensors.fakes import FakeClock, until
 from tests.sensors.teleop.fakes import FakeBus, FakeInput, FakeSpaceMouse
@@ -126,10 +126,15 @@ def of_spacemouse() -> Rig:
     )
 
 
-def of_leader() -> Rig:
+def of_dynamixel() -> Rig:
+    return of_leader(replace(SO101_LEADER, protocol="dynamixel"))
+
+
+def of_leader(cfg: LeaderCfg = SO101_LEADER) -> Rig:
     clock = FakeClock()
-    bus = FakeBus(FeetechProtocol(), {id: 2047 for id in range(1, 7)})
-    device = open_leader(SO101_LEADER, open_port=bus.open, now=bus.now, clocks=clock.clocks)
+    protocol = FeetechProtocol() if cfg.protocol == "feetech" else DynamixelProtocol()
+    bus = FakeBus(protocol, {id: 2047 for id in range(1, 7)})
+    device = open_leader(cfg, open_port=bus.open, now=bus.now, clocks=clock.clocks)
 
     def move() -> None:
         bus.ticks[2] += 40
@@ -194,6 +199,7 @@ RIGS = {
     "gamepad": of_gamepad,
     "spacemouse": of_spacemouse,
     "so101-leader": of_leader,
+    "leader": of_dynamixel,
     "leader and keyboard": of_pair,
     "terminal": of_terminal,
     "script": of_script,
@@ -339,6 +345,7 @@ def _stale(device: TeleopDevice) -> str:
             ValueError,
             "script: expected script:WHERE, where WHERE is the path of the file",
         ),
+        ("leader", ValueError, "leader: expected leader:WHERE, where WHERE is the path of a YAML"),
         ("terminal:tty1", ValueError, "terminal: expected no place, got 'tty1'"),
         ("script:/nowhere.yaml", OSError, "/nowhere.yaml"),
         ("so101-leader:/dev/nowhere", OSError, "/dev/nowhere: no such port"),
