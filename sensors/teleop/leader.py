@@ -49,8 +49,9 @@ class LeaderCfg:
     """Its position when the grip is open."""
     rate_hz: float = 100.0
     """How often it is read."""
-    timeout: float = 0.02
-    """Longest wait for the answers of all servos [s]."""
+    timeout: float = 0.04
+    """Longest wait for the answers of all servos [s]. Adapters of FTDI hold bytes back for up to
+    16 ms unless the `latency_timer` of the port in /sys is set to 1."""
     max_age: float = MAX_AGE
     """Oldest reading that is still returned [s]."""
 

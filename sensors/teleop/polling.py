@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol
 
-from sim2arm.core.clock import Ticker
+from sim2arm.core.clock import steady_ns
 from sim2arm.core.spec import ArraySpec, StaleReading
 from sim2arm.sensors.base import Clocks
 
@@ -170,14 +170,14 @@ class PolledDevice:
         try:
             with self._news:
                 self._why = "the device is open but silent"
-            ticker = Ticker(self._period, sleep=self._stop.wait)
             while not self._stop.is_set():
-                ticker.wait()
+                began = steady_ns()
                 # Before the question: however long the answer takes, it is not taken for newer.
                 stamp, receipt = self.clocks.wall_ns(), self.clocks.steady_ns()
                 sample = source.poll()
                 if sample is not None:
                     self._take(sample, stamp, receipt)
+                self._stop.wait(max(self._period - 1e-9 * (steady_ns() - began), 0.0))
         finally:
             source.close()
 

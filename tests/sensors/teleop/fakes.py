@@ -87,7 +87,7 @@ class FakeBus:
         else:
             assert data[7] == 0x82, "only sync reads are sent"
             address, ids = int.from_bytes(data[8:10], "little"), data[12:-2]
-        self.pending = data if self.echo else b""
+        self.pending += data if self.echo else b""
         for id in ids:
             if id in self.silent or id not in self.ticks:
                 continue

@@ -40,6 +40,7 @@ CFG = LeaderCfg(
     grip_id=3,
     grip_closed=2000,
     grip_open=1000,
+    timeout=0.02,
 )
 TICKS = {1: 3072, 2: 2048, 3: 1250}
 

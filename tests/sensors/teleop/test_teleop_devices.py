@@ -319,6 +319,40 @@ def test_a_fault_of_ours_is_said_and_not_waited_for() -> None:
         device.wait(5.0)
 
 
+def test_a_slow_answer_is_as_old_as_its_question() -> None:
+    clock = FakeClock()
+
+    class Slow:
+        def poll(self) -> Sample:
+            clock.move(0.15)
+            return Sample(twist=np.zeros(6))
+
+        def close(self) -> None:
+            pass
+
+    with PolledDevice(Slow, rate_hz=0.1, clocks=clock.clocks) as device:
+        reading = device.wait(5.0)
+    assert clock.ns - reading.receipt_ns == 150_000_000
+    assert reading.stamp_ns - reading.receipt_ns == 10**12
+
+
+def test_a_pair_follows_only_while_both_clutches_are_closed() -> None:
+    clock = FakeClock()
+    steps = [ScriptStep(seconds=1.0, press=("start",)), ScriptStep(seconds=1.0, clutch=False)]
+    moves = [ScriptStep(seconds=9.0, twist=(0.5, 0, 0, 0, 0, 0), press=("keep",))]
+    motion = ScriptedDevice(moves, clocks=clock.clocks)
+    buttons = ScriptedDevice(steps, clocks=clock.clocks)
+    with PairedDevice(motion, buttons) as pair:
+        first = pair.read()
+        assert first.clutch and first.presses == {"start": 1, "keep": 1}
+        assert first.twist is not None and first.twist[0] == 0.5
+        clock.move(1.0)
+        assert not pair.read().clutch
+        clock.move(1.0)
+        with pytest.raises(StaleReading, match="the script is over"):
+            pair.read()
+
+
 def test_a_device_that_is_not_there_says_why() -> None:
     def missing() -> Source:
         raise OSError("no such\nthing")
