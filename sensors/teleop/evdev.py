@@ -2,6 +2,9 @@
 
 What is held is asked of the kernel at every poll (`EVIOCGKEY`, `EVIOCGABS`): a device at rest sends
 no events, and the question fails when it is unplugged. Events tell what was pressed in between.
+
+What the kernel cannot know, nobody here knows: a wireless keyboard or pad that goes out of reach
+with a key held counts as holding it until its driver removes it. Wires do not have this fault.
 Source: Linux, `include/uapi/linux/input.h` and `Documentation/input/input.rst`.
 """
 

@@ -241,7 +241,7 @@ def test_readings_have_numbers_and_times(rig: Rig) -> None:
 
 def test_presses_between_two_readings_are_all_there(rig: Rig) -> None:
     if rig.keep is None:
-        pytest.skip("no button" if not rig.plays else "presses by itself: test_script")
+        pytest.skip("presses by itself: see the test of scripts" if rig.plays else "no button")
     before = rig.next()
     rig.keep()
     until(lambda: rig.next().presses.get("keep", 0) == 1)
