@@ -120,7 +120,7 @@ class GelDents:
             return recorded(find_missing, (n, count, 1), inputs, [self.dents], device)
 
         inputs = [plane, stride, *given[1:]]
-        found = [recorded(follow, (n, rows), inputs, [self.dents], device)]
+        found = [recorded(follow, (n, -(-rows // 2)), inputs, [self.dents], device)]
         apart = [stride // 2**k for k in range(stride.bit_length() - 1)]  # of what is known
         for known in apart:
             inputs = [plane, stride, known, *seen]

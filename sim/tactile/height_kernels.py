@@ -186,6 +186,62 @@ def climb(
     return found, slope
 
 
+@wp.struct
+class Trail:
+    """Where the surface was in a row, one, two and three strides before [m]."""
+
+    one: float
+    two: float
+    three: float
+    known: int
+    """How many of them are surfaces."""
+    slope: float
+    """How fast the distance fell at the last one, per length."""
+
+
+@wp.func
+def go_on(
+    plane: Plane,
+    values: wp.array[float],
+    shape: Shape,
+    at: wp.vec3,
+    along: wp.vec3,
+    start: float,
+    top: float,
+    trail: Trail,
+) -> Trail:
+    """Return the trail with the surface at the next place of a row.
+
+    Where the last three tell where it goes, one sample of the distance is enough.
+    """
+    after = Trail()
+    after.two = trail.one
+    after.three = trail.two
+    deepest = top - plane.depth
+    guess = float(top)
+    if trail.known > 2:
+        guess = 3.0 * (trail.one - trail.two) + trail.three
+    elif trail.known == 2:
+        guess = 2.0 * trail.one - trail.two
+    z = float(top)
+    slope = float(trail.slope)
+    found = bool(start >= ABSENT)
+    # far above where something may begin, something else may lie below
+    sure = guess - start < ABOVE * float(BLOCK) * plane.pixel
+    if not found and sure and guess < top and guess > deepest and slope > STEEP:
+        s = distance(values, shape, at + guess * along)
+        if wp.abs(s) < NEAR:
+            z = guess + s / slope
+            found = True
+    if not found:
+        z, slope = climb(values, shape, at, along, wp.max(start, deepest), top)
+    after.one = z
+    after.slope = slope
+    touched = start < ABSENT and z < top and z > deepest
+    after.known = wp.where(touched, wp.min(trail.known + 1, 3), 0)
+    return after
+
+
 @wp.kernel(enable_backward=False)
 def follow(
     plane: Plane,
@@ -197,63 +253,55 @@ def follow(
     windows: wp.array2d[int],
     dents: wp.array3d[float],
 ):
-    """Write dents [m] in each `stride`-th row and column of the windows; a thread does a row.
+    """Write dents [m] in each `stride`-th row and column of the windows; a thread does two rows.
 
-    Where the last three tell where the surface goes, one sample of the distance is enough.
+    A processor works on the second while it waits for the first.
     """
-    image, part_row = wp.tid()
-    row = part_row * stride
+    image, part = wp.tid()
+    low = windows[image, 0]
+    high = windows[image, 1]
     c0 = windows[image, 2]
     c1 = windows[image, 3]
-    if row < windows[image, 0] or row >= windows[image, 1]:
+    row_a = 2 * part * stride
+    row_b = row_a + stride
+    if row_a >= high or row_b < low:
         return
-    y = down(plane, float(row))
-    dent = dents[image, row]
-    begin = begins[image, row / BLOCK]
+    # a row beyond the window: the other one twice
+    if row_a < low:
+        row_a = row_b
+    if row_b >= high:
+        row_b = row_a
+    dent_a = dents[image, row_a]
+    dent_b = dents[image, row_b]
+    begin_a = begins[image, row_a / BLOCK]
+    begin_b = begins[image, row_b / BLOCK]
+    y_a = down(plane, float(row_a))
+    y_b = down(plane, float(row_b))
     for col in range(c0, c1, stride):
-        dent[col] = 0.0
+        dent_a[col] = 0.0
+        dent_b[col] = 0.0
     for k in range(shapes.shape[0]):
         shape = shapes[k]
         pose = poses[image, k]
-        first = cells(shape, pose, wp.vec3(0.0, y, 0.0))
+        first_a = cells(shape, pose, wp.vec3(0.0, y_a, 0.0))
+        first_b = cells(shape, pose, wp.vec3(0.0, y_b, 0.0))
         R = turn(pose)
         beside = shape.inverse * R[0]
         along = shape.inverse * R[2]
-        known = int(0)  # how many of z1, z2, z3 are surfaces one, two and three strides before
-        z1 = float(0.0)
-        z2 = float(0.0)
-        z3 = float(0.0)
-        slope = float(1.0)
+        a = Trail()
+        b = Trail()
+        a.slope = 1.0
+        b.slope = 1.0
         for col in range(c0, c1, stride):
-            start = begin[col / BLOCK]
-            if start >= ABSENT:
-                known = 0
-            else:
-                x = across(plane, float(col))
-                top = rest(plane, x, y)
-                deepest = top - plane.depth
-                at = first + x * beside
-                guess = float(top)
-                if known > 2:
-                    guess = 3.0 * (z1 - z2) + z3
-                elif known == 2:
-                    guess = 2.0 * z1 - z2
-                found = bool(False)
-                z = float(top)
-                # far above where something may begin, something else may lie below
-                sure = guess - start < ABOVE * float(BLOCK) * plane.pixel
-                if sure and guess < top and guess > deepest and slope > STEEP:
-                    s = distance(values, shape, at + guess * along)
-                    if wp.abs(s) < NEAR:
-                        z = guess + s / slope
-                        found = True
-                if not found:
-                    z, slope = climb(values, shape, at, along, wp.max(start, deepest), top)
-                dent[col] = wp.max(dent[col], wp.min(top - z, plane.depth))
-                z3 = z2
-                z2 = z1
-                z1 = z
-                known = wp.where(z < top and z > deepest, wp.min(known + 1, 3), 0)
+            x = across(plane, float(col))
+            top_a = rest(plane, x, y_a)
+            top_b = rest(plane, x, y_b)
+            start_a = begin_a[col / BLOCK]
+            start_b = begin_b[col / BLOCK]
+            a = go_on(plane, values, shape, first_a + x * beside, along, start_a, top_a, a)
+            b = go_on(plane, values, shape, first_b + x * beside, along, start_b, top_b, b)
+            dent_a[col] = wp.max(dent_a[col], wp.min(top_a - a.one, plane.depth))
+            dent_b[col] = wp.max(dent_b[col], wp.min(top_b - b.one, plane.depth))
 
 
 @wp.func
