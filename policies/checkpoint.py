@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,17 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from sim2arm.core.durable import write_durably
+
 
 def save_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state dictionary; a crash leaves the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     data = save({name: value.detach().contiguous().clone() for name, value in state.items()})
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_durably(path, data)
 
 
 def load_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.durable import sync_folder
 
 from .bundle import (
     CONTRACT,
@@ -336,20 +337,12 @@ def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-        _sync(fresh)
+        sync_folder(fresh)
         OnnxPolicy(fresh)  # the bundle as a robot will see it
         if path.exists():
             path.rename(old)
         fresh.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec, quat_z_axis
 
+from .tasks.lift_cube import LiftCubeCfg
 from .tasks.peg_placement import PegPlacementCfg
 
 Observations: TypeAlias = Mapping[str, Tensor]
@@ -33,7 +34,7 @@ SPEED, TURN = 0.25, 1.0
 """Fastest motion of the tool [m/s], [rad/s]."""
 CAREFUL = 0.5
 """Fastest turn where much is turned while much is moved: wrists come to their limits [rad/s]."""
-_PLACE = PegPlacementCfg()
+_LIFT, _PLACE = LiftCubeCfg(), PegPlacementCfg()
 UPSIDE_DOWN = (0.0, 1.0, 0.0, 0.0)
 """Orientation of a tool that points down."""
 
@@ -79,7 +80,7 @@ def lift_cube(obs: Observations) -> Motion:
     over = torch.linalg.vector_norm(off[:, :2], dim=1) < 0.012
     down = off[:, 2]
     grips = over & ((down.abs() < 0.006) | ((down > -0.02) & (width < 0.075)))
-    held = grips & (obs["cube_force"].abs().amax(dim=1) > 0.5)
+    held = grips & (width < _LIFT.edge + 0.001)
     height = torch.where(held, torch.full_like(down, 0.1), torch.where(over, down, down + 0.06))
     turn = torch.cat([torch.zeros_like(off[:, :2]), yaw[:, None]], dim=1)
     motion, _ = _moved(torch.cat([off[:, :2], height[:, None]], dim=1), turn)

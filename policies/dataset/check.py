@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .files import DatasetError, hash_file
+from sim2arm.core.durable import hash_file
+
+from .files import DatasetError
 from .index import read_record
 from .layout import (
     DEFAULTS,
@@ -88,7 +90,7 @@ def salvage(root: Path, out: Path) -> Salvaged:
     records: list[dict[str, Any]] = []
     for path in sorted((root / "meta" / "sim2arm").glob("chunk-*/file-*.json")):
         try:
-            records.append(read_record(path))
+            records.append(read_record(path)[0])
         except DatasetError as error:
             lost.append(str(error))
     if not records:
@@ -117,7 +119,7 @@ def salvage(root: Path, out: Path) -> Salvaged:
 def _spec(root: Path, record: dict[str, Any]) -> DatasetSpec:
     try:
         whole = hash_file(root / DOCUMENTS) == record["documents"]
-        documents = read_json(root / DOCUMENTS) if whole else {}
+        documents = read_json(root / DOCUMENTS)[0] if whole else {}
     except (DatasetError, OSError):
         documents = {}
     features = read_features(record["features"], root)

@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from .files import DatasetError, hash_file, write_durably
+from sim2arm.core.durable import hash_file, write_durably
+
+from .files import DatasetError, write_hashed
 from .layout import (
     CHUNK,
     DATA_PATH,
@@ -98,8 +100,8 @@ class Index:
 
     def _write(self) -> None:
         hashes = {
-            "tasks": write_durably(self.root / TASKS, tasks_bytes(self.tasks)),
-            "stats": write_durably(self.root / STATS, _stats_bytes(self.stats)),
+            "tasks": write_hashed(self.root / TASKS, tasks_bytes(self.tasks)),
+            "stats": write_hashed(self.root / STATS, _stats_bytes(self.stats)),
         }
         write_durably(self.root / INFO, write_json(self._info(hashes)))
 
@@ -170,11 +172,7 @@ class Index:
         found, link = list[dict[str, Any]](), _START
         for number in range(self.episodes):
             path = self.root / record_file(number)
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise DatasetError(f"{path}: cannot be read: {error.strerror}") from error
-            record = read_record(path)
+            record, content = read_record(path)
             if record["episode_index"] != number:
                 raise DatasetError(f"{path}: it is not the record of episode {number}")
             found.append(record)
@@ -191,7 +189,7 @@ def read_index(root: Path) -> Index:
         DatasetError: it is none, or damaged; one line that names the file.
     """
     path = root / INFO
-    info = read_json(path)
+    info, _ = read_json(path)
     try:
         version, ours = str(info["codebase_version"]), info.get(_OURS)
         episodes, frames, fps = (
@@ -210,7 +208,7 @@ def read_index(root: Path) -> Index:
     if ours is not None:
         if _hash_of(root / DOCUMENTS) != ours.get("documents"):
             raise DatasetError(f"{root / DOCUMENTS}: it is damaged: its hash is another")
-        documents = read_json(root / DOCUMENTS)
+        documents, _ = read_json(root / DOCUMENTS)
     try:
         spec = DatasetSpec(
             fps=fps, features=read_features(features, path), robot_type=robot, documents=documents
@@ -248,19 +246,19 @@ def write_record(
     return write_json({**record, "self": _digest(record)})
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Return the record of an episode.
+def read_record(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return the record of an episode, and the bytes of its file.
 
     Raises:
         DatasetError: it is damaged; one line.
     """
-    record = read_json(path)
+    record, content = read_json(path)
     if not isinstance(record, dict) or "self" not in record:
         raise DatasetError(f"{path}: it is not the record of an episode")
     found = dict(cast(dict[str, Any], record))
     if found.pop("self") != _digest(found):
         raise DatasetError(f"{path}: it is damaged: its hash is another")
-    return found
+    return found, content
 
 
 def _foreign(bare: Index) -> Index:
@@ -276,14 +274,14 @@ def _checked(bare: Index, ours: Mapping[str, Any]) -> Index:
         return replace(bare, tasks=tuple(read_tasks(tasks_at)), stats=_read_stats(stats_at))
     tasks, total = list[str](), list[Mapping[str, Stats]]()
     for number in range(bare.episodes):
-        row = episode_row(bare, number)
+        row = episode_row(bare, number, stats=True)
         tasks += [task for task in row["tasks"] if task not in tasks]
         total = [aggregate([*total, episode_stats(row)])]
     return replace(bare, tasks=tuple(tasks), stats=total[0] if total else {})
 
 
-def episode_row(index: Index, number: int) -> dict[str, Any]:
-    """Return what is said about an episode of a dataset of ours.
+def episode_row(index: Index, number: int, *, stats: bool = False) -> dict[str, Any]:
+    """Return what is said about an episode of a dataset of ours, statistics only if asked for.
 
     Raises:
         DatasetError: its file is damaged.
@@ -291,7 +289,7 @@ def episode_row(index: Index, number: int) -> dict[str, Any]:
     path = index.root / episode_file(number)
     if _hash_of(path) != index.records[number]["files"].get(episode_file(number)):
         raise DatasetError(f"{path}: it is damaged: its hash is another (episode {number})")
-    row: dict[str, Any] = read_table(path).to_pylist()[0]
+    row: dict[str, Any] = read_table(path, stats=stats).to_pylist()[0]
     return row
 
 
@@ -316,7 +314,7 @@ def _hash_of(path: Path) -> str | None:
 
 
 def _read_stats(path: Path) -> dict[str, Stats]:
-    found: dict[str, dict[str, Any]] = read_json(path)
+    found: dict[str, dict[str, Any]] = read_json(path)[0]
     try:
         return {
             key: {name: np.asarray(value, dtype=np.float64) for name, value in own.items()}

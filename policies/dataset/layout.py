@@ -60,8 +60,8 @@ class Feature:
             raise ValueError(f"shape: expected 1 to 5 sizes of 1 or more, got {list(self.shape)}")
         if self.dtype == "string" and self.shape != (1,):
             raise ValueError(f"shape: expected [1] of strings, got {list(self.shape)}")
-        if self.names is not None and self.names_count != len(self.names):
-            raise ValueError(f"names: expected {self.names_count}, got {len(self.names)}")
+        if self.names is not None and self.shape[-1] != len(self.names):
+            raise ValueError(f"names: expected {self.shape[-1]}, got {len(self.names)}")
         if self.dtype in PICTURES:
             self._check_picture()
         elif self.bits != 8:
@@ -80,11 +80,6 @@ class Feature:
             raise ValueError(f"bits: expected 8, or 16 of one channel, got {self.bits}")
         if self.dtype == "video" and self.bits != 8:
             raise ValueError(f"bits: expected 8 of a video, got {self.bits}")
-
-    @property
-    def names_count(self) -> int:
-        """How many elements names are of."""
-        return self.shape[-1]
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -230,14 +225,15 @@ def read_features(features: Mapping[str, Any], path: Path) -> dict[str, Feature]
     return found
 
 
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
+def read_json(path: Path) -> tuple[Any, bytes]:
+    """Return the content of a JSON file, and its bytes.
 
     Raises:
         DatasetError: it cannot be read.
     """
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
+        content = path.read_bytes()
+        return json.loads(content, parse_constant=_refuse), content
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not JSON"
         raise DatasetError(f"{path}: cannot be read: {reason}") from error

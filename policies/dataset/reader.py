@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .files import DatasetError, hash_file
+from sim2arm.core.durable import hash_file
+
+from .files import DatasetError
 from .index import Index, episode_row, read_index
 from .layout import PICTURES, Feature
 from .pictures import decode_png, read_video
@@ -73,9 +75,7 @@ class Dataset:
             return [episode_row(index, number) for number in range(index.episodes)]
         rows: list[dict[str, Any]] = []
         for path in sorted((self.root / "meta" / "episodes").glob("*/*.parquet")):
-            table = read_table(path)
-            names = [name for name in table.column_names if not name.startswith("stats/")]
-            rows += table.select(names).to_pylist()
+            rows += read_table(path, stats=False).to_pylist()
         rows.sort(key=lambda row: row["episode_index"])
         rows = rows[: index.episodes]
         if [row["episode_index"] for row in rows] != list(range(index.episodes)):

@@ -18,8 +18,6 @@ import numpy.typing as npt
 from .layout import Feature
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
-NAMES = ("min", "max", "mean", "std", "count", *QUANTILES)
-"""Of each column."""
 SIDE = 150
 """Pixels along the shorter side of a picture that are counted."""
 MOST = 300

@@ -79,15 +79,17 @@ def _to_bytes(table: pa.Table) -> bytes:
     return out.getvalue()
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """Return the rows of a Parquet file.
+def read_table(path: Path, columns: Sequence[str] | None = None, *, stats: bool = True) -> Any:
+    """Return the rows of a Parquet file, all columns by default, or all but statistics.
 
     Raises:
         DatasetError: it cannot be read; one line.
     """
     try:
-        names = None if columns is None else list(columns)
-        return pq.read_table(path, columns=names, page_checksum_verification=True)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names if columns is None else list(columns)
+            chosen = [name for name in names if stats or not name.startswith("stats/")]
+            return file.read(chosen)
     except (pa.ArrowException, OSError, ValueError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DatasetError(f"{path}: it is no Parquet file that can be read: {line}") from error

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from .encoding import Encoder
-from .files import DatasetError, move_durably, write_durably
+from .files import DatasetError, move_durably, write_hashed
 from .index import Index, read_index, write_record
 from .layout import (
     CHUNK,
@@ -115,8 +115,11 @@ class DatasetWriter:
 
     def close(self) -> None:
         """Let others write; an episode that runs is lost."""
-        shutil.rmtree(self.root / _RUNNING, ignore_errors=True)
-        self._lock.close()
+        if not self._lock.closed:
+            if self._running is not None and self._running.open:
+                self._running.discard()
+            shutil.rmtree(self.root / _RUNNING, ignore_errors=True)
+            self._lock.close()
 
     def put(
         self,
@@ -157,7 +160,9 @@ class DatasetWriter:
         number = self.index.episodes
         videos = [video_file(key, number) for key in self.spec.videos]
         for name in (data_file(number), episode_file(number), record_file(number), *videos):
-            (self.root / name).unlink(missing_ok=True)
+            place = self.root / name
+            for left in (place, *place.parent.glob(f".{place.name}.*")):
+                left.unlink(missing_ok=True)
 
     def _put(
         self,
@@ -170,15 +175,15 @@ class DatasetWriter:
         root, index, spec = self.root, self.index, self.spec
         number, length = index.episodes, len(columns["index"])
         place, content = data_file(number), rows_bytes(spec.columns, columns)
-        files = {place: write_durably(root / place, content)}
+        files = {place: write_hashed(root / place, content)}
         for key in spec.videos:
             place = video_file(key, number)
             files[place] = move_durably(videos[key], root / place)
         row = _row(spec, number, index.frames, length, list(tasks))
         place = episode_file(number)
-        files[place] = write_durably(root / place, episode_bytes(row, stats))
+        files[place] = write_hashed(root / place, episode_bytes(row, stats))
         record = write_record(spec, number, files, notes)
-        write_durably(root / record_file(number), record)
+        write_hashed(root / record_file(number), record)
         self.index = index.grown(length, index.with_tasks(tasks), stats, record)
         return number
 
@@ -213,6 +218,7 @@ class Episode:
         self.length = self.dropped = 0
         self._lost, self.open = 0, True
         features = self._spec.features
+        self._given = {key: f for key, f in features.items() if key != DROPPED}
         self._rows: dict[str, list[Any]] = {
             key: [] for key, feature in features.items() if feature.dtype not in PICTURES
         }
@@ -238,9 +244,10 @@ class Episode:
 
         Raises:
             ValueError: a column is missing, unknown, or of another shape or type.
+            DatasetError: the episode has ended.
             OSError: pictures can no longer be encoded.
         """
-        assert self.open
+        self._check_open()
         checked = self._check(frame)
         for encoder in self._encoders.values():
             encoder.check()
@@ -261,8 +268,12 @@ class Episode:
         self.length += 1
         return True
 
+    def _check_open(self) -> None:
+        if not self.open:
+            raise DatasetError(f"{self._writer.root}: the episode has ended")
+
     def _check(self, frame: Mapping[str, Any]) -> dict[str, Any]:
-        features = {key: f for key, f in self._spec.features.items() if key != DROPPED}
+        features = self._given
         if frame.keys() != features.keys():
             absent, more = sorted(features.keys() - frame), sorted(frame.keys() - features)
             raise ValueError(f"expected the columns of the dataset, lacking {absent}, new {more}")
@@ -282,7 +293,9 @@ class Episode:
         return checked
 
     def discard(self) -> None:
-        """Forget the episode."""
+        """Forget the episode, if it still runs."""
+        if not self.open:
+            return
         for encoder in self._encoders.values():
             encoder.abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -296,8 +309,10 @@ class Episode:
 
         Raises:
             ValueError: it has no rows, or the notes are no plain data; it runs on.
+            DatasetError: it has ended.
             OSError: it cannot be written; the dataset is as it was before, the episode is lost.
         """
+        self._check_open()
         if not self.length:
             raise ValueError("an episode without rows cannot be committed")
         try:

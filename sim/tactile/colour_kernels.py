@@ -14,7 +14,7 @@ from typing import Any
 
 import warp as wp
 
-from .membrane_kernels import BLOCK, vec8
+from .membrane_kernels import BLOCK, amid, vec8
 
 vec24: Any = wp.types.vector(24, float)
 """Of a node of the table: for red, green and blue the coefficients of x^2, y^2, xy, x, y, 1; and
@@ -162,6 +162,12 @@ def compute(
                 eight[MARGIN + BLOCK * (3 * block + k)] = vec8()
 
 
+@wp.func
+def off_curve(a: vec8, b: vec8, c: vec8, d: vec8) -> vec8:
+    """Return how far four equally spaced values are from a smooth curve, with sign."""
+    return (1.0 + BEND) * a - (3.0 + BEND) * b + (3.0 - BEND) * c - (1.0 - BEND) * d
+
+
 @wp.kernel(enable_backward=False)
 def between_columns(
     rows: int,
@@ -215,11 +221,10 @@ def between_columns(
                 b = eight[i - near]
                 c = eight[i + near]
                 d = eight[i + far]
-                bump = (1.0 + BEND) * a - (3.0 + BEND) * b + (3.0 - BEND) * c - (1.0 - BEND) * d
-                bump = wp.cw_mul(masks[k], bump)
+                bump = wp.cw_mul(masks[k], off_curve(a, b, c, d))
                 bumps += wp.cw_mul(bump, bump)
-                amid = wp.cw_mul(masks[k], 0.0625 * (9.0 * (b + c) - a - d))
-                change[i] = wp.cw_mul(masks[3 + k], eight[i]) + amid
+                between = wp.cw_mul(masks[k], amid(a, b, c, d))
+                change[i] = wp.cw_mul(masks[3 + k], eight[i]) + between
             want[block] = wp.where(wp.dot(bumps, vec8(1.0)) < FLAT * FLAT, 0, 1)
 
 
@@ -256,13 +261,9 @@ def between_rows(
             bumps = vec8()
             for k in range(3):
                 i = first + BLOCK * k
-                a = far[i]
-                b = above[i]
-                c = below[i]
-                d = near[i]
-                bump = (1.0 + BEND) * a - (3.0 + BEND) * b + (3.0 - BEND) * c - (1.0 - BEND) * d
+                bump = off_curve(far[i], above[i], below[i], near[i])
                 bumps += wp.cw_mul(bump, bump)
-                change[i] = 0.0625 * (9.0 * (b + c) - a - d)
+                change[i] = amid(far[i], above[i], below[i], near[i])
             curved = inside and wp.dot(bumps, vec8(1.0)) < FLAT * FLAT
             want[block] = wp.where(curved, 0, 1)
 

@@ -13,7 +13,7 @@ surface at rest down to the lowest point of an object on the line along z.
 import warp as wp
 
 from .distance_kernels import Shape, cells, distance, turn
-from .membrane_kernels import BLOCK, vec8
+from .membrane_kernels import BLOCK, amid, vec8
 
 ABSENT = 1.0
 """What `cull` writes for a cell that nothing touches, above every height of a gel [m]."""
@@ -392,13 +392,13 @@ def fill_rows(
             bend = wp.abs(far - above - below + near)
             spare = wp.min(wp.min(vec8(BUMP) - bump, least), vec8(plane.depth) - most)
             spare = wp.min(spare, vec8(most_bend) - bend)
-            amid = 0.0625 * (9.0 * (above + below) - far - near)
+            between = amid(far, above, below, near)
             if not inside:
-                amid = vec8(MISSING)
+                between = vec8(MISSING)
             elif wp.min(spare) <= 0.0:
                 for k in range(8):
-                    amid[k] = wp.where(spare[k] > 0.0, amid[k], MISSING)
-            found[block] = amid
+                    between[k] = wp.where(spare[k] > 0.0, between[k], MISSING)
+            found[block] = between
 
 
 @wp.kernel(enable_backward=False)

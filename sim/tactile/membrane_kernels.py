@@ -18,6 +18,12 @@ vec8: Any = wp.types.vector(BLOCK, float)
 
 
 @wp.func
+def amid(far: vec8, before: vec8, after: vec8, near: vec8) -> vec8:
+    """Return what lies halfway between the middle two of four equally spaced values, on a cubic."""
+    return 0.0625 * (9.0 * (before + after) - far - near)
+
+
+@wp.func
 def peek(grid: wp.array3d[float], image: int, row: int, col: int, window: wp.vec4i) -> float:
     """Return a value; beside the gel that of its rim, beside the window 0."""
     r = wp.clamp(row, 0, grid.shape[1] - 1)

@@ -11,7 +11,6 @@ from sim2arm.core.calibration_file import (
     parse_record,
     read_pictures,
     read_record,
-    write_atomic,
     write_record,
 )
 from sim2arm.core.calibration_record import make_quantity
@@ -44,21 +43,6 @@ def test_numbers_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"values\.x\.numbers\[1\]: expected a finite number"):
         write_record(tmp_path / "x.yaml", record)
     assert os.listdir(tmp_path) == []
-
-
-def test_a_failure_leaves_the_old_file_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.yaml"
-    write_atomic(path, b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_atomic(path, b"new")
-    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.yaml"]
 
 
 def test_the_record_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.durable import hash_file
 from sim2arm.core.plain import to_plain
 from sim2arm.policies.bundle import MANIFEST
 from sim2arm.policies.runtime import OnnxPolicy
@@ -29,7 +30,7 @@ from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
 from .runs import CHECKPOINT, CONFIG, METRICS, build_task, other_run
-from .stages import Results, Stages, hash_file
+from .stages import Results, Stages
 from .table import write_results
 from .train import train
 from .video import FilmCfg, film_episodes, save_png

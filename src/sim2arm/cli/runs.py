@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from sim2arm.calibration.latency import read_latency
-from sim2arm.core.calibration_file import write_atomic
 from sim2arm.core.contract import Provenance
+from sim2arm.core.durable import write_durably
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import ENTRY, FOLDER, MODEL, find_robot
 from sim2arm.core.robots import ROBOTS, Robot
@@ -269,7 +269,7 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if record is not None:
-            write_atomic(folder / LATENCY, record)
+            write_durably(folder / LATENCY, record)
         (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
 
 

@@ -1,6 +1,5 @@
 """Work in stages that a second call goes on with: what is done and unchanged is not repeated."""
 
-import hashlib
 import json
 import sys
 import time
@@ -119,11 +118,6 @@ class Stages:
         partial = self._path.with_name(f"{self._path.name}.partial")
         partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(self._path)
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, as an input of a stage."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _say(line: str) -> None:

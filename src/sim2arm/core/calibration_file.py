@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from . import plain
 from .calibration_page import render_page
 from .calibration_record import RECORD_VERSION, CalibrationRecord, check_pictures
+from .durable import write_durably
 
 LARGEST_RECORD = 16_000_000
 """Largest file that is read [bytes]."""
@@ -39,9 +39,9 @@ def write_record(
     html = render_page(record, pictures)
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, data in pictures.items():
-        write_atomic(path.parent / name, data)
-    write_atomic(path.with_suffix(".html"), html.encode())
-    write_atomic(path, text.encode())
+        write_durably(path.parent / name, data)
+    write_durably(path.with_suffix(".html"), html.encode())
+    write_durably(path, text.encode())
 
 
 def read_record(path: str | Path) -> CalibrationRecord:
@@ -100,21 +100,3 @@ def read_pictures(path: str | Path, record: CalibrationRecord) -> dict[str, byte
             raise ValueError(f"{place}: cannot be read: {error}") from error
     check_pictures(record, pictures)
     return pictures
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file: after a crash there is the old one or the new one, never half of it."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

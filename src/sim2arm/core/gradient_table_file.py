@@ -13,7 +13,7 @@ from safetensors import (
 from safetensors.numpy import save
 
 from . import plain
-from .calibration_file import write_atomic
+from .durable import write_durably
 from .gradient_table import GradientTable
 
 TABLE_VERSION = 1
@@ -34,7 +34,7 @@ def write_table(path: str | Path, table: GradientTable) -> None:
     if path.suffix != ".safetensors":
         raise ValueError(f"{path}: a gradient table is a .safetensors file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, table_bytes(table))
+    write_durably(path, table_bytes(table))
 
 
 def table_bytes(table: GradientTable) -> bytes:

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from sim2arm.cli.table import Row
-from sim2arm.policies.dataset import files
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DatasetWriter
@@ -48,7 +47,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, str], None]) -> N
         return real["open"](self, mode, *more, **named)
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr(files.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "open", opened)
 
 

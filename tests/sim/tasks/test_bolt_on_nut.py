@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import FR3
-from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.sim.env import Env
+from sim2arm.sim.experts import actions, bolt_on_nut
 from sim2arm.sim.tasks.bolt_on_nut import BoltOnNut, BoltOnNutCfg, closeness
 
 CFG = BoltOnNutCfg(nut_noise=0.0)
@@ -26,19 +26,10 @@ def make_env(num_envs: int, world: str = "mujoco") -> Env:
     return Env(BoltOnNut(CFG, FR3), FR3, num_envs=num_envs, world=world, controller=SCALES)
 
 
-def approach(obs: dict[str, Tensor]) -> Tensor:
-    """Return actions (N, 6): over the nut, upright, down; once caught, turn clockwise."""
-    tool, nut = obs["ee_pose"], obs["nut_pose"]
-    off = nut[:, :3] - tool[:, :3]
-    down = torch.tensor([0.0, 1.0, 0.0, 0.0]).expand(len(tool), -1)
-    turn = 3.0 * quat_to_rotvec(quat_mul(down, quat_conjugate(tool[:, 3:])))
-    low = (off[:, :2].norm(dim=-1) < 0.001) | (off[:, 2] > -0.085)
-    caught = obs["thread"][:, 0] > 0
-    action = torch.cat([12.0 * off, turn], dim=-1)
-    action[:, 2] = torch.where(low, -0.16, 12.0 * (off[:, 2] + 0.09))
-    action[:, 2] = torch.where(caught, -0.01, action[:, 2])
-    action[:, 5] = torch.where(caught, -1.0, 0.0)
-    return action.clamp(-1.0, 1.0)
+def approach(env: Env, obs: dict[str, Tensor]) -> Tensor:
+    """Return actions (N, 6) of the scripted expert."""
+    steps = [SCALES.position_scale] * 3 + [SCALES.rotation_scale] * 3
+    return actions(bolt_on_nut(obs), torch.tensor(steps, dtype=obs["ee_pose"].dtype), env.period)
 
 
 def until_caught(env: Env, obs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -46,7 +37,7 @@ def until_caught(env: Env, obs: dict[str, Tensor]) -> dict[str, Tensor]:
     for _ in range(150):
         if (obs["thread"][:, 0] > 0).all():
             return obs
-        obs = env.step(torch.where(obs["thread"][:, :1] > 0, 0.0, approach(obs)))[0]
+        obs = env.step(torch.where(obs["thread"][:, :1] > 0, 0.0, approach(env, obs)))[0]
     raise AssertionError("no thread caught")
 
 
@@ -73,7 +64,7 @@ def test_a_caught_bolt_goes_down_by_the_pitch_and_success_is_a_turn_of_one_radia
     early, late = torch.zeros(3, 2), torch.zeros(3, 2)  # height [m] and angle [rad]
     seat = torch.zeros(3, 7)
     for _ in range(CFG.max_steps):
-        obs, _, _, _, info = env.step(approach(obs))
+        obs, _, _, _, info = env.step(approach(env, obs))
         final = info["final_obs"]
         since = torch.where(final["thread"][:, 0] > 0, since + 1.0, 0.0)
         now = torch.stack([final["bolt_in_nut"][:, 2], final["thread"][:, 1]], dim=-1)
@@ -118,7 +109,7 @@ def test_the_catch_moves_the_bolt_neither_along_the_axis_nor_about_it() -> None:
     caught = torch.zeros(4, dtype=torch.bool)
     for _ in range(150):
         before = obs["bolt_in_nut"].clone()
-        obs = env.step(approach(obs) * ~caught[:, None])[0]
+        obs = env.step(approach(env, obs) * ~caught[:, None])[0]
         fresh = (obs["thread"][:, 0] > 0) & ~caught
         caught |= fresh
         if fresh.any():

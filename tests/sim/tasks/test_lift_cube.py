@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -17,6 +15,7 @@ from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.core.robots import FR3
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
+from sim2arm.sim.experts import actions, lift_cube
 from sim2arm.sim.tasks.lift_cube import LiftCube, LiftCubeCfg, closeness
 from sim2arm.sim.tasks.table import make_task
 
@@ -31,23 +30,12 @@ def near(distance: float, closed: float, held: bool, height: float) -> float:
 
 
 def expert(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Go over the cube, down, close, up; the yaw of the tool follows the cube."""
-    tool, cube = obs["ee_pose"].astype(float), obs["cube_pose"].astype(float)
-    off = cube[:, :3] - tool[:, :3]
-    yaw_tool = 2.0 * np.arctan2(tool[:, 5], tool[:, 4])  # upside down: q = (0, cos, sin, 0)
-    yaw_cube = 2.0 * np.arctan2(cube[:, 6], cube[:, 3])
-    turn = (yaw_cube - yaw_tool + math.pi / 4) % (math.pi / 2) - math.pi / 4
-    side, width = np.linalg.norm(off[:, :2], axis=-1), obs["gripper_width"][:, 0]
-    over = side < 0.012
-    closing = over & ((np.abs(off[:, 2]) < 0.006) | ((off[:, 2] > -0.02) & (width < 0.075)))
-    lift = closing & (width < CFG.edge + 0.001)
-    action = np.zeros((len(tool), 7))
-    action[:, :2] = 5.0 * off[:, :2]
-    action[:, 2] = np.clip(5.0 * np.where(over, off[:, 2], off[:, 2] + 0.06), -0.4, 0.4)
-    action[lift, 2] = 0.4
-    action[:, 5] = 2.0 * turn
-    action[:, 6] = np.where(closing, -1.0, 1.0)
-    return np.clip(action, -1.0, 1.0)
+    """Return the actions of the scripted expert, by what a policy sees instead of the truth."""
+    seen = {name: torch.from_numpy(np.asarray(value, np.float64)) for name, value in obs.items()}
+    motion = lift_cube({**seen, "true_cube_pose": seen["cube_pose"]})
+    steps = [SCALES.position_scale] * 3 + [SCALES.rotation_scale] * 3
+    scale = torch.tensor([*steps, 0.5 * FR3.gripper.open_width], dtype=torch.float64)
+    return actions(motion, scale, 1.0 / 60.0).numpy()
 
 
 def test_closeness_by_hand() -> None:
