@@ -60,8 +60,9 @@ class Feature:
             raise ValueError(f"shape: expected 1 to 5 sizes of 1 or more, got {list(self.shape)}")
         if self.dtype == "string" and self.shape != (1,):
             raise ValueError(f"shape: expected [1] of strings, got {list(self.shape)}")
-        if self.names is not None and self.shape[-1] != len(self.names):
-            raise ValueError(f"names: expected {self.shape[-1]}, got {len(self.names)}")
+        size = list(self.shape)[-1]
+        if self.names is not None and size != len(self.names):
+            raise ValueError(f"names: expected {size}, got {len(self.names)}")
         if self.dtype in PICTURES:
             self._check_picture()
         elif self.bits != 8:
