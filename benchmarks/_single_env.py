@@ -107,9 +107,9 @@ class SinglePegInsertion(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]
         act = np.clip(action, -1.0, 1.0).astype(np.float64)
         control, t = self._controller, self._times
         control.step(act[None], self._tool[None])
+        motion = control.motion
         q, dq, ddq, jerk = (
-            value[0]
-            for value in (control.q_start, control.dq_start, control.ddq_start, control.jerk)
+            value[0] for value in (motion.q_start, motion.dq_start, motion.ddq_start, motion.jerk)
         )
         path = q + t * (dq + t * (0.5 * ddq + t * jerk / 6.0))
         path += self._lead * (dq + t * (ddq + 0.5 * t * jerk))

@@ -121,7 +121,7 @@ def measure(cfg: ShiftBenchCfg, bundle: Path) -> list[float]:
             for other in arms:
                 result = run_episodes(
                     task, policy.contract, of_bundle(policy), seeds, num_arms=together,
-                    begin=policy.reset, other=other,
+                    other=other,
                 )  # fmt: skip
                 found.append(result.rate)
                 done += 1

@@ -16,12 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from .attention import DecoderLayer, EncoderLayer, sine, sine_grid
-from .encoders import FieldEncoder, kinds_of
+from .encoders import VECTOR, FieldEncoder, kinds_of
 from .resnet import ResNet18
 
 
@@ -51,6 +53,30 @@ class ActCfg:
     """Share of numbers that are left out in training."""
     kl_weight: float = 10.0
     """Of the divergence of styles from a normal distribution, beside the error of actions."""
+
+    @property
+    def history(self) -> int:
+        """Ticks that are seen."""
+        return 1
+
+    @property
+    def past(self) -> int:
+        """Actions before the tick."""
+        return 0
+
+    @property
+    def sampler_steps(self) -> int:
+        """Steps of a sampler: there is none."""
+        return 1
+
+    def noises(self, action_dim: int) -> dict[str, tuple[int, ...]]:
+        """Return the noise that is drawn for a chunk: none."""
+        return {}
+
+    @property
+    def scaling(self) -> Literal["deviation", "range"]:
+        """How actions and vectors are normalised."""
+        return "deviation"
 
     def __post_init__(self) -> None:
         """Refuse sizes that do not go together."""
@@ -105,13 +131,13 @@ class StyleEncoder(nn.Module):
 
 
 class ActNetwork(nn.Module):
-    """What is seen, and a style, to a chunk of normalised actions."""
+    """What is seen, and a style, to a chunk of normalised actions: a `chunks.ChunkNetwork`."""
 
     def __init__(self, cfg: ActCfg, obs: Mapping[str, Tensor], action_dim: int) -> None:
-        """Build it for observations of these shapes and types (B, ...): `encoders.kinds_of`."""
+        """Build it for observations (1, 1, ...) of these shapes and types."""
         super().__init__()
-        kinds = kinds_of(obs)
-        self.cfg, self.vectors = cfg, tuple(kinds.vectors)
+        kinds = kinds_of({name: value[:, -1] for name, value in obs.items()})
+        self.cfg = cfg
         size = sum(math.prod(shape) for shape in kinds.vectors.values())
         self.style_encoder = StyleEncoder(cfg, size, action_dim)
         self.vector, self.style = nn.Linear(size, cfg.dim), nn.Linear(cfg.style, cfg.dim)
@@ -129,27 +155,30 @@ class ActNetwork(nn.Module):
         self.queries = nn.Parameter(0.02 * torch.randn(1, cfg.chunk, cfg.dim))
         self.out = nn.Linear(cfg.dim, action_dim)
 
-    def vector_of(self, obs: Mapping[str, Tensor]) -> Tensor:
-        """Return the vectors in one (B, V)."""
-        return torch.cat([obs[name].flatten(1) for name in self.vectors], dim=-1)
-
-    def forward(self, obs: Mapping[str, Tensor], style: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        obs: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor] = MappingProxyType({}),
+        style: Tensor | None = None,
+    ) -> Tensor:
         """Return chunks (B, T, A).
 
         Args:
-            obs: vectors normalised; pictures (B, H, W, 3) uint8; fields (B, gels, rows, cols, 3).
+            obs: of one tick, (B, 1, ...).
+            noise: none.
             style: (B, style); zero if None.
         """
-        vector = self.vector_of(obs)
+        now = {name: value[:, -1] for name, value in obs.items()}
+        vector = now[VECTOR]
         count = len(vector)
         if style is None:
             style = vector.new_zeros((count, self.cfg.style))
         tokens = [self.style(style), self.vector(vector)]
-        tokens += [self.field[name](self.fields[name](obs[name])) for name in self.fields]
+        tokens += [self.field[name](self.fields[name](now[name])) for name in self.fields]
         x, position = torch.stack(tokens, dim=1), self.places
         if self.trunk is not None and self.project is not None:
             for name in self.pictures:
-                picture = obs[name].permute(0, 3, 1, 2).float() / 127.5 - 1.0
+                picture = now[name].permute(0, 3, 1, 2).float() / 127.5 - 1.0
                 grid = self.project(self.trunk(picture))
                 place = sine_grid(grid.shape[2], grid.shape[3], self.cfg.dim).to(grid.device)
                 x = torch.cat([x, grid.flatten(2).transpose(1, 2)], dim=1)
@@ -161,32 +190,50 @@ class ActNetwork(nn.Module):
             asked = layer(asked, self.queries, x, position)
         return self.out(asked)
 
+    def loss(
+        self,
+        obs: Mapping[str, Tensor],
+        chunk: Tensor,
+        padded: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the parts of the loss and their sum, `loss`: see `act_loss`.
+
+        Args:
+            obs: as `forward` takes them.
+            chunk: demonstrated actions, normalised (B, T, A).
+            padded: (B, T) bool, actions beyond the episode, which do not count.
+            generator: of the noise of styles.
+        """
+        mean, log_variance = self.style_encoder(obs[VECTOR][:, -1], chunk, padded)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        found = self(obs, style=mean + (0.5 * log_variance).exp() * noise)
+        return act_loss(found, chunk, padded, mean, log_variance, self.cfg.kl_weight)
+
 
 def act_loss(
-    network: ActNetwork,
-    obs: Mapping[str, Tensor],
+    found: Tensor,
     chunk: Tensor,
     padded: Tensor,
-    generator: torch.Generator | None = None,
+    mean: Tensor,
+    log_variance: Tensor,
+    kl_weight: float,
 ) -> dict[str, Tensor]:
-    """Return the parts of the loss and their sum, `loss`.
+    """Return the parts of the loss and their sum.
 
     Args:
-        network: the network.
-        obs: as its `forward` takes them.
-        chunk: demonstrated actions, normalised (B, T, A).
-        padded: (B, T) bool, actions beyond the episode, which do not count.
-        generator: of the noise of styles.
+        found: actions of the network (B, T, A).
+        chunk: demonstrated ones.
+        padded: (B, T) bool, actions that do not count.
+        mean: of styles (B, S).
+        log_variance: of styles (B, S).
+        kl_weight: of the divergence.
 
     Returns:
-        `error`, the mean distance of actions that count; `divergence` of styles, summed over their
-        numbers, mean over the batch; `loss`.
+        `error`, the mean distance of actions that count; `divergence` of styles from a normal
+        distribution, summed over their numbers, mean over the batch; `loss`.
     """
-    mean, log_variance = network.style_encoder(network.vector_of(obs), chunk, padded)
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-    found = network(obs, mean + (0.5 * log_variance).exp() * noise)
     counts = (~padded)[..., None].expand_as(chunk)
     error = ((found - chunk).abs() * counts).sum() / counts.sum().clamp(min=1)
     divergence = -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(dim=-1).mean()
-    loss = error + network.cfg.kl_weight * divergence
-    return {"error": error, "divergence": divergence, "loss": loss}
+    return {"error": error, "divergence": divergence, "loss": error + kl_weight * divergence}

@@ -19,14 +19,12 @@ from torch import Tensor, nn
 from sim2arm.core.contract import StateSpec
 
 from .distributed import Ranks
-from .encoders import FieldEncoder, PictureEncoder, kinds_of
+from .encoders import VECTOR, FieldEncoder, PictureEncoder, kinds_of
 from .networks import EmpiricalNormalization, PoseFeatures, RelativePose, mlp
 from .recurrent import Lstm
 
 Memory = dict[str, Tensor]
 """What an actor carries: named tensors (N, ...)."""
-VECTOR = "vector"
-"""Among features: the vector of all observations that are one."""
 STARTED, FIRST = "started", "first_"
 """Memory: whether an episode has had its first picture (N, 1), and those pictures."""
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from .networks import EmpiricalNormalization, PictureError
 
+VECTOR = "vector"
+"""Among features: the vector of all observations that are one."""
 KERNELS, STRIDES, CHANNELS = (8, 4, 3), (2, 1, 1), (32, 32, 64)
 """Layers for pictures. Source: TacSL, arXiv 2408.06506."""
 LEAST_PICTURE = 20

@@ -1,192 +1,230 @@
-"""Imitation of demonstrations: batches of a dataset, and a policy that returns chunks of actions.
-
-A policy takes the arrays of the contract, as on the robot: `observation.state` is joint positions
-and gripper width, pictures and touch have their own names. Normalisation is part of the policy.
-"""
+"""Learning from demonstrations: chunks of actions that follow from what was seen."""
 
 # pyright: standard
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .act import ActCfg, ActNetwork, act_loss
-from .dataset.files import DatasetError
-from .dataset.layout import PICTURES
-from .dataset.reader import Dataset
-from .encoders import FieldEncoder
+from .act import ActCfg, ActNetwork
+from .average import Average
+from .chunks import JOINTS, Bounds, ChunkFeatures, ChunkPolicy, origin_of
+from .demonstrations import Demonstrations
+from .learner import load_optimizer, optimizer_state
+from .networks import RelativePose
 
-LEAST_DEVIATION = 1e-2
-"""Smallest deviation that numbers are divided by, as in ACT: what hardly varies stays small."""
+AnyNetworkCfg = ActCfg
+"""Configurations of networks."""
+NETWORKS: dict[type, type[nn.Module]] = {ActCfg: ActNetwork}
+"""A `ChunkNetwork` of each configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImitationCfg:
-    """Learning of chunks from demonstrations."""
+class LearnCfg:
+    """Learning of chunks from demonstrations, whatever the network."""
 
     sees: tuple[str, ...] = ()
-    """Arrays that the policy sees; all that there are if empty."""
-    act: ActCfg = field(default_factory=ActCfg)
-    """The network and its loss."""
+    """Arrays that the policy sees; all of the dataset if empty."""
+    relative: tuple[RelativePose, ...] = ()
+    """Pairs of poses of which it also sees the relative pose."""
+    lengths: tuple[float, ...] = ()
+    """Lengths at which the relative positions are also given squashed, tanh(p / length) [m]."""
+    offsets: bool = True
+    """Whether networks answer with offsets from the joint positions that they see. What they must
+    be exact to is then small; the policy still answers with joint positions."""
     batch: int = 8
     """Frames of a step."""
     lr: float = 1e-5
-    """Learning rate."""
+    """Greatest learning rate."""
+    warm_up: int = 0
+    """Steps over which the learning rate rises to that."""
+    cosine: bool = False
+    """Whether it falls to 0 until the last step, along half a cosine."""
     weight_decay: float = 1e-4
     """Of AdamW."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of AdamW."""
+    max_grad_norm: float | None = None
+    """Of the gradient; any if None."""
+    average: bool = False
+    """Whether a moving average of the weights is deployed in place of the last ones."""
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be learnt with."""
         if self.batch < 1:
             raise ValueError(f"batch: expected 1 or more, got {self.batch}")
-        if not self.lr > 0.0:
-            raise ValueError(f"lr: expected above 0, got {self.lr}")
+        if self.warm_up < 0:
+            raise ValueError(f"warm_up: expected 0 or more, got {self.warm_up}")
+        amounts = {"lr": self.lr} | {f"lengths[{i}]": x for i, x in enumerate(self.lengths)}
+        if self.max_grad_norm is not None:
+            amounts["max_grad_norm"] = self.max_grad_norm
+        for name, value in amounts.items():
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
+        if not 0.0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay: expected 0 or more, got {self.weight_decay}")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas: expected 0 to below 1, got {self.betas}")
 
 
-class Demonstrations:
-    """Frames of all episodes of a dataset in memory, by the names of the contract.
+def build_policy(
+    network: AnyNetworkCfg,
+    cfg: LearnCfg,
+    arrays: Mapping[str, Tensor],
+    actions: Tensor,
+    bounds: Bounds,
+) -> ChunkPolicy:
+    """Return a policy that has learnt nothing yet but how demonstrations are scaled.
 
-    Attributes:
-        arrays: (F, ...) of each, pictures uint8.
-        actions: (F, A) float32.
+    Args:
+        network: its configuration.
+        cfg: of learning.
+        arrays: demonstrated (F, ...).
+        actions: demonstrated (F, A), or offsets.
+        bounds: least and greatest action.
+
+    Raises:
+        PictureError: there is no vector, or an array that no network reads.
+        RelativePoseError: a pair names what is no observed pose.
     """
-
-    def __init__(self, dataset: Dataset, sees: Sequence[str] = ()) -> None:
-        """Read them.
-
-        Args:
-            dataset: of `sim2arm record`.
-            sees: arrays to keep; all if empty.
-
-        Raises:
-            DatasetError: there are no actions, or one of the arrays is not there; one line.
-        """
-        if "action" not in dataset.features or len(dataset) == 0:
-            raise DatasetError(f"{dataset.root}: expected frames with a column 'action'")
-        found: dict[str, list[np.ndarray]] = {}
-        actions: list[np.ndarray] = []
-        for episode in range(dataset.index.episodes):
-            for name, values in _arrays(dataset, episode, sees).items():
-                found.setdefault(name, []).append(values)
-            actions.append(dataset.episode(episode)["action"])
-        if absent := [name for name in sees if name not in found]:
-            raise DatasetError(
-                f"{dataset.root}: there is no array {absent[0]!r}. Known: {sorted(found)}"
-            )
-        self.arrays = {n: torch.from_numpy(np.concatenate(v)) for n, v in found.items()}
-        self.actions = torch.from_numpy(np.concatenate(actions))
-        self._last = torch.from_numpy(np.repeat(dataset.starts[1:] - 1, np.diff(dataset.starts)))
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.actions)
-
-    def batch(self, frames: Tensor, chunk: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Return what was seen at frames (B,), the actions from there on, and which are padding.
-
-        Returns:
-            Arrays (B, ...); actions (B, chunk, A), the last of an episode repeated beyond its end;
-            (B, chunk) bool, where that is so.
-        """
-        at = frames[:, None] + torch.arange(chunk)
-        last = self._last[frames][:, None]
-        seen = {name: values[frames] for name, values in self.arrays.items()}
-        return seen, self.actions[at.minimum(last)], at > last
+    features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths)
+    first = {name: values[:1, None] for name, values in arrays.items()}
+    first = {name: v.expand(1, network.history, *v.shape[2:]) for name, v in first.items()}
+    built = NETWORKS[type(network)](network, features(first), actions.shape[1])
+    return ChunkPolicy(built, network, features, arrays, actions, bounds, offsets=cfg.offsets)
 
 
-def _arrays(dataset: Dataset, episode: int, sees: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the arrays of an episode (frames, ...), float32 or pictures."""
-    rows, found = dataset.episode(episode), dict[str, np.ndarray]()
-    state = rows["observation.state"]
-    found["joint_position"], found["gripper_width"] = state[:, :-1], state[:, -1:]
-    found["joint_velocity"] = rows["observation.velocity"]
-    found["ee_pose"] = rows["measured.ee_pose"].astype(np.float32)
-    for key, feature in dataset.features.items():
-        name = key.rpartition(".")[2]
-        if not key.startswith("observation.") or name in ("state", "velocity"):
-            continue
-        if sees and name not in sees:
-            continue
-        if feature.dtype in PICTURES:
-            found[name] = dataset.pictures(key, episode, range(len(state)))
-        else:
-            found[name] = rows[key].astype(np.float32)
-    return {name: values for name, values in found.items() if not sees or name in sees}
-
-
-class ChunkPolicy(nn.Module):
-    """What the contract gives to chunks of actions; normalisers are part of it."""
-
-    def __init__(self, cfg: ImitationCfg, demonstrations: Demonstrations) -> None:
-        """Build it for demonstrations, whose means and deviations it takes."""
-        super().__init__()
-        first = {name: values[:1] for name, values in demonstrations.arrays.items()}
-        self.network = ActNetwork(cfg.act, first, demonstrations.actions.shape[1])
-        self.vectors = self.network.vectors
-        for name in (*self.vectors, "action"):
-            values = demonstrations.actions if name == "action" else demonstrations.arrays[name]
-            deviation = values.std(dim=0, unbiased=False).clamp(min=LEAST_DEVIATION)
-            self.register_buffer(f"mean_{name}", values.mean(dim=0))
-            self.register_buffer(f"deviation_{name}", deviation)
-        for name, encoder in self.network.fields.items():
-            values = demonstrations.arrays[name].flatten(0, -2)
-            assert isinstance(encoder, FieldEncoder)
-            encoder.norm.update(values)
-
-    def normalised(self, name: str, values: Tensor) -> Tensor:
-        """Return values of a vector, or of actions under `action`, with mean 0 and deviation 1."""
-        return (values - getattr(self, f"mean_{name}")) / getattr(self, f"deviation_{name}")
-
-    def see(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what the network takes."""
-        return {
-            name: self.normalised(name, value) if name in self.vectors else value
-            for name, value in obs.items()
-        }
-
-    def forward(
-        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return chunks (B, T, A) in [-1, 1]; it carries nothing from one to the next."""
-        chunk = self.network(self.see(obs))
-        deviation, mean = (self.get_buffer(f"{name}_action") for name in ("deviation", "mean"))
-        return (chunk * deviation + mean).clamp(-1.0, 1.0), {}
+def scaled_by(network: AnyNetworkCfg, cfg: LearnCfg, demonstrations: Demonstrations) -> Tensor:
+    """Return what says how actions are normalised (F, A): demonstrated actions, or offsets."""
+    if not cfg.offsets:
+        return demonstrations.actions
+    frames = torch.arange(len(demonstrations))
+    chunk, padded = demonstrations.chunk(frames, network.chunk, network.past)
+    now = demonstrations.seen(frames, names=(JOINTS,))
+    return (chunk - origin_of(now, chunk.shape[-1]))[~padded]
 
 
 class Imitation:
     """Steps of learning.
 
     Attributes:
+        network: configuration of the network.
         policy: what learns.
         steps: so far.
     """
 
-    def __init__(self, cfg: ImitationCfg, demonstrations: Demonstrations, *, seed: int = 0) -> None:
-        """Begin; the seed is of weights, batches and noise."""
-        self.cfg, self.demonstrations, self.steps = cfg, demonstrations, 0
+    def __init__(
+        self,
+        network: AnyNetworkCfg,
+        cfg: LearnCfg,
+        demonstrations: Demonstrations,
+        bounds: Bounds,
+        *,
+        total: int,
+        seed: int = 0,
+    ) -> None:
+        """Begin.
+
+        Args:
+            network: its configuration.
+            cfg: of learning.
+            demonstrations: with the arrays that the policy sees.
+            bounds: least and greatest action.
+            total: steps that will be learnt, for the learning rate.
+            seed: of weights, batches and noise.
+
+        Raises:
+            PictureError: there is no vector, or an array that no network reads.
+            RelativePoseError: a pair names what is no observed pose.
+        """
+        self.cfg, self.demonstrations, self.steps, self._total = cfg, demonstrations, 0, total
+        self.network = network
         self._random = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy = ChunkPolicy(cfg, demonstrations)
+            values = scaled_by(network, cfg, demonstrations)
+            self.policy = build_policy(network, cfg, demonstrations.arrays, values, bounds)
+        self._average = Average(self.policy) if cfg.average else None
         self._optimizer = torch.optim.AdamW(
-            self.policy.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay
+            self.policy.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, betas=cfg.betas
         )
 
-    def step(self) -> dict[str, float]:
+    @property
+    def deployed(self) -> ChunkPolicy:
+        """The policy that acts: the average if there is one."""
+        if self._average is None:
+            return self.policy
+        assert isinstance(self._average.module, ChunkPolicy)
+        return self._average.module
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        cfg, done = self.cfg, self.steps
+        if done < cfg.warm_up:
+            return cfg.lr * (done + 1) / cfg.warm_up
+        if not cfg.cosine:
+            return cfg.lr
+        share = (done - cfg.warm_up) / max(1, self._total - cfg.warm_up)
+        return 0.5 * cfg.lr * (1.0 + math.cos(math.pi * min(1.0, share)))
+
+    def step(self) -> dict[str, Tensor]:
         """Learn from a batch; return the parts of the loss."""
+        cfg, network, demos = self.cfg, self.network, self.demonstrations
         self.policy.train()
-        frames = torch.randint(len(self.demonstrations), (self.cfg.batch,), generator=self._random)
-        seen, chunk, padded = self.demonstrations.batch(frames, self.cfg.act.chunk)
-        network = self.policy.network
-        wanted = self.policy.normalised("action", chunk)
-        parts = act_loss(network, self.policy.see(seen), wanted, padded, self._random)
+        frames = torch.randint(len(demos), (cfg.batch,), generator=self._random)
+        chunk, padded = demos.chunk(frames, network.chunk, network.past)
+        parts = self._loss(demos.seen(frames, network.history), chunk, padded)
         self._optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
+        if cfg.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.policy.parameters(), cfg.max_grad_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.lr
         self._optimizer.step()
         self.steps += 1
-        return {name: float(value.detach()) for name, value in parts.items()}
+        if self._average is not None:
+            self._average.follow(self.policy, self.steps)
+        return {name: value.detach() for name, value in parts.items()}
+
+    def _loss(self, seen: Mapping[str, Tensor], chunk: Tensor, padded: Tensor) -> dict[str, Tensor]:
+        policy = self.policy
+        obs, wanted = policy.features(seen), policy.learnt(chunk, seen)
+        network = policy.network
+        return network.loss(obs, wanted, padded, self._random)  # pyright: ignore[reportCallIssue]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return weights, average, optimiser, random stream and steps as flat tensors."""
+        state = {f"model/{k}": v for k, v in self.policy.state_dict().items()}
+        if self._average is not None:
+            state |= {f"average/{k}": v for k, v in self._average.module.state_dict().items()}
+        state |= optimizer_state(self._optimizer)
+        return state | {"steps": torch.tensor(self.steps), "generator": self._random.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another stood.
+
+        Raises:
+            KeyError, RuntimeError: the state is not of this learner.
+        """
+        modules: dict[str, nn.Module] = {"model/": self.policy}
+        if self._average is not None:
+            modules["average/"] = self._average.module
+        for start, module in modules.items():
+            module.load_state_dict(
+                {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+            )
+        load_optimizer(self._optimizer, state)
+        self._random.set_state(state["generator"])
+        self.steps = int(state["steps"])
+
+
+def deployed_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of the policy that acts, of a checkpoint."""
+    start = "average/" if any(name.startswith("average/") for name in state) else "model/"
+    return {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}

@@ -85,9 +85,7 @@ def state_of(
     env: Env,
 ) -> dict[str, Tensor]:
     """Return networks, optimiser, random streams and iteration as flat tensors."""
-    state = {f"model/{k}": v for k, v in model.state_dict().items()}
-    for index, entry in optimizer.state_dict()["state"].items():
-        state |= {f"optimizer/{index}/{k}": v for k, v in entry.items()}
+    state = {f"model/{k}": v for k, v in model.state_dict().items()} | optimizer_state(optimizer)
     state |= {"iteration": torch.tensor(iteration), "generator": generator.get_state()}
     return state | {f"env/{name}": value for name, value in env.state_dict().items()}
 
@@ -101,6 +99,22 @@ def load_into(
         KeyError, RuntimeError: the state is not of this learner.
     """
     model.load_state_dict(model_state(state))
+    load_optimizer(optimizer, state)
+    return int(state["iteration"])
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the state of an optimiser as flat tensors."""
+    entries = optimizer.state_dict()["state"].items()
+    return {f"optimizer/{index}/{k}": v for index, entry in entries for k, v in entry.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Take over an optimiser from a checkpoint.
+
+    Raises:
+        RuntimeError, ValueError: the state is not of this optimiser.
+    """
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
         if key.startswith("optimizer/"):
@@ -108,7 +122,6 @@ def load_into(
             entries.setdefault(int(index), {})[name] = value.clone()
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
-    return int(state["iteration"])
 
 
 def go_on_drawing(

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2arm.core.controllers import EeDelta, from_contract
+from sim2arm.core.controllers import Controller, from_contract
 from sim2arm.core.derive import Derivation
 from sim2arm.core.executor import Executor
+from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Later, Sampler
@@ -64,7 +65,7 @@ class PolicySession:
             self.contract.executor, self.contract.action, self.contract.period
         )
         from_contract(self.robot, self.contract, np.array([robot.home]))  # or says what is missing
-        self._controller: EeDelta | None = None
+        self._controller: Controller | None = None
         self._newest: dict[str, tuple[Reading, int]] = {}
         self.session, self.tick = "", 0
         self.action: NDArray[np.float32] = np.zeros(self.contract.action.dim, dtype=np.float32)
@@ -128,7 +129,7 @@ class PolicySession:
     def resume(self, q: FloatArray, dq: FloatArray, ddq: FloatArray) -> None:
         """Go on from what the gate commanded (n,) instead of what was asked for last."""
         if self._controller is not None:
-            self._controller.resume(q[None], dq[None], ddq[None], np.arange(1))
+            self._controller.motion.resume(q[None], dq[None], ddq[None], np.arange(1))
 
     def act(
         self, sampled: dict[str, NDArray[Any]], stamp_ns: int, time_ns: int, skipped: int = 0
@@ -150,7 +151,7 @@ class PolicySession:
         rows = {name: value[None] for name, value in sampled.items()}
         obs = self.derivation.complete(rows)
         if skipped and self.tick:
-            self._follow_the_stop(controller, skipped)
+            self._follow_the_stop(controller.motion, skipped)
         self.tick += skipped
         action = self._next_action(obs, time_ns)
         joints = rows["joint_position"]
@@ -172,19 +173,19 @@ class PolicySession:
             release=True,
         )  # fmt: skip
 
-    def _follow_the_stop(self, controller: EeDelta, periods: int) -> None:
+    def _follow_the_stop(self, motion: JointMotion, periods: int) -> None:
         """Go on from where the arm is when requests were missed: on the last stop.
 
         The gate's trajectory coasts for one period and then stops, so one missed tick changes
         nothing but the acceleration.
         """
         last = motion_and_stop(
-            (controller.q_start, controller.dq_start), (controller.q, controller.dq),
-            controller.period, np.array(self.robot.limits.ddq_max), GateCfg(),
+            (motion.q_start, motion.dq_start), (motion.q, motion.dq),
+            motion.period, np.array(self.robot.limits.ddq_max), GateCfg(),
         )  # fmt: skip
-        now = np.array([[(1 + periods) * controller.period]])
+        now = np.array([[(1 + periods) * motion.period]])
         q, dq, ddq, _ = sample(last, now)
-        controller.q, controller.dq, controller.ddq = q[:, 0], dq[:, 0], ddq[:, 0]
+        motion.resume(q[:, 0], dq[:, 0], ddq[:, 0], np.arange(1))
 
     def _next_action(self, obs: dict[str, NDArray[Any]], time_ns: int) -> NDArray[np.float32]:
         """Return the action of this tick (1, A); a new chunk is asked for when it is due."""

@@ -50,9 +50,7 @@ def fake_ros(
 ) -> Measured:
     """Run the episodes here; in real time the second one turns out the other way."""
     policy = OnnxPolicy(bundle)
-    episodes = run_episodes(
-        task, policy.contract, of_bundle(policy), seeds, num_arms=1, begin=policy.reset
-    )
+    episodes = run_episodes(task, policy.contract, of_bundle(policy), seeds, num_arms=1)
     if real_time:
         success = episodes.success.copy()
         success[1] ^= True

@@ -20,7 +20,8 @@ from sim2arm.cli.eval import success_rows
 from sim2arm.cli.evaluation import Episodes, OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
-from sim2arm.cli.runs import CHECKPOINT, CONFIG, METRICS
+from sim2arm.cli.run_record import CONFIG
+from sim2arm.cli.runs import CHECKPOINT, METRICS
 from sim2arm.cli.shifts import LEVELS, SHIFTS
 from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from sim2arm.cli import main as cli
+from sim2arm.cli.evaluation import run_episodes
+from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.runs import build_task
 from sim2arm.core.contract import Contract
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.plain import from_plain
@@ -40,7 +43,23 @@ def test_rows_are_what_the_arm_did(tmp_path: Path, capsys: pytest.CaptureFixture
     np.testing.assert_allclose(pose[:, :3], rows["measured.ee_pose"][:, :3], atol=1e-5)
     # the arm follows what the gate commanded: within 2 degrees a period later
     assert np.abs(rows["command.position"][:-1] - q[1:]).max() < 0.035
-    assert rows["action"].min() >= -1.0 and rows["action"].max() <= 1.0
+    assert np.abs(rows["request.ee_delta"]).max() <= 1.0
+    np.testing.assert_array_equal(rows["action"][:, 7], rows["request.ee_delta"][:, 6])
+
+
+def test_joint_targets_do_again_what_steps_did(tmp_path: Path) -> None:
+    """The column `action`, played through controller and gate, moves the arm as before."""
+    assert run(tmp_path / "set", "lift-cube", "--episodes", "1", "--seed", "5") == 0
+    dataset = Dataset(tmp_path / "set")
+    contract = from_plain(Contract, dataset.index.spec.documents["contract"])
+    rows, tick, arm_q = dataset.episode(0), iter(range(10_000)), list[np.ndarray]()
+    result = run_episodes(
+        build_task(EXPERIMENTS["lift-cube-ppo"][1]), contract,
+        lambda obs: rows["action"][None, next(tick)], [5], num_arms=1,
+        record=lambda arm: arm_q.append(arm.joint_state()[0][0]),
+    )  # fmt: skip
+    assert result.success.all() and len(arm_q) == len(rows["index"])
+    np.testing.assert_allclose(arm_q[:-1], rows["observation.state"][1:, :7], atol=1e-4)
 
 
 def test_a_state_is_all_of_the_simulation(tmp_path: Path) -> None:

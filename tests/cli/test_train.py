@@ -20,9 +20,9 @@ from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.metrics import EVENTS
 from sim2arm.cli.parse import parse_named
+from sim2arm.cli.run_record import CONFIG
 from sim2arm.cli.runs import (
     CHECKPOINT,
-    CONFIG,
     METRICS,
     build_env,
     build_learner,

@@ -16,8 +16,8 @@ from sim2arm.cli import export as export_verb
 from sim2arm.cli import main as cli
 from sim2arm.cli import train as module
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
+from sim2arm.cli.run_record import CONFIG
 from sim2arm.cli.runs import (
-    CONFIG,
     METRICS,
     build_env,
     build_learner,

@@ -14,7 +14,8 @@ from sim2arm.calibration.latency import latency_record, read_latency
 from sim2arm.cli import main as cli
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
-from sim2arm.cli.runs import CONFIG, LATENCY, build_env, read_config, restore
+from sim2arm.cli.run_record import CONFIG
+from sim2arm.cli.runs import LATENCY, build_env, read_config, restore
 from sim2arm.cli.train import train
 from sim2arm.core.calibration_file import write_record
 from sim2arm.sim.delay import CommandDelay

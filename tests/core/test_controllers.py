@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg, from_contract
 from sim2arm.core.inverse import solve_pose
+from sim2arm.core.joint_targets import JointTargets, JointTargetsCfg, as_joint_targets
 from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import FR3, ROBOTS
 from sim2arm.core.transforms import pose_from_matrix, quat_conjugate, quat_mul, quat_to_rotvec
@@ -54,8 +56,8 @@ def test_the_joints_reach_the_commanded_pose() -> None:
     control = make_controller()
     for k in range(180):
         action = np.array([[0.3, -0.2, 0.1, 0.1, 0.1, -0.2]]) if k < 40 else np.zeros((1, 6))
-        control.step(action, pose_from_matrix(forward(FR3.chain, control.q)))
-    reached = pose_from_matrix(forward(FR3.chain, control.q))
+        control.step(action, pose_from_matrix(forward(FR3.chain, control.motion.q)))
+    reached = pose_from_matrix(forward(FR3.chain, control.motion.q))
     np.testing.assert_allclose(reached[0, :3], control.pose[0, :3], atol=1e-4)
 
 
@@ -65,21 +67,21 @@ def test_random_actions_stay_inside_velocity_acceleration_and_jerk(name: str) ->
     rng = np.random.default_rng(0)
     control = EeDelta(robot, DT, EeDeltaCfg(), np.tile(np.asarray(robot.home), (32, 1)))
     for _ in range(200):
-        measured = pose_from_matrix(forward(robot.chain, control.q))
+        measured = pose_from_matrix(forward(robot.chain, control.motion.q))
         control.step(rng.choice([-1.0, 1.0], size=(32, 6)), measured)
-        assert (np.abs(control.dq) <= np.asarray(robot.limits.dq_max) + 1e-9).all()
-        assert (np.abs(control.ddq) <= np.asarray(robot.limits.ddq_max) + 1e-9).all()
-        assert (np.abs(control.jerk) <= np.asarray(robot.limits.dddq_max) + 1e-9).all()
+        assert (np.abs(control.motion.dq) <= np.asarray(robot.limits.dq_max) + 1e-9).all()
+        assert (np.abs(control.motion.ddq) <= np.asarray(robot.limits.ddq_max) + 1e-9).all()
+        assert (np.abs(control.motion.jerk) <= np.asarray(robot.limits.dddq_max) + 1e-9).all()
 
 
 def test_rows_reset_alone() -> None:
     control = make_controller(rows=3)
     control.step(np.ones((3, 6)), control.pose)
-    moved = control.q.copy()
+    moved = control.motion.q.copy()
     control.reset(np.asarray(FR3.home)[None], np.array([1]))
-    np.testing.assert_array_equal(control.q[1], FR3.home)
-    np.testing.assert_array_equal(control.q[[0, 2]], moved[[0, 2]])
-    assert not control.dq[1].any()
+    np.testing.assert_array_equal(control.motion.q[1], FR3.home)
+    np.testing.assert_array_equal(control.motion.q[[0, 2]], moved[[0, 2]])
+    assert not control.motion.dq[1].any()
 
 
 def test_inverse_kinematics_reaches_the_pose() -> None:
@@ -95,9 +97,59 @@ def test_contract_gives_the_controller_it_describes() -> None:
     action = make_action(parameters=parameters)
     contract = make_contract(action=action)
     control = from_contract(ROBOTS["panda"], contract, np.asarray(FR3.home)[None])
+    assert isinstance(control, EeDelta)
     assert control.cfg.position_leash == 0.02
     assert control.cfg.bandwidth == 20.0
     assert control.cfg.rotation_scale == 0.05
     other = make_contract(action=replace(action, rotation_side="right"))
     with pytest.raises(ValueError, match="no controller"):
         from_contract(ROBOTS["panda"], other, np.asarray(FR3.home)[None])
+
+
+def test_the_goals_of_steps_are_the_same_motion_as_joint_targets() -> None:
+    """What a demonstration by steps asked for, a chunk of joint positions asks for again."""
+    rng = np.random.default_rng(1)
+    steps, q = make_controller(rows=4), np.tile(np.asarray(FR3.home), (4, 1))
+    targets = JointTargets(FR3, DT, JointTargetsCfg(), q)
+    for _ in range(120):
+        measured = pose_from_matrix(forward(FR3.chain, steps.motion.q))
+        asked = steps.step(rng.uniform(-1.0, 1.0, (4, 6)), measured)
+        answered = targets.step(steps.motion.goal, measured)
+        np.testing.assert_allclose(answered, asked, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(ROBOTS))
+def test_targets_that_jump_stay_inside_velocity_acceleration_and_jerk(name: str) -> None:
+    robot, rng = ROBOTS[name], np.random.default_rng(0)
+    limits, n = robot.limits, len(robot.joint_names)
+    control = JointTargets(robot, DT, JointTargetsCfg(), np.tile(np.asarray(robot.home), (8, 1)))
+    margin = np.asarray(limits.q_min) + 0.05, np.asarray(limits.q_max) - 0.05
+    wanted = rng.uniform(-7.0, 7.0, (5, 8, n))
+    for tick in range(200):
+        control.step(wanted[tick // 40], np.zeros((8, 7)))
+        assert (np.abs(control.motion.dq) <= np.asarray(limits.dq_max) + 1e-9).all()
+        assert (np.abs(control.motion.ddq) <= np.asarray(limits.ddq_max) + 1e-9).all()
+        assert (np.abs(control.motion.jerk) <= np.asarray(limits.dddq_max) + 1e-9).all()
+        assert (control.motion.goal >= margin[0] - 1e-9).all()
+        assert (control.motion.goal <= margin[1] + 1e-9).all()
+
+
+def test_a_contract_of_steps_becomes_one_of_joint_targets() -> None:
+    parameters = asdict(EeDeltaCfg(bandwidth=20.0))
+    del parameters["position_scale"], parameters["rotation_scale"]
+    contract = as_joint_targets(make_contract(action=make_action(parameters=parameters)))
+    assert contract.action.low == contract.limits.q_min
+    home = np.asarray(FR3.home)[None]
+    control = from_contract(ROBOTS["panda"], contract, home)
+    assert isinstance(control, JointTargets)
+    q, _ = control.step(home.copy(), np.zeros((1, 7)))
+    np.testing.assert_allclose(q, home, atol=1e-12)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"scale": (2.0,) * 7}, "radians"),
+        ({"frame": "base"}, "action.frame"),
+        ({"parameters": {}}, "action.parameters"),
+    ]
+    for change, said in wrong:
+        other = replace(contract, action=replace(contract.action, **change))
+        with pytest.raises(ValueError, match=said):
+            from_contract(ROBOTS["panda"], other, home)

@@ -59,13 +59,13 @@ def test_controller_motion_passes_unchanged(robot: str) -> None:
     control = EeDelta(ROBOTS[robot], DT, EeDeltaCfg(), q.copy())
     rng = np.random.default_rng(0)
     for _ in range(60):
-        measured = pose_from_matrix(forward(ROBOTS[robot].chain, control.q))
+        measured = pose_from_matrix(forward(ROBOTS[robot].chain, control.motion.q))
         wanted = control.step(rng.uniform(-1, 1, (8, 6)), measured)
         decision = gate.step(*wanted)
         assert (decision.share == 1.0).all(), decision.reason(int(np.argmin(decision.share)))
         end, _, _, _ = sample(decision.trajectory, np.full((8, 1), DT))
         # Times are whole nanoseconds: half of one at 2.6 rad/s is 1.3e-9 rad.
-        np.testing.assert_allclose(end[:, 0], control.q, atol=1.5e-9)
+        np.testing.assert_allclose(end[:, 0], control.motion.q, atol=1.5e-9)
 
 
 def test_first_command_leaves_from_where_the_arm_stands() -> None:
@@ -130,7 +130,7 @@ def test_workspace_is_a_wall() -> None:
     control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
     decisions = []
     for _ in range(90):
-        measured = pose_from_matrix(forward(FR3.chain, control.q))
+        measured = pose_from_matrix(forward(FR3.chain, control.motion.q))
         wanted = control.step(np.array([[0.0, 0, -0.5, 0, 0, 0]]), measured)
         decisions.append(gate.step(*wanted))
     stream = published(decisions)
@@ -188,7 +188,7 @@ def test_a_late_take_over_keeps_the_limits_and_is_made_good(late: float) -> None
         control = EeDelta(FR3, DT, EeDeltaCfg(), q.copy())
         rng = np.random.default_rng(seed)
         for k in range(30):
-            measured = pose_from_matrix(forward(FR3.chain, control.q))
+            measured = pose_from_matrix(forward(FR3.chain, control.motion.q))
             old, begin = gate._trajectory, gate._elapsed.copy()
             old = Trajectory(times=old.times.copy(), q=old.q.copy(), dq=old.dq.copy())
             decision = gate.step(*control.step(rng.uniform(-1, 1, (1, 6)), measured))
@@ -196,7 +196,7 @@ def test_a_late_take_over_keeps_the_limits_and_is_made_good(late: float) -> None
             if k % 7 != 6:
                 continue
             way = gate.take_over(late)
-            control.resume(*gate.commanded(), np.arange(1))
+            control.motion.resume(*gate.commanded(), np.arange(1))
             if way is None:
                 continue
             joined += 1

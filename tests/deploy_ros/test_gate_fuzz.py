@@ -53,7 +53,7 @@ class Asking:
             self._action = random.uniform(-1, 1, (len(q), 6))
         self._tick += 1
         mood = np.array(KINDS)[self._mood]
-        self._control.resume(q, dq, ddq, rows)
+        self._control.motion.resume(q, dq, ddq, rows)
         other = random.uniform(-1, 1, self._action.shape)
         action = np.where((mood == "policy")[:, None], other, self._action)
         wanted, speed = (x.copy() for x in self._control.step(action, self._tool(q)))

@@ -78,7 +78,7 @@ class Bench:
         answer = self.machine.answer()
         if answer is not None:
             q, dq, ddq = (part[None] for part in answer[2:])
-            self.policy.resume(q, dq, ddq, np.arange(1))
+            self.policy.motion.resume(q, dq, ddq, np.arange(1))
         return command
 
     def run(self, ticks: int) -> None:
@@ -413,8 +413,8 @@ def test_the_operator_cannot_reset_what_persists() -> None:
 def test_one_missed_tick_is_coasted_and_the_next_passes_unslowed() -> None:
     bench = make_active()
     control = bench.policy  # coasts, as the arm does
-    q, dq = coast(control.q, control.dq, control.ddq, DT)
-    control.resume(q, dq, 0.0 * dq, np.arange(1))
+    q, dq = coast(control.motion.q, control.motion.dq, control.motion.ddq, DT)
+    control.motion.resume(q, dq, 0.0 * dq, np.arange(1))
     bench.tick += 1
     bench.pass_time(DT)
     bench.arm()

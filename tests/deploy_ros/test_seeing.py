@@ -58,7 +58,7 @@ def test_lock_step_is_the_same_as_in_process_to_the_bit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'touch_field', which no camera or gel of this arm gives"):
         run_episodes(task(), policy.contract, act, seeds, num_arms=1, vision=VISION)
     inside = run_episodes(
-        task(), policy.contract, act, seeds, num_arms=1, begin=policy.reset,
+        task(), policy.contract, act, seeds, num_arms=1,
         vision=VISION, touch=TOUCH,
     )  # fmt: skip
     outside = run_through_ros(

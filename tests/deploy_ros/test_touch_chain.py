@@ -54,7 +54,7 @@ def test_a_student_of_touch_moves_an_arm_through_ros_as_in_process(tmp_path: Pat
     assert trained(bundle, contract) == replace(cfg, out=None)
     touch = TOUCHES["field"]
     inside = run_episodes(
-        build_task(cfg), contract, of_bundle(policy), seeds, num_arms=1, begin=policy.reset,
+        build_task(cfg), contract, of_bundle(policy), seeds, num_arms=1,
         touch=touch,
     )  # fmt: skip
     outside = run_through_ros(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sim2arm.policies.act import ActCfg, ActNetwork, act_loss
 from sim2arm.policies.attention import Attention, sine, sine_grid
+from sim2arm.policies.encoders import VECTOR
 from sim2arm.policies.resnet import ResNet18
 
 SMALL = ActCfg(chunk=6, dim=32, heads=4, feed=64, style_layers=1, layers=1, style=4, width=16)
@@ -20,9 +21,9 @@ SMALL = ActCfg(chunk=6, dim=32, heads=4, feed=64, style_layers=1, layers=1, styl
 def observations(count: int, seed: int = 0) -> dict[str, Tensor]:
     random = torch.Generator().manual_seed(seed)
     return {
-        "state": torch.randn((count, 5), generator=random),
-        "scene": torch.randint(0, 256, (count, 64, 64, 3), generator=random, dtype=torch.uint8),
-        "field": torch.randn((count, 2, 6, 4, 3), generator=random),
+        VECTOR: torch.randn((count, 1, 5), generator=random),
+        "scene": torch.randint(0, 256, (count, 1, 64, 64, 3), generator=random, dtype=torch.uint8),
+        "field": torch.randn((count, 1, 2, 6, 4, 3), generator=random),
     }
 
 
@@ -67,15 +68,13 @@ def test_the_backbone_has_the_published_sizes() -> None:
         ResNet18(width=24)
 
 
-def test_the_loss_by_hand(network: ActNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_by_hand() -> None:
     """Style N(1, e) of 4 numbers: 4 (-1/2) (1 + 1 - 1 - e); errors where actions count."""
-    style = (torch.full((2, 4), 1.0), torch.full((2, 4), 1.0))
-    monkeypatch.setattr(network.style_encoder, "forward", lambda *_: style)
-    monkeypatch.setattr(network, "forward", lambda *_: torch.full((2, 6, 3), 2.0))
+    mean, log_variance = torch.full((2, 4), 1.0), torch.full((2, 4), 1.0)
     chunk, padded = torch.zeros(2, 6, 3), torch.zeros(2, 6, dtype=torch.bool)
     chunk[0, 0], padded[1, 2:] = 1.0, True
     chunk[1, 2:] = 1e9
-    found = act_loss(network, observations(2), chunk, padded)
+    found = act_loss(torch.full((2, 6, 3), 2.0), chunk, padded, mean, log_variance, 10.0)
     assert float(found["error"]) == pytest.approx((3 * 1.0 + 7 * 3 * 2.0) / 24)
     assert float(found["divergence"]) == pytest.approx(2.0 * (math.e - 1.0))
     assert float(found["loss"]) == pytest.approx(
@@ -91,7 +90,7 @@ def test_padded_actions_change_nothing(network: ActNetwork) -> None:
     other = chunk.clone()
     other[:, 4:] = 77.0
     losses = [
-        act_loss(network, obs, actions, padded, torch.Generator().manual_seed(0))["loss"]
+        network.loss(obs, actions, padded, torch.Generator().manual_seed(0))["loss"]
         for actions in (chunk, other)
     ]
     assert float(losses[0].detach()) == float(losses[1].detach())
@@ -105,25 +104,26 @@ def test_everything_that_is_seen_changes_the_chunk(network: ActNetwork) -> None:
     for name, value in obs.items():
         other = network({**obs, name: value.flip(0)})
         assert (other - before).abs().max() > 1e-4, name
-    torch.testing.assert_close(network(obs, torch.zeros(2, 4)), before)
+    torch.testing.assert_close(network(obs, style=torch.zeros(2, 4)), before)
 
 
 def test_it_learns_chunks_from_what_it_sees() -> None:
     """Actions that follow from the state, to a seventh of their spread."""
     torch.manual_seed(0)
     state = torch.randn(32, 5)
-    network = ActNetwork(replace(SMALL, dropout=0.0), {"state": state}, 3)
+    obs = {VECTOR: state[:, None]}
+    network = ActNetwork(replace(SMALL, dropout=0.0), obs, 3)
     padded = torch.zeros(32, 6, dtype=torch.bool)
     chunk = torch.sin(state[:, None, :3] * torch.arange(1.0, 7.0)[:, None] / 3.0)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(250):
-        parts = act_loss(network, {"state": state}, chunk, padded)
+        parts = network.loss(obs, chunk, padded)
         optimizer.zero_grad()
         parts["loss"].backward()
         optimizer.step()
     network.eval()
     with torch.no_grad():
-        error = (network({"state": state}) - chunk).abs().mean()
+        error = (network(obs) - chunk).abs().mean()
     assert float(error) < 0.15 * float(chunk.std())
 
 

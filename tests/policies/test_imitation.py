@@ -2,18 +2,33 @@
 
 # pyright: standard
 
+from dataclasses import replace
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from sim2arm.policies.act import ActCfg
+from sim2arm.policies.average import Average
+from sim2arm.policies.chunks import ChunkFeatures, ChunkPolicy, Scale, origin_of
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.layout import DatasetSpec, Feature
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DatasetWriter
-from sim2arm.policies.imitation import Demonstrations, Imitation, ImitationCfg
+from sim2arm.policies.demonstrations import Demonstrations
+from sim2arm.policies.encoders import VECTOR, FieldEncoder
+from sim2arm.policies.imitation import (
+    Imitation,
+    LearnCfg,
+    build_policy,
+    deployed_weights,
+    scaled_by,
+)
 
 LENGTHS = (4, 7, 12)
+BOUNDS = (-1.0, -1.0), (1.0, 1.0)
 SPEC = DatasetSpec(
     fps=10,
     features={
@@ -53,47 +68,128 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset(root)
 
 
-def test_batches_end_with_their_episode(dataset: Dataset) -> None:
-    all_of_it = Demonstrations(dataset)
-    assert {name: tuple(v.shape[1:]) for name, v in all_of_it.arrays.items()} == {
+def test_chunks_end_with_their_episode(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset)
+    assert {name: tuple(v.shape[1:]) for name, v in demos.arrays.items()} == {
         "joint_position": (2,), "gripper_width": (1,), "joint_velocity": (2,), "ee_pose": (7,),
         "goal_pose": (7,), "touch_left_rgb": (24, 20, 3), "touch_field": (1, 4, 4, 3),
     }  # fmt: skip
-    seen, chunk, padded = all_of_it.batch(torch.tensor([0, 2, 4, 22]), 3)
+    chunk, padded = demos.chunk(torch.tensor([0, 2, 4, 22]), 3)
     assert padded.tolist() == [[False] * 3, [False, False, True], [False] * 3, [False, True, True]]
     for row, at in zip(chunk, ((0, 1, 2), (2, 3, 3), (4, 5, 6), (22, 22, 22)), strict=True):
-        torch.testing.assert_close(row, all_of_it.actions[list(at)])
-    assert seen["joint_velocity"][:, 0].tolist() == [0.0, 2.0, 0.0, 11.0]
-    assert seen["touch_left_rgb"][:, 0, 0, 0].tolist() == [0, 20, 0, 110]
+        torch.testing.assert_close(row, demos.actions[list(at)])
     with pytest.raises(DatasetError, match="there is no array 'wrist_rgb'"):
         Demonstrations(dataset, ("joint_position", "wrist_rgb"))
 
 
-def test_what_is_normalised_has_mean_0_and_deviation_1(dataset: Dataset) -> None:
-    demonstrations = Demonstrations(dataset, ("joint_position", "joint_velocity", "touch_field"))
-    policy = Imitation(small("joint_position"), demonstrations).policy
-    for name, values in {**demonstrations.arrays, "action": demonstrations.actions}.items():
-        if name != "touch_field":
-            found = policy.normalised(name, values)
-            torch.testing.assert_close(found.mean(dim=0), torch.zeros(2), atol=1e-5, rtol=0.0)
-            torch.testing.assert_close(found.std(dim=0, unbiased=False), torch.ones(2))
-    encoder = policy.network.fields["touch_field"]
+def test_chunks_may_begin_before_their_frame(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset, ("joint_position",))
+    chunk, padded = demos.chunk(torch.tensor([0, 5, 10]), 3, past=2)
+    # frame 5 is the second of its episode, of which 4 is the first; 10 is its last
+    for row, at in zip(chunk, ((0, 0, 0), (4, 4, 5), (8, 9, 10)), strict=True):
+        torch.testing.assert_close(row, demos.actions[list(at)])
+    assert padded.tolist() == [[True, True, False], [True, False, False], [False] * 3]
+
+
+def test_histories_begin_with_their_episode(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset)
+    seen = demos.seen(torch.tensor([0, 4, 6, 22]), 3)
+    assert seen["joint_velocity"][..., 0].tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 2], [9, 10, 11]]
+    assert seen["touch_left_rgb"][:, :, 0, 0, 0].tolist()[2] == [0, 10, 20]
+    assert seen["touch_left_rgb"].dtype == torch.uint8
+
+
+def test_the_first_episodes_alone(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset, ("joint_position",), episodes=2)
+    assert len(demos) == 11 and demos.starts.tolist() == [0, 4, 11]
+    with pytest.raises(DatasetError, match="expected 4 episodes or more, got 3"):
+        Demonstrations(dataset, episodes=4)
+
+
+@pytest.mark.parametrize("scaling", ["deviation", "range"])
+def test_scales_by_hand(scaling: Any) -> None:
+    """Of 0 and 4: mean 2 and deviation 2; middle 2 and half of the range 2. What is still stays."""
+    scale = Scale(torch.tensor([[0.0, 7.0], [4.0, 7.0]]), scaling)
+    found = scale(torch.tensor([[0.0, 7.0], [4.0, 7.0], [6.0, 7.0]]))
+    torch.testing.assert_close(found, torch.tensor([[-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]]))
+    torch.testing.assert_close(scale.back(found)[:, 0], torch.tensor([0.0, 4.0, 6.0]))
+
+
+def test_what_networks_see(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset)
+    features = ChunkFeatures(demos.arrays, "deviation", (("goal_pose", "ee_pose"),), (0.05,))
+    seen = features(demos.seen(torch.arange(23), 2))
+    assert set(seen) == {VECTOR, "touch_left_rgb", "touch_field"}
+    # joints 2, velocities 2, width 1, two poses of 7, the relative one 9 and 3 squashed
+    assert seen[VECTOR].shape == (23, 2, 31)
+    now = seen[VECTOR][:, -1]
+    varies = now.std(dim=0, unbiased=False) > 0.5
+    torch.testing.assert_close(now.mean(dim=0), torch.zeros(31), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(
-        encoder.norm.mean, demonstrations.arrays["touch_field"].flatten(0, -2).mean(dim=0)
+        now.std(dim=0, unbiased=False)[varies], torch.ones(int(varies.sum()))
     )
 
 
-def small(*sees: str) -> ImitationCfg:
-    act = ActCfg(
-        chunk=3, dim=32, heads=4, feed=64, style_layers=1, layers=1, style=4, width=16, dropout=0.0
+class Fixed(nn.Module):
+    """A network that answers with the same normalised chunk."""
+
+    def __init__(self, chunk: Tensor) -> None:
+        super().__init__()
+        self.chunk, self.field = (
+            chunk,
+            nn.ModuleDict({"touch_field": FieldEncoder("f", (1, 4, 4, 3))}),
+        )
+
+    def forward(self, obs: dict[str, Tensor], noise: dict[str, Tensor]) -> Tensor:
+        return self.chunk.expand(len(obs[VECTOR]), -1, -1)
+
+
+def test_offsets_are_from_the_newest_joint_positions(dataset: Dataset) -> None:
+    """Half a deviation above the mean offset of each element, of the joints 0.1 and 0.2."""
+    demos = Demonstrations(dataset, ("joint_position", "touch_field"))
+    cfg = ActCfg(chunk=2, dim=32, heads=4)
+    values = torch.tensor([[-1.0, 0.0], [1.0, 4.0]])  # mean 0 and 2, deviation 1 and 2
+    features = ChunkFeatures(demos.arrays, "deviation")
+    low, high = (-1.5, -1.5), (1.5, 3.05)
+    network = Fixed(torch.full((1, 2, 2), 0.5))
+    policy = ChunkPolicy(network, cfg, features, demos.arrays, values, (low, high), offsets=True)
+    obs = {"joint_position": torch.tensor([[0.1, 0.2]]), "touch_field": torch.zeros(1, 1, 4, 4, 3)}
+    chunk, state = policy(obs, {}, {})
+    # 0.1 + 0.5 and 0.2 + 2 + 1, which is more than there may be
+    torch.testing.assert_close(chunk, torch.tensor([[[0.6, 3.05]] * 2]))
+    assert state == {}
+    learnt = policy.learnt(
+        torch.tensor([[[0.6, 3.2]]]), {"joint_position": torch.tensor([[[9.0, 9.0], [0.1, 0.2]]])}
     )
-    return ImitationCfg(sees=sees, act=act, batch=16, lr=3e-3)
+    torch.testing.assert_close(learnt, torch.full((1, 1, 2), 0.5))
+    # fields are normalised by what was demonstrated
+    encoder = network.field["touch_field"]
+    assert isinstance(encoder, FieldEncoder)
+    torch.testing.assert_close(
+        encoder.norm.mean, demos.arrays["touch_field"].flatten(0, -2).mean(dim=0)
+    )
+    assert origin_of({"joint_position": torch.ones(1, 1, 2)}, 3).tolist() == [[[1.0, 1.0, 0.0]]]
+
+
+def test_offsets_are_scaled_by_offsets_that_count(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset, ("joint_position",))
+    values = scaled_by(ActCfg(chunk=3), LearnCfg(), demos)
+    assert values.shape == (sum(3 * length - 3 for length in LENGTHS), 2)
+    q = demos.arrays["joint_position"]
+    torch.testing.assert_close(values[:3], demos.actions[:3] - q[0])
+    assert scaled_by(ActCfg(chunk=3), LearnCfg(offsets=False), demos) is demos.actions
+
+
+SMALL = ActCfg(
+    chunk=3, dim=32, heads=4, feed=64, style_layers=1, layers=1, style=4, width=16, dropout=0.0
+)
+LEARN = LearnCfg(sees=("joint_position",), offsets=False, batch=16, lr=3e-3)
 
 
 def test_it_does_what_it_was_shown(dataset: Dataset) -> None:
     """The first action of a chunk follows from the state; runs of one seed are equal."""
-    demonstrations = Demonstrations(dataset, ("joint_position",))
-    runs = [Imitation(small("joint_position"), demonstrations, seed=3) for _ in range(2)]
+    demos = Demonstrations(dataset, ("joint_position",))
+    runs = [Imitation(SMALL, LEARN, demos, BOUNDS, total=300, seed=3) for _ in range(2)]
     for _ in range(5):
         assert runs[0].step() == runs[1].step()
     learner = runs[0]
@@ -101,19 +197,87 @@ def test_it_does_what_it_was_shown(dataset: Dataset) -> None:
         learner.step()
     learner.policy.eval()
     with torch.no_grad():
-        chunk, state = learner.policy(
-            {"joint_position": demonstrations.arrays["joint_position"]}, {}, {}
-        )
+        chunk, state = learner.policy({"joint_position": demos.arrays["joint_position"]}, {}, {})
     assert chunk.shape == (23, 3, 2) and state == {}
     assert chunk.abs().max() <= 1.0
-    error = (chunk[:, 0] - demonstrations.actions).abs().mean()
-    spread = (demonstrations.actions - demonstrations.actions.mean(dim=0)).abs().mean()
+    error = (chunk[:, 0] - demos.actions).abs().mean()
+    spread = (demos.actions - demos.actions.mean(dim=0)).abs().mean()
     assert float(error) < 0.25 * float(spread)
 
 
+def test_it_goes_on_where_it_stood(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset, ("joint_position",))
+    cfg = replace(LEARN, average=True, warm_up=4, cosine=True, offsets=True)
+
+    def begin() -> Imitation:
+        return Imitation(SMALL, cfg, demos, BOUNDS, total=20, seed=3)
+
+    whole, first, second = begin(), begin(), begin()
+    for _ in range(10):
+        whole.step()
+    for _ in range(6):
+        first.step()
+    state = {name: value.clone() for name, value in first.state_dict().items()}
+    second.load_state_dict(state)
+    for _ in range(4):
+        second.step()
+    after = second.state_dict()
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(after[name], value, rtol=0.0, atol=0.0)
+    policy = build_policy(
+        SMALL, cfg, {"joint_position": torch.zeros(2, 2)}, torch.zeros(2, 2), BOUNDS
+    )
+    policy.load_state_dict(deployed_weights(after))  # without demonstrations
+    obs = {"joint_position": demos.arrays["joint_position"]}
+    with torch.no_grad():
+        expected = second.deployed(obs, {}, {})[0]
+        torch.testing.assert_close(policy.eval()(obs, {}, {})[0], expected)
+        assert (second.policy.eval()(obs, {}, {})[0] - expected).abs().max() > 1e-6
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    """Up in 4 steps; half of it where half of the other 16 are done; 0 at the end."""
+    demos: Any = Toy()
+    cfg = replace(LEARN, warm_up=4, cosine=True, lr=1.0)
+    learner = Imitation(SMALL, cfg, demos, BOUNDS, total=20)
+    rates = {}
+    for step in (0, 3, 4, 12, 20):
+        learner.steps = step
+        rates[step] = learner.lr
+    assert rates == pytest.approx({0: 0.25, 3: 1.0, 4: 1.0, 12: 0.5, 20: 0.0})
+
+
+class Toy:
+    """Demonstrations of still joints."""
+
+    arrays: ClassVar = {"joint_position": torch.zeros(2, 2)}
+    actions = torch.zeros(2, 2)
+
+
+def test_the_average_by_hand() -> None:
+    """Steps 1 and 2 keep 1 - 1 = 0 and 1 - 2^-0.75 of the copy; at last 0.9999."""
+    module = nn.Linear(1, 1, bias=False)
+    average = Average(module)
+    assert average.kept(1) == 0.0 and average.kept(10**9) == 0.9999
+    for steps, value, expected in ((1, 3.0, 3.0), (2, 5.0, 3.0 + 2.0**-0.75 * 2.0)):
+        nn.init.constant_(module.weight, value)
+        average.follow(module, steps)
+        found = float(average.module.state_dict()["weight"])
+        assert found == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
-    ("change", "said"), [({"batch": 0}, "batch: expected 1"), ({"lr": 0.0}, "lr: expected above 0")]
+    ("change", "said"),
+    [
+        ({"batch": 0}, "batch: expected 1"),
+        ({"lr": 0.0}, "lr: expected a number above 0"),
+        ({"warm_up": -1}, "warm_up: expected 0 or more"),
+        ({"weight_decay": -1.0}, "weight_decay: expected 0 or more"),
+        ({"betas": (0.9, 1.0)}, "betas: expected 0 to below 1"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm: expected a number above 0"),
+        ({"lengths": (0.0,)}, r"lengths\[0\]: expected a number above 0"),
+    ],
 )
-def test_settings_that_nothing_is_learnt_with(change: dict[str, float], said: str) -> None:
+def test_settings_that_nothing_is_learnt_with(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        ImitationCfg(**change)  # pyright: ignore[reportArgumentType]
+        LearnCfg(**change)

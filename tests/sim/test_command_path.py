@@ -36,7 +36,8 @@ def spline(control: EeDelta, robot: Robot) -> np.ndarray:
     rows = []
     for k in range(1, S + 1):
         t = k * PERIOD / S
-        q, dq, ddq, jerk = control.q_start, control.dq_start, control.ddq_start, control.jerk
+        motion = control.motion
+        q, dq, ddq, jerk = motion.q_start, motion.dq_start, motion.ddq_start, motion.jerk
         at = q + t * dq + t**2 / 2 * ddq + t**3 / 6 * jerk
         rows.append(at + lead * (dq + t * ddq + t**2 / 2 * jerk))
     return np.stack(rows, axis=1)
@@ -56,12 +57,13 @@ def test_it_is_the_controller_of_the_robot(robot: Robot, cfg: EeDeltaCfg) -> Non
     stopped = np.zeros((N, n), dtype=bool)
     for _ in range(300):
         action = np.clip(drift + rng.normal(0.0, 0.5, (N, 6)), -1.5, 1.5)
-        measured = forward_pose(robot.chain, control.q + rng.normal(0.0, 1e-3, (N, n)))
+        measured = forward_pose(robot.chain, control.motion.q + rng.normal(0.0, 1e-3, (N, n)))
         control.step(np.clip(action, -1.0, 1.0), measured)
         controls = path.plan(torch.from_numpy(action), torch.from_numpy(measured))
         np.testing.assert_allclose(controls[:, :, :n], spline(control, robot), atol=1e-10)
-        stopped |= np.isclose(control.goal, low - 0.05) | np.isclose(control.goal, high + 0.05)
-    np.testing.assert_allclose(path.goal, control.goal, atol=1e-10)
+        goal = control.motion.goal
+        stopped |= np.isclose(goal, low - 0.05) | np.isclose(goal, high + 0.05)
+    np.testing.assert_allclose(path.goal, control.motion.goal, atol=1e-10)
     np.testing.assert_allclose(path.pose, control.pose, atol=1e-10)
     assert stopped.any() or robot is UR5E  # goals that were clipped; its joints turn far
 

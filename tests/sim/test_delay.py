@@ -114,7 +114,7 @@ class Robot:
 
     @property
     def pose(self) -> np.ndarray:
-        return forward_pose(FR3.chain, self.control.q)
+        return forward_pose(FR3.chain, self.control.motion.q)
 
 
 def standing() -> Trajectory:

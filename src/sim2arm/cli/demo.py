@@ -29,7 +29,8 @@ from .metrics import EVENTS
 from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
-from .runs import CHECKPOINT, CONFIG, METRICS, build_task, other_run
+from .run_record import CONFIG
+from .runs import CHECKPOINT, METRICS, build_task, other_run
 from .stages import Results, Stages
 from .table import write_results
 from .train import train
@@ -226,7 +227,6 @@ def _in_process(
                 seeds,
                 num_arms=together,
                 label=name,
-                begin=policy.reset,
             )
         write_measured(path, measured)
         return {}
@@ -280,7 +280,6 @@ def _film(stages: Stages, cfg: DemoCfg, task: Task, steps: float) -> Results:
                 seeds,
                 cfg.out / FILM,
                 cfg=style,
-                begin=policy.reset,
                 progress=progress.update,
             )
         save_png(cfg.out / STILL, film.still)

@@ -7,7 +7,7 @@ This is the command path of the robot without DDS; evaluation and recording shar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,26 @@ from sim2arm_ros.gate import Gate, GateCfg, GateDecision
 
 if TYPE_CHECKING:
     from sim2arm.sim.arm import SimulatedArm
-    from sim2arm.sim.delay import Arrivals
+
+
+class Commands(Protocol):
+    """How late commands come."""
+
+    def next(self) -> tuple[NDArray[np.int64] | int, NDArray[np.float64] | float]:
+        """Return the substeps until a command arrives (N,), and how late it is by then (N,) [s]."""
+        ...
+
+
+class Late:
+    """Motions that start one period after their action, as in real time: a `Commands`."""
+
+    def __init__(self, substeps: int) -> None:
+        """Take the substeps of a period."""
+        self._substeps = substeps
+
+    def next(self) -> tuple[int, float]:
+        """Return a whole period, and that the motion begins then."""
+        return self._substeps, 0.0
 
 
 class Drive:
@@ -31,7 +50,7 @@ class Drive:
     """
 
     def __init__(
-        self, arm: SimulatedArm, contract: Contract, arrivals: Arrivals | None = None
+        self, arm: SimulatedArm, contract: Contract, arrivals: Commands | None = None
     ) -> None:
         """Begin where the arms stand.
 
@@ -63,7 +82,7 @@ class Drive:
         changed = np.flatnonzero((decision.share < 1.0) & ~self.held)
         if len(changed):  # as the gate tells the policy
             position, velocity, acceleration = (part[changed] for part in self._gate.commanded())
-            self._controller.resume(position, velocity, acceleration, changed)
+            self._controller.motion.resume(position, velocity, acceleration, changed)
         if self._arrivals is None:
             self._arm.command(decision.trajectory, decision.elapsed)
         else:
@@ -72,6 +91,10 @@ class Drive:
         if self._gripper is not None:
             self._gripper.command(action, ~self.held)
         return decision
+
+    def wanted(self) -> NDArray[np.float64]:
+        """Return the joint positions that the controller makes for (N, n) [rad]."""
+        return self._controller.motion.goal
 
     def commanded(self) -> NDArray[np.float64]:
         """Return the joint positions that the gate commanded last (N, n) [rad]."""

@@ -23,13 +23,16 @@ from sim2arm.sim.tasks.table import describe_task
 from .errors import UserError, user_input
 from .evaluation import Episodes, OtherArm, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS, TrainCfg
+from .imitation_runs import is_imitation, read_imitation
+from .imitations import IMITATIONS, ImitateCfg
 from .intervals import clopper_pearson
 from .measured import Measured, pair
 from .outputs import check_file, check_folder
 from .parse import parse, unknown
 from .progress import Progress
 from .ros_evaluation import run_through_ros
-from .runs import CONFIG, build_task, find_cameras, find_touch, read_config
+from .run_record import CONFIG
+from .runs import build_task, find_cameras, find_touch, read_config
 from .shifts import LEVELS, SHIFTS
 from .table import Row, format_results, write_results
 
@@ -111,7 +114,7 @@ def find_bundle(path: Path) -> tuple[Path, Task]:
     return bundle, build_task(cfg)
 
 
-def trained(bundle: Path, contract: Contract) -> TrainCfg:
+def trained(bundle: Path, contract: Contract) -> TrainCfg | ImitateCfg:
     """Return the settings of a bundle's training: of its run, else of its experiment.
 
     Raises:
@@ -119,10 +122,12 @@ def trained(bundle: Path, contract: Contract) -> TrainCfg:
     """
     experiment = contract.provenance.experiment
     if (bundle.parent / CONFIG).is_file():
-        return read_config(bundle.parent)[1]
-    if experiment in EXPERIMENTS:
-        return EXPERIMENTS[experiment][1]
-    raise UserError(f"{bundle}: {unknown('experiment', experiment, EXPERIMENTS)}")
+        imitation = is_imitation(bundle.parent)
+        return (read_imitation if imitation else read_config)(bundle.parent)[1]
+    known = {**EXPERIMENTS, **IMITATIONS}
+    if experiment in known:
+        return known[experiment][1]
+    raise UserError(f"{bundle}: {unknown('experiment', experiment, known)}")
 
 
 def evaluate(cfg: EvalCfg) -> list[Row]:
@@ -143,14 +148,14 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(
-        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
+        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms,
         actuators=actuators, vision=vision, touch=touch,
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
         other = other_arm(task, contract.robot, cfg, cameras)
         shifted = run_episodes(
-            task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms, begin=policy.reset,
+            task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms,
             other=other, actuators=actuators, vision=vision, touch=touch,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)

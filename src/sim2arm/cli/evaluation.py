@@ -7,10 +7,10 @@ This is the command path of the robot without DDS, so its episodes pair with tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
+from sim2arm.core.executor import Executor
 from sim2arm.core.plain import differences, to_plain
 from sim2arm.core.robots import Robot
+from sim2arm.core.tick_history import TickHistory
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
@@ -38,7 +40,19 @@ if TYPE_CHECKING:  # who evaluates without pictures imports no camera code, with
 
 Array = NDArray[np.float64]
 Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
-"""Observations (N, ...) to actions (N, A) in [-1, 1]."""
+"""Observations (N, ...) to actions (N, A), as the contract has them."""
+
+
+class Policy(Protocol):
+    """N rows that answer with chunks."""
+
+    def reset(self) -> None:
+        """Begin new episodes."""
+        ...
+
+    def act(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """Return chunks (N, T, A)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +147,7 @@ def run_episodes(
         act: the policy, on `num_arms` rows.
         seeds: of the episodes.
         num_arms: episodes that run together; the outcome of each does not depend on it.
-        begin: called before each group of episodes, to reset the policy.
+        begin: called before each group of episodes; the policy of a bundle begins by itself.
         record: called with the arm after every step, to take pictures.
         other: an arm that is not as in training.
         actuators: what is between law and joints, by joint; ideal where nothing is said.
@@ -184,7 +198,10 @@ def _run_group(
     everyone = seeds + [seeds[-1]] * (arm.num_arms - n)
     arm.reset(everyone)
     begin()
+    if isinstance(act, OfBundle):
+        act.begin()
     derivation = Derivation(contract)
+    history = TickHistory(derivation.sampled)
     sensing = None if other is None else other.sensing(arm)
     drive = Drive(arm, contract, None if other is None else other.arrivals(arm, everyone))
     counted = np.arange(arm.num_arms) < n
@@ -194,7 +211,7 @@ def _run_group(
     while not arm.done[counted].all():
         measured = arm.measured() if sensing is None else read(sensing, arm.measured())
         sampled = {s.name: measured[s.name].astype(s.dtype, copy=False) for s in derivation.sampled}
-        action = act(derivation.complete(sampled))
+        action = act(derivation.complete(history.add(sampled)))
         log.append(action[:n].astype(np.float32))
         running = counted & ~arm.done & ~drive.held
         decision = drive.command(action, measured["joint_position"])
@@ -260,13 +277,36 @@ def check_pictures(contract: Contract, arm: SimulatedArm) -> None:
             raise UserError(f"{spec.name!r} is not as in training: {'; '.join(lines)}")
 
 
-def of_bundle(policy: OnnxPolicy) -> Act:
-    """Return the first action of each chunk of a bundle."""
+class OfBundle:
+    """Actions of a policy, from its chunks as the contract's executor takes them.
 
-    def act(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
-        return policy.act(obs)[:, 0]
+    N arms tick together, each of them once per call.
+    """
 
-    return act
+    def __init__(self, policy: Policy, contract: Contract) -> None:
+        """Take a policy on N rows."""
+        self._policy, self._period = policy, contract.period
+        self._executor = Executor(contract.executor, contract.action, contract.period)
+        self._ticks = 0
+
+    def begin(self) -> None:
+        """Begin new episodes."""
+        self._policy.reset()
+        self._executor.reset()
+        self._ticks = 0
+
+    def __call__(self, obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
+        """Return the actions (N, A) of a tick."""
+        now = round(self._ticks * self._period * 1e9)
+        self._ticks += 1
+        if self._executor.wants(now):
+            self._executor.push(self._policy.act(obs), now)
+        return self._executor.next(now)
+
+
+def of_bundle(policy: OnnxPolicy) -> OfBundle:
+    """Return what the policy of a bundle does."""
+    return OfBundle(policy, policy.contract)
 
 
 def blind(contract: Contract) -> Act:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.actor import ActorCfg
@@ -16,12 +16,17 @@ from sim2arm.sim.tasks.peg_placement import PegPlacementCfg
 from sim2arm.sim.tasks.push_t import PushTCfg
 from sim2arm.sim.tasks.reach import ReachCfg
 
+AnyTaskCfg: TypeAlias = (
+    BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
+)
+"""Settings of tasks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainCfg:
     """Train a policy."""
 
-    task: BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
+    task: AnyTaskCfg
     """The task."""
     algo: PpoCfg | DistillCfg = field(default_factory=PpoCfg)
     """The algorithm."""

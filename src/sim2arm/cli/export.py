@@ -1,6 +1,6 @@
 """`sim2arm export RUN`: make a bundle of a run's policy: ONNX, contract, golden sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
@@ -17,9 +17,12 @@ from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 
 from .errors import UserError
+from .imitate import Trial
+from .imitation_runs import is_imitation, restore_imitation
 from .outputs import check_folder
 from .parse import parse
-from .runs import provenance, restore
+from .run_record import provenance
+from .runs import restore
 
 RECORDED = 256
 """Steps of each recorded sequence."""
@@ -58,6 +61,8 @@ def export(cfg: ExportCfg) -> ExportReport:
     """
     out = cfg.out or cfg.run / "bundle"
     _check(cfg, out)
+    if is_imitation(cfg.run):
+        return _export_imitation(cfg, out)
     learner, train_cfg = restore(cfg.run, num_envs=4)
     if isinstance(train_cfg.algo, PpoCfg) and train_cfg.algo.sees != "actor":
         raise UserError(
@@ -84,6 +89,25 @@ def export(cfg: ExportCfg) -> ExportReport:
     ]
     try:
         return export_bundle(module, contract, sequences, out, overwrite=cfg.overwrite)
+    except (ExportError, BundleError) as error:
+        raise UserError(f"{cfg.run}: {error}") from error
+
+
+def _export_imitation(cfg: ExportCfg, out: Path) -> ExportReport:
+    """Export a policy of demonstrations; sequences are of episodes that it drives itself."""
+    policy, contract, settings = restore_imitation(cfg.run)
+    origin = replace(contract.provenance, success=cfg.success)
+    contract = replace(contract, provenance=origin)
+    trial = Trial(replace(settings, trial_episodes=4), contract)
+    frames: list[Mapping[str, np.ndarray]] = []
+    trial.run(policy, frames.append)
+    frames = frames[:RECORDED]
+    sequences = [
+        {name: np.stack([frame[name][row] for frame in frames]) for name in frames[0]}
+        for row in range(4)
+    ]
+    try:
+        return export_bundle(policy, contract, sequences, out, overwrite=cfg.overwrite)
     except (ExportError, BundleError) as error:
         raise UserError(f"{cfg.run}: {error}") from error
 

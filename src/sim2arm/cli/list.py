@@ -19,6 +19,7 @@ from .parse import parse, unknown
 # kind: (module, its literal dictionary). Imported when shown: some need an extra.
 DICTIONARIES: dict[str, tuple[str, str]] = {
     "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
+    "imitations": ("sim2arm.cli.imitations", "IMITATIONS"),
     "sweeps": ("sim2arm.cli.sweeps", "SWEEPS"),
     "tasks": ("sim2arm.sim.tasks.table", "TASKS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
@@ -35,8 +36,8 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """Which kind of thing: experiments, sweeps, tasks, robots, worlds, actuators, cameras,
-    touches, randomizations, benchmarks; all by default."""
+    """Which kind of thing: experiments, imitations, sweeps, tasks, robots, worlds, actuators,
+    cameras, touches, randomizations, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,6 @@ def measure_in_process(
     *,
     num_arms: int,
     label: str,
-    begin: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Run seeded episodes in process and show how far they are.
 
@@ -106,7 +105,6 @@ def measure_in_process(
         seeds: of the episodes.
         num_arms: episodes that run together.
         label: of the progress line.
-        begin: called before each group of episodes, to reset the policy.
     """
     with Progress(label, len(seeds), "episodes") as progress:
         groups = 0
@@ -114,7 +112,6 @@ def measure_in_process(
         def next_group() -> None:
             nonlocal groups
             groups += 1
-            begin()
 
         def show(arm: SimulatedArm) -> None:
             done = (groups - 1) * num_arms + int(arm.done.sum())

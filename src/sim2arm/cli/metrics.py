@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 NEEDED = ("steps", "wall_s", "reward", "success", "measured")
 """Columns that a learning curve is drawn from; the first two have a number in every row."""
+IMITATION = ("steps", "wall_s", "loss", "measured")
+"""Those of imitation."""
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path, needed: Sequence[str] = NEEDED) -> list[dict[str, float]]:
     """Return the rows of a run's metrics.csv; what was not measured in a row is NaN.
 
     Raises:
@@ -78,20 +80,20 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         rows = _rows(path)
     except csv.Error as error:
         raise ValueError(f"not a table: {error}") from error
-    return [_numbers(row, i) for i, row in enumerate(rows, 1)]
+    return [_numbers(row, i, needed) for i, row in enumerate(rows, 1)]
 
 
-def _numbers(row: Mapping[str, Any], number: int) -> dict[str, float]:
-    missing = [name for name in NEEDED if name not in row]
+def _numbers(row: Mapping[str, Any], number: int, needed: Sequence[str]) -> dict[str, float]:
+    missing = [name for name in needed if name not in row]
     if missing:
-        raise ValueError(f"expected the columns {', '.join(NEEDED)}; {', '.join(missing)} missing")
+        raise ValueError(f"expected the columns {', '.join(needed)}; {', '.join(missing)} missing")
     if None in row or None in row.values():
         raise ValueError(f"row {number}: expected as many columns as the first line has")
     try:
         found = {key: float(value or "nan") for key, value in row.items()}
     except ValueError as error:
         raise ValueError(f"row {number}: {error}") from error
-    for name in NEEDED[:2]:
+    for name in needed[:2]:
         if not 0.0 < found[name] < math.inf:
             raise ValueError(
                 f"row {number}: expected a number above 0 in {name}, got {row[name]!r}"

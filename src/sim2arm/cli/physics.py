@@ -14,7 +14,8 @@ from sim2arm.sim.worlds.incident import write_incident
 from sim2arm.sim.worlds.process_client import WorkerError
 
 from .errors import UserError
-from .runs import CONFIG, last_good
+from .run_record import CONFIG
+from .runs import last_good
 
 INCIDENTS = "incidents"
 """Folder of the incidents in that of the run."""

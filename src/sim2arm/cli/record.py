@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from tyro.conf import Positional, arg
 
@@ -23,9 +24,10 @@ from sim2arm.policies.dataset.writer import DatasetWriter, Episode
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.experts import EXPERTS, Expert, actions
+from sim2arm.sim.specs import arm_specs
 from sim2arm.sim.tasks.table import TASKS
 
-from .drive import Drive
+from .drive import Drive, Late
 from .errors import UserError
 from .experiments import EXPERIMENTS, TrainCfg
 from .parse import parse, unknown
@@ -54,6 +56,8 @@ class RecordCfg:
     """What is seen, a name of `sim2arm list`."""
     touch: str = "none"
     """What the pads are and feel, a name of `sim2arm list`."""
+    lead_share: float = 0.5
+    """Share of episodes in which motions start a period after their action, as in real time."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,11 +81,15 @@ def record(cfg: RecordCfg) -> tuple[int, int]:
         raise UserError(f"{cfg.task} has no scripted expert. Known: {', '.join(sorted(EXPERTS))}")
     if cfg.episodes < 1:
         raise UserError(f"--episodes: expected 1 or more, got {cfg.episodes}")
+    if not 0.0 <= cfg.lead_share <= 1.0:
+        raise UserError(f"--lead-share: expected 0 to 1, got {cfg.lead_share}")
     settings = replace(
-        EXPERIMENTS[f"{cfg.task}-ppo"][1], robot=cfg.robot, cameras=cfg.cameras, touch=cfg.touch
-    )
+        EXPERIMENTS[f"{cfg.task}-ppo"][1], robot=cfg.robot, cameras=cfg.cameras, touch=cfg.touch,
+        lead_share=cfg.lead_share,
+    )  # fmt: skip
     contract, arm = _arm_of(settings)
-    recorder = ArmRecorder(arm, contract, round(contract.control_hz))
+    setting = {"task": cfg.task, "cameras": cfg.cameras, "touch": cfg.touch}
+    recorder = ArmRecorder(arm, contract, round(contract.control_hz), setting)
     words, kept = _in_words(arm), 0
     try:
         with (
@@ -92,11 +100,12 @@ def record(cfg: RecordCfg) -> tuple[int, int]:
             first = max([cfg.seed, *(seed + 1 for seed in used)])
             for number in range(cfg.episodes):
                 seed, episode = first + number, writer.begin()
-                _run(arm, contract, recorder, episode, EXPERTS[cfg.task], seed, words)
+                leads = bool(np.random.default_rng(seed).random() < cfg.lead_share)
+                late = Late(arm.substeps) if leads else None
+                _run(arm, contract, recorder, episode, EXPERTS[cfg.task], seed, words, late)
                 if arm.success[0] or cfg.keep == "all":
-                    episode.commit(
-                        {"seed": seed, "task": cfg.task, "success": bool(arm.success[0])}
-                    )
+                    notes = {"task": cfg.task, "success": bool(arm.success[0]), "leads": leads}
+                    episode.commit({"seed": seed} | notes)
                     kept += 1
                 else:
                     episode.discard()
@@ -109,6 +118,8 @@ def record(cfg: RecordCfg) -> tuple[int, int]:
 def _arm_of(settings: TrainCfg) -> tuple[Contract, SimulatedArm]:
     env = build_env(settings, 1, threads=1)
     contract = make_contract(env, Provenance(experiment="demonstrations"))
+    given = arm_specs(env.robot) | {spec.name: spec for spec in env.task.goals} | env.organs.specs
+    contract = replace(contract, inputs=tuple(given.values()))
     cameras, touch = find_cameras(settings.cameras), find_touch(settings.touch)
     arm = SimulatedArm(
         build_task(settings), settings.robot, control_hz=contract.control_hz,
@@ -130,10 +141,14 @@ def _run(
     expert: Expert,
     seed: int,
     words: str,
+    late: Late | None,
 ) -> None:
     """Run an episode and add its rows."""
     arm.reset(seed)
-    drive, scale = Drive(arm, contract), torch.tensor(contract.action.scale, dtype=torch.float64)
+    drive, scale = (
+        Drive(arm, contract, late),
+        torch.tensor(contract.action.scale, dtype=torch.float64),
+    )
     while not arm.done[0]:
         truth = {name: value.to(torch.float64) for name, value in arm.task.observe().items()}
         action = actions(expert(truth), scale, contract.period).numpy()
@@ -142,7 +157,9 @@ def _run(
         decision = drive.command(action, measured["joint_position"])
         arm.step()
         held = bool(drive.held[0])
-        row |= recorder.after(action[0], decision, drive.commanded()[0], held, "script")
+        row |= recorder.after(
+            action[0], drive.wanted()[0], decision, drive.commanded()[0], held, "script"
+        )
         while episode.full:  # nothing waits for a simulation: rather late than lost
             time.sleep(1e-3)
         episode.add(row, words)

@@ -1,7 +1,9 @@
 """Rows of a dataset of what a simulated arm measured, was asked for, was commanded and did.
 
-What policies see begins with `observation.`, the request is `action`. The gated command, the gate's
-verdict, who asked, clocks and the full state of the simulation are columns of their own.
+What policies see begins with `observation.`. `action` is what was asked of the joints, targets that
+chunks of actions can name; the steps of the tool that asked for it are `request.ee_delta`. The
+gated command, the gate's verdict, who asked, clocks and the full state of the simulation are
+columns of their own.
 """
 
 # pyright: standard
@@ -16,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.joint_targets import as_joint_targets
 from sim2arm.core.plain import to_plain
 from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.dataset.layout import DatasetSpec, Feature
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm_ros.gate import GateDecision
 
+REQUEST = "request.ee_delta"
+"""Column of the steps of the tool."""
 POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _STATE = ("qpos", "qvel", "mocap_pos", "mocap_quat")
 """Of the engine; with the seed of an episode they are all of it."""
@@ -53,15 +58,19 @@ class ArmRecorder:
         spec: of the dataset.
     """
 
-    def __init__(self, arm: SimulatedArm, contract: Contract, fps: int) -> None:
+    def __init__(
+        self, arm: SimulatedArm, contract: Contract, fps: int, setting: Mapping[str, str]
+    ) -> None:
         """Describe the columns.
 
         Args:
             arm: the arm.
-            contract: of the actions.
+            contract: of the actions that are asked for, steps of the tool.
             fps: rows per second.
+            setting: names of task, cameras and touch, to build the same arm again.
         """
-        self._arm = arm
+        self._arm, targets = arm, as_joint_targets(contract)
+        asked = targets.action
         joints, n = contract.joint_names, len(contract.joint_names)
         state = (*joints, "gripper_width")
         self._organs = {spec.name: column_of(spec)[0] for spec in arm.organs.specs.values()}
@@ -76,6 +85,10 @@ class ArmRecorder:
             **dict(column_of(replace(spec, history=None)) for spec in arm.task.goals),
             **dict(column_of(replace(spec, history=None)) for spec in arm.organs.specs.values()),
             "action": Feature(
+                dtype="float32", shape=(asked.dim,), names=asked.element_names,
+                unit=" ".join([*["rad"] * n, *["1"] * (asked.dim - n)]),
+            ),
+            REQUEST: Feature(
                 dtype="float32", shape=(contract.action.dim,),
                 names=contract.action.element_names, unit="1", frame=contract.action.frame or "",
             ),
@@ -92,7 +105,12 @@ class ArmRecorder:
             "next.success": _FLAG,
             "next.done": _FLAG,
         }  # fmt: skip
-        documents = {"contract": to_plain(contract), "robot": to_plain(arm.robot.chain.to_dict())}
+        documents = {
+            "contract": to_plain(targets),
+            "setting": dict(setting),
+            "request": to_plain(contract.action),
+            "robot": to_plain(arm.robot.chain.to_dict()),
+        }
         self.spec = DatasetSpec(
             fps=fps, features=features, robot_type=contract.robot, documents=documents
         )
@@ -125,6 +143,7 @@ class ArmRecorder:
     def after(
         self,
         action: NDArray[np.floating],
+        wanted: NDArray[np.float64],
         decision: GateDecision,
         commanded: NDArray[np.float64],
         held: bool,
@@ -133,14 +152,16 @@ class ArmRecorder:
         """Return the rest of it, once the arm has moved.
 
         Args:
-            action: that was asked for (A,).
+            action: that was asked for, a step (A,).
+            wanted: joint positions that the controller made of it (n,) [rad].
             decision: of the gate.
             commanded: joint positions at the end of the period (n,) [rad].
             held: whether the gate holds the arm.
             source: who asked: human, policy or script.
         """
         return {
-            "action": action.astype(np.float32),
+            "action": np.concatenate([wanted, action[6:]]).astype(np.float32),
+            REQUEST: action.astype(np.float32),
             "command.position": commanded.astype(np.float64),
             "safety.share": np.float32(decision.share[0]),
             "safety.held": np.bool_(held),

@@ -107,6 +107,37 @@ def draw_learning(
         return _svg(figure, "learning", "Success and reward over environment steps")
 
 
+def draw_imitation(
+    steps: ArrayLike, loss: ArrayLike, trials: Sequence[tuple[float, float]], target: float
+) -> str:
+    """Return success of trials and loss over steps of learning, one above the other.
+
+    Args:
+        steps: (n,) of learning.
+        loss: (n,) mean since the row before.
+        trials: (steps, share of episodes that succeeded).
+        target: share at which training stops, as a dashed line.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = _figure(6.8, 3.9)
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        if trials:
+            upper.plot(*zip(*trials, strict=True), "o-", color=_SERIES, markersize=5, clip_on=False)
+        upper.axhline(target, color=_SOFT, linewidth=1.0, linestyle=(0, (4, 3)))
+        _label(upper, 0.0, target, f"target {100 * target:.0f} %", (4, -12))
+        upper.set_ylim(0.0, 1.04)
+        upper.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        upper.set_ylabel("success")
+        lower.plot(np.asarray(steps, dtype=np.float64), loss, color=_SECOND)
+        lower.set_yscale("log")
+        lower.set_ylabel("loss")
+        lower.set_xlabel("steps of learning")
+        lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _scaled(value)))
+        lower.set_xlim(left=0.0)
+        figure.align_ylabels()
+        return _svg(figure, "imitation", "Success and loss over steps of learning")
+
+
 def draw_shares(shares: Sequence[Share]) -> str:
     """Return success rates with 95 % intervals, one row each, numbers beside them."""
     with matplotlib.rc_context(_STYLE):

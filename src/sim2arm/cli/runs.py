@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import yaml
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sim2arm.calibration.latency import read_latency
-from sim2arm.core.contract import Provenance
 from sim2arm.core.durable import write_durably
-from sim2arm.core.plain import differences, from_plain, to_plain
-from sim2arm.core.robot_files import ENTRY, FOLDER, MODEL, find_robot
-from sim2arm.core.robots import ROBOTS, Robot
+from sim2arm.core.plain import differences, to_plain
+from sim2arm.core.robot_files import find_robot
+from sim2arm.core.robots import Robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
@@ -36,17 +32,17 @@ from sim2arm.sim.worlds.law import LawError
 from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
 from .errors import UserError, user_input
-from .experiments import EXPERIMENTS, TrainCfg
-from .machine import describe_commit, describe_versions
+from .experiments import EXPERIMENTS, AnyTaskCfg, TrainCfg
 from .parse import unknown
 from .randomizations import RANDOMIZATIONS
+from .run_record import CONFIG, read_record, settings_of, write_record
 
 if TYPE_CHECKING:
     from sim2arm.sim.touch import Touch
 
     from .cameras import Cameras
 
-CONFIG, METRICS, CHECKPOINT = "config.yaml", "metrics.csv", "checkpoint.safetensors"
+METRICS, CHECKPOINT = "metrics.csv", "checkpoint.safetensors"
 LATENCY = "latency.yaml"
 """Copy of the calibration record that the latencies of a run's commands are drawn from."""
 LOWER = "; try a lower --algo.lr-high in another --out"
@@ -76,17 +72,21 @@ Learner = Ppo | Distill
 """What trains."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """What stands in config.yaml."""
+class TaskCfg(Protocol):
+    """What every experiment says of its task."""
 
-    experiment: str
-    commit: str
-    versions: dict[str, str]
-    settings: dict[str, Any]
+    @property
+    def task(self) -> AnyTaskCfg:
+        """Its settings."""
+        ...
+
+    @property
+    def robot(self) -> str:
+        """Name of the arm."""
+        ...
 
 
-def build_task(cfg: TrainCfg) -> Task:
+def build_task(cfg: TaskCfg) -> Task:
     """Return the task of an experiment.
 
     Raises:
@@ -239,18 +239,6 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
         raise UserError(f"--cameras {cfg.cameras}: {error}") from error
 
 
-def robot_version(name: str) -> dict[str, str]:
-    """Return the digest of the files of an imported robot, as an item of a run's versions.
-
-    Empty for robots that are part of this version, and for one that is not there.
-    """
-    files = [FOLDER / name / file for file in (ENTRY, MODEL)]
-    if name in ROBOTS or not all(file.is_file() for file in files):
-        return {}
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
-    return {f"robot {name!r}": f"sha256 {digest.hexdigest()}"}
-
-
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     """Write config.yaml: what was asked for, with which commit and versions.
 
@@ -259,18 +247,11 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     """
     record = Path(cfg.latency).read_bytes() if cfg.latency else None
     kept = "" if record is None else LATENCY
-    settings = to_plain(replace(cfg, out=None, resume=False, latency=kept))
-    data = {
-        "experiment": experiment,
-        "commit": describe_commit(),
-        "versions": describe_versions() | robot_version(cfg.robot),
-        "settings": settings,
-    }
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if record is not None:
             write_durably(folder / LATENCY, record)
-        (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
+    write_record(folder, experiment, to_plain(replace(cfg, out=None, resume=False, latency=kept)))
 
 
 def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
@@ -279,32 +260,14 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
     Raises:
         UserError: there is no run, or its file is not what `train` writes.
     """
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UserError(f"{folder} is not a run: expected {CONFIG} in it; train first")
-    with user_input("run", path):
-        data = to_plain(from_plain(RunRecord, yaml.safe_load(path.read_text())))
-        experiment = data["experiment"]
+    data = read_record(folder)
+    experiment = data["experiment"]
+    with user_input("run", folder / CONFIG):
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
-        written = {k: v for k, v in data["settings"].items() if k not in ("out", "resume")}
-        values = BEFORE | written
-        absent = sorted({f.name for f in fields(TrainCfg)} - {"out", "resume"} - set(values))
-        if absent:  # a default would claim what was never trained
-            raise ValueError(f"settings lack {absent}: the run is of another version; train again")
-        given: dict[str, Any] = {"out": None, "resume": False}
-        for name in ("task", "algo"):
-            kind = type(getattr(EXPERIMENTS[experiment][1], name))
-            given[name] = from_plain(kind, values.pop(name), f"settings.{name}")
-        settings = from_plain(TrainCfg, values, "settings", given)
+        settings = settings_of(data, EXPERIMENTS[experiment][1], BEFORE)
         if settings.latency:
             settings = replace(settings, latency=str(folder / settings.latency))
-        for name, now in robot_version(settings.robot).items():
-            if data["versions"].get(name, now) != now:
-                raise ValueError(
-                    f"{name} was imported anew since this training, which knew another: import it "
-                    "as it was, under another --name the new one; or train again"
-                )
     return experiment, settings, data
 
 
@@ -317,18 +280,6 @@ def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     if _measured(old) != _measured(cfg):
         lines.append(f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}")
     return f"with other settings ({'; '.join(lines)})" if lines else ""
-
-
-def provenance(folder: Path, steps: int) -> Provenance:
-    """Return where a run's policy comes from."""
-    experiment, cfg, data = read_config(folder)
-    return Provenance(
-        experiment=experiment,
-        commit=str(data["commit"]),
-        versions={str(k): str(v) for k, v in data["versions"].items()},
-        steps=steps,
-        seed=cfg.seed,
-    )
 
 
 def restore(folder: Path, num_envs: int | None = None) -> tuple[Learner, TrainCfg]:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sim2arm.core.contract import Contract
 from sim2arm.policies.actor import Actor, Memory, forget
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
@@ -28,7 +29,7 @@ from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.worlds.base import World
 
 from .errors import UserError, user_input
-from .evaluation import run_episodes
+from .evaluation import of_bundle, run_episodes
 from .experiments import TrainCfg
 from .film_scene import furnished
 from .playback import Actions
@@ -195,13 +196,15 @@ class BundleShow:
     def play(self, seeds: Sequence[int], actions: Callable[[], Actions], watch: Watch) -> None:
         """See `Show`; a motion that the gate refuses ends the motion of its arm."""
         policy, n, noise = self._policy, self.num_worlds, np.random.default_rng(seeds[0])
-        counted = np.arange(n) < len(seeds)
+        counted, own = np.arange(n) < len(seeds), of_bundle(policy)
         before = counted
 
         def act(obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
             kind = actions()
             if kind == "policy":
-                return policy.act(obs)[:, 0]
+                return own(obs)
+            if policy.contract.action.relative_to == "absolute":
+                return astray(kind, obs, policy.contract, noise)
             return undirected(kind, (n, policy.contract.action.dim), noise)
 
         def record(arm: SimulatedArm) -> None:
@@ -222,7 +225,7 @@ class BundleShow:
             before = running
 
         run_episodes(
-            self._task, policy.contract, act, seeds, num_arms=n, begin=policy.reset, record=record,
+            self._task, policy.contract, act, seeds, num_arms=n, begin=own.begin, record=record,
             actuators=self._actuators, vision=self._vision,
         )  # fmt: skip
 
@@ -232,6 +235,20 @@ def undirected(kind: Actions, shape: tuple[int, int], noise: np.random.Generator
     if kind == "zero":
         return np.zeros(shape, dtype=np.float32)
     return noise.uniform(-1.0, 1.0, shape).astype(np.float32)
+
+
+def astray(
+    kind: Actions, obs: Mapping[str, NDArray[Any]], contract: Contract, noise: np.random.Generator
+) -> Any:
+    """Return joint positions (N, A) that no policy chose: those measured, or some near them."""
+    action, q = contract.action, obs["joint_position"]
+    n = len(contract.joint_names)
+    now = q.reshape(len(q), -1, n)[:, -1]  # of a history the newest
+    found = np.zeros((len(now), action.dim), dtype=np.float32)
+    found[:, :n] = now if kind == "zero" else now + noise.uniform(-0.1, 0.1, now.shape)
+    if kind != "zero":
+        found[:, n:] = noise.uniform(action.low[n:], action.high[n:], found[:, n:].shape)
+    return found
 
 
 def _host(terms: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:

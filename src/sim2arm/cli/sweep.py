@@ -23,7 +23,8 @@ from .experiments import EXPERIMENTS, TrainCfg
 from .intervals import clopper_pearson
 from .outputs import check_folder
 from .parse import parse, unknown
-from .runs import CONFIG, build_env, build_learner, load_learner, other_run
+from .run_record import CONFIG
+from .runs import build_env, build_learner, load_learner, other_run
 from .sweeps import SWEEPS, Cell
 from .table import Row, format_results, write_results
 from .train import train

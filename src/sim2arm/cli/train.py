@@ -19,14 +19,15 @@ from sim2arm.sim.env import Env
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
+from .imitations import IMITATIONS, ImitateCfg
 from .metrics import Metrics
 from .outputs import check_folder
 from .parse import parse_named
 from .physics import keep_incidents, physics_of
 from .progress import Progress
+from .run_record import CONFIG
 from .runs import (
     CHECKPOINT,
-    CONFIG,
     METRICS,
     Learner,
     build_env,
@@ -49,7 +50,10 @@ WINDOW = 1000
 
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run; under `torchrun`, every rank does, and the first one speaks."""
-    name, cfg = parse_named(EXPERIMENTS, argv, "sim2arm train", "experiment")
+    known: dict[str, tuple[str, TrainCfg | ImitateCfg]] = {**EXPERIMENTS, **IMITATIONS}
+    name, cfg = parse_named(known, argv, "sim2arm train", "experiment")
+    if isinstance(cfg, ImitateCfg):
+        return _imitate(name, cfg, argv)
     with user_input("torchrun"):
         ranks = ranks_of_torchrun(cfg.device)
     with ranks.group(cfg.device):
@@ -68,6 +72,19 @@ def main(argv: Sequence[str]) -> int:
             raise UserError(f"rank {ranks.rank}: {error}") from error
     if ranks.first:
         print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
+    return 0
+
+
+def _imitate(name: str, cfg: ImitateCfg, argv: Sequence[str]) -> int:
+    from .imitate import imitate
+
+    try:
+        folder = imitate(name, cfg)
+    except KeyboardInterrupt:
+        more = [] if cfg.resume else ["--resume"]
+        words = shlex.join(["sim2arm", "train", *argv, *more])
+        raise KeyboardInterrupt(f"resume with: {words}") from None
+    print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
     return 0
 
 

@@ -16,39 +16,69 @@ from sim2arm.core.plain import to_plain
 
 from .errors import user_input
 from .experiments import EXPERIMENTS, TrainCfg
-from .metrics import read_metrics
+from .imitation_runs import read_imitation
+from .imitations import IMITATIONS, ImitateCfg
+from .metrics import IMITATION, read_metrics
 from .report import Section, chart, code, text, write_report
-from .report_charts import draw_learning
-from .runs import CONFIG, METRICS, read_config
+from .report_charts import draw_imitation, draw_learning
+from .run_record import CONFIG, read_record
+from .runs import METRICS, read_config
 from .table import format_cell
 
 
 def write_train_page(folder: Path) -> Path:
     """Write report.html of a run into its folder."""
     experiment, cfg, data = read_config(folder)
+    words = command(experiment, cfg, folder)
+    return _write(folder, data, learning_section(folder, cfg.target_success), words)
+
+
+def write_imitation_page(folder: Path) -> Path:
+    """Write report.html of a run of imitation into its folder."""
+    experiment, cfg = read_imitation(folder)
+    with user_input("metrics", folder / METRICS):
+        rows = read_metrics(folder / METRICS, IMITATION)
+    trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
+    drawing = draw_imitation(
+        [row["steps"] for row in rows], [row["loss"] for row in rows], trials, cfg.target_success
+    )
+    caption = (
+        f"Loss and success over {format_cell(rows[-1]['steps'] if rows else 0)} steps of learning. "
+        f"Each point is a trial of {cfg.trial_episodes} seeded episodes through controller and "
+        "gate, on seeds that the evaluation does not use."
+    )
+    section = Section(title="Learning", blocks=[chart(drawing, caption)])
+    words = command(experiment, cfg, folder, IMITATIONS[experiment][1])
+    return _write(folder, read_record(folder), section, words)
+
+
+def _write(folder: Path, data: Mapping[str, Any], learning: Section, words: str) -> Path:
     settings = yaml.safe_dump(data["settings"], sort_keys=False)
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
     run = shlex.quote(str(folder))
     sections = [
-        learning_section(folder, cfg.target_success),
+        learning,
         Section(
             title="How to repeat",
             blocks=[
-                code(
-                    f"{command(experiment, cfg, folder)}\nsim2arm export {run}\nsim2arm eval {run}"
-                ),
+                code(f"{words}\nsim2arm export {run}\nsim2arm eval {run}"),
                 text(f"Commit {data['commit']}; {versions}.", soft=True),
             ],
         ),
         Section(title=f"Settings ({CONFIG})", blocks=[code(settings)]),
     ]
-    return write_report(folder, sections, title=f"sim2arm train: {experiment}", lead=[])
+    return write_report(folder, sections, title=f"sim2arm train: {data['experiment']}", lead=[])
 
 
-def command(experiment: str, cfg: TrainCfg, folder: Path) -> str:
+def command(
+    experiment: str,
+    cfg: TrainCfg | ImitateCfg,
+    folder: Path,
+    default: TrainCfg | ImitateCfg | None = None,
+) -> str:
     """Return the command that trains with these settings, as far as they are not the defaults."""
     words = ["sim2arm", "train", experiment]
-    default = EXPERIMENTS[experiment][1]
+    default = EXPERIMENTS[experiment][1] if default is None else default
     words += _options(*(to_plain(replace(c, out=None, resume=False)) for c in (default, cfg)))
     if folder != Path("runs") / experiment:
         words += ["--out", str(folder)]

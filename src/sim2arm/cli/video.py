@@ -77,7 +77,6 @@ def film_episodes(
     path: Path,
     *,
     cfg: FilmCfg | None = None,
-    begin: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Film:
     """Run one episode per seed, one after the other, and film it.
@@ -89,7 +88,6 @@ def film_episodes(
         seeds: of the episodes.
         path: file to write.
         cfg: size, rate and quality.
-        begin: called before each episode, to reset the policy.
         progress: called with the number of control steps that were filmed.
     """
     cfg = cfg or FilmCfg()
@@ -108,7 +106,6 @@ def film_episodes(
             act=act,
             seeds=seeds,
             num_arms=1,
-            begin=begin,
             record=camera.record,
         )
     return Film(

@@ -16,10 +16,12 @@ from sim2arm.policies.verify import load_contract
 from .errors import UserError, user_input
 from .eval import find_bundle, trained
 from .experiments import EXPERIMENTS
+from .imitation_runs import is_imitation
 from .outputs import check_file
 from .parse import parse, unknown
 from .playback import Actions, Playback
-from .runs import CONFIG, read_config
+from .run_record import CONFIG
+from .runs import read_config
 from .shows import Show, show_bundle, show_experiment, show_run
 from .view_film import film
 from .view_pictures import contact_sheet, film_pictures
@@ -133,6 +135,12 @@ def find_show(cfg: ViewCfg) -> tuple[Show, str]:
     folder = Path(cfg.what)
     if folder.exists() and not (cfg.robot is cfg.randomization is None):
         raise UserError("--robot and --randomization are those of its training: leave them out")
+    if (folder / CONFIG).is_file() and is_imitation(folder):
+        folder = folder / "bundle"
+        if not (folder / CONTRACT).is_file():
+            raise UserError(
+                f"{cfg.what}: run sim2arm export first: only its bundle can run"
+            )
     if (folder / CONTRACT).is_file():
         if cfg.world == "warp" or cfg.device not in (None, "cpu"):
             raise UserError(

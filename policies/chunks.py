@@ -1,0 +1,217 @@
+"""Policies that answer with chunks of actions: what their networks are, and what they deploy as.
+
+A network works with normalised numbers. What surrounds it is the same for all: features of poses,
+normalisers, the part of a chunk that lies in the future, the range of actions. It is all part of
+the exported graph.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .encoders import VECTOR, FieldEncoder, kinds_of
+from .networks import PoseFeatures, RelativePose
+
+LEAST_SPREAD = 1e-2
+"""Smallest number that is divided by, as in ACT: what hardly varies stays small."""
+JOINTS = "joint_position"
+"""What offsets are from."""
+Bounds = tuple[Sequence[float], Sequence[float]]
+"""Least and greatest action, (A,) each."""
+Scaling = Literal["deviation", "range"]
+"""deviation: mean 0 and deviation 1; range: from -1 to 1."""
+
+
+class NetworkCfg(Protocol):
+    """What configurations of networks say, whatever else they do."""
+
+    @property
+    def chunk(self) -> int:
+        """Actions that the network answers with (T)."""
+        ...
+
+    @property
+    def past(self) -> int:
+        """How many of them lie before the tick of the newest observation."""
+        ...
+
+    @property
+    def history(self) -> int:
+        """Ticks that the network sees (H)."""
+        ...
+
+    @property
+    def scaling(self) -> Scaling:
+        """How actions and vectors are normalised."""
+        ...
+
+    @property
+    def sampler_steps(self) -> int:
+        """Steps of the sampler of a chunk, 1 without any."""
+        ...
+
+    def noises(self, action_dim: int) -> Mapping[str, tuple[int, ...]]:
+        """Return the shapes, without the batch axis, of the standard normal numbers of a chunk."""
+        ...
+
+
+class ChunkNetwork(Protocol):
+    """A network, made of its configuration, observations (1, H, ...) and the size of an action.
+
+    Observations are one normalised vector (B, H, F) under `VECTOR`, pictures (B, H, h, w, 3) uint8
+    and fields (B, H, gels, rows, columns, 3) by their names.
+    """
+
+    def loss(
+        self,
+        obs: Mapping[str, Tensor],
+        chunk: Tensor,
+        padded: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """Return `loss` and its parts.
+
+        Args:
+            obs: what was seen.
+            chunk: normalised demonstrated actions (B, T, A).
+            padded: (B, T) bool, actions beyond the ends of the episode.
+            generator: of what is drawn.
+        """
+        ...
+
+    def __call__(self, obs: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
+        """Return normalised chunks (B, T, A)."""
+        ...
+
+
+class ChunkPolicy(nn.Module):
+    """What the contract gives to chunks of actions."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        cfg: NetworkCfg,
+        features: ChunkFeatures,
+        arrays: Mapping[str, Tensor],
+        actions: Tensor,
+        bounds: Bounds,
+        *,
+        offsets: bool = False,
+    ) -> None:
+        """Put a network between normalisers.
+
+        Args:
+            network: a `ChunkNetwork`.
+            cfg: its configuration.
+            features: what it sees.
+            arrays: demonstrated (F, ...), which say how fields are normalised.
+            actions: demonstrated (F, A), which say how actions are; of offsets, those.
+            bounds: least and greatest action.
+            offsets: the network answers with offsets from the joint positions that it sees.
+        """
+        super().__init__()
+        self.network, self.cfg, self.features, self.offsets = network, cfg, features, offsets
+        self.actions = Scale(actions, cfg.scaling)
+        for name, values in zip(("low", "high"), bounds, strict=True):
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
+        for name, part in network.named_modules():
+            if isinstance(part, FieldEncoder):
+                part.norm.update(arrays[name.rpartition(".")[2]].flatten(0, -2))
+
+    def see(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the network sees of the arrays of the contract (B, [H,] ...)."""
+        if self.cfg.history == 1:
+            obs = {name: value[:, None] for name, value in obs.items()}
+        return self.features(obs)
+
+    def learnt(self, chunk: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
+        """Return what the network is to answer with for chunks (B, T, A) of actions."""
+        origin = origin_of(seen, chunk.shape[-1]) if self.offsets else 0.0
+        return self.actions(chunk - origin)
+
+    def forward(
+        self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the part of chunks (B, T - past, A) that is left to do; nothing is carried on."""
+        chunk = self.actions.back(self.network(self.see(obs), noise)[:, self.cfg.past :])
+        if self.offsets:
+            now = obs if self.cfg.history > 1 else {JOINTS: obs[JOINTS][:, None]}
+            chunk = chunk + origin_of(now, chunk.shape[-1])
+        return chunk.maximum(self.get_buffer("low")).minimum(self.get_buffer("high")), {}
+
+
+def origin_of(seen: Mapping[str, Tensor], action_dim: int) -> Tensor:
+    """Return what offsets are from (B, 1, A): the newest joint positions, 0 for the gripper.
+
+    Args:
+        seen: arrays (B, H, ...), joint positions among them.
+        action_dim: elements of an action, A.
+    """
+    q = seen[JOINTS][:, -1:]
+    return nn.functional.pad(q, (0, action_dim - q.shape[-1]))
+
+
+class ChunkFeatures(nn.Module):
+    """From arrays (B, H, ...) to what networks see."""
+
+    def __init__(
+        self,
+        arrays: Mapping[str, Tensor],
+        scaling: Scaling,
+        relative: Sequence[RelativePose] = (),
+        lengths: Sequence[float] = (),
+    ) -> None:
+        """Take shapes and scales from demonstrated arrays (F, ...).
+
+        Raises:
+            PictureError: there is no vector, or an array that no network reads.
+            RelativePoseError: a pair names what is no observed pose.
+        """
+        super().__init__()
+        self.names = tuple(arrays)
+        self.kinds = kinds_of({name: values[:1] for name, values in arrays.items()})
+        self.poses = PoseFeatures(self.kinds.vectors, relative, lengths)
+        with torch.no_grad():
+            self.scale = Scale(self.poses(arrays), scaling)
+
+    def forward(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the normalised vector under `VECTOR`, and pictures and fields as they came."""
+        others = {name: obs[name] for name in (*self.kinds.pictures, *self.kinds.fields)}
+        vectors = {name: obs[name] for name in self.kinds.vectors}
+        size = next(iter(vectors.values())).shape[:2]
+        flat = self.poses({name: value.flatten(0, 1) for name, value in vectors.items()})
+        return {VECTOR: self.scale(flat).unflatten(0, size)} | others
+
+
+class Scale(nn.Module):
+    """Shift and stretch of vectors (..., F) by what demonstrations had."""
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, values: Tensor, scaling: Scaling) -> None:
+        """Take it from values (F, size)."""
+        super().__init__()
+        if scaling == "deviation":
+            center = values.mean(dim=0)
+            spread = values.std(dim=0, unbiased=False).clamp(min=LEAST_SPREAD)
+        else:
+            low, high = values.amin(dim=0), values.amax(dim=0)
+            center, spread = 0.5 * (low + high), 0.5 * (high - low)
+            spread = torch.where(spread < LEAST_SPREAD, torch.ones_like(spread), spread)
+        self.register_buffer("center", center)
+        self.register_buffer("spread", spread)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return normalised values."""
+        return (values - self.center) / self.spread
+
+    def back(self, values: Tensor) -> Tensor:
+        """Return values of normalised ones."""
+        return values * self.spread + self.center

@@ -1,0 +1,190 @@
+"""Training by imitation: steps of learning, trials in simulation, the files of a run."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.plain import differences, to_plain
+from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.chunks import ChunkPolicy
+from sim2arm.policies.distributed import ALONE
+from sim2arm.policies.imitation import Imitation
+from sim2arm.policies.networks import PictureError, RelativePoseError
+from sim2arm.policies.torch_policy import TorchPolicy
+from sim2arm.sim.robots.actuators import find_actuators
+
+from .errors import UserError, user_input
+from .evaluation import Episodes, OfBundle, run_episodes
+from .imitation_runs import open_demonstrations, read_imitation, write_contract
+from .imitations import ImitateCfg
+from .metrics import Metrics
+from .outputs import check_folder
+from .progress import Progress
+from .run_record import CONFIG, write_record
+from .runs import CHECKPOINT, METRICS, build_task, find_cameras, find_touch
+from .train_page import write_imitation_page
+from .trial import FIRST_SEED
+
+Seen = dict[str, NDArray[Any]]
+"""What a policy sees, (N, ...) each."""
+ROW_EVERY = 100
+"""Steps between rows of the metrics."""
+FREE = {"steps": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
+"""Settings that may change when a run goes on."""
+
+
+def imitate(name: str, cfg: ImitateCfg) -> Path:
+    """Learn until the target or the last step; return the run folder.
+
+    Raises:
+        UserError: settings that nothing can be learnt with, no demonstrations, or a folder that
+            holds a run while `resume` is off or the other way round.
+        KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+    """
+    folder = cfg.out or Path("runs") / name
+    _check_run(folder, name, cfg)
+    torch.set_num_threads(cfg.threads)
+    demonstrations, contract = open_demonstrations(cfg)
+    bounds = contract.action.low, contract.action.high
+    try:
+        learner = Imitation(
+            cfg.algo, cfg.learn, demonstrations, bounds, total=cfg.steps, seed=cfg.seed
+        )
+    except RelativePoseError as error:
+        raise UserError(f"--learn.relative: {error}") from error
+    except PictureError as error:
+        raise UserError(f"--learn.sees: {error}") from error
+    if not cfg.resume:
+        write_record(folder, name, to_plain(replace(cfg, out=None, resume=False)))
+        write_contract(folder, contract)
+    elif (folder / CHECKPOINT).is_file():
+        with user_input("checkpoint", folder / CHECKPOINT):
+            try:
+                learner.load_state_dict(load_checkpoint(folder / CHECKPOINT))
+            except (RuntimeError, KeyError) as error:
+                raise ValueError(f"not of this version ({error}); train again") from error
+    with user_input("metrics", folder / METRICS):
+        metrics = Metrics(folder / METRICS, -(-learner.steps // ROW_EVERY))
+    try:
+        with ALONE.interrupts() as interrupted:
+            _learn(learner, contract, cfg, metrics, interrupted)
+    finally:
+        metrics.close()
+    write_imitation_page(folder)
+    return folder
+
+
+def _check_run(folder: Path, name: str, cfg: ImitateCfg) -> None:
+    """Check the folder against `resume` and the settings of the run in it."""
+    check_folder("--out", folder)
+    exists = (folder / CONFIG).is_file()
+    if exists and not cfg.resume:
+        raise UserError(
+            f"{folder} holds a run already: go on with --resume, or choose another --out"
+        )
+    if cfg.resume and not exists:
+        raise UserError(f"nothing to resume in {folder}: leave out --resume")
+    if cfg.resume:
+        before, old = read_imitation(folder)
+        lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
+        if before != name or lines:
+            other = f"with other settings ({'; '.join(lines)})" if lines else f"of {before}"
+            raise UserError(f"{folder} holds a run {other}: choose another --out")
+
+
+def _learn(
+    learner: Imitation,
+    contract: Contract,
+    cfg: ImitateCfg,
+    metrics: Metrics,
+    interrupted: Callable[[], bool],
+) -> None:
+    folder, trial = metrics.path.parent, Trial(cfg, contract)
+    started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
+    measured = metrics.last.get("measured", "")
+    if measured != "" and float(measured) >= cfg.target_success:
+        return
+    sums: dict[str, Tensor] = {}
+    with Progress("train", cfg.steps, "steps", done=learner.steps) as progress:
+        while learner.steps < cfg.steps:
+            for name, value in learner.step().items():
+                sums[name] = sums[name] + value if name in sums else value
+            last, due = learner.steps == cfg.steps, learner.steps % ROW_EVERY == 0
+            if not (last or due or interrupted()):
+                continue
+            count = learner.steps - int(metrics.last.get("steps", 0))
+            parts = {name: float(value) / count for name, value in sums.items()}
+            sums = {}
+            _check(parts, learner.steps, folder)
+            tried = last or learner.steps % cfg.trial_every == 0
+            measured = trial.success(learner.deployed) if tried else ""
+            row = {"iteration": -(-learner.steps // ROW_EVERY), "steps": learner.steps}
+            row |= {"wall_s": round(time.monotonic() - started, 2), "lr": learner.lr}
+            metrics.write(row | {"measured": measured} | parts)
+            shown = {"loss": f"{parts['loss']:.4f}"}
+            progress.update(learner.steps, **shown | ({"measured": f"{measured}"} if tried else {}))
+            if tried or interrupted():
+                save_checkpoint(folder / CHECKPOINT, learner.state_dict())
+            if interrupted():
+                raise KeyboardInterrupt
+            if measured != "" and measured >= cfg.target_success:
+                break
+
+
+def _check(parts: dict[str, float], steps: int, folder: Path) -> None:
+    bad = [name for name, value in parts.items() if not abs(value) < float("inf")]
+    if bad:
+        there = (folder / CHECKPOINT).is_file()
+        left = f"{folder / CHECKPOINT} is from before" if there else "there is no checkpoint yet"
+        raise UserError(
+            f"training failed: {', '.join(bad)} is not finite at step {steps}; {left}; try a lower "
+            "--learn.lr in another --out"
+        )
+
+
+class Trial:
+    """The same seeded episodes each time, through controller and gate."""
+
+    def __init__(self, cfg: ImitateCfg, contract: Contract) -> None:
+        """Take what episodes are made of."""
+        self._cfg, self._contract = cfg, contract
+
+    def run(self, policy: ChunkPolicy, watch: Callable[[Seen], None] | None = None) -> Episodes:
+        """Return the episodes of a policy.
+
+        Args:
+            policy: of the contract.
+            watch: called with what it sees at each tick, (N, ...) each.
+        """
+        cfg, n = self._cfg, self._cfg.trial_episodes
+        cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+        with user_input("actuators"):
+            actuators = find_actuators(cfg.actuators, cfg.robot)
+        acting = OfBundle(TorchPolicy(policy, self._contract, n), self._contract)
+
+        def act(obs: Seen) -> NDArray[np.floating]:
+            if watch is not None:
+                watch({name: value.copy() for name, value in obs.items()})
+            return acting(obs)
+
+        return run_episodes(
+            build_task(cfg), self._contract, act, range(FIRST_SEED, FIRST_SEED + n), num_arms=n,
+            begin=acting.begin, actuators=actuators, touch=touch,
+            vision=None if cameras is None else cameras.vision,
+        )  # fmt: skip
+
+    def success(self, policy: ChunkPolicy) -> float:
+        """Return the share of episodes that succeed."""
+        return round(self.run(policy).rate, 4)

@@ -1,0 +1,164 @@
+"""Runs of imitation: demonstrations that fit the experiment, the contract, the policy of a run."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sim2arm.core.contract import Contract, NoiseSpec, Provenance
+from sim2arm.core.durable import write_durably
+from sim2arm.core.plain import from_plain
+from sim2arm.core.spec import ArraySpec, History
+from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.chunks import JOINTS, ChunkPolicy
+from sim2arm.policies.dataset.files import DatasetError
+from sim2arm.policies.dataset.reader import Dataset
+from sim2arm.policies.demonstrations import Demonstrations
+from sim2arm.policies.imitation import build_policy, deployed_weights
+from sim2arm.sim.tasks.table import describe_task
+
+from .errors import UserError, user_input
+from .imitations import IMITATIONS, ImitateCfg
+from .parse import unknown
+from .run_record import CONFIG, provenance, read_record, settings_of
+from .runs import CHECKPOINT, build_task
+
+CONTRACT = "policy.yaml"
+"""In a run folder: the contract of the policy that is learnt."""
+
+
+def read_imitation(folder: Path) -> tuple[str, ImitateCfg]:
+    """Return experiment and configuration of a run of imitation.
+
+    Raises:
+        UserError: there is none.
+    """
+    data = read_record(folder)
+    experiment = data["experiment"]
+    with user_input("run", folder / CONFIG):
+        if experiment not in IMITATIONS:
+            raise ValueError(unknown("experiment", experiment, IMITATIONS))
+        return experiment, settings_of(data, IMITATIONS[experiment][1], {})
+
+
+def is_imitation(folder: Path) -> bool:
+    """Return whether a run folder is of imitation.
+
+    Raises:
+        UserError: there is no run.
+    """
+    return read_record(folder)["experiment"] in IMITATIONS
+
+
+def open_demonstrations(cfg: ImitateCfg) -> tuple[Demonstrations, Contract]:
+    """Return the demonstrations of an experiment, and the contract of a policy of them.
+
+    Raises:
+        UserError: there are none, they are of another task or arm, or they lack what is seen.
+    """
+    root, name = Path(cfg.data), describe_task(build_task(cfg))[0]
+    if not (root / "meta" / "info.json").is_file():
+        words = f"sim2arm record {name} --out {root} --episodes 50"
+        words += "".join(
+            f" --{key} {value}"
+            for key, value in (("robot", cfg.robot), ("cameras", cfg.cameras), ("touch", cfg.touch))
+            if value != getattr(ImitateCfg, key, None)
+        )
+        raise UserError(f"--data {root}: no demonstrations there: {words}")
+    try:
+        dataset = Dataset(root)
+        base = _contract_of(dataset, cfg, name)
+        demonstrations = Demonstrations(dataset, _names(cfg, base), cfg.episodes)
+    except DatasetError as error:
+        raise UserError(str(error)) from error
+    return demonstrations, _contract(base, cfg, demonstrations)
+
+
+def _contract_of(dataset: Dataset, cfg: ImitateCfg, task: str) -> Contract:
+    documents = dataset.index.spec.documents
+    if "contract" not in documents or "setting" not in documents:
+        raise UserError(f"{dataset.root}: expected a dataset of sim2arm record")
+    contract = from_plain(Contract, documents["contract"])
+    wanted = {"task": task, "cameras": cfg.cameras, "touch": cfg.touch, "robot": cfg.robot}
+    given: dict[str, Any] = {**documents["setting"], "robot": contract.robot}
+    for name, value in wanted.items():
+        if given.get(name) != value:
+            raise UserError(
+                f"{dataset.root}: recorded with {name} {given.get(name)}, expected {value}: record "
+                f"others, or say --{name} {given.get(name)}"
+            )
+    return contract
+
+
+def _names(cfg: ImitateCfg, base: Contract) -> tuple[str, ...]:
+    """Return what the policy sees."""
+    known = [spec.name for spec in base.inputs]
+    for name in cfg.learn.sees:
+        if name not in known:
+            raise UserError(f"--learn.sees: {unknown('array', name, known)}")
+    if cfg.learn.sees and JOINTS not in cfg.learn.sees:
+        raise UserError(f"--learn.sees: expected {JOINTS} among them: nodes go by its stamps")
+    return cfg.learn.sees or tuple(known)
+
+
+def _contract(base: Contract, cfg: ImitateCfg, demonstrations: Demonstrations) -> Contract:
+    algo = cfg.algo
+    history = History(of="ticks", n=algo.history) if algo.history > 1 else None
+    inputs = [
+        replace(spec, history=history) for spec in base.inputs if spec.name in demonstrations.arrays
+    ]
+    horizon = algo.chunk - algo.past
+    noises = algo.noises(base.action.dim)
+    inputs += [
+        ArraySpec(name=name, kind="noise", shape=shape, unit="1") for name, shape in noises.items()
+    ]
+    return replace(
+        base,
+        inputs=tuple(inputs),
+        noise=NoiseSpec(sampler_steps=algo.sampler_steps) if noises else None,
+        action=replace(base.action, horizon=horizon),
+        executor=cfg.executor,
+        provenance=Provenance(experiment=""),
+    )
+
+
+def write_contract(folder: Path, contract: Contract) -> None:
+    """Write the contract of a run into its folder."""
+    with user_input("run", folder):
+        write_durably(folder / CONTRACT, contract.to_yaml().encode())
+
+
+def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
+    """Return the policy of a run, its contract and its settings; no demonstrations are needed.
+
+    Raises:
+        UserError: no run, no checkpoint, or one that is damaged or of another version.
+    """
+    _, cfg = read_imitation(folder)
+    with user_input("run", folder / CONTRACT):
+        text = (folder / CONTRACT).read_text(encoding="utf-8")
+        contract = Contract.from_yaml(text, str(folder / CONTRACT))
+    with user_input("checkpoint", folder / CHECKPOINT):
+        state = load_checkpoint(folder / CHECKPOINT)
+    arrays = {
+        spec.name: torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype))
+        for spec in contract.observations
+    }
+    action = contract.action
+    policy = build_policy(
+        cfg.algo, cfg.learn, arrays, torch.zeros((2, action.dim)), (action.low, action.high)
+    )
+    try:
+        policy.load_state_dict(deployed_weights(state))
+    except (RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"{folder / CHECKPOINT} is not of this version ({reason}); train again"
+        ) from error
+    origin = provenance(folder, int(state["steps"]))
+    return policy.eval(), replace(contract, provenance=origin), cfg

@@ -1,0 +1,113 @@
+"""Experiments that learn from demonstrations: name -> (help line, configuration)."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sim2arm.core.contract import ExecutorSpec
+from sim2arm.policies.act import ActCfg
+from sim2arm.policies.imitation import AnyNetworkCfg, LearnCfg
+
+from .experiments import EXPERIMENTS, AnyTaskCfg
+
+DATA = "data"
+"""Folder of the datasets of demonstrations, one per task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImitateCfg:
+    """Learn chunks of actions from demonstrations."""
+
+    task: AnyTaskCfg
+    """The task."""
+    algo: AnyNetworkCfg = field(default_factory=ActCfg)
+    """The network and its loss."""
+    learn: LearnCfg = field(default_factory=LearnCfg)
+    """Steps of learning, whatever the network."""
+    executor: ExecutorSpec = field(default_factory=lambda: ExecutorSpec(kind="ensemble"))
+    """How chunks become actions."""
+    data: str
+    """Folder of a dataset of `sim2arm record`."""
+    episodes: int | None = None
+    """Episodes of it that are learnt from, the first ones; all if None."""
+    cameras: str = "none"
+    """What is seen, as the demonstrations were recorded with it."""
+    touch: str = "none"
+    """What the pads are and feel, as in the demonstrations."""
+    actuators: str = "ideal"
+    """What is between low-level law and joints in trials, a name of `sim/robots/actuators.py`."""
+    robot: str = "fr3"
+    """Name of the arm."""
+    steps: int = 10_000
+    """Steps of learning."""
+    target_success: float = 1.0
+    """Stop when this share of the trial episodes succeeds."""
+    trial_episodes: int = 50
+    """Episodes of a trial."""
+    trial_every: int = 1000
+    """Steps between trials; there is one at the last step too."""
+    seed: int = 0
+    """Seed of everything drawn in training."""
+    threads: int = 1
+    """Threads of torch."""
+    out: Path | None = None
+    """Run folder; runs/<experiment> by default."""
+    resume: bool = False
+    """Go on from the checkpoint in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that nothing can be learnt with."""
+        least = dict.fromkeys(("steps", "trial_episodes", "trial_every", "threads"), 1)
+        for name, low in (least | {"seed": 0}).items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value < 2**63:
+                raise ValueError(f"{name}: expected a whole number, {low} or more, got {value!r}")
+        if self.episodes is not None and self.episodes < 1:
+            raise ValueError(f"episodes: expected 1 or more, got {self.episodes}")
+        if not 0.0 <= self.target_success <= 1.0:
+            raise ValueError(f"target_success: expected 0 to 1, got {self.target_success}")
+        horizon = self.algo.chunk - self.algo.past
+        if not 1 <= self.executor.execute <= horizon:
+            raise ValueError(
+                f"executor.execute: expected 1 to {horizon}, the actions of a chunk from its tick "
+                f"on, got {self.executor.execute}"
+            )
+        if self.executor.kind == "step" and horizon != 1:
+            raise ValueError(f"executor.kind: step is for chunks of 1 action, got {horizon}")
+
+
+ARM = ("joint_position", "ee_pose")
+"""What every policy here sees of the arm. Velocities tell what was asked for last, and policies of
+demonstrations then go on with it whatever else they see."""
+
+
+def _act(
+    task: str, relative: tuple[tuple[str, str], ...], sees: tuple[str, ...], **changes: object
+) -> ImitateCfg:
+    cfg = ImitateCfg(
+        task=EXPERIMENTS[f"{task}-ppo"][1].task,
+        # A tenth of the published sizes: what two cores learn in minutes.
+        algo=ActCfg(chunk=20, dim=128, heads=4, feed=256, style_layers=2, layers=2, style=8),
+        learn=LearnCfg(
+            sees=(*ARM, *sees), relative=relative, lengths=(0.05, 0.01), batch=64, lr=3e-4
+        ),
+        executor=ExecutorSpec(kind="ensemble", decay=0.01),
+        data=f"{DATA}/{task}",
+    )
+    return replace(cfg, **changes)  # pyright: ignore[reportArgumentType]
+
+
+IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
+    "reach-act": (
+        "Bring the tool to a goal pose with ACT, from demonstrations.",
+        _act("reach", (("goal_pose", "ee_pose"),), ("goal_pose",)),
+    ),
+    "lift-cube-act": (
+        "Grasp a cube and lift it with ACT, from demonstrations.",
+        _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
+    ),
+    "peg-insertion-act": (
+        "Insert a peg with ACT, from demonstrations.",
+        _act("peg-insertion", (("socket_pose", "ee_pose"),), ("socket_pose",)),
+    ),
+}
+"""`sim2arm train EXPERIMENT` for those that learn from `sim2arm record`."""

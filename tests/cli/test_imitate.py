@@ -1,0 +1,138 @@
+"""`sim2arm train` of demonstrations: record, learn, go on, export, and what is refused."""
+
+# pyright: standard
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from sim2arm.cli import main as cli
+from sim2arm.cli.imitation_runs import read_imitation, restore_imitation
+from sim2arm.cli.metrics import IMITATION, read_metrics
+from sim2arm.core.contract import Contract
+from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.runtime import OnnxPolicy
+
+SMALL = [
+    *("--algo.chunk", "6", "--algo.dim", "16", "--algo.heads", "2", "--algo.feed", "32"),
+    *("--algo.style-layers", "1", "--algo.layers", "1", "--learn.batch", "4"),
+    *("--trial-episodes", "2", "--trial-every", "100"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Demonstrations of reach."""
+    root = tmp_path_factory.mktemp("data") / "reach"
+    assert cli.main(["record", "reach", "--out", str(root), "--episodes", "2"]) == 0
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped at 100 steps and went on to 150, and its bundle."""
+    out = tmp_path_factory.mktemp("runs") / "reach-act"
+    words = ["train", "reach-act", "--data", str(data), "--out", str(out), *SMALL]
+    assert cli.main([*words, "--steps", "100"]) == 0
+    assert cli.main([*words, "--steps", "150", "--resume"]) == 0
+    assert cli.main(["export", str(out), "--success", "0.5"]) == 0
+    return out
+
+
+def test_a_run_goes_on(run: Path) -> None:
+    rows = read_metrics(run / "metrics.csv", IMITATION)
+    assert [row["steps"] for row in rows] == [100, 150]
+    assert rows[1]["loss"] < rows[0]["loss"]
+    assert int(load_checkpoint(run / "checkpoint.safetensors")["steps"]) == 150
+    assert "Success and loss over steps of learning" in (run / "report.html").read_text()
+    name, cfg = read_imitation(run)
+    assert (name, cfg.steps, cfg.algo.chunk) == ("reach-act", 100, 6)
+
+
+def test_the_bundle_is_the_run(run: Path) -> None:
+    policy, contract, _ = restore_imitation(run)
+    bundle = OnnxPolicy(run / "bundle")
+    other = bundle.contract
+    assert isinstance(other, Contract)
+    assert other.provenance.success == 0.5 and other.provenance.steps == 150
+    assert other.provenance.experiment == "reach-act"
+    assert (other.action.kind, other.action.horizon) == ("joint_position", 6)
+    assert other.executor.kind == "ensemble"
+    assert [spec.name for spec in other.observations] == ["joint_position", "ee_pose", "goal_pose"]
+    assert contract.action == other.action and policy is not None
+
+
+def test_it_is_evaluated_and_watched(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["eval", str(run), "--episodes", "2", "--num-arms", "2"]) == 0
+    assert "success" in capsys.readouterr().out
+    film = tmp_path / "film.mp4"
+    words = ["view", str(run), "--video", str(film), "--episodes", "1", "--num-worlds", "1"]
+    assert cli.main(words) == 0
+    assert film.stat().st_size > 1000
+
+
+def test_what_is_refused(
+    data: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(said: str, *words: str, out: Path = tmp_path / "run") -> None:
+        assert cli.main(["train", *words, "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and len(error.strip().splitlines()) == 1, error
+        assert out == run or not out.exists()
+
+    here = ("--data", str(data))
+    absent = tmp_path / "none"
+    refused(
+        f"no demonstrations there: sim2arm record reach --out {absent} --episodes 50",
+        "reach-act", "--data", str(absent),
+    )  # fmt: skip
+    refused("recorded with task reach, expected lift-cube", "lift-cube-act", *here)
+    refused("recorded with cameras none, expected scene", "reach-act", *here, "--cameras", "scene")
+    refused("unknown array 'goal'", "reach-act", *here, "--learn.sees", "joint_position", "goal")
+    refused("expected joint_position among them", "reach-act", *here, "--learn.sees", "goal_pose")
+    refused("expected 9 episodes or more, got 2", "reach-act", *here, "--episodes", "9")
+    refused("--learn.relative: ", "reach-act", *here, "--learn.relative", "goal_pose", "hand_pose")
+    refused("execute: expected 1 to 20", "reach-act", *here, "--executor.execute", "21")
+    refused("holds a run already", "reach-act", *here, out=run)
+    refused("with other settings", "reach-act", *here, "--resume", "--seed", "4", out=run)
+    refused("nothing to resume", "reach-act", *here, "--resume")
+    refused("unknown experiment", "reach-ac", *here)
+
+
+def test_damaged_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = tmp_path / "run"
+    damaged.mkdir()
+    for name in ("config.yaml", "policy.yaml", "checkpoint.safetensors"):
+        (damaged / name).write_bytes((run / name).read_bytes())
+
+    def refused(said: str) -> None:
+        assert cli.main(["export", str(damaged)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and len(error.strip().splitlines()) == 1, error
+
+    config = yaml.safe_load((damaged / "config.yaml").read_text())
+    config["settings"]["algo"]["dim"] = 32
+    (damaged / "config.yaml").write_text(yaml.safe_dump(config))
+    refused("is not of this version")
+    (damaged / "checkpoint.safetensors").write_bytes(b"nothing")
+    refused("damaged")
+    (damaged / "policy.yaml").unlink()
+    refused("policy.yaml")
+    assert cli.main(["view", str(damaged)]) == 2
+    assert "run sim2arm export first" in capsys.readouterr().err
+
+
+def test_chunks_are_around_the_arm_inside_its_limits(run: Path) -> None:
+    bundle = OnnxPolicy(run / "bundle")
+    action, q = bundle.contract.action, np.array([[0.0, -0.78, 0.0, -2.35, 0.0, 1.57, 0.78]])
+    zero = {s.name: np.zeros((1, *s.array_shape), s.dtype) for s in bundle.contract.observations}
+    pose = np.array([[0.3, 0.0, 0.5, 0.0, 1.0, 0.0, 0.0]], np.float32)
+    obs = zero | {"joint_position": q.astype(np.float32), "ee_pose": pose, "goal_pose": pose}
+    chunk = bundle.act(obs)
+    assert chunk.shape == (1, 6, 7)
+    assert np.abs(chunk - q[:, None]).max() < 0.5
+    assert (chunk >= np.array(action.low)).all() and (chunk <= np.array(action.high)).all()
