@@ -41,13 +41,15 @@ class Attention(nn.Module):
             query: what asks.
             key: what it is compared with.
             value: what is summed up.
-            hidden: (B, S) bool, what is not seen; None: all is.
+            hidden: (B, S) bool, what is not seen, or (B or 1, T, S), by each query; None: all is.
         """
         q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, query), (self.key, key), (self.value, value))
         )
-        seen = None if hidden is None else ~hidden[:, None, None]
+        seen = None
+        if hidden is not None:
+            seen = ~(hidden[:, None, None] if hidden.ndim == 2 else hidden[:, None])
         share = self.dropout if self.training else 0.0
         found = scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=share)
         return self.out(found.transpose(1, 2).flatten(-2))

@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from sim2arm.core.contract import PREFIX, PREFIX_KNOWN
+
 from .encoders import VECTOR, FieldEncoder, kinds_of
 from .networks import PoseFeatures, RelativePose
 
@@ -59,6 +61,16 @@ class NetworkCfg(Protocol):
     def noises(self, action_dim: int) -> Mapping[str, tuple[int, ...]]:
         """Return the shapes, without the batch axis, of the standard normal numbers of a chunk."""
         ...
+
+
+def prefixed(cfg: NetworkCfg) -> bool:
+    """Return whether chunks keep actions that are already committed: `forward` takes those too."""
+    return bool(getattr(cfg, "prefixed", False))
+
+
+def future_of(cfg: NetworkCfg) -> int:
+    """Return how many coming ticks `loss` takes too, as `future` and `absent`; most take none."""
+    return int(getattr(cfg, "future", 0))
 
 
 class ChunkNetwork(Protocol):
@@ -126,9 +138,10 @@ class ChunkPolicy(nn.Module):
 
     def see(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what the network sees of the arrays of the contract (B, [H,] ...)."""
+        seen = {name: obs[name] for name in self.features.names}
         if self.cfg.history == 1:
-            obs = {name: value[:, None] for name, value in obs.items()}
-        return self.features(obs)
+            seen = {name: value[:, None] for name, value in seen.items()}
+        return self.features(seen)
 
     def learnt(self, chunk: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
         """Return what the network is to answer with for chunks (B, T, A) of actions."""
@@ -139,9 +152,17 @@ class ChunkPolicy(nn.Module):
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the part of chunks (B, T - past, A) that is left to do; nothing is carried on."""
-        chunk = self.actions.back(self.network(self.see(obs), noise)[:, self.cfg.past :])
+        joints, past = obs[JOINTS], self.cfg.past
+        now = {JOINTS: joints if self.cfg.history > 1 else joints[:, None]}
+        if prefixed(self.cfg):
+            ahead = (0, 0, past, 0)  # what lies before the tick is not told
+            kept = nn.functional.pad(self.learnt(obs[PREFIX], now), ahead)
+            known = nn.functional.pad(obs[PREFIX_KNOWN][..., None], ahead)
+            chunk = self.network(self.see(obs), noise, (kept, known))
+        else:
+            chunk = self.network(self.see(obs), noise)
+        chunk = self.actions.back(chunk[:, past:])
         if self.offsets:
-            now = obs if self.cfg.history > 1 else {JOINTS: obs[JOINTS][:, None]}
             chunk = chunk + origin_of(now, chunk.shape[-1])
         return chunk.maximum(self.get_buffer("low")).minimum(self.get_buffer("high")), {}
 
@@ -181,8 +202,12 @@ class ChunkFeatures(nn.Module):
             self.scale = Scale(self.poses(arrays), scaling)
 
     def forward(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the normalised vector under `VECTOR`, and pictures and fields as they came."""
-        others = {name: obs[name] for name in (*self.kinds.pictures, *self.kinds.fields)}
+        """Return the normalised vector under `VECTOR`, and pictures and fields as they came.
+
+        Those that are not given are left out.
+        """
+        names = (*self.kinds.pictures, *self.kinds.fields)
+        others = {name: obs[name] for name in names if name in obs}
         vectors = {name: obs[name] for name in self.kinds.vectors}
         size = next(iter(vectors.values())).shape[:2]
         flat = self.poses({name: value.flatten(0, 1) for name, value in vectors.items()})

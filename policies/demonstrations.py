@@ -88,6 +88,23 @@ class Demonstrations:
         at = (frames[:, None] + back).maximum(self._first[frames][:, None])
         return {name: self.arrays[name][at] for name in names or self.arrays}
 
+    def ahead(
+        self, frames: Tensor, size: int, names: Sequence[str]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return what was seen after frames.
+
+        Args:
+            frames: (B,) their numbers.
+            size: frames from the next one on.
+            names: of the arrays.
+
+        Returns:
+            (B, size, ...) of each array, the last of an episode repeated beyond its end; and
+            (B, size) bool, where that is so.
+        """
+        at, last = frames[:, None] + torch.arange(1, size + 1), self._last[frames][:, None]
+        return {name: self.arrays[name][at.minimum(last)] for name in names}, at > last
+
     def chunk(self, frames: Tensor, size: int, past: int = 0) -> tuple[Tensor, Tensor]:
         """Return what was done around frames (B,).
 

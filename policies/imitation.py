@@ -7,20 +7,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from .act import ActCfg, ActNetwork
+from .act_jepa import ActJepaCfg, ActJepaNetwork
 from .average import Average
-from .chunks import JOINTS, Bounds, ChunkFeatures, ChunkPolicy, origin_of
+from .bc import BcCfg, BcNetwork
+from .beso import BesoCfg, BesoNetwork
+from .chunks import JOINTS, Bounds, ChunkFeatures, ChunkPolicy, future_of, origin_of
 from .demonstrations import Demonstrations
+from .diffusion import DiffusionCfg, DiffusionNetwork
 from .learner import load_optimizer, optimizer_state
 from .networks import RelativePose
 
-AnyNetworkCfg = ActCfg
+AnyNetworkCfg: TypeAlias = ActCfg | ActJepaCfg | BcCfg | BesoCfg | DiffusionCfg
 """Configurations of networks."""
-NETWORKS: dict[type, type[nn.Module]] = {ActCfg: ActNetwork}
+NETWORKS: dict[type, type[nn.Module]] = {
+    ActCfg: ActNetwork,
+    ActJepaCfg: ActJepaNetwork,
+    BcCfg: BcNetwork,
+    BesoCfg: BesoNetwork,
+    DiffusionCfg: DiffusionNetwork,
+}
 """A `ChunkNetwork` of each configuration."""
 
 
@@ -175,11 +186,10 @@ class Imitation:
 
     def step(self) -> dict[str, Tensor]:
         """Learn from a batch; return the parts of the loss."""
-        cfg, network, demos = self.cfg, self.network, self.demonstrations
+        cfg = self.cfg
         self.policy.train()
-        frames = torch.randint(len(demos), (cfg.batch,), generator=self._random)
-        chunk, padded = demos.chunk(frames, network.chunk, network.past)
-        parts = self._loss(demos.seen(frames, network.history), chunk, padded)
+        frames = torch.randint(len(self.demonstrations), (cfg.batch,), generator=self._random)
+        parts = self._loss(frames)
         self._optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
         if cfg.max_grad_norm is not None:
@@ -188,15 +198,26 @@ class Imitation:
             group["lr"] = self.lr
         self._optimizer.step()
         self.steps += 1
+        built: Any = self.policy.network
+        if hasattr(built, "follow"):
+            built.follow(min(1.0, self.steps / self._total))
         if self._average is not None:
             self._average.follow(self.policy, self.steps)
         return {name: value.detach() for name, value in parts.items()}
 
-    def _loss(self, seen: Mapping[str, Tensor], chunk: Tensor, padded: Tensor) -> dict[str, Tensor]:
-        policy = self.policy
-        obs, wanted = policy.features(seen), policy.learnt(chunk, seen)
-        network = policy.network
-        return network.loss(obs, wanted, padded, self._random)  # pyright: ignore[reportCallIssue]
+    def _loss(self, frames: Tensor) -> dict[str, Tensor]:
+        """Return the parts of the loss at frames (B,)."""
+        network, demos, policy = self.network, self.demonstrations, self.policy
+        chunk, padded = demos.chunk(frames, network.chunk, network.past)
+        seen, more = demos.seen(frames, network.history), dict[str, Any]()
+        if size := future_of(network):
+            kinds = policy.features.kinds
+            coming, more["absent"] = demos.ahead(frames, size, (*kinds.vectors, *kinds.fields))
+            more["future"] = policy.features(coming)
+        built: Any = policy.network
+        return built.loss(
+            policy.features(seen), policy.learnt(chunk, seen), padded, self._random, **more
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return weights, average, optimiser, random stream and steps as flat tensors."""

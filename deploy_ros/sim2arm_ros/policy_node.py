@@ -83,7 +83,10 @@ class PolicyNode(LifecycleNode):
             policy.contract.input("joint_position")
             check_supported(policy.contract)
             bindings = graph.bindings(policy.contract)
-            session = PolicySession(policy, find_robot(policy.contract.robot))
+            self._lock_step = bool(self.get_parameter("lock_step").value)
+            session = PolicySession(
+                policy, find_robot(policy.contract.robot), beside=not self._lock_step
+            )
             specs = {spec.name: spec for spec in session.sampled}
             pictures = PictureInputs(bindings, specs)
         except (BundleError, ValueError) as error:
@@ -92,7 +95,6 @@ class PolicyNode(LifecycleNode):
         session.warm_up()
         self._session, self._contract = session, policy.contract
         self._period_ns = round(1e9 / self._contract.control_hz)
-        self._lock_step = bool(self.get_parameter("lock_step").value)
         self._sources = {name: Source(spec=specs[name]) for name in bindings}
         self._pictures = pictures
         self._description: str | None = None
@@ -176,6 +178,8 @@ class PolicyNode(LifecycleNode):
             self._endpoints.timer(self._contract.period, self.on_tick)
 
     def _disconnect(self) -> None:
+        if self._session is not None:
+            self._session.acting.close()
         self._session = None
         self.phase = Phase.IDLE
         self._endpoints.close()

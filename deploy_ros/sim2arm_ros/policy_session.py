@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2arm.core.acting import Acting
 from sim2arm.core.controllers import Controller, from_contract
 from sim2arm.core.derive import Derivation
-from sim2arm.core.executor import Executor
 from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
@@ -36,17 +36,19 @@ class PolicySession:
     Attributes:
         sampled: specs of what is sampled; joint positions in float64 as measured, from which the
             controller computes where the tool is.
+        acting: makes actions of the policy's chunks.
         session: name of the run since the last reset.
         tick: number of the next tick.
         action: what the policy answered last, (A,).
     """
 
-    def __init__(self, policy: OnnxPolicy, robot: Robot) -> None:
+    def __init__(self, policy: OnnxPolicy, robot: Robot, *, beside: bool = False) -> None:
         """Prepare the samplers of the policy's contract.
 
         Args:
             policy: a verified bundle with one row.
             robot: limits and gains; its chain is the contract's until `use_chain`.
+            beside: whether the policy may run beside the ticks (`Acting`).
 
         Raises:
             ValueError: the contract asks for something that is not done here.
@@ -61,9 +63,7 @@ class PolicySession:
             for spec in self.derivation.sampled
         )
         self.sampler = Sampler(self.sampled)
-        self._executor = Executor(
-            self.contract.executor, self.contract.action, self.contract.period
-        )
+        self.acting = Acting(policy, self.contract, beside=beside)
         from_contract(self.robot, self.contract, np.array([robot.home]))  # or says what is missing
         self._controller: Controller | None = None
         self._newest: dict[str, tuple[Reading, int]] = {}
@@ -118,11 +118,10 @@ class PolicySession:
 
         Histories begin with the newest reading: nothing from before the reset is in them.
         """
-        self.policy.reset()
+        self.acting.begin()
         self.sampler.reset()
         for reading, now_ns in self._newest.values():
             self.sampler.push(reading, now_ns)
-        self._executor.reset()
         self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
         self.session, self.tick = secrets.token_hex(6), 0
 
@@ -153,7 +152,7 @@ class PolicySession:
         if skipped and self.tick:
             self._follow_the_stop(controller.motion, skipped)
         self.tick += skipped
-        action = self._next_action(obs, time_ns)
+        action = self.acting.act(obs, time_ns)
         joints = rows["joint_position"]
         now = joints if joints.ndim == 2 else joints[:, -1]  # of a history the newest
         measured = forward_pose(self.robot.chain, now)
@@ -186,9 +185,3 @@ class PolicySession:
         now = np.array([[(1 + periods) * motion.period]])
         q, dq, ddq, _ = sample(last, now)
         motion.resume(q[:, 0], dq[:, 0], ddq[:, 0], np.arange(1))
-
-    def _next_action(self, obs: dict[str, NDArray[Any]], time_ns: int) -> NDArray[np.float32]:
-        """Return the action of this tick (1, A); a new chunk is asked for when it is due."""
-        if self._executor.wants(time_ns):
-            self._executor.push(self.policy.act(obs), time_ns)
-        return self._executor.next(time_ns)

@@ -61,6 +61,4 @@ def _problems(contract: Contract) -> list[str]:
     for spec in contract.inputs:
         if spec.clock == "receipt":
             found.append(f"input {spec.name!r}: clock 'receipt': these nodes go by stamps")
-        if spec.kind == "prefix":
-            found.append(f"input {spec.name!r}: prefix inputs are not made here")
     return found

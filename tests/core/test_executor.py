@@ -233,3 +233,49 @@ def test_chunks_that_are_refused() -> None:
     with pytest.raises(ValueError, match=r"as before, got \(3, 2, 1\)"):
         executor.push(np.zeros((3, 2, 1)), 30 * MS)
     assert at(executor, 20, 30) == pytest.approx([0.1, 0.2])
+
+
+AHEAD = ExecutorSpec(kind="ahead", execute=4, delay=2)
+
+
+def test_ahead_goes_on_with_the_old_chunk_until_the_delay_is_over() -> None:
+    executor = Executor(AHEAD, make_targets(8))
+    assert executor.wants(0)
+    executor.push(chunk(*range(8)), 0)
+    assert at(executor, 0, 10, 20, 30) == [0.0, 1.0, 2.0, 3.0]
+    assert not executor.wants(30 * MS) and executor.wants(40 * MS)
+    executor.push(chunk(*(10.0 + k for k in range(8))), 40 * MS)
+    assert not executor.wants(50 * MS)
+    # entries 4 and 5 of the first; from 60 ms on those of the second, whose 2 are then over
+    assert at(executor, 40, 50, 60, 70) == [4.0, 5.0, 12.0, 13.0]
+
+
+def test_ahead_a_chunk_that_comes_late_is_used_when_it_comes() -> None:
+    executor = Executor(AHEAD, make_targets(8))
+    executor.push(chunk(*range(8)), 0)
+    assert at(executor, 40, 50, 60, 70) == [4.0, 5.0, 6.0, 7.0]
+    executor.push(chunk(*(10.0 + k for k in range(8))), 40 * MS)  # after 30 ms, not 20
+    assert at(executor, 80, 90) == [14.0, 15.0]
+    # and one that never comes is a hold
+    assert at(executor, 110, 120) == [17.0, None]
+
+
+def test_the_prefix_is_what_will_be_done_until_the_new_chunk_is_used() -> None:
+    executor = Executor(AHEAD, make_targets(8))
+    nothing = executor.prefix(0, (1, 8, 1))
+    assert not nothing["prefix"].any() and not nothing["prefix_known"].any()
+    executor.push(chunk(*range(8))[None], 0)
+    told = executor.prefix(40 * MS, (1, 8, 1))
+    assert told["prefix"][0, :, 0].tolist() == [4.0, 5.0, 0, 0, 0, 0, 0, 0]
+    assert told["prefix_known"][0].tolist() == [1.0, 1.0, 0, 0, 0, 0, 0, 0]
+    told = executor.prefix(70 * MS, (1, 8, 1))  # late: only one entry is left
+    assert told["prefix"][0, :2, 0].tolist() == [7.0, 0.0]
+    assert told["prefix_known"][0, :2].tolist() == [1.0, 0.0]
+
+
+def test_zero_actions_count_as_actions() -> None:
+    """The published code of ACT takes them for absent."""
+    executor = Executor(ExecutorSpec(kind="ensemble"), make_targets(3))
+    executor.push(chunk(0.0, 0.0, 0.0), 0)
+    executor.push(chunk(1.0, 1.0, 1.0), 10 * MS)
+    assert at(executor, 10) == pytest.approx([0.5])

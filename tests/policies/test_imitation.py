@@ -10,14 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sim2arm.core.contract import PREFIX, PREFIX_KNOWN
 from sim2arm.policies.act import ActCfg
+from sim2arm.policies.act_jepa import ActJepaCfg
 from sim2arm.policies.average import Average
-from sim2arm.policies.chunks import ChunkFeatures, ChunkPolicy, Scale, origin_of
+from sim2arm.policies.bc import BcCfg
+from sim2arm.policies.beso import BesoCfg
+from sim2arm.policies.chunks import ChunkFeatures, ChunkPolicy, Scale, origin_of, prefixed
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.layout import DatasetSpec, Feature
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm.policies.demonstrations import Demonstrations
+from sim2arm.policies.diffusion import DiffusionCfg
 from sim2arm.policies.encoders import VECTOR, FieldEncoder
 from sim2arm.policies.imitation import (
     Imitation,
@@ -281,3 +286,43 @@ def test_the_average_by_hand() -> None:
 def test_settings_that_nothing_is_learnt_with(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         LearnCfg(**change)
+
+
+NETWORKS = {
+    "act": SMALL,
+    "act-jepa": ActJepaCfg(
+        chunk=3, future=4, dim=32, heads=4, feed=64, layers=1, predictor_layers=1
+    ),
+    "bc": BcCfg(chunk=3, history=2, hidden=(32,)),
+    "beso": BesoCfg(chunk=3, history=2, dim=32, heads=4, layers=1, feed=64),
+    "diffusion": DiffusionCfg(chunk=4, dims=(16, 32), step_dim=16, prefixed=True),
+    "diffusion-transformer": DiffusionCfg(
+        chunk=4, denoiser="transformer", dim=32, heads=4, layers=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_learns_and_answers(dataset: Dataset, name: str) -> None:
+    """One suite for all: the loss falls on a fixed batch, chunks are of the contract's shape."""
+    network = NETWORKS[name]
+    demos = Demonstrations(dataset, ("joint_position", "goal_pose", "touch_field"))
+    learn = LearnCfg(batch=16, lr=2e-3, average=True)
+    learner = Imitation(network, learn, demos, BOUNDS, total=60)
+    losses = [float(learner.step()["loss"]) for _ in range(60)]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
+    horizon, history = network.chunk - network.past, network.history
+    obs = demos.seen(torch.tensor([0, 6]), history)
+    if history == 1:
+        obs = {key: value[:, 0] for key, value in obs.items()}
+    noise = {key: torch.randn(2, *shape) for key, shape in network.noises(2).items()}
+    if prefixed(network):
+        known = torch.tensor([1.0, 1.0, 0.0])[:horizon].expand(2, -1)
+        obs |= {PREFIX: torch.full((2, horizon, 2), 0.25), PREFIX_KNOWN: known}
+    with torch.no_grad():
+        chunk, state = learner.deployed(obs, {}, noise)
+    assert chunk.shape == (2, horizon, 2) and state == {}
+    assert chunk.isfinite().all() and chunk.abs().max() <= 1.0
+    if prefixed(network):  # what is committed stays, what follows does not
+        torch.testing.assert_close(chunk[:, :2], torch.full((2, 2, 2), 0.25))
+        assert (chunk[:, 2] - 0.25).abs().max() > 1e-3

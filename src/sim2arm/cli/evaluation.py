@@ -7,18 +7,18 @@ This is the command path of the robot without DDS, so its episodes pair with tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sim2arm.core.acting import Acting, Policy
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
-from sim2arm.core.executor import Executor
 from sim2arm.core.plain import differences, to_plain
 from sim2arm.core.robots import Robot
 from sim2arm.core.tick_history import TickHistory
@@ -41,18 +41,6 @@ if TYPE_CHECKING:  # who evaluates without pictures imports no camera code, with
 Array = NDArray[np.float64]
 Act = Callable[[dict[str, NDArray[np.float32]]], NDArray[np.floating]]
 """Observations (N, ...) to actions (N, A), as the contract has them."""
-
-
-class Policy(Protocol):
-    """N rows that answer with chunks."""
-
-    def reset(self) -> None:
-        """Begin new episodes."""
-        ...
-
-    def act(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Return chunks (N, T, A)."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +186,7 @@ def _run_group(
     everyone = seeds + [seeds[-1]] * (arm.num_arms - n)
     arm.reset(everyone)
     begin()
-    if isinstance(act, OfBundle):
+    if isinstance(act, Chunks):
         act.begin()
     derivation = Derivation(contract)
     history = TickHistory(derivation.sampled)
@@ -277,36 +265,29 @@ def check_pictures(contract: Contract, arm: SimulatedArm) -> None:
             raise UserError(f"{spec.name!r} is not as in training: {'; '.join(lines)}")
 
 
-class OfBundle:
-    """Actions of a policy, from its chunks as the contract's executor takes them.
+class Chunks:
+    """Actions of a policy, from its chunks, one tick of the contract per call: an `Act`."""
 
-    N arms tick together, each of them once per call.
-    """
-
-    def __init__(self, policy: Policy, contract: Contract) -> None:
-        """Take a policy on N rows."""
-        self._policy, self._period = policy, contract.period
-        self._executor = Executor(contract.executor, contract.action, contract.period)
+    def __init__(self, policy: Policy, contract: Contract, rows: int) -> None:
+        """Take a policy on so many rows."""
+        self._acting, self._period = Acting(policy, contract, rows=rows), contract.period
         self._ticks = 0
 
     def begin(self) -> None:
         """Begin new episodes."""
-        self._policy.reset()
-        self._executor.reset()
+        self._acting.begin()
         self._ticks = 0
 
     def __call__(self, obs: dict[str, NDArray[np.float32]]) -> NDArray[np.floating]:
         """Return the actions (N, A) of a tick."""
         now = round(self._ticks * self._period * 1e9)
         self._ticks += 1
-        if self._executor.wants(now):
-            self._executor.push(self._policy.act(obs), now)
-        return self._executor.next(now)
+        return self._acting.act(obs, now)
 
 
-def of_bundle(policy: OnnxPolicy) -> OfBundle:
+def of_bundle(policy: OnnxPolicy) -> Chunks:
     """Return what the policy of a bundle does."""
-    return OfBundle(policy, policy.contract)
+    return Chunks(policy, policy.contract, policy.num_envs)
 
 
 def blind(contract: Contract) -> Act:

@@ -26,7 +26,7 @@ from sim2arm.policies.torch_policy import TorchPolicy
 from sim2arm.sim.robots.actuators import find_actuators
 
 from .errors import UserError, user_input
-from .evaluation import Episodes, OfBundle, run_episodes
+from .evaluation import Chunks, Episodes, run_episodes
 from .imitation_runs import open_demonstrations, read_imitation, write_contract
 from .imitations import ImitateCfg
 from .metrics import Metrics
@@ -172,7 +172,7 @@ class Trial:
         cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
         with user_input("actuators"):
             actuators = find_actuators(cfg.actuators, cfg.robot)
-        acting = OfBundle(TorchPolicy(policy, self._contract, n), self._contract)
+        acting = Chunks(TorchPolicy(policy, self._contract, n), self._contract, n)
 
         def act(obs: Seen) -> NDArray[np.floating]:
             if watch is not None:

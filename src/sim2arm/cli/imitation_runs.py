@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from sim2arm.core.contract import Contract, NoiseSpec, Provenance
+from sim2arm.core.contract import PREFIX, PREFIX_KNOWN, Contract, NoiseSpec, Provenance
 from sim2arm.core.durable import write_durably
 from sim2arm.core.plain import from_plain
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.policies.checkpoint import load_checkpoint
-from sim2arm.policies.chunks import JOINTS, ChunkPolicy
+from sim2arm.policies.chunks import JOINTS, ChunkPolicy, prefixed
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.demonstrations import Demonstrations
@@ -114,6 +114,9 @@ def _contract(base: Contract, cfg: ImitateCfg, demonstrations: Demonstrations) -
     ]
     horizon = algo.chunk - algo.past
     noises = algo.noises(base.action.dim)
+    shapes = {PREFIX: (horizon, base.action.dim), PREFIX_KNOWN: (horizon,)}
+    if prefixed(algo):
+        inputs += [ArraySpec(name=n, kind="prefix", shape=shape) for n, shape in shapes.items()]
     inputs += [
         ArraySpec(name=name, kind="noise", shape=shape, unit="1") for name, shape in noises.items()
     ]
@@ -148,6 +151,7 @@ def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
     arrays = {
         spec.name: torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype))
         for spec in contract.observations
+        if spec.kind != "prefix"
     }
     action = contract.action
     policy = build_policy(

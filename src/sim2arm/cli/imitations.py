@@ -5,6 +5,8 @@ from pathlib import Path
 
 from sim2arm.core.contract import ExecutorSpec
 from sim2arm.policies.act import ActCfg
+from sim2arm.policies.chunks import prefixed
+from sim2arm.policies.diffusion import DiffusionCfg
 from sim2arm.policies.imitation import AnyNetworkCfg, LearnCfg
 
 from .experiments import EXPERIMENTS, AnyTaskCfg
@@ -71,6 +73,15 @@ class ImitateCfg:
                 f"executor.execute: expected 1 to {horizon}, the actions of a chunk from its tick "
                 f"on, got {self.executor.execute}"
             )
+        executor, together = self.executor, self.executor.execute + self.executor.delay
+        if executor.kind == "ahead" and not 1 <= executor.delay <= executor.execute:
+            raise ValueError(
+                f"executor.delay: expected 1 to {executor.execute} (execute), got {executor.delay}"
+            )
+        if executor.kind == "ahead" and together > horizon:
+            raise ValueError(f"executor: execute and delay: expected {horizon}, got {together}")
+        if prefixed(self.algo) and executor.kind != "ahead":
+            raise ValueError("algo.prefixed: only --executor.kind ahead commits actions")
         if self.executor.kind == "step" and horizon != 1:
             raise ValueError(f"executor.kind: step is for chunks of 1 action, got {horizon}")
 
@@ -96,6 +107,23 @@ def _act(
     return replace(cfg, **changes)  # pyright: ignore[reportArgumentType]
 
 
+def _diffusion(
+    task: str, relative: tuple[tuple[str, str], ...], sees: tuple[str, ...], **changes: object
+) -> ImitateCfg:
+    cfg = ImitateCfg(
+        task=EXPERIMENTS[f"{task}-ppo"][1].task,
+        # A quarter of the published channels in one level less: what two cores learn in an hour.
+        algo=DiffusionCfg(dims=(64, 128), step_dim=64),
+        learn=LearnCfg(
+            sees=(*ARM, *sees), relative=relative, lengths=(0.05, 0.01), batch=128, lr=3e-4,
+            warm_up=500, cosine=True, weight_decay=1e-6, betas=(0.95, 0.999), average=True,
+        ),
+        executor=ExecutorSpec(kind="receding", execute=8),
+        data=f"{DATA}/{task}",
+    )  # fmt: skip
+    return replace(cfg, **changes)  # pyright: ignore[reportArgumentType]
+
+
 IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
     "reach-act": (
         "Bring the tool to a goal pose with ACT, from demonstrations.",
@@ -104,6 +132,10 @@ IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
     "lift-cube-act": (
         "Grasp a cube and lift it with ACT, from demonstrations.",
         _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
+    ),
+    "lift-cube-diffusion": (
+        "Grasp a cube and lift it with a diffusion policy, from demonstrations.",
+        _diffusion("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
     ),
     "peg-insertion-act": (
         "Insert a peg with ACT, from demonstrations.",

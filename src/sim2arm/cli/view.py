@@ -138,9 +138,7 @@ def find_show(cfg: ViewCfg) -> tuple[Show, str]:
     if (folder / CONFIG).is_file() and is_imitation(folder):
         folder = folder / "bundle"
         if not (folder / CONTRACT).is_file():
-            raise UserError(
-                f"{cfg.what}: run sim2arm export first: only its bundle can run"
-            )
+            raise UserError(f"{cfg.what}: run sim2arm export first: only its bundle can run")
     if (folder / CONTRACT).is_file():
         if cfg.world == "warp" or cfg.device not in (None, "cpu"):
             raise UserError(

@@ -85,10 +85,15 @@ class ActionSpec:
 class ExecutorSpec:
     """How chunks become one action per tick."""
 
-    kind: Literal["step", "receding", "ensemble"] = "step"
-    """step: T = 1; receding: `execute` entries, then a new chunk; ensemble: weighted overlap."""
+    kind: Literal["step", "receding", "ensemble", "ahead"] = "step"
+    """step: T = 1; receding: `execute` entries, then a new chunk; ensemble: weighted overlap;
+    ahead: a new chunk is asked for every `execute` entries and used `delay` entries later, while
+    the last one goes on: the policy may take that long."""
     execute: int = 1
-    """receding: entries used of each chunk, counted from its first."""
+    """receding: entries used of each chunk, counted from its first; ahead: entries from one
+    observation to the next."""
+    delay: int = 0
+    """ahead: entries of a chunk that are over when it is used."""
     decay: float = 0.0
     """ensemble: weight exp(-decay i) of a chunk observed i entries after the oldest, as in ACT."""
 
@@ -136,6 +141,9 @@ class GripperSpec:
     """Whether a new command interrupts a running one."""
 
 
+PREFIX, PREFIX_KNOWN = "prefix", "prefix_known"
+"""Names of the inputs of kind prefix: the actions that will be done whatever the policy answers
+(T, A), and which entries those are (T,), 1 or 0."""
 LEAD = "latency/lead"
 """Name of the range of the time from a tick to the start of its motion [s]."""
 
@@ -341,6 +349,25 @@ def _input_problems(contract: Contract) -> list[str]:
     return found
 
 
+def _prefix_problems(contract: Contract) -> list[str]:
+    """Committed actions are told as two inputs, and only where there are any."""
+    action = contract.action
+    expected = {PREFIX: (action.horizon, action.dim), PREFIX_KNOWN: (action.horizon,)}
+    given = {spec.name: spec for spec in contract.inputs if spec.kind == "prefix"}
+    if not given:
+        return []
+    if set(given) != set(expected):
+        return [f"inputs of kind prefix: expected {sorted(expected)}, got {sorted(given)}"]
+    found = [
+        f"input {name!r}: expected shape {shape} (horizon of the action), got {given[name].shape}"
+        for name, shape in expected.items()
+        if given[name].shape != shape or given[name].history is not None
+    ]
+    if contract.executor.kind != "ahead":
+        found.append("inputs of kind prefix: only an executor of kind ahead commits actions")
+    return found
+
+
 def _action_problems(contract: Contract) -> list[str]:
     found: list[str] = []
     action, law, executor = contract.action, contract.low_level, contract.executor
@@ -367,6 +394,21 @@ def _action_problems(contract: Contract) -> list[str]:
         )
     if not 1 <= executor.execute <= action.horizon:
         found.append(f"executor.execute: expected 1 to {action.horizon}, got {executor.execute}")
+    if executor.delay < 0 or (executor.kind != "ahead" and executor.delay):
+        found.append(
+            f"executor.delay: expected 0, or 1 and more of kind ahead, got {executor.delay}"
+        )
+    if executor.kind == "ahead" and not 1 <= executor.delay <= executor.execute:
+        found.append(
+            f"executor.delay: kind ahead needs 1 to {executor.execute} (executor.execute), got "
+            f"{executor.delay}"
+        )
+    if executor.kind == "ahead" and executor.execute + executor.delay > action.horizon:
+        found.append(
+            f"executor: execute and delay of kind ahead need a horizon of "
+            f"{executor.execute + executor.delay}, got {action.horizon}"
+        )
+    found += _prefix_problems(contract)
     n = 6 if law.kind == "cartesian_impedance" else len(contract.joint_names)
     for label in ("kp", "kd"):
         gains, ranges = getattr(law, label), getattr(law, f"{label}_range")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import ActionSpec, ExecutorSpec
+from .contract import PREFIX, PREFIX_KNOWN, ActionSpec, ExecutorSpec
 
 _NS_PER_S = 1e9
 _QUATERNION = ("qw", "qx", "qy", "qz")
@@ -28,6 +28,8 @@ class Executor:
 
     - step: the one entry of the newest chunk.
     - receding: the first `execute` entries of the newest chunk.
+    - ahead: the newest chunk once `delay` of its entries are over, until then the one before; a
+      first chunk, which no other precedes, at once.
     - ensemble: the mean of all chunks that have an entry for this time, weighted with
       exp(-decay i), where chunk i was observed i entries after the oldest of them (i = 0).
 
@@ -58,8 +60,8 @@ class Executor:
         self._dt = action.dt_s * _NS_PER_S
         period = self._dt if period_s is None else period_s * _NS_PER_S
         self._early = 0.5 * min(period, self._dt)
-        usable = {"step": 1, "receding": spec.execute, "ensemble": action.horizon}
-        self._usable = usable[spec.kind]
+        usable = {"step": 1, "receding": spec.execute}
+        self._usable = usable.get(spec.kind, action.horizon)
         names = action.element_names
         self._quaternion = [names.index(name) for name in _QUATERNION] if "qw" in names else None
         self.reset()
@@ -98,9 +100,34 @@ class Executor:
     def wants(self, now_ns: int) -> bool:
         """Return whether a chunk observed now is used: always, or when the last one is used up.
 
-        A policy that takes a while asks ahead: `wants(now_ns + expected_duration_ns)`.
+        Of kind ahead: when the newest was observed `execute` entries ago. A policy of another kind
+        that takes a while asks `wants(now_ns + expected_duration_ns)`.
         """
-        return self.spec.kind != "receding" or not self._covering(now_ns)
+        if self.spec.kind == "ahead" and self._chunks:
+            return self._index(self._chunks[-1][0], now_ns) >= self.spec.execute
+        return self.spec.kind not in ("receding", "ahead") or not self._covering(now_ns)
+
+    def prefix(self, now_ns: int, like: tuple[int, ...]) -> dict[str, NDArray[np.float32]]:
+        """Return the inputs of kind prefix of a chunk observed now.
+
+        Args:
+            now_ns: time of the tick.
+            like: shape of a chunk (..., T, A).
+
+        Returns:
+            The actions that will be done until the new chunk is used, at its first `delay` entries,
+            and which those are, (..., T); zeros elsewhere, and of a first chunk.
+        """
+        actions = np.zeros(like, dtype=np.float32)
+        known = np.zeros(like[:-1], dtype=np.float32)
+        covering = self._covering(now_ns)
+        if covering and self.spec.kind == "ahead":
+            first, chunk = self._chosen(covering, now_ns)
+            at = self._index(first, now_ns)
+            count = min(self.spec.delay, self.action.horizon - at)
+            actions[..., :count, :] = chunk[..., at : at + count, :]
+            known[..., :count] = 1.0
+        return {PREFIX: actions, PREFIX_KNOWN: known}
 
     def next(self, now_ns: int) -> NDArray[Any]:
         """Return the action (..., A) for this tick, in the dtype of the chunks.
@@ -118,8 +145,15 @@ class Executor:
             raise ChunkExhausted(self._why(now_ns))
         if self.spec.kind == "ensemble":
             return self._ensemble(covering, now_ns)
-        first, chunk = covering[-1]
+        first, chunk = self._chosen(covering, now_ns)
         return chunk[..., self._index(first, now_ns), :]
+
+    def _chosen(
+        self, covering: list[tuple[int, NDArray[Any]]], now_ns: int
+    ) -> tuple[int, NDArray[Any]]:
+        """Return the chunk whose entry is used: of kind ahead not before its delay is over."""
+        ripe = [each for each in covering if self._index(each[0], now_ns) >= self.spec.delay]
+        return ripe[-1] if ripe else covering[0]
 
     def _index(self, first: int, now_ns: int) -> int:
         return math.floor((now_ns - first + self._early) / self._dt)
@@ -161,7 +195,7 @@ def _problem(spec: ExecutorSpec, action: ActionSpec) -> str | None:
     if spec.kind == "step":
         one = action.horizon == 1
         return None if one else f"needs action.horizon 1, got {action.horizon}"
-    if spec.kind == "receding":
+    if spec.kind in ("receding", "ahead"):
         fits = 1 <= spec.execute <= action.horizon
         return None if fits else f"execute: expected 1 to {action.horizon}, got {spec.execute}"
     if action.relative_to == "last_command":
