@@ -79,13 +79,15 @@ class PolicySession:
         self.derivation = Derivation(self.contract)
 
     def warm_up(self) -> None:
-        """Run the policy a few times on zeros; its states are reset by `begin`."""
+        """Run the policy a few times on zeros; then it is as if it had never been asked."""
         frame = {
             spec.name: np.zeros((1, *spec.array_shape), dtype=spec.dtype)
             for spec in self.contract.observations
         }
         for _ in range(WARM_UP):
             self.policy.act(frame)
+        noise = self.contract.noise
+        self.policy.reset(seeds=[noise.seed if noise else 0])
 
     def push(
         self, name: str, value: NDArray[Any] | Later, stamp_ns: int, now_ns: int, steady_ns: int

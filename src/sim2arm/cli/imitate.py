@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sim2arm.core.acting import Seen
 from sim2arm.core.contract import Contract
 from sim2arm.core.plain import differences, to_plain
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
@@ -37,8 +37,6 @@ from .runs import CHECKPOINT, METRICS, build_task, find_cameras, find_touch
 from .train_page import write_imitation_page
 from .trial import FIRST_SEED
 
-Seen = dict[str, NDArray[Any]]
-"""What a policy sees, (N, ...) each."""
 ROW_EVERY = 100
 """Steps between rows of the metrics."""
 FREE = {"steps": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
@@ -166,25 +164,33 @@ class Trial:
 
         Args:
             policy: of the contract.
-            watch: called with what it sees at each tick, (N, ...) each.
+            watch: called with what it sees whenever it is asked, (N, ...) each.
         """
         cfg, n = self._cfg, self._cfg.trial_episodes
         cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
         with user_input("actuators"):
             actuators = find_actuators(cfg.actuators, cfg.robot)
-        acting = Chunks(TorchPolicy(policy, self._contract, n), self._contract, n)
-
-        def act(obs: Seen) -> NDArray[np.floating]:
-            if watch is not None:
-                watch({name: value.copy() for name, value in obs.items()})
-            return acting(obs)
-
+        own = TorchPolicy(policy, self._contract, n)
+        acting = Chunks(own if watch is None else _Watched(own, watch), self._contract, n)
         return run_episodes(
-            build_task(cfg), self._contract, act, range(FIRST_SEED, FIRST_SEED + n), num_arms=n,
-            begin=acting.begin, actuators=actuators, touch=touch,
-            vision=None if cameras is None else cameras.vision,
+            build_task(cfg), self._contract, acting, range(FIRST_SEED, FIRST_SEED + n), num_arms=n,
+            actuators=actuators, vision=None if cameras is None else cameras.vision, touch=touch,
         )  # fmt: skip
 
     def success(self, policy: ChunkPolicy) -> float:
         """Return the share of episodes that succeed."""
         return round(self.run(policy).rate, 4)
+
+
+class _Watched:
+    """A policy that tells what it sees."""
+
+    def __init__(self, policy: TorchPolicy, watch: Callable[[Seen], None]) -> None:
+        self._policy, self._watch = policy, watch
+
+    def reset(self) -> None:
+        self._policy.reset()
+
+    def act(self, obs: Seen) -> NDArray[np.float32]:
+        self._watch({name: np.array(value) for name, value in obs.items()})
+        return self._policy.act(obs)

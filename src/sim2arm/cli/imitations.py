@@ -129,6 +129,10 @@ IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
         "Bring the tool to a goal pose with ACT, from demonstrations.",
         _act("reach", (("goal_pose", "ee_pose"),), ("goal_pose",)),
     ),
+    "reach-diffusion": (
+        "Bring the tool to a goal pose with a diffusion policy, from demonstrations.",
+        _diffusion("reach", (("goal_pose", "ee_pose"),), ("goal_pose",)),
+    ),
     "lift-cube-act": (
         "Grasp a cube and lift it with ACT, from demonstrations.",
         _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
