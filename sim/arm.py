@@ -1,4 +1,4 @@
-"""One or more simulated arms behind the interface of a real one: observations out, trajectories in.
+"""Simulated arms behind the interface of a real one: observations out, trajectories in.
 
 The simulated-arm node and the evaluation in process both run this class. It executes joint
 trajectories as a joint trajectory controller does and applies the low-level law in every physics
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sim2arm.core.arms import prefixed, rows_of, worlds_of
 from sim2arm.core.driver_stage import Intrinsics
 from sim2arm.core.gripper import GripperModel
 from sim2arm.core.robot_files import find_robot
@@ -28,8 +29,9 @@ from .organs import Organs
 from .physics_terms import prepare_scene
 from .randomize import Randomizer, Term
 from .robots.meshes import use_meshes
-from .tasks.base import Task
+from .tasks.base import Task, arms_of
 from .tasks.table import make_task
+from .worlds.base import JointsView
 from .worlds.compiled import find
 from .worlds.mujoco import MujocoWorld
 
@@ -40,8 +42,8 @@ if TYPE_CHECKING:  # an arm without pictures imports no camera code, one without
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
-SUBSTEPS = {60.0: 8, 100.0: 5, 480.0: 1}
-"""Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 100 Hz."""
+SUBSTEPS = {50.0: 10, 60.0: 8, 100.0: 5, 480.0: 1}
+"""Physics steps per control period: 1/480 s at 60 and 480 Hz, 1/500 s at 50 and 100 Hz."""
 NEVER = -1
 """When a command arrives that is lost."""
 
@@ -62,13 +64,16 @@ class SimulatedArm:
 
     Attributes:
         kp, kd: (n,) gains of the joint impedance law [N m/rad], [N m s/rad].
-        gripper: state of the grippers; after a reset they stand at the task's grip width.
+        gripper: state of the grippers, a row each; after a reset they stand at the task's grip
+            width.
         success, done: (N,) outcome of the episodes, and whether they have ended.
         diverged: (N,) episodes that ended, failed, because the physics diverged (the engine then
             puts the world back to its defaults).
         timed_out: (N,) episodes that ended, failed, because their time was up.
         steps: (N,) control steps of the episodes.
-        lead: (N, n) kd / kp of the law that the actuators of each arm follow [s].
+        arms: in each world.
+        rows: arms of all worlds, those of a world one after the other.
+        lead: (rows, n) kd / kp of the law that the actuators of each arm follow [s].
         eyes: its cameras, None without any.
         skin: the gels on its pads, None without any.
         organs: both together, and what they see at this tick.
@@ -127,18 +132,8 @@ class SimulatedArm:
             law=field,
         )
         self.task.bind(self.world)
-        self._tool = self.world.site(self.robot.chain.tool_frame)
         self.kp, self.kd = np.asarray(self.robot.kp), np.asarray(self.robot.kd)
-        self.lead = torch.from_numpy(self.kd / self.kp).repeat(num_arms, 1)
-        names = self.world.actuators
-        first = names.index(self.robot.chain.joint_names[0])
-        self._columns = slice(first, first + len(self.robot.chain.joint_names))
-        self._ctrl = torch.zeros((num_arms, self.substeps, len(names)), dtype=torch.float64)
-        self._joints = self.world.joints(self.robot.chain.joint_names)
-        self._grip = self._fingers = None
-        if self.robot.gripper.joint_names:
-            self._grip = names.index(f"{robot}_gripper")
-            self._fingers = self.world.joints(self.robot.gripper.joint_names)
+        self._bind_arms()
         self.gripper = GripperModel(self.robot.gripper, self._stand())
         step = self.period / self.substeps
         self._offsets: FloatArray = np.arange(1, self.substeps + 1, dtype=np.float64) * step
@@ -152,6 +147,24 @@ class SimulatedArm:
         self.organs = Organs(self.eyes, self.skin)
         self.reset([0] * num_arms)
 
+    def _bind_arms(self) -> None:
+        """Find joints, tools and grippers of all arms of a world, arm after arm."""
+        world, prefixes = self.world, [arm.prefix for arm in arms_of(self.task)] or [""]
+        robots = [prefixed(self.robot, prefix) for prefix in prefixes]
+        self.arms, self.rows = len(robots), world.num_worlds * len(robots)
+        self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.rows, 1)
+        names, n = world.actuators, len(self.robot.chain.joint_names)
+        firsts = [names.index(robot.chain.joint_names[0]) for robot in robots]
+        self._columns = [slice(first, first + n) for first in firsts]
+        self._ctrl = torch.zeros((world.num_worlds, self.substeps, len(names)), dtype=torch.float64)
+        self._names = [name for robot in robots for name in robot.chain.joint_names]
+        self._joints = [world.joints(robot.chain.joint_names) for robot in robots]
+        self._tools = [world.site(robot.chain.tool_frame) for robot in robots]
+        self._grips, self._fingers = list[int](), list[JointsView]()
+        if self.robot.gripper.joint_names:
+            self._grips = [names.index(f"{robot.name}_gripper") for robot in robots]
+            self._fingers = [world.joints(robot.gripper.joint_names) for robot in robots]
+
     def change_physics(self, unit: FloatArray) -> None:
         """Change what `physics` names, in all arms and for all episodes to come.
 
@@ -164,7 +177,7 @@ class SimulatedArm:
 
     @property
     def num_arms(self) -> int:
-        """How many arms there are."""
+        """How many there are, N; several in one world count once."""
         return self.world.num_worlds
 
     def reset(self, seeds: Sequence[int] | int) -> None:
@@ -176,14 +189,14 @@ class SimulatedArm:
         self.task.reset(self.world, everywhere, starts)
         if self._changed is not None:
             self._randomizer.place(everywhere, self._changed)
-        q = starts["q"].numpy()
+        q = rows_of(starts["q"].numpy(), self.arms)
         self.world.forward()
         self.organs.begin(everywhere, draws.unit(self.organs.count))
         self.organs.see()
         points = np.repeat(q[:, None], 2, axis=1)
-        times = np.tile(np.array([0.0, 1e-3]), (self.num_arms, 1))
+        times = np.tile(np.array([0.0, 1e-3]), (self.rows, 1))
         self._trajectory = Trajectory(times=times, q=points, dq=np.zeros_like(points))
-        self._elapsed: FloatArray = np.zeros(self.num_arms)
+        self._elapsed: FloatArray = np.zeros(self.rows)
         self._under_way: list[tuple[IntArray, Trajectory, FloatArray]] = []
         self.gripper.reset(self._stand())
         self.ticks = self._substep = 0
@@ -195,14 +208,15 @@ class SimulatedArm:
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
         """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""
-        for i, name in enumerate(self.robot.chain.joint_names):
+        for place, name in enumerate(self._names):
+            i = place % len(kp)
             row = find(self.world.model, "actuator", name)
             stiff, damping = gain_places(self.world.model, row)
             for places, gains in ((stiff, kp), (damping, kd)):
                 for field, number, sign in places:
                     self.world.field(field)[:, row, number] = sign * float(gains[i])
         self.kp, self.kd = np.asarray(kp, dtype=np.float64), np.asarray(kd, dtype=np.float64)
-        self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.num_arms, 1)
+        self.lead = torch.from_numpy(self.kd / self.kp).repeat(self.rows, 1)
 
     def measured(self) -> dict[str, npt.NDArray[Any]]:
         """Return what the arm measures and the task's inputs, each (N, ...) float64.
@@ -213,7 +227,7 @@ class SimulatedArm:
         seen = self.task.observe()
         q, dq = self.joint_state()
         goals = {name: seen[name].numpy().copy() for name in self._goals}
-        width = self.gripper_width()[:, None]
+        width = worlds_of(self.gripper_width()[:, None], self.arms)
         seen_now = {name: pictures.numpy() for name, pictures in self.pictures.items()}
         return (
             {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals | seen_now
@@ -233,21 +247,27 @@ class SimulatedArm:
         return {name: finals[str(spec.frame)] for name, spec in self.eyes.specs.items()}
 
     def joint_state(self) -> tuple[FloatArray, FloatArray]:
-        """Return the measured joint positions [rad] and velocities [rad/s], each (N, n)."""
-        return self._joints.q.numpy().copy(), self._joints.dq.numpy().copy()
+        """Return the measured joint positions [rad] and velocities [rad/s], each (N, arms n)."""
+        q, dq = ([getattr(each, name).numpy() for each in self._joints] for name in ("q", "dq"))
+        return np.concatenate(q, axis=-1), np.concatenate(dq, axis=-1)
 
     def gripper_width(self) -> FloatArray:
-        """Return the measured distance between the pads, (N,) [m]; 0 without a gripper."""
-        if self._fingers is None:
-            return np.zeros(self.num_arms)
-        return self.robot.gripper.width(self._fingers.q.numpy())
+        """Return the measured distance between the pads, (rows,) [m]; 0 without a gripper."""
+        if not self._fingers:
+            return np.zeros(self.rows)
+        widths = [self.robot.gripper.width(fingers.q.numpy()) for fingers in self._fingers]
+        return np.stack(widths, axis=-1).reshape(-1)
 
     def tool_pose(self) -> FloatArray:
-        """Return the measured tool pose in the base frame, (N, 7)."""
-        return self._tool.pose.numpy()
+        """Return the measured tool poses, each in the frame of its base, (N, 7 arms)."""
+        poses = [tool.pose.numpy() for tool in self._tools]
+        if len(poses) == 1:
+            return poses[0]
+        places = [(*arm.position, 0.0, 0.0, 0.0, 0.0) for arm in arms_of(self.task)]
+        return np.concatenate([p - place for p, place in zip(poses, places, strict=True)], axis=-1)
 
     def desired(self) -> tuple[FloatArray, FloatArray]:
-        """Return the desired joint state of the controller now, (N, n) [rad] and [rad/s]."""
+        """Return the desired joint state of the controllers now, (rows, n) [rad], [rad/s]."""
         q, dq, _, _ = sample(self._trajectory, self._elapsed[:, None])
         return q[:, 0], dq[:, 0]
 
@@ -261,23 +281,23 @@ class SimulatedArm:
         """Replace the trajectory, now or later.
 
         Args:
-            trajectory: the new one; it is kept, so do not write to it.
-            elapsed: how much of it lies in the past when it arrives (N,) [s].
-            after: physics substeps until it arrives (N,), `NEVER` where it is lost. Of two that
+            trajectory: the new one, of all rows; it is kept, so do not write to it.
+            elapsed: how much of it lies in the past when it arrives (rows,) [s].
+            after: physics substeps until it arrives (rows,), `NEVER` where it is lost. Of two that
                 arrive together the one that was commanded last is followed.
         """
-        passed = np.broadcast_to(np.asarray(elapsed, dtype=np.float64), (self.num_arms,)).copy()
-        wait = np.broadcast_to(np.asarray(after, dtype=np.int64), (self.num_arms,)).copy()
+        passed = np.broadcast_to(np.asarray(elapsed, dtype=np.float64), (self.rows,)).copy()
+        wait = np.broadcast_to(np.asarray(after, dtype=np.int64), (self.rows,)).copy()
         self._under_way.append((wait, trajectory, passed))
         self._receive()
 
     def command_gripper(self, width: FloatArray | float) -> BoolArray:
-        """Command the grippers to a width (N,) [m]; return which took the command (N,).
+        """Command the grippers to a width (rows,) [m]; return which took the command (rows,).
 
         Raises:
             ValueError: a width beyond the opening.
         """
-        widths = np.broadcast_to(np.asarray(width, dtype=np.float64), (self.num_arms,))
+        widths = np.broadcast_to(np.asarray(width, dtype=np.float64), (self.rows,))
         return self.gripper.command(widths)
 
     def step(self) -> None:
@@ -294,9 +314,14 @@ class SimulatedArm:
         if not 1 <= substeps <= left:
             raise ValueError(f"substeps: expected 1 to {left} (rest of the period), got {substeps}")
         control = self._ctrl[:, :substeps]
-        self._follow(control.numpy()[:, :, self._columns])
-        if self._grip is not None:
-            control.numpy()[:, :, self._grip] = self.gripper.targets(self._offsets[:substeps])
+        wanted = np.empty((self.rows, substeps, len(self.kp)))
+        self._follow(wanted)
+        for arm, columns in enumerate(self._columns):
+            control.numpy()[:, :, columns] = wanted[arm :: self.arms]
+        if self._grips:
+            widths = self.gripper.targets(self._offsets[:substeps])
+            for arm, column in enumerate(self._grips):
+                control.numpy()[:, :, column] = widths[arm :: self.arms]
         self.world.step(control)
         self.gripper.advance(float(self._offsets[substeps - 1]), self.gripper_width())
         self._substep = (self._substep + substeps) % self.substeps
@@ -304,10 +329,10 @@ class SimulatedArm:
             self._end_period()
 
     def _follow(self, control: FloatArray) -> None:
-        """Write controls (N, substeps, n) along the trajectories, what comes meanwhile included."""
+        """Write controls (rows, substeps, n) along trajectories, what comes meanwhile included."""
         at, substeps = 0, control.shape[1]
         since: FloatArray = self._elapsed
-        passed = np.zeros(self.num_arms, dtype=np.int64)
+        passed = np.zeros(self.rows, dtype=np.int64)
         while at < substeps:
             waits = [wait[wait > 0] for wait, _, _ in self._under_way]
             span = min([substeps - at, *(int(wait.min()) for wait in waits if len(wait))])
@@ -321,8 +346,8 @@ class SimulatedArm:
             since, passed = np.where(fresh, self._elapsed, since), np.where(fresh, 0, passed)
 
     def _receive(self) -> BoolArray:
-        """Follow what has arrived; return which arms (N,) got something."""
-        fresh = np.zeros(self.num_arms, dtype=bool)
+        """Follow what has arrived; return which arms (rows,) got something."""
+        fresh = np.zeros(self.rows, dtype=bool)
         left: list[tuple[IntArray, Trajectory, FloatArray]] = []
         for wait, trajectory, elapsed in self._under_way:
             rows = wait == 0
@@ -339,7 +364,7 @@ class SimulatedArm:
         return fresh
 
     def _stand(self) -> FloatArray:
-        return np.full(self.num_arms, self.task.grip_width)
+        return np.full(self.rows, self.task.grip_width)
 
     def _end_period(self) -> None:
         self.ticks += 1

@@ -112,11 +112,15 @@ def actions(motion: Motion, scale: Tensor, period: float) -> Tensor:
     """Return actions (N, A) in [-1, 1] of the controller that moves the tool by steps.
 
     Args:
-        motion: of the tool.
-        scale: (A,) step of an action of 1 [m], [rad]; the seventh is the gripper's.
+        motion: of the tool, or of several (N, arms, 6) and (N, arms).
+        scale: (A,) step of an action of 1 [m], [rad]; the seventh is the gripper's, and so on for
+            further arms.
         period: of control [s].
     """
     twist, grip = motion
+    if twist.ndim == 3:
+        parts = zip(twist.unbind(1), grip.unbind(1), scale.chunk(twist.shape[1]), strict=True)
+        return torch.cat([actions((t, g), own, period) for t, g, own in parts], dim=1)
     found = twist * period / scale[:6]
     if len(scale) > 6:
         found = torch.cat([found, (2.0 * grip - 1.0)[:, None]], dim=1)

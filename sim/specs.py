@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sim2arm.core.contract import GripperSpec
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
@@ -18,9 +20,17 @@ MAX_AGE = 0.05
 """Oldest joint state that is still used [s]: three periods at 60 Hz."""
 
 
-def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
-    """Return the inputs that every arm provides."""
-    limits, names = robot.limits, robot.chain.joint_names
+def arm_specs(robot: Robot, prefixes: Sequence[str] = ("",)) -> dict[str, ArraySpec]:
+    """Return the inputs that every arm provides, of several arms one after the other.
+
+    Args:
+        robot: of which the arms are.
+        prefixes: of their names.
+    """
+    limits, arms = robot.limits, len(prefixes)
+    names = tuple(prefix + name for prefix in prefixes for name in robot.chain.joint_names)
+    poses = tuple(prefix + name for prefix in prefixes for name in POSE_NAMES)
+    base = robot.chain.base_frame
     return {
         "joint_position": ArraySpec(
             name="joint_position",
@@ -28,8 +38,8 @@ def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
             shape=(len(names),),
             unit="rad",
             element_names=names,
-            low=limits.q_min,
-            high=limits.q_max,
+            low=limits.q_min * arms,
+            high=limits.q_max * arms,
             max_stamp_age_s=MAX_AGE,
             max_receipt_age_s=MAX_AGE,
             trained_age_s=(0.0, 0.0),
@@ -40,8 +50,8 @@ def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
             shape=(len(names),),
             unit="rad/s",
             element_names=names,
-            low=tuple(-v for v in limits.dq_max),
-            high=limits.dq_max,
+            low=tuple(-v for v in limits.dq_max) * arms,
+            high=limits.dq_max * arms,
             max_stamp_age_s=MAX_AGE,
             max_receipt_age_s=MAX_AGE,
             trained_age_s=(0.0, 0.0),
@@ -50,18 +60,18 @@ def arm_specs(robot: Robot) -> dict[str, ArraySpec]:
             name="ee_pose",
             kind="derived",
             source="fk(joint_position)",
-            shape=(7,),
-            unit=POSE_UNITS,
-            frame=robot.chain.base_frame,
-            element_names=POSE_NAMES,
+            shape=(7 * arms,),
+            unit=" ".join([POSE_UNITS] * arms),
+            frame=base,
+            element_names=poses,
         ),
         "gripper_width": ArraySpec(
             name="gripper_width",
             kind="sensor",
-            shape=(1,),
+            shape=(arms,),
             unit="m",
-            low=(-SOFT,),
-            high=(robot.gripper.open_width + SOFT,),
+            low=(-SOFT,) * arms,
+            high=(robot.gripper.open_width + SOFT,) * arms,
             max_stamp_age_s=MAX_AGE,
             max_receipt_age_s=MAX_AGE,
             trained_age_s=(0.0, 0.0),

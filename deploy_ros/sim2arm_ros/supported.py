@@ -49,6 +49,8 @@ def seen_intrinsics(contract: Contract) -> set[str]:
 
 def _problems(contract: Contract) -> list[str]:
     found: list[str] = []
+    if contract.arms:
+        found.append(f"arms: these nodes drive one arm, got {len(contract.arms)}")
     if contract.low_level.kind != "joint_impedance":
         found.append(
             f"low_level.kind {contract.low_level.kind!r}: these nodes compare joint impedance gains"

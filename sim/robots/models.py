@@ -9,6 +9,7 @@ from typing import Protocol
 
 import mujoco
 
+from sim2arm.core.arms import prefixed
 from sim2arm.core.robots import Robot
 
 from . import franka, imported, so101, ur5e
@@ -38,7 +39,11 @@ ROBOT_MODELS: dict[str, AddRobot] = {
 
 
 def add_robot(
-    spec: mujoco.MjSpec, robot: Robot, *, position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    spec: mujoco.MjSpec,
+    robot: Robot,
+    *,
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    prefix: str = "",
 ) -> None:
     """Add an arm with its gripper to the world body of a scene.
 
@@ -53,13 +58,15 @@ def add_robot(
         spec: the scene, changed in place; its angles become radians.
         robot: one that is known.
         position: of the base, with the world's axes [m].
+        prefix: that its names begin with, of one of several arms (`core.arms.prefixed`).
 
     Raises:
         ValueError: the robot has no model.
     """
+    named = prefixed(robot, prefix)
     if robot.model:
-        imported.add_robot(spec, robot, position=position)
+        imported.add_robot(spec, named, position=position)
     elif robot.name in ROBOT_MODELS:
-        ROBOT_MODELS[robot.name](spec, robot, position=position)
+        ROBOT_MODELS[robot.name](spec, named, position=position)
     else:
         raise ValueError(f"robot {robot.name!r} has no model. Known: {sorted(ROBOT_MODELS)}")

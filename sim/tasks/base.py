@@ -13,6 +13,7 @@ import mujoco
 import torch
 from torch import Tensor
 
+from sim2arm.core.arms import ArmPlace
 from sim2arm.core.spec import ArraySpec
 from sim2arm.sim.draws import Draws
 from sim2arm.sim.worlds.base import World
@@ -55,6 +56,11 @@ def put(target: Tensor, chosen: Tensor, values: Tensor | float) -> None:
         values: (N, ...) or a number.
     """
     target.copy_(torch.where(chosen.reshape(-1, *[1] * (target.ndim - 1)), values, target))
+
+
+def arms_of(task: Task) -> tuple[ArmPlace, ...]:
+    """Return the arms of a task that has several, none of one with a single arm."""
+    return tuple(getattr(task, "arms", ()))
 
 
 class Task(Protocol):

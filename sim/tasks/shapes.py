@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 
+from sim2arm.core.arms import ArmPlace
 from sim2arm.core.robots import Robot
 from sim2arm.sim.robots.models import add_robot
 from sim2arm.sim.worlds.compiled import UnknownNameError, add_pair_force_sensor
@@ -21,6 +23,8 @@ PAD_GAP = 2e-4
 """Distance of each pad from a held body at the start of an episode [m]: at exactly zero, single
 precision rolls dice for the first contact, which then turned a peg by 0.03 rad."""
 
+ONE = ArmPlace(prefix="", position=(0.0, 0.0, 0.0))
+"""An arm alone."""
 FLAT_GRIP: dict[str, Any] = {
     "priority": 2,
     "condim": 4,
@@ -35,13 +39,19 @@ between 0 and 50 N nine times a second, and what is held slips by 2.4 mm/s. With
 24 mm is held with 25 N at a command of 22 mm and slips by 0.01 mm/s."""
 
 
-def arm_scene(robot: Robot) -> mujoco.MjSpec:
-    """Return a scene with an arm and the body-less geom `table` before it, for work in contact."""
+def arm_scene(robot: Robot, arms: Sequence[ArmPlace] = (ONE,)) -> mujoco.MjSpec:
+    """Return a scene with arms and the body-less geom `table` before them, for work in contact.
+
+    Args:
+        robot: of which the arms are.
+        arms: their names and places.
+    """
     spec = mujoco.MjSpec()
     # Elliptic cones with stiff friction: a grasp creeps by 0.2 mm/s instead of 1 mm/s.
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 20.0
-    add_robot(spec, robot)
+    for arm in arms:
+        add_robot(spec, robot, position=arm.position, prefix=arm.prefix)
     spec.worldbody.add_geom(
         name="table",
         type=mujoco.mjtGeom.mjGEOM_BOX,

@@ -12,13 +12,22 @@ from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
 
 from .base import Task
+from .bimanual_insertion import BimanualInsertion, BimanualInsertionCfg
 from .bolt_on_nut import BoltOnNut, BoltOnNutCfg
 from .lift_cube import LiftCube, LiftCubeCfg
 from .peg_insertion import PegInsertion, PegInsertionCfg
 from .peg_placement import PegPlacement, PegPlacementCfg
 from .push_t import PushT, PushTCfg
 from .reach import Reach, ReachCfg
+from .transfer_cube import TransferCube, TransferCubeCfg
 
+PAIRS: dict[str, tuple[Any, Callable[[Any, Robot], Task]]] = {
+    "transfer-cube": (TransferCubeCfg(), TransferCube),
+    "bimanual-insertion": (BimanualInsertionCfg(), BimanualInsertion),
+}
+"""Tasks of two arms, which learn from demonstrations: name -> default configuration, constructor.
+
+There is no `Env` of them: what trains there moves one arm in each world."""
 TASKS: dict[str, tuple[Any, Callable[[Any, Robot], Task]]] = {
     "reach": (ReachCfg(), Reach),
     "lift-cube": (LiftCubeCfg(), LiftCube),
@@ -41,10 +50,11 @@ def make_task(name: str, robot: str, settings: str = "") -> Task:
     Raises:
         ValueError: the task or the robot is not known, or the settings do not fit the task.
     """
-    if name not in TASKS:
-        raise ValueError(f"task {name!r} is not known. Known: {sorted(TASKS)}")
+    known = TASKS | PAIRS
+    if name not in known:
+        raise ValueError(f"task {name!r} is not known. Known: {sorted(known)}")
     arm = find_robot(robot)
-    cfg, build = TASKS[name]
+    cfg, build = known[name]
     if settings:
         cfg = plain.from_plain(type(cfg), plain.load_yaml(settings, "task settings"))
     return build(cfg, arm)
@@ -52,7 +62,7 @@ def make_task(name: str, robot: str, settings: str = "") -> Task:
 
 def build_task(cfg: Any, robot: Robot) -> Task:
     """Return the task of a configuration."""
-    return TASKS[_name_of(cfg)][1](cfg, robot)
+    return (TASKS | PAIRS)[_name_of(cfg)][1](cfg, robot)
 
 
 def describe_task(task: Task) -> tuple[str, str]:
@@ -62,4 +72,6 @@ def describe_task(task: Task) -> tuple[str, str]:
 
 
 def _name_of(cfg: Any) -> str:
-    return next(name for name, (default, _) in TASKS.items() if type(default) is type(cfg))
+    return next(
+        name for name, (default, _) in (TASKS | PAIRS).items() if type(default) is type(cfg)
+    )

@@ -119,7 +119,7 @@ def test_a_bundle_that_nothing_here_can_run_is_one_line(
     assert refused_as_run == 0  # the run says which task it is
     (run / CONFIG).unlink()
     assert "unknown experiment 'reach-pop'" in refused(["eval", bundle], capsys)
-    rewrite(replace(contract, control_hz=50.0))
+    rewrite(replace(contract, control_hz=55.0))
     assert "control_hz must be one of" in refused(["eval", bundle], capsys)
     rewrite(replace(contract, robot="fr4"))
     assert "is for the fr4, its task for the fr3" in refused(["eval", bundle], capsys)

@@ -253,7 +253,7 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="task 'pour' is not known"):
         make_task("pour", "fr3")
     with pytest.raises(ValueError, match="control_hz must be one of"):
-        Env(make_task("reach", "fr3"), FR3, num_envs=1, control_hz=50.0)
+        Env(make_task("reach", "fr3"), FR3, num_envs=1, control_hz=55.0)
 
 
 def test_motions_that_lead_are_those_of_one_period_before() -> None:

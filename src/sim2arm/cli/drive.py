@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2arm.core.arms import rows_of, worlds_of
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import from_contract
 from sim2arm.core.gripper import GripperAdapter
@@ -45,8 +46,11 @@ class Late:
 class Drive:
     """What stands between a policy and N arms from the start of their episodes on.
 
+    Of several arms in one world all stop where the gate stops one.
+
     Attributes:
-        held: (N,) bool, arms that the gate stopped: they stand until their episode ends.
+        held: (N,) bool, worlds that the gate stopped: arms stand until their episode ends.
+        share: (N,) of the wanted motion that the gate passed last; of several arms the least.
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class Drive:
             contract: says how actions become motion.
             arrivals: how late commands come; in time if None.
         """
-        q, _ = arm.joint_state()
+        q, self._arms = rows_of(arm.joint_state()[0], arm.arms), arm.arms
         self._arm, self._chain, self._arrivals = arm, contract.kinematic_chain, arrivals
         self._controller = from_contract(arm.robot, contract, q)
         self._gate = Gate(arm.robot, contract.period, GateCfg(), q)
@@ -67,19 +71,24 @@ class Drive:
         if contract.gripper is not None:
             self._gripper = GripperAdapter(contract.gripper, arm.gripper)
         self.held: NDArray[np.bool_] = np.zeros(arm.num_arms, dtype=bool)
+        self.share: NDArray[np.float64] = np.ones(arm.num_arms)
 
     def command(self, action: NDArray[np.floating], q: NDArray[np.floating]) -> GateDecision:
-        """Command what actions (N, A) ask of arms that measure q (N, n) [rad].
+        """Command what actions (N, A) ask of arms that measure q (N, arms n) [rad].
 
         Returns:
-            What the gate made of it.
+            What the gate made of it, a row for each arm.
         """
-        tool = forward_pose(self._chain, q)
-        wanted, velocity = self._controller.step(action.astype(np.float64), tool)
-        wanted = np.where(self.held[:, None], np.nan, wanted)
-        decision = self._gate.step(wanted, velocity)
-        self.held = self.held | (decision.share == 0.0)
-        changed = np.flatnonzero((decision.share < 1.0) & ~self.held)
+        asked, held = rows_of(action.astype(np.float64), self._arms), self._held_rows()
+        tool = forward_pose(self._chain, rows_of(q, self._arms))
+        wanted, velocity = self._controller.step(asked, tool)
+        decision = self._gate.step(np.where(held[:, None], np.nan, wanted), velocity)
+        self._last, self.share = (
+            decision,
+            worlds_of(decision.share[:, None], self._arms).min(axis=1),
+        )
+        self.held = self.held | (self.share == 0.0)
+        changed = np.flatnonzero((decision.share < 1.0) & ~self._held_rows())
         if len(changed):  # as the gate tells the policy
             position, velocity, acceleration = (part[changed] for part in self._gate.commanded())
             self._controller.motion.resume(position, velocity, acceleration, changed)
@@ -89,13 +98,21 @@ class Drive:
             after, late = self._arrivals.next()
             self._arm.command(decision.trajectory, decision.elapsed + late, after=after)
         if self._gripper is not None:
-            self._gripper.command(action, ~self.held)
+            self._gripper.command(asked, ~self._held_rows())
         return decision
 
+    def reason(self, world: int) -> str:
+        """Return why the gate changed the motion of a world last."""
+        rows = range(world * self._arms, (world + 1) * self._arms)
+        return self._last.reason(min(rows, key=lambda row: float(self._last.share[row])))
+
+    def _held_rows(self) -> NDArray[np.bool_]:
+        return np.repeat(self.held, self._arms)
+
     def wanted(self) -> NDArray[np.float64]:
-        """Return the joint positions that the controller makes for (N, n) [rad]."""
-        return self._controller.motion.goal
+        """Return the joint positions that the controller makes for (N, arms n) [rad]."""
+        return worlds_of(self._controller.motion.goal, self._arms)
 
     def commanded(self) -> NDArray[np.float64]:
-        """Return the joint positions that the gate commanded last (N, n) [rad]."""
-        return self._gate.commanded()[0]
+        """Return the joint positions that the gate commanded last (N, arms n) [rad]."""
+        return worlds_of(self._gate.commanded()[0], self._arms)

@@ -202,11 +202,11 @@ def _run_group(
         action = act(derivation.complete(history.add(sampled)))
         log.append(action[:n].astype(np.float32))
         running = counted & ~arm.done & ~drive.held
-        decision = drive.command(action, measured["joint_position"])
-        for i in np.flatnonzero(running & (decision.share == 0.0)).tolist():
-            stops[i] = (len(log), f"gate stop: {decision.reason(i)}")
-        slowed += int(np.sum(running & (decision.share < 1.0) & (decision.share > 0.0)))
-        refused += int(np.sum(running & (decision.share == 0.0)))
+        drive.command(action, measured["joint_position"])
+        for i in np.flatnonzero(running & (drive.share == 0.0)).tolist():
+            stops[i] = (len(log), f"gate stop: {drive.reason(i)}")
+        slowed += int(np.sum(running & (drive.share < 1.0) & (drive.share > 0.0)))
+        refused += int(np.sum(running & (drive.share == 0.0)))
         ticks += int(np.sum(running))
         arm.step()
         if record is not None:

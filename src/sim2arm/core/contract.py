@@ -184,12 +184,26 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmSpec:
+    """One of several arms of the contract's robot that a policy moves together."""
+
+    prefix: str
+    """Of the names of its joints and frames."""
+    position: tuple[float, float, float]
+    """Of its base, in the frame of the world, whose axes it has [m]."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contract:
     """What a policy expects of a robot, and what a robot gets from it."""
 
     version: int = CONTRACT_VERSION
     """Version of this format."""
     robot: str
+    arms: tuple[ArmSpec, ...] = ()
+    """Arms of this robot that move together, none for one arm alone. Vectors of what they measure
+    and of actions then hold one part after the other; joints, chain, limits, gains and gripper
+    are those of each."""
     joint_names: tuple[str, ...]
     chain: dict[str, Any]
     """The kinematic chain as `Chain.to_dict` gives it; `kinematic_chain` is the object."""
@@ -220,6 +234,17 @@ class Contract:
     def kinematic_chain(self) -> Chain:
         """The chain as an object."""
         return Chain.from_dict(self.chain)
+
+    @property
+    def num_arms(self) -> int:
+        """How many arms the policy moves."""
+        return max(1, len(self.arms))
+
+    @property
+    def all_joint_names(self) -> tuple[str, ...]:
+        """Joints of all arms, in the order of what they measure."""
+        prefixes = [arm.prefix for arm in self.arms] or [""]
+        return tuple(prefix + name for prefix in prefixes for name in self.joint_names)
 
     @property
     def observations(self) -> tuple[ArraySpec, ...]:
@@ -316,6 +341,9 @@ def _problems(contract: Contract) -> list[str]:
                 f"chain.joint_names: expected {list(contract.joint_names)} (joint_names), "
                 f"got {list(chain.joint_names)}"
             )
+    prefixes = [arm.prefix for arm in contract.arms]
+    if len(set(prefixes)) != len(prefixes) or len(prefixes) == 1:
+        found.append(f"arms: expected none or several with prefixes of their own, got {prefixes}")
     if len(contract.limits.q_min) != n:
         found.append(f"limits: expected {n} joints, got {len(contract.limits.q_min)}")
     return found + _input_problems(contract) + _action_problems(contract)
@@ -381,6 +409,8 @@ def _action_problems(contract: Contract) -> list[str]:
         found.append("action.low: must be less than action.high in every element")
     if action.element_names and len(action.element_names) != action.dim:
         found.append(f"action.element_names: expected {action.dim} names or none")
+    if action.dim % contract.num_arms:
+        found.append(f"action.dim: expected a multiple of {contract.num_arms} arms")
     if action.dim < 1 or action.horizon < 1 or action.dt_s <= 0:
         found.append("action: dim and horizon must be 1 or more and dt_s more than 0")
     if action.kind.startswith("ee_") and action.rotation_side is None:

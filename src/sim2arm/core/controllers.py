@@ -9,12 +9,12 @@ ask for again.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 
-from .contract import Contract
+from .contract import Contract, ExecutorSpec
 from .inverse import pose_step
 from .joint_motion import JointMotion, check_margin
 from .joint_targets import JointTargets, JointTargetsCfg
@@ -164,6 +164,8 @@ def _leash(offset: Array, length: float) -> Array:
 def from_contract(robot: Robot, contract: Contract, q: Array) -> Controller:
     """Return the controller that a contract asks for, at rest at q (N, n) [rad].
 
+    Of several arms each is a row, and `core.arms.rows_of` makes rows of actions.
+
     Raises:
         ValueError: the action is not one that a controller executes exactly.
     """
@@ -182,7 +184,8 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> Controller:
             f"action.kind: no controller for {action.kind!r}, expected 'ee_delta' or "
             "'joint_position'"
         )
-    for label, value in (expected | {"dim": arm + (element is not None)}).items():
+    part, arms = arm + (element is not None), contract.num_arms
+    for label, value in (expected | {"dim": arms * part}).items():
         if getattr(action, label) != value:
             got = getattr(action, label)
             raise ValueError(f"action.{label}: no controller for {got!r}, expected {value!r}")
@@ -196,6 +199,8 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> Controller:
         raise ValueError(
             f"action.parameters: expected {sorted(known)}, got {sorted(action.parameters)}"
         )
+    if action.scale != action.scale[:part] * arms:
+        raise ValueError(f"action.scale: expected the same of all arms, got {list(action.scale)}")
     if joints:
         if any(scale != 1.0 for scale in action.scale[:arm]):
             raise ValueError(
@@ -212,3 +217,31 @@ def from_contract(robot: Robot, contract: Contract, q: Array) -> Controller:
         position_scale=action.scale[0], rotation_scale=action.scale[3], **action.parameters
     )
     return EeDelta(robot, contract.period, cfg, q)
+
+
+def as_tool_steps(contract: Contract) -> Contract:
+    """Return a contract whose actions are steps of the tool in place of joint positions.
+
+    The gripper, if it acts, is the last element, as it was. Joints move as before; the sizes of
+    steps are those of `EeDeltaCfg`. The inverse of `as_joint_targets`, but for these.
+
+    Args:
+        contract: of `joint_position` actions of one arm.
+    """
+    old, gripper, n = contract.action, contract.gripper, len(contract.joint_names)
+    cfg = EeDeltaCfg(**old.parameters)
+    names, scale = ("x", "y", "z", "rx", "ry", "rz"), (cfg.position_scale,) * 3
+    scale = (*scale, *(cfg.rotation_scale,) * 3)
+    low, high = (-1.0,) * 6, (1.0,) * 6
+    if gripper is not None and gripper.action_element is not None:
+        names, scale = (*names, "gripper"), (*scale, old.scale[n])
+        low, high = (*low, old.low[n]), (*high, old.high[n])
+        gripper = replace(gripper, action_element=6)
+    sizes = ("position_scale", "rotation_scale")
+    action = replace(
+        old, kind="ee_delta", dim=len(names), low=low, high=high, element_names=names, unit="1",
+        scale=scale, frame="base", rotation_side="left", relative_to="last_command", horizon=1,
+        parameters={k: v for k, v in asdict(cfg).items() if k not in sizes},
+    )  # fmt: skip
+    inputs = tuple(spec for spec in contract.inputs if spec.kind != "prefix")
+    return replace(contract, inputs=inputs, action=action, executor=ExecutorSpec(), gripper=gripper)

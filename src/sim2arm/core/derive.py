@@ -31,7 +31,7 @@ class Formula:
     arguments: int
     """How many inputs it takes."""
     compute: Callable[..., FloatArray]
-    """(chain, float64 arguments (..., *shape)) -> result (..., *shape)."""
+    """(chain, float64 arguments (..., arms, k)) -> result (..., arms, k)."""
     problem: Callable[..., str | None]
     """(contract, spec of the result, specs of the arguments) -> what does not fit, or none."""
 
@@ -50,7 +50,7 @@ class Derivation:
         Raises:
             ValueError: a formula is not known, or an argument does not fit it.
         """
-        self._chain = contract.kinematic_chain
+        self._chain, self._arms = contract.kinematic_chain, contract.num_arms
         self._derived: list[tuple[ArraySpec, Formula, tuple[ArraySpec, ...]]] = []
         for spec in contract.inputs:
             if spec.kind == "derived":
@@ -73,7 +73,10 @@ class Derivation:
         results: dict[str, NDArray[Any]] = {}
         for spec, formula, arguments in self._derived:
             values = [_argument(spec, argument, sampled) for argument in arguments]
-            results[spec.name] = formula.compute(self._chain, *values).astype(spec.dtype)
+            arms = [value.reshape(*value.shape[:-1], self._arms, -1) for value in values]
+            found = formula.compute(self._chain, *arms)
+            shape = (*found.shape[:-2], self._arms * found.shape[-1])
+            results[spec.name] = found.reshape(shape).astype(spec.dtype)
         return results
 
     def complete(self, sampled: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -133,13 +136,15 @@ def _argument(spec: ArraySpec, argument: ArraySpec, sampled: Mapping[str, Any]) 
 
 
 def _fk_problem(contract: Contract, spec: ArraySpec, q: ArraySpec) -> str | None:
-    joints = contract.joint_names
+    joints, arms = contract.all_joint_names, contract.num_arms
     if q.shape != (len(joints),) or q.unit != "rad":
         return f"{q.name!r} must have shape ({len(joints)},) and unit rad, got {q.shape} {q.unit}"
     if q.element_names and q.element_names != joints:
         return f"{q.name!r} must list the joints as the contract does: {list(joints)}"
-    if spec.shape != (len(_POSE_NAMES),) or _other(spec.element_names, _POSE_NAMES):
-        return f"the result has the elements {' '.join(_POSE_NAMES)}, got {spec.element_names}"
+    names = tuple(arm.prefix + name for arm in contract.arms for name in _POSE_NAMES)
+    names = names or _POSE_NAMES
+    if spec.shape != (arms * len(_POSE_NAMES),) or _other(spec.element_names, names):
+        return f"the result has the elements {' '.join(names)}, got {spec.element_names}"
     base = contract.kinematic_chain.base_frame
     return None if spec.frame == base else f"frame must be {base!r}, got {spec.frame!r}"
 

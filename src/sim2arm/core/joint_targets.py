@@ -71,7 +71,7 @@ def as_joint_targets(contract: Contract) -> Contract:
     Args:
         contract: of `ee_delta` actions.
     """
-    n, gripper = len(contract.joint_names), contract.gripper
+    n, gripper, arms = len(contract.joint_names), contract.gripper, contract.num_arms
     known = {field.name for field in fields(JointTargetsCfg)}
     parameters = {k: v for k, v in contract.action.parameters.items() if k in known}
     cfg = JointTargetsCfg(**parameters)
@@ -83,9 +83,11 @@ def as_joint_targets(contract: Contract) -> Contract:
         low = (*low, old.low[gripper.action_element])
         high = (*high, old.high[gripper.action_element])
         gripper = replace(gripper, action_element=n)
+    prefixes = [arm.prefix for arm in contract.arms] or [""]
+    every = tuple(prefix + name for prefix in prefixes for name in names)
     action = replace(
-        contract.action, kind="joint_position", dim=len(names), low=low, high=high,
-        element_names=names, unit="rad", scale=scale, frame="joint", rotation_side=None,
+        contract.action, kind="joint_position", dim=len(every), low=low * arms, high=high * arms,
+        element_names=every, unit="rad", scale=scale * arms, frame="joint", rotation_side=None,
         relative_to="absolute", parameters=asdict(cfg),
     )  # fmt: skip
     return replace(contract, action=action, gripper=gripper)
