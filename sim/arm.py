@@ -9,7 +9,7 @@ substep, as the training environment does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -232,6 +232,16 @@ class SimulatedArm:
         return (
             {"joint_position": q, "joint_velocity": dq, "gripper_width": width} | goals | seen_now
         )
+
+    def put_state(self, state: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        """Put the physics to a state that a recording holds; counters and controllers stay.
+
+        Args:
+            state: `qpos`, `qvel`, and `mocap_pos` and `mocap_quat` where there are any, (N, ...).
+        """
+        for name, values in state.items():
+            self.world.batch.bind(name)[:] = values
+        self.world.forward(torch.arange(self.num_arms))
 
     @property
     def pictures(self) -> dict[str, torch.Tensor]:

@@ -1,7 +1,9 @@
-"""`sim2arm replay INCIDENT`: the step after which a Warp world was invalid, in MuJoCo's C engine.
+"""`sim2arm replay`: what was recorded, once more.
 
-`sim2arm train` keeps incidents. Where the C engine breaks too, the scene, its numbers or its
-controls are at fault; where it does not, single precision or the solver of MuJoCo Warp may be.
+Of a dataset: its episodes, seen with other cameras (`see_again.py`). Of an incident, which
+`sim2arm train` keeps: the step after which a Warp world was invalid, in MuJoCo's C engine. Where
+that breaks too, the scene, its numbers or its controls are at fault; where it does not, single
+precision or the solver of MuJoCo Warp may be.
 """
 
 # MuJoCo's extension modules have no stubs.
@@ -21,26 +23,39 @@ from tyro.conf import Positional, arg
 
 from sim2arm.sim.worlds.incident import read_incident
 
-from .errors import user_input
+from .errors import UserError, user_input
 from .parse import parse
+from .see_again import see_again
 
+INFO = Path("meta/info.json")
+"""What a dataset has."""
 GREATEST = 1.0e10
 """MuJoCo's mjMAXVAL: a state beyond it is invalid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayCfg:
-    """Run the step after which a Warp world was invalid again, in MuJoCo's C engine."""
+    """See simulated episodes with other cameras, or run a step that broke a Warp world again."""
 
-    incident: Annotated[Positional[Path], arg(metavar="INCIDENT")]
-    """Folder of the incident, in `incidents/` of a run."""
+    path: Annotated[Positional[Path], arg(metavar="DATASET|INCIDENT")]
+    """A dataset of sim2arm record, or an incident, a folder in `incidents/` of a run."""
+    cameras: str = "none"
+    """Of a dataset: what sees it now, a name of `sim2arm list`."""
+    out: Path | None = None
+    """Of a dataset: folder of the new one, which is gone on with if it is there."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments, run the step and print what happens in its substeps."""
     cfg = parse(ReplayCfg, argv, "sim2arm replay")
-    with user_input("incident", cfg.incident):
-        model, data, controls = read_incident(cfg.incident)
+    if (cfg.path / INFO).is_file():
+        if cfg.out is None:
+            raise UserError("--out: expected the folder of the new dataset")
+        count = see_again(cfg.path, cfg.cameras, cfg.out)
+        print(f"{cfg.out}: {count} episodes, as the cameras {cfg.cameras} see them")
+        return 0
+    with user_input("incident", cfg.path):
+        model, data, controls = read_incident(cfg.path)
     for line in replay(model, data, controls):
         print(line)
     return 0
