@@ -114,7 +114,7 @@ class ChunkPolicy(nn.Module):
         actions: Tensor,
         bounds: Bounds,
         *,
-        offsets: bool = False,
+        origin: Sequence[int] | None = None,
     ) -> None:
         """Put a network between normalisers.
 
@@ -125,10 +125,11 @@ class ChunkPolicy(nn.Module):
             arrays: demonstrated (F, ...), which say how fields are normalised.
             actions: demonstrated (F, A), which say how actions are; of offsets, those.
             bounds: least and greatest action.
-            offsets: the network answers with offsets from the joint positions that it sees.
+            origin: of each element of an action the joint position that it is an offset from,
+                -1 for none; None: the network answers with actions themselves.
         """
         super().__init__()
-        self.network, self.cfg, self.features, self.offsets = network, cfg, features, offsets
+        self.network, self.cfg, self.features, self.origin = network, cfg, features, origin
         self.actions = Scale(actions, cfg.scaling)
         for name, values in zip(("low", "high"), bounds, strict=True):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32))
@@ -145,8 +146,9 @@ class ChunkPolicy(nn.Module):
 
     def learnt(self, chunk: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
         """Return what the network is to answer with for chunks (B, T, A) of actions."""
-        origin = origin_of(seen, chunk.shape[-1]) if self.offsets else 0.0
-        return self.actions(chunk - origin)
+        if self.origin is not None:
+            chunk = chunk - origin_of(seen, self.origin)
+        return self.actions(chunk)
 
     def forward(
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
@@ -162,20 +164,20 @@ class ChunkPolicy(nn.Module):
         else:
             chunk = self.network(self.see(obs), noise)
         chunk = self.actions.back(chunk[:, past:])
-        if self.offsets:
-            chunk = chunk + origin_of(now, chunk.shape[-1])
+        if self.origin is not None:
+            chunk = chunk + origin_of(now, self.origin)
         return chunk.maximum(self.get_buffer("low")).minimum(self.get_buffer("high")), {}
 
 
-def origin_of(seen: Mapping[str, Tensor], action_dim: int) -> Tensor:
-    """Return what offsets are from (B, 1, A): the newest joint positions, 0 for the gripper.
+def origin_of(seen: Mapping[str, Tensor], places: Sequence[int]) -> Tensor:
+    """Return what offsets are from (B, 1, A): the newest joint positions, 0 where there is none.
 
     Args:
         seen: arrays (B, H, ...), joint positions among them.
-        action_dim: elements of an action, A.
+        places: of each element of an action its joint, -1 for none.
     """
-    q = seen[JOINTS][:, -1:]
-    return nn.functional.pad(q, (0, action_dim - q.shape[-1]))
+    q = nn.functional.pad(seen[JOINTS][:, -1:], (0, 1))
+    return q[..., list(places)]  # -1 is the zero behind the joints
 
 
 class ChunkFeatures(nn.Module):

@@ -132,7 +132,10 @@ def arrays_of(dataset: Dataset, episode: int, sees: Sequence[str] = ()) -> dict[
     """
     rows, found = dataset.episode(episode), dict[str, np.ndarray]()
     state = rows["observation.state"]
-    found["joint_position"], found["gripper_width"] = state[:, :-1], state[:, -1:]
+    names = dataset.features["observation.state"].names or ()
+    widths = sum(name.endswith("width") for name in names)  # behind the joints, one per gripper
+    joints = state.shape[1] - widths
+    found["joint_position"], found["gripper_width"] = state[:, :joints], state[:, joints:]
     found["joint_velocity"] = rows["observation.velocity"]
     found["ee_pose"] = rows["measured.ee_pose"].astype(np.float32)
     for key, feature in dataset.features.items():

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -89,6 +89,7 @@ def build_policy(
     arrays: Mapping[str, Tensor],
     actions: Tensor,
     bounds: Bounds,
+    joints: Sequence[int],
 ) -> ChunkPolicy:
     """Return a policy that has learnt nothing yet but how demonstrations are scaled.
 
@@ -98,6 +99,7 @@ def build_policy(
         arrays: demonstrated (F, ...).
         actions: demonstrated (F, A), or offsets.
         bounds: least and greatest action.
+        joints: of each element of an action its joint among the observed positions, -1 for none.
 
     Raises:
         PictureError: there is no vector, or an array that no network reads.
@@ -107,17 +109,21 @@ def build_policy(
     first = {name: values[:1, None] for name, values in arrays.items()}
     first = {name: v.expand(1, network.history, *v.shape[2:]) for name, v in first.items()}
     built = NETWORKS[type(network)](network, features(first), actions.shape[1])
-    return ChunkPolicy(built, network, features, arrays, actions, bounds, offsets=cfg.offsets)
+    return ChunkPolicy(
+        built, network, features, arrays, actions, bounds, origin=joints if cfg.offsets else None
+    )
 
 
-def scaled_by(network: AnyNetworkCfg, cfg: LearnCfg, demonstrations: Demonstrations) -> Tensor:
+def scaled_by(
+    network: AnyNetworkCfg, cfg: LearnCfg, demonstrations: Demonstrations, joints: Sequence[int]
+) -> Tensor:
     """Return what says how actions are normalised (F, A): demonstrated actions, or offsets."""
     if not cfg.offsets:
         return demonstrations.actions
     frames = torch.arange(len(demonstrations))
     chunk, padded = demonstrations.chunk(frames, network.chunk, network.past)
     now = demonstrations.seen(frames, names=(JOINTS,))
-    return (chunk - origin_of(now, chunk.shape[-1]))[~padded]
+    return (chunk - origin_of(now, joints))[~padded]
 
 
 class Imitation:
@@ -135,6 +141,7 @@ class Imitation:
         cfg: LearnCfg,
         demonstrations: Demonstrations,
         bounds: Bounds,
+        joints: Sequence[int],
         *,
         total: int,
         seed: int = 0,
@@ -146,6 +153,7 @@ class Imitation:
             cfg: of learning.
             demonstrations: with the arrays that the policy sees.
             bounds: least and greatest action.
+            joints: of each element of an action its joint, -1 for none.
             total: steps that will be learnt, for the learning rate.
             seed: of weights, batches and noise.
 
@@ -158,12 +166,14 @@ class Imitation:
         self._random = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            values = scaled_by(network, cfg, demonstrations)
-            self.policy = build_policy(network, cfg, demonstrations.arrays, values, bounds)
+            values = scaled_by(network, cfg, demonstrations, joints)
+            arrays = demonstrations.arrays
+            self.policy = build_policy(network, cfg, arrays, values, bounds, joints)
         self._average = Average(self.policy) if cfg.average else None
         self._optimizer = torch.optim.AdamW(
-            self.policy.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, betas=cfg.betas
-        )
+            self.policy.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay, betas=cfg.betas,
+            fused=True,
+        )  # fmt: skip
 
     @property
     def deployed(self) -> ChunkPolicy:

@@ -27,7 +27,7 @@ from sim2arm.sim.robots.actuators import find_actuators
 
 from .errors import UserError, user_input
 from .evaluation import Chunks, Episodes, run_episodes
-from .imitation_runs import open_demonstrations, read_imitation, write_contract
+from .imitation_runs import joints_of, open_demonstrations, read_imitation, write_contract
 from .imitations import ImitateCfg
 from .metrics import Metrics
 from .outputs import check_folder
@@ -58,8 +58,9 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
     bounds = contract.action.low, contract.action.high
     try:
         learner = Imitation(
-            cfg.algo, cfg.learn, demonstrations, bounds, total=cfg.steps, seed=cfg.seed
-        )
+            cfg.algo, cfg.learn, demonstrations, bounds, joints_of(contract),
+            total=cfg.steps, seed=cfg.seed,
+        )  # fmt: skip
     except RelativePoseError as error:
         raise UserError(f"--learn.relative: {error}") from error
     except PictureError as error:

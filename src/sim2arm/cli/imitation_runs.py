@@ -130,6 +130,14 @@ def _contract(base: Contract, cfg: ImitateCfg, demonstrations: Demonstrations) -
     )
 
 
+def joints_of(contract: Contract) -> tuple[int, ...]:
+    """Return of each element of an action its joint, -1 for a gripper's."""
+    names = contract.all_joint_names
+    return tuple(
+        names.index(name) if name in names else -1 for name in contract.action.element_names
+    )
+
+
 def write_contract(folder: Path, contract: Contract) -> None:
     """Write the contract of a run into its folder."""
     with user_input("run", folder):
@@ -154,8 +162,9 @@ def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
         if spec.kind != "prefix"
     }
     action = contract.action
+    bounds = action.low, action.high
     policy = build_policy(
-        cfg.algo, cfg.learn, arrays, torch.zeros((2, action.dim)), (action.low, action.high)
+        cfg.algo, cfg.learn, arrays, torch.zeros((2, action.dim)), bounds, joints_of(contract)
     )
     try:
         policy.load_state_dict(deployed_weights(state))

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from sim2arm.core.contract import ExecutorSpec
 from sim2arm.policies.act import ActCfg
 from sim2arm.policies.chunks import prefixed
 from sim2arm.policies.diffusion import DiffusionCfg
 from sim2arm.policies.imitation import AnyNetworkCfg, LearnCfg
+from sim2arm.sim.tasks.bimanual_insertion import BimanualInsertionCfg
+from sim2arm.sim.tasks.transfer_cube import TransferCubeCfg
 
 from .experiments import EXPERIMENTS, AnyTaskCfg
 
@@ -15,11 +18,15 @@ DATA = "data"
 """Folder of the datasets of demonstrations, one per task."""
 
 
+AnyPairCfg: TypeAlias = TransferCubeCfg | BimanualInsertionCfg
+"""Settings of tasks of two arms."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImitateCfg:
     """Learn chunks of actions from demonstrations."""
 
-    task: AnyTaskCfg
+    task: AnyTaskCfg | AnyPairCfg
     """The task."""
     algo: AnyNetworkCfg = field(default_factory=ActCfg)
     """The network and its loss."""
@@ -91,6 +98,18 @@ ARM = ("joint_position", "ee_pose")
 demonstrations then go on with it whatever else they see."""
 
 
+def _pair_act(task: AnyPairCfg, name: str, sees: tuple[str, ...]) -> ImitateCfg:
+    """Return ACT for two arms: half of the published chunk, a quarter of its width."""
+    return ImitateCfg(
+        task=task,
+        algo=ActCfg(chunk=50, dim=128, heads=4, feed=512, style_layers=2, layers=2, style=16),
+        learn=LearnCfg(sees=(*ARM, "gripper_width", *sees), batch=64, lr=3e-4),
+        executor=ExecutorSpec(kind="ensemble", decay=0.01),
+        data=f"{DATA}/{name}",
+        robot="ur5e",
+    )
+
+
 def _act(
     task: str, relative: tuple[tuple[str, str], ...], sees: tuple[str, ...], **changes: object
 ) -> ImitateCfg:
@@ -136,6 +155,22 @@ IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
     "lift-cube-act": (
         "Grasp a cube and lift it with ACT, from demonstrations.",
         _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
+    ),
+    "transfer-cube-act": (
+        "Hand a cube from the right arm to the left with ACT, from demonstrations.",
+        _pair_act(TransferCubeCfg(), "transfer-cube", ("cube_pose",)),
+    ),
+    "bimanual-insertion-act": (
+        "Put a peg into a socket, each held by an arm, with ACT, from demonstrations.",
+        _pair_act(BimanualInsertionCfg(), "bimanual-insertion", ("peg_pose", "socket_pose")),
+    ),
+    "push-t-diffusion": (
+        "Push a T-shaped block into a goal pose with a diffusion policy, from demonstrations.",
+        _diffusion(
+            "push-t",
+            (("ee_pose", "block_pose"), ("goal_pose", "block_pose")),
+            ("block_pose", "goal_pose"),
+        ),
     ),
     "lift-cube-diffusion": (
         "Grasp a cube and lift it with a diffusion policy, from demonstrations.",

@@ -32,7 +32,7 @@ from sim2arm.sim.worlds.law import LawError
 from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
 from .errors import UserError, user_input
-from .experiments import EXPERIMENTS, AnyTaskCfg, TrainCfg
+from .experiments import EXPERIMENTS, TrainCfg
 from .parse import unknown
 from .randomizations import RANDOMIZATIONS
 from .run_record import CONFIG, read_record, settings_of, write_record
@@ -76,8 +76,8 @@ class TaskCfg(Protocol):
     """What every experiment says of its task."""
 
     @property
-    def task(self) -> AnyTaskCfg:
-        """Its settings."""
+    def task(self) -> Any:
+        """Its settings, of a kind that `sim/tasks/table.py` knows."""
         ...
 
     @property
