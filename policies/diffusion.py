@@ -20,6 +20,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.while_loop import while_loop
 
 from .diffusion_transformer import DiffusionTransformer
 from .film import PerceptronDenoiser
@@ -27,6 +28,7 @@ from .keypoint_encoder import KeypointEncoder
 from .noise_schedule import (
     Betas,
     Prediction,
+    Step,
     add_noise,
     ddim_step,
     ddpm_step,
@@ -41,6 +43,8 @@ Denoiser = Literal["unet", "transformer", "perceptron"]
 """Networks that tell noise."""
 Sampler = Literal["ddpm", "ddim"]
 """ddpm: noise at each step; ddim: only at the start."""
+UNROLLED = 16
+"""Most steps of a sampler that stand one after the other in an exported graph."""
 CHOICES = {"denoiser": Denoiser, "betas": Betas, "prediction": Prediction, "sampler": Sampler}
 """What settings may be."""
 
@@ -209,20 +213,76 @@ class DiffusionNetwork(nn.Module):
         cfg, seen = self.cfg, self.encoder(obs)
         if not cfg.denoise:
             return self._regress(seen)
-        x = noise["noise_start"]
-        for index, step in enumerate(self.steps):
-            if committed is not None:
-                signal, spread = math.sqrt(step.kept), math.sqrt(1.0 - step.kept)
-                x = put_in(x, signal * committed[0] + spread * noise["noise_start"], committed[1])
-            found = self.denoiser(x, x.new_full((1,), step.at), seen)
-            clean, rest = split(found, x, step.kept, cfg.prediction)
-            if cfg.clip is not None:
-                clean = clean.clamp(-cfg.clip, cfg.clip)
-            if cfg.sampler == "ddim":
-                x = ddim_step(clean, rest, step)
-            else:
-                x = ddpm_step(clean, x, noise["noise_steps"][:, index], step)
+        x, drawn = noise["noise_start"], noise.get("noise_steps")
+        if len(self.steps) > UNROLLED and torch.compiler.is_exporting():
+            x = self._looped(x, seen, drawn, committed)
+        else:
+            start = x
+            for index, step in enumerate(self.steps):
+                added = None if drawn is None else drawn[:, index]
+                x = self._less_noisy(x, step, seen, start, added, committed)
         return x if committed is None else put_in(x, *committed)
+
+    def _less_noisy(
+        self,
+        x: Tensor,
+        step: Step,
+        seen: Tensor,
+        start: Tensor,
+        added: Tensor | None,
+        committed: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Return chunks (B, T, A) after a step of the sampler.
+
+        Args:
+            x: before it.
+            step: which.
+            seen: encoded observations.
+            start: the noise that the chunk began as.
+            added: noise of the step, for ddpm.
+            committed: see `forward`.
+        """
+        cfg = self.cfg
+        if committed is not None:
+            signal, spread = step.kept**0.5, (1.0 - step.kept) ** 0.5
+            x = put_in(x, signal * committed[0] + spread * start, committed[1])
+        at = (
+            step.at.to(x.dtype).reshape(1)
+            if isinstance(step.at, Tensor)
+            else x.new_full((1,), step.at)
+        )
+        found = self.denoiser(x, at, seen)
+        clean, rest = split(found, x, step.kept, cfg.prediction)
+        if cfg.clip is not None:
+            clean = clean.clamp(-cfg.clip, cfg.clip)
+        if added is None:
+            return ddim_step(clean, rest, step)
+        return ddpm_step(clean, x, added, step)
+
+    def _looped(
+        self,
+        x: Tensor,
+        seen: Tensor,
+        drawn: Tensor | None,
+        committed: tuple[Tensor, Tensor] | None,
+    ) -> Tensor:
+        """Return what all steps make of noise, as one loop of the exported graph."""
+        table = torch.tensor(
+            [[step.at, step.kept, step.next_kept] for step in self.steps], dtype=torch.float64
+        )
+        start, count = x, len(self.steps)
+
+        def goes_on(index: Tensor, x: Tensor) -> Tensor:
+            return index < count
+
+        def body(index: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            row = table.index_select(0, index.reshape(1))[0]
+            step = Step(at=row[0], kept=row[1], next_kept=row[2])
+            added = None if drawn is None else drawn.index_select(1, index.reshape(1))[:, 0]
+            return index + 1, self._less_noisy(x, step, seen, start, added, committed)
+
+        first = torch.zeros((), dtype=torch.int64)
+        return while_loop(goes_on, body, (first, x))[1]
 
     def _regress(self, seen: Tensor) -> Tensor:
         """Return chunks (B, T, A) that the network makes of nothing."""

@@ -11,9 +11,8 @@ cosine); Song et al., arXiv 2010.02502 (DDIM); Salimans and Ho, arXiv 2202.00512
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +29,19 @@ LINEAR = (1e-4, 2e-2)
 """First and last variance of the linear schedule."""
 
 
+Number: TypeAlias = float | Tensor
+"""A number, or inside a loop of an exported graph a float64 tensor without axes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step of a sampler."""
 
-    at: int
+    at: Number
     """Where it starts, of the steps that were learnt."""
-    kept: float
+    kept: Number
     """Share of the variance that is clean there."""
-    next_kept: float
+    next_kept: Number
     """Share where it ends: 1 at the end of the last."""
 
 
@@ -102,7 +105,7 @@ def target_of(clean: Tensor, noise: Tensor, kept: Tensor, prediction: Prediction
 
 
 def split(
-    found: Tensor, noisy: Tensor, kept: float, prediction: Prediction
+    found: Tensor, noisy: Tensor, kept: Number, prediction: Prediction
 ) -> tuple[Tensor, Tensor]:
     """Return what is clean and what is noise, (B, T, A) each.
 
@@ -112,7 +115,7 @@ def split(
         kept: share of the variance that is clean.
         prediction: what the network finds.
     """
-    signal, spread = math.sqrt(kept), math.sqrt(1.0 - kept)
+    signal, spread = kept**0.5, (1.0 - kept) ** 0.5
     if prediction == "epsilon":
         return (noisy - spread * found) / signal, found
     if prediction == "sample":
@@ -133,9 +136,9 @@ def ddpm_step(clean: Tensor, noisy: Tensor, noise: Tensor, step: Step) -> Tensor
     """
     held = step.kept / step.next_kept
     rest = 1.0 - step.kept
-    of_clean = math.sqrt(step.next_kept) * (1.0 - held) / rest
-    of_noisy = math.sqrt(held) * (1.0 - step.next_kept) / rest
-    deviation = math.sqrt((1.0 - step.next_kept) / rest * (1.0 - held))
+    of_clean = step.next_kept**0.5 * (1.0 - held) / rest
+    of_noisy = held**0.5 * (1.0 - step.next_kept) / rest
+    deviation = ((1.0 - step.next_kept) / rest * (1.0 - held)) ** 0.5
     return of_clean * clean + of_noisy * noisy + deviation * noise
 
 
@@ -147,4 +150,4 @@ def ddim_step(clean: Tensor, noise: Tensor, step: Step) -> Tensor:
         noise: what is taken for noise (B, T, A); clipping does not change it, as published.
         step: of the sampler.
     """
-    return math.sqrt(step.next_kept) * clean + math.sqrt(1.0 - step.next_kept) * noise
+    return step.next_kept**0.5 * clean + (1.0 - step.next_kept) ** 0.5 * noise

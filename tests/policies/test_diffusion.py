@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sim2arm.policies.bundle import RANDOM_OPERATORS
-from sim2arm.policies.diffusion import DiffusionCfg, DiffusionNetwork, diffusion_loss
+from sim2arm.policies.diffusion import UNROLLED, DiffusionCfg, DiffusionNetwork, diffusion_loss
 from sim2arm.policies.encoders import VECTOR
 from sim2arm.policies.export import OPSET
 from sim2arm.policies.keypoint_encoder import KeypointEncoder, crop_anywhere, crop_middle
@@ -248,6 +248,7 @@ class Flat(nn.Module):
     [
         {"denoiser": "unet", "sampler": "ddpm", "sampler_steps": 2},
         {"denoiser": "transformer", "layers": 1, "sampler_steps": 3},
+        {"denoiser": "perceptron", "sampler": "ddpm", "sampler_steps": 40, "layers": 1},
     ],
 )
 def test_the_graph_answers_like_the_network(change: dict[str, Any]) -> None:
@@ -268,6 +269,7 @@ def test_the_graph_answers_like_the_network(change: dict[str, Any]) -> None:
     assert isinstance(model, onnx.ModelProto)
     nodes = [*model.graph.node, *(node for part in model.functions for node in part.node)]
     assert not RANDOM_OPERATORS & {node.op_type for node in nodes}
+    assert ("Loop" in {node.op_type for node in nodes}) == (network.cfg.sampler_steps > UNROLLED)
     session = ort.InferenceSession(model.SerializeToString())
     for seed in range(3):
         all_of_it = observations(1, seed) | noise_for(network, 1, seed)
