@@ -5,7 +5,9 @@ from glob import glob
 from setuptools import find_namespace_packages, setup
 
 PACKAGE = "sim2arm_ros"
-NODES = ("policy_node", "gate_node", "sim_arm_node", "sensor_node")
+NODES = (
+    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "sensor_node", "recorder_node",
+)  # fmt: skip
 
 setup(
     name=PACKAGE,

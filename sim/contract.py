@@ -134,7 +134,10 @@ def arm_contract(
         low_level=_law(robot, 1.0, 1.0),
         limits=robot.limits,
         gripper=gripper_spec(robot, acts=task.gripper_action),
-        ranges=(TrainedRange(name=LEAD, unit="s", low=0.0, high=lead),),
+        ranges=(
+            TrainedRange(name=LEAD, unit="s", low=0.0, high=lead),
+            *(found for organ in arm.organs.each for found in organ.ranges((), 0.0)),
+        ),
         provenance=provenance,
     )
 

@@ -5,7 +5,8 @@
 
 The policy is configured first, then the gate; the gate is activated, again every second while its
 report is red; then, with `run`, the policy. On a robot `run` is off: look at the report of the
-gate (`~/activation`), then `ros2 lifecycle set /policy_node activate`. When a node ends, all end.
+gate (`~/activation`), then `ros2 lifecycle set /policy_node activate`. When a node ends, all end,
+but for the recorder (`record:=true log:=/path/to/folder`).
 """
 
 from launch import LaunchDescription
@@ -39,6 +40,8 @@ ARGUMENTS = {
     "touch": ("", "simulated arm: a YAML file with its gels (sim.touch.Touch)"),
     "lock_step": ("false", "simulated arm: wait for every command"),
     "run": (LaunchConfiguration("sim"), "activate the policy as soon as the gate is active"),
+    "record": ("false", "write a raw log of all messages"),
+    "log": ("", "folder of the raw log, an absolute path; it must be empty or not there yet"),
     "allow_fallback": ("false", "robot: allow the DDS fallback in place of a ROS 2 installation"),
 }
 
@@ -93,6 +96,25 @@ def simulated_arm() -> Node:
     )
 
 
+def recorder() -> Node:
+    """Return the recorder; the others go on when it ends."""
+    return Node(
+        package=PACKAGE,
+        executable="recorder_node",
+        name="recorder_node",
+        parameters=[
+            {
+                "folder": text("log"),
+                "bundle": text("bundle"),
+                "graph": text("graph"),
+                "use_sim_time": flag("sim"),
+            }
+        ],
+        output="screen",
+        condition=IfCondition(LaunchConfiguration("record")),
+    )
+
+
 def change(node: LifecycleNode, transition: int, **more: IfCondition) -> EmitEvent:
     """Return the action that asks a node for a transition."""
     event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
@@ -129,5 +151,5 @@ def generate_launch_description() -> LaunchDescription:
         steps.append(after(node, "activating", "inactive", again))
     # Handlers before what they listen to.
     return LaunchDescription(
-        [*arguments, *steps, simulated_arm(), gate, policy, change(policy, configure)]
+        [*arguments, *steps, simulated_arm(), recorder(), gate, policy, change(policy, configure)]
     )

@@ -10,7 +10,9 @@ import sys
 
 from .dds import RosImportError, install
 
-NODES = ("policy_node", "gate_node", "sim_arm_node", "sensor_node")
+NODES = (
+    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "sensor_node", "recorder_node",
+)  # fmt: skip
 
 
 def run(name: str) -> int:
@@ -29,6 +31,11 @@ def policy_node() -> int:
     return run("policy_node")
 
 
+def teleop_node() -> int:
+    """Start the node of a person's device."""
+    return run("teleop_node")
+
+
 def gate_node() -> int:
     """Start the gate node."""
     return run("gate_node")
@@ -42,6 +49,11 @@ def sim_arm_node() -> int:
 def sensor_node() -> int:
     """Start a sensor."""
     return run("sensor_node")
+
+
+def recorder_node() -> int:
+    """Start the recorder."""
+    return run("recorder_node")
 
 
 def main() -> int:

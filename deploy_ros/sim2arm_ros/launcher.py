@@ -25,12 +25,14 @@ class NodeProcess:
     """One executable with its parameters."""
 
     executable: str
-    """policy_node, gate_node or sim_arm_node."""
+    """policy_node, gate_node, sim_arm_node, sensor_node or recorder_node."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""
     label: str = ""
     """What it is called here, where one executable runs twice; else as the executable."""
+    needed: bool = True
+    """Whether it matters to the others that it ends."""
 
     @property
     def called(self) -> str:
@@ -74,6 +76,28 @@ def policy_graph(
         NodeProcess(executable="gate_node", parameters=common | {"real_hardware": not sim_time}),
         NodeProcess(executable="policy_node", parameters=common),
     ]
+
+
+def recorder(
+    folder: Path, bundle: Path, *, graph: Path | None, task: str = "", sim_time: bool = True
+) -> NodeProcess:
+    """Return the recorder of a raw log; nobody ends with it.
+
+    Args:
+        folder: of the log, empty or not there yet.
+        bundle: the policy bundle.
+        graph: another graph.yaml than the one of the package.
+        task: what is done, in words.
+        sim_time: a simulated arm gives the time.
+    """
+    return NodeProcess(
+        executable="recorder_node",
+        parameters={
+            "folder": str(folder.resolve()), "bundle": str(bundle.resolve()), "task": task,
+            "graph": str(graph.resolve()) if graph is not None else "", "use_sim_time": sim_time,
+        },
+        needed=False,
+    )  # fmt: skip
 
 
 def simulated_arm(
@@ -161,6 +185,7 @@ class Launch:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.log_folder = log_folder
         self._files: list[IO[bytes]] = []
+        self._spare: set[str] = set()
         try:
             for node in nodes:
                 self.start(node, env or {})
@@ -186,14 +211,16 @@ class Launch:
             start_new_session=True,
         )
         self.processes[node.called] = process
+        if not node.needed:
+            self._spare.add(node.called)
         return process
 
-    def dead(self) -> list[str]:
-        """Return one line per process that has ended."""
+    def dead(self, *, needed: bool = True) -> list[str]:
+        """Return one line per process that has ended, of those that are needed or of the others."""
         return [
             f"{name} ended with code {process.returncode}"
             for name, process in self.processes.items()
-            if process.poll() is not None
+            if process.poll() is not None and (name not in self._spare) == needed
         ]
 
     def tail(self, name: str, lines: int = 5) -> str:

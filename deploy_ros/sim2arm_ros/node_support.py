@@ -116,12 +116,12 @@ class Endpoints:
         lines: list[str] = []
         for topic, ours in self._heard.items():
             for peer in self._node.get_publishers_info_by_topic(topic):
-                reasons = [_incompatible(peer.qos_profile, qos) for qos in ours]
+                reasons = [incompatible(peer.qos_profile, qos) for qos in ours]
                 if all(reasons):
                     lines.append(f"{topic} from {peer.node_name}: {reasons[0]}")
         for topic, ours in self._sent.items():
             for peer in self._node.get_subscriptions_info_by_topic(topic):
-                reasons = [_incompatible(qos, peer.qos_profile) for qos in ours]
+                reasons = [incompatible(qos, peer.qos_profile) for qos in ours]
                 if all(reasons):
                     lines.append(f"{topic} to {peer.node_name}: {reasons[0]}")
         return lines
@@ -135,7 +135,7 @@ class Endpoints:
             destroy(entity)
 
 
-def _incompatible(publisher: QoSProfile, subscription: QoSProfile) -> str:
+def incompatible(publisher: QoSProfile, subscription: QoSProfile) -> str:
     """Return why two endpoints do not match, or an empty string."""
     level, reason = qos_check_compatible(publisher, subscription)
     return reason if level == QoSCompatibility.ERROR else ""

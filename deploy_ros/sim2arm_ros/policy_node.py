@@ -8,17 +8,14 @@ deactivate and activate it again.
 from __future__ import annotations
 
 import time
-from enum import Enum
 from functools import partial
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CameraInfo, JointState
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.robot_files import find_robot
@@ -28,34 +25,14 @@ from sim2arm.policies.runtime import OnnxPolicy
 
 from . import activation
 from .activation import Item
-from .convert import (
-    MESSAGES,
-    joint_field,
-    joint_state_message,
-    read_input,
-    request_message,
-    status_message,
-    status_values,
-    to_ns,
-)
+from .asker import Asker, Phase
+from .convert import MESSAGES, read_input, status_values, to_ns
 from .graph import Graph, InputBinding, read_graph
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
-from .requests import READY, REQUEST_TOPIC, make_tag, parse_tag
 from .sources import Source
 from .supported import check_supported
-
-_GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
-
-
-class Phase(Enum):
-    """What an active policy does."""
-
-    IDLE = "IDLE"
-    WAITING = "WAITING"
-    RUNNING = "RUNNING"
-    STOPPED = "STOPPED"
 
 
 class PolicyNode(LifecycleNode):
@@ -68,8 +45,8 @@ class PolicyNode(LifecycleNode):
         self.declare_parameter("graph", "")
         self.declare_parameter("gate", "/gate_node")
         self.declare_parameter("lock_step", False)
-        self.phase = Phase.IDLE
         self._session: PolicySession | None = None
+        self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
 
     # -- lifecycle -----------------------------------------------------------------------------
@@ -94,17 +71,17 @@ class PolicyNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         session.warm_up()
         self._session, self._contract = session, policy.contract
+        self._asker = Asker(
+            self, session.requests, who="policy", begin=session.begin, stamp=self._stamp,
+            on_ready=self.lock_step if self._lock_step else lambda: None,
+        )  # fmt: skip
         self._period_ns = round(1e9 / self._contract.control_hz)
         self._sources = {name: Source(spec=specs[name]) for name in bindings}
         self._pictures = pictures
         self._description: str | None = None
-        self._ready: tuple[np.ndarray, int, int] | None = None
-        self._acted_ns = self._started_ns = 0
-        self._last_tick = 0
-        self._let_in, self._gate_heard_ns = False, 0
-        self._red: list[str] = []
+        self._acted_ns = 0
         try:
-            self._connect(bindings, graph)
+            self._connect(self._asker, bindings, graph)
         except NameValidationException as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -114,24 +91,17 @@ class PolicyNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Report; then wait for the gate."""
-        items = self.report()
-        self._activation.publish(String(data=activation.to_json("policy_node", items)))
-        red = activation.problems(items)
-        if red != self._red:
-            self._red = red
-            for line in red:
-                self.get_logger().error(f"not activated: {line}")
-        if red:
+        assert self._asker is not None
+        if not self._asker.passes(self.report()):
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
-        self._ready = None
-        self._enter(Phase.WAITING, "waiting for the gate")
+        self._asker.wait()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session: the gate brings the arm to rest."""
-        self._stop("deactivated")
-        self._enter(Phase.IDLE, "deactivated")
+        assert self._asker is not None
+        self._asker.rest("deactivated")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -150,14 +120,7 @@ class PolicyNode(LifecycleNode):
         self._disconnect()
         return super().on_error(state)
 
-    def _connect(self, bindings: dict[str, InputBinding], graph: Graph) -> None:
-        gate = str(self.get_parameter("gate").value)
-        self._request = self._endpoints.lifecycle_publisher(
-            JointTrajectory, REQUEST_TOPIC, streaming(10)
-        )
-        self._action = self._endpoints.lifecycle_publisher(JointState, "~/action", streaming(100))
-        self._activation = self._endpoints.publisher(String, "~/activation", latched())
-        self._state_topic = self._endpoints.publisher(DiagnosticStatus, "~/state", latched())
+    def _connect(self, asker: Asker, bindings: dict[str, InputBinding], graph: Graph) -> None:
         by_topic: dict[str, dict[str, InputBinding]] = {}
         for name, binding in bindings.items():
             by_topic.setdefault(binding.topic, {})[name] = binding
@@ -172,16 +135,16 @@ class PolicyNode(LifecycleNode):
         if self._lock_step and self._pictures.names:
             listen(DiagnosticStatus, graph.observation, self.on_observation, streaming(10))
         listen(String, graph.robot_description, self.on_description, latched())
-        listen(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
-        listen(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
+        asker.connect(self._endpoints, str(self.get_parameter("gate").value))
         if not self._lock_step:
             self._endpoints.timer(self._contract.period, self.on_tick)
 
     def _disconnect(self) -> None:
         if self._session is not None:
             self._session.acting.close()
-        self._session = None
-        self.phase = Phase.IDLE
+        if self._asker is not None:
+            self._asker.close()
+        self._session = self._asker = None
         self._endpoints.close()
 
     # -- inputs --------------------------------------------------------------------------------
@@ -244,40 +207,6 @@ class PolicyNode(LifecycleNode):
         """Keep the URDF for the activation."""
         self._description = message.data
 
-    def on_commanded(self, message: JointState) -> None:
-        """The gate would let a session in, or says what it commanded instead of a request."""
-        session, names = self._session, self._contract.joint_names
-        if session is None:
-            return
-        try:
-            q = joint_field(message, "position", names)
-            if message.header.frame_id != READY:
-                tag = parse_tag(message.header.frame_id)
-                dq, ddq = (joint_field(message, f, names) for f in ("velocity", "effort"))
-                if self.phase is Phase.RUNNING and tag == (session.session, session.tick - 1):
-                    session.resume(q, dq, ddq)
-                return
-        except ValueError as error:
-            self._stop(f"gate: {error}")
-            return
-        if self.phase is Phase.WAITING:
-            self._ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
-            if self._lock_step:
-                self.lock_step()
-
-    def on_gate_state(self, message: DiagnosticStatus) -> None:
-        """Stop when the gate no longer passes our requests."""
-        session = self._session
-        if session is None or self.phase is not Phase.RUNNING:
-            return
-        values = status_values(message)
-        self._gate_heard_ns = time.monotonic_ns()
-        ours, active = values.get("session") == session.session, values.get("state") == "ACTIVE"
-        if ours and active:
-            self._let_in = True
-        elif ours or self._let_in or values.get("rejected") == session.session:
-            self._stop(f"gate: {message.message or 'another session'}", tell=False)
-
     # -- ticks ---------------------------------------------------------------------------------
 
     def lock_step(self) -> None:
@@ -285,91 +214,46 @@ class PolicyNode(LifecycleNode):
 
         They have the same stamp; pictures, which come more seldom, the one that the arm told.
         """
+        asker = self._asker
         stamps = {name: source.stamp_ns for name, source in self._sources.items()}
         ticks = {stamp for name, stamp in stamps.items() if name not in self._pictures.names}
         stamp = ticks.pop()
-        if ticks or stamp == 0 or not self._pictures.complete(stamp, stamps):
+        if asker is None or ticks or stamp == 0 or not self._pictures.complete(stamp, stamps):
             return
-        if self.phase is Phase.WAITING:
-            if self._ready is None or self._ready[1] != stamp:
+        if asker.phase is Phase.WAITING:
+            if asker.ready is None or asker.ready[1] != stamp:
                 return
-            self._begin()
+            asker.begin()
         elif stamp <= self._acted_ns:
             return
-        if self.phase is Phase.RUNNING:
+        if asker.phase is Phase.RUNNING:
             self._acted_ns = stamp
             self._act(stamp, stamp, stamp, 0)
 
     def on_tick(self) -> None:
         """Act at a steady deadline."""
         steady = time.monotonic_ns()
-        if self.phase is Phase.WAITING:
-            if self._ready is None or steady - self._ready[2] > 3 * self._period_ns:
-                return
-            self._begin()
-            self._started_ns, self._last_tick = steady, -1
-        if self.phase is not Phase.RUNNING:
-            return
-        silent = (steady - self._gate_heard_ns) / 1e9
-        if silent > _GATE_SILENCE_S:
-            self._stop(f"gate: silent for {silent:.3f} s, allowed {_GATE_SILENCE_S} s")
-            return
-        number = round((steady - self._started_ns) / self._period_ns)
-        if number <= self._last_tick:  # two calls in one period, after a late one
-            return
-        skipped = number - self._last_tick - 1
-        self._last_tick = number
-        self._act(self.get_clock().now().nanoseconds, steady, steady, skipped)
-
-    def _begin(self) -> None:
-        assert self._session is not None and self._ready is not None
-        self._session.begin(self._ready[0])
-        self._ready = None
-        self._let_in, self._gate_heard_ns = False, time.monotonic_ns()
-        self._enter(Phase.RUNNING, "")
+        skipped = None if self._asker is None else self._asker.due(steady)
+        if skipped is not None:
+            self._act(self.get_clock().now().nanoseconds, steady, steady, skipped)
 
     def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:
-        session = self._session
-        assert session is not None
+        session, asker = self._session, self._asker
+        assert session is not None and asker is not None
         try:
             sampled = session.sample(now_ns, steady_ns)
-            stamp = self._sources["joint_position"].stamp_ns
-            request = session.act(sampled, stamp, time_ns, skipped)
+            request = session.act(sampled, self._stamp(), time_ns, skipped)
         except (StaleReading, ChunkExhausted, ValueError) as error:
             self._stop(str(error))
             return
-        names = self._contract.joint_names
-        self._request.publish(request_message(request, names, self._period_ns))
-        action = self._contract.action
-        labels = action.element_names or [str(i) for i in range(action.dim)]
-        tag = make_tag(request.session, request.tick)
-        values = session.action.astype(np.float64)
-        self._action.publish(joint_state_message(labels, values, values * 0.0, stamp, tag))
+        asker.send(request, session.action)
 
-    def _stop(self, reason: str, *, tell: bool = True) -> None:
-        session = self._session
-        if session is None or self.phase is not Phase.RUNNING:
-            return
-        if tell:
-            stamp = self._sources["joint_position"].stamp_ns
-            message = request_message(
-                session.release(stamp), self._contract.joint_names, self._period_ns
-            )
-            self._request.publish(message)
-        self.get_logger().warning(f"stopped: {reason}")
-        self._enter(Phase.STOPPED, reason)
+    def _stamp(self) -> int:
+        return self._sources["joint_position"].stamp_ns
 
-    def _enter(self, phase: Phase, reason: str) -> None:
-        self.phase = phase
-        if self._session is None:
-            return
-        level = DiagnosticStatus.OK if phase is Phase.RUNNING else DiagnosticStatus.WARN
-        values = {
-            "phase": phase.value,
-            "session": self._session.session,
-            "tick": self._session.tick,
-        }
-        self._state_topic.publish(status_message(level, "policy", reason, values))
+    def _stop(self, reason: str) -> None:
+        if self._asker is not None:
+            self._asker.stop(reason)
 
     # -- activation ----------------------------------------------------------------------------
 

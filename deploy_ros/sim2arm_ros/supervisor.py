@@ -118,7 +118,7 @@ class Supervisor:
         self.reports: dict[str, list[Item]] = {}
         self.gate: dict[str, str] = {}
         self.policy: dict[str, str] = {}
-        self.policy_message = ""
+        self.policy_message = self.recorder_error = ""
         self.episode: dict[str, str] = {}
         self.patience_s = START_S
         self.recent_latency_s: deque[float] = deque(maxlen=256)
@@ -134,6 +134,7 @@ class Supervisor:
         create(DiagnosticStatus, "/gate_node/state", self._on_gate, latched())
         create(DiagnosticStatus, "/policy_node/state", self._on_policy, latched())
         create(DiagnosticStatus, "/sim_arm/episode", self._on_episode, latched())
+        create(DiagnosticStatus, "/recorder_node/state", self._on_recorder, latched())
         create(JointState, "/gate_node/commanded", self._on_commanded, streaming(10))
         create(JointState, "/policy_node/action", self._on_action, streaming(1000))
         create(Float64MultiArray, "/sim_arm/latency", self._on_latency, streaming(1000))
@@ -280,6 +281,9 @@ class Supervisor:
 
     def _on_episode(self, message: DiagnosticStatus) -> None:
         self.episode = status_values(message)
+
+    def _on_recorder(self, message: DiagnosticStatus) -> None:
+        self.recorder_error = status_values(message).get("error", "")
 
     def _on_commanded(self, message: JointState) -> None:
         self._ready_ns = to_ns(message.header.stamp)

@@ -18,66 +18,94 @@ from .spacemouse import SpaceMouseCfg, open_spacemouse
 class TeleopEntry:
     """One device by name."""
 
-    about: str
+    summary: str
     """One line for lists."""
     where: str
     """What the text behind the colon of `NAME:WHERE` is, for help and errors."""
+    buttons: str
+    """What its keys and buttons do; one line."""
+    starts: bool = False
+    """Whether one of them begins an episode."""
     needs_where: bool = False
     """Whether there is no device without it."""
-    open: Callable[[str], TeleopDevice]
-    """Opens the device at a place; an empty text where none was given. OSError or ValueError: one
-    line."""
+    open: Callable[[str, bool], TeleopDevice]
+    """Opens the device at a place, an empty text where none was given; the flag: the arm follows
+    without the device's clutch. OSError or ValueError: one line."""
 
 
-def _terminal(where: str) -> TeleopDevice:
+def _terminal(where: str, always: bool) -> TeleopDevice:
     if where:
         raise ValueError(f"terminal: expected no place, got {where!r}: it is the standard input")
     return open_terminal()
 
 
+_KEYS = (
+    "N begin, Enter keep, Backspace discard, R again, Esc end; W S A D Q E move, Z X T G C V turn, "
+    "K gripper"
+)
+
+
 TELEOP_DEVICES: dict[str, TeleopEntry] = {
     "keyboard": TeleopEntry(
-        about="keys that are held, without a window; space is the clutch",
+        summary="keys that are held, without a window; space is the clutch",
         where="words of its name, or /dev/input/event3",
-        open=lambda where: open_keyboard(KeyboardCfg(device=where)),
+        buttons=f"{_KEYS}; space is held while the arm follows",
+        starts=True,
+        open=lambda where, always: open_keyboard(
+            KeyboardCfg(device=where, clutch_key="" if always else "space")
+        ),
     ),
     "terminal": TeleopEntry(
-        about="keys typed into this terminal, over ssh too; coarse",
+        summary="keys typed into this terminal, over ssh too; coarse",
         where="nothing",
+        buttons=_KEYS,
+        starts=True,
         open=_terminal,
     ),
     "gamepad": TeleopEntry(
-        about="two sticks; the right bumper is the clutch",
+        summary="two sticks; the right bumper is the clutch",
         where="words of its name, or /dev/input/event3",
-        open=lambda where: open_gamepad(GamepadCfg(device=where)),
+        buttons="start begin, east (B) keep, left bumper discard, north or west again, select end; "
+        "south (A) gripper; the right bumper is held while the arm follows",
+        starts=True,
+        open=lambda where, always: open_gamepad(GamepadCfg(device=where, always=always)),
     ),
     "spacemouse": TeleopEntry(
-        about="a cap with six axes",
+        summary="a cap with six axes",
         where="words of its name, or /dev/hidraw3",
-        open=lambda where: open_spacemouse(SpaceMouseCfg(device=where)),
+        buttons="left gripper, right keep; of larger models the third again, the fourth discard",
+        open=lambda where, _: open_spacemouse(SpaceMouseCfg(device=where)),
     ),
     "so101-leader": TeleopEntry(
-        about="the SO-101's leader arm on its serial bus",
+        summary="the SO-101's leader arm on its serial bus",
         where="path of the serial port (/dev/ttyACM0)",
-        open=lambda where: open_leader(replace(SO101_LEADER, port=where or SO101_LEADER.port)),
+        buttons="none",
+        open=lambda where, _: open_leader(replace(SO101_LEADER, port=where or SO101_LEADER.port)),
     ),
     "leader": TeleopEntry(
-        about="any leader arm of Dynamixel X or Feetech STS servos",
+        summary="any leader arm of Dynamixel X or Feetech STS servos",
         where="path of a YAML file with port, protocol, joint_names, ids, signs, zeros",
+        buttons="none",
         needs_where=True,
-        open=lambda where: open_leader(load_leader(Path(where))),
+        open=lambda where, _: open_leader(load_leader(Path(where))),
     ),
     "script": TeleopEntry(
-        about="steps of a YAML file",
+        summary="steps of a YAML file",
         where="path of the file",
+        buttons="those that the steps press",
+        starts=True,
         needs_where=True,
-        open=lambda where: ScriptedDevice(load_script(Path(where))),
+        open=lambda where, _: ScriptedDevice(load_script(Path(where))),
     ),
 }
 
 
-def open_device(text: str) -> TeleopDevice:
+def open_device(text: str, *, always: bool = False) -> TeleopDevice:
     """Return the open device of `NAME` or `NAME:WHERE`.
+
+    Args:
+        text: name and place.
+        always: the arm follows without the device's clutch, if it has one.
 
     Raises:
         ValueError: no such name; one line with those there are.
@@ -89,4 +117,4 @@ def open_device(text: str) -> TeleopDevice:
         raise ValueError(f"no teleoperation device {name!r}. Devices: {', '.join(TELEOP_DEVICES)}")
     if entry.needs_where and not where:
         raise ValueError(f"{name}: expected {name}:WHERE, where WHERE is the {entry.where}")
-    return entry.open(where)
+    return entry.open(where, always)

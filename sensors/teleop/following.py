@@ -153,6 +153,18 @@ class JointTeleop:
         self.q = np.array(q, dtype=np.float64)
         self._open()
 
+    def start_problem(self, reading: TeleopReading) -> str:
+        """Return why the leader may not take the arm over from here, or an empty string.
+
+        Raises:
+            ValueError: the reading is not of a leader with these joints.
+        """
+        leader = self._of(reading)
+        if self.cfg.mode == "relative":
+            return ""
+        wanted = np.clip(leader, self._low, self._high)
+        return start_problem(self._names, wanted, self.q, self.cfg.start_tolerance)
+
     def step(self, reading: TeleopReading | None, now_ns: int, why: str = "") -> JointCommand:
         """Return the command of this control tick.
 
@@ -164,18 +176,21 @@ class JointTeleop:
         Raises:
             ValueError: the reading is not of a leader with these joints.
         """
-        if reading is not None and (
-            reading.joints is None or reading.joints.shape != (self._count,)
-        ):
-            raise ValueError(f"reading: expected joints ({self._count},), got another device's")
+        leader = None if reading is None else self._of(reading)
         dt, self._before_ns = tick_length(self._before_ns, now_ns), now_ns
         problem = self._watch.problem(reading, now_ns, why)
-        if not problem and reading is not None and reading.joints is not None:
-            problem = self._follow(reading.joints[self._order], reading.receipt_ns, dt)
+        if not problem and reading is not None and leader is not None:
+            problem = self._follow(leader, reading.receipt_ns, dt)
         if problem:
             self._open()
         gripper = self._hand.step(reading, not problem, dt)
         return JointCommand(q=self.q.copy(), gripper=gripper, follows=not problem, why=problem)
+
+    def _of(self, reading: TeleopReading) -> FloatArray:
+        """Return the leader's joints (n,) in the order of the arm."""
+        if reading.joints is None or reading.joints.shape != (self._count,):
+            raise ValueError(f"reading: expected joints ({self._count},), got another device's")
+        return reading.joints[self._order]
 
     def _open(self) -> None:
         self._offset: FloatArray | None = None  # of the command from the leader; none: open

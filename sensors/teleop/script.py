@@ -18,7 +18,7 @@ from sim2arm.core import plain
 from sim2arm.core.spec import StaleReading
 from sim2arm.sensors.base import Clocks
 
-from .base import PRESSES, TeleopReading
+from .base import MAX_AGE, PRESSES, TeleopReading, check_teleop, teleop_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class ScriptStep:
     """Whether the arm may follow."""
     press: tuple[str, ...] = ()
     """What is pressed at its beginning."""
+    silent: bool = False
+    """Whether the device says nothing meanwhile, as one that was unplugged."""
 
     def __post_init__(self) -> None:
         """Check the numbers and the presses."""
@@ -43,6 +45,8 @@ class ScriptStep:
         for name in self.press:
             if name not in PRESSES:
                 raise ValueError(f"press: expected some of {list(PRESSES)}, got {name!r}")
+        if self.silent and self.press:
+            raise ValueError("silent: nothing is pressed on a device that says nothing")
 
 
 def load_script(path: Path) -> tuple[ScriptStep, ...]:
@@ -79,6 +83,14 @@ class ScriptedDevice:
         self._ends = np.cumsum([step.seconds for step in steps])
         self._start_ns: int | None = None
         self._sequence, self._closed = 0, False
+        self._spec = teleop_spec((), MAX_AGE)
+        self._last: TeleopReading | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether all steps have been played."""
+        passed = self._clocks.steady_ns() - (self._start_ns or 0)
+        return self._start_ns is not None and 1e-9 * passed >= self._ends[-1]
 
     @property
     def kind(self) -> Literal["twist", "joints"]:
@@ -94,7 +106,7 @@ class ScriptedDevice:
         """Return what the script says now.
 
         Raises:
-            StaleReading: the script is over, or the device was closed.
+            StaleReading: the script is over or silent, or the device was closed.
         """
         now = self._clocks.steady_ns()
         if self._start_ns is None:
@@ -102,9 +114,11 @@ class ScriptedDevice:
         at = int(np.searchsorted(self._ends, 1e-9 * (now - self._start_ns), side="right"))
         if self._closed or at >= len(self._steps):
             raise StaleReading(f"the script {'was closed' if self._closed else 'is over'}")
+        if self._steps[at].silent:
+            return check_teleop(self._last, self._spec, self._clocks, "the script is silent")
         pressed = [name for step in self._steps[: at + 1] for name in step.press]
         self._sequence += 1
-        return TeleopReading(
+        self._last = TeleopReading(
             twist=np.array(self._steps[at].twist),
             clutch=self._steps[at].clutch,
             presses={name: pressed.count(name) for name in pressed},
@@ -112,6 +126,7 @@ class ScriptedDevice:
             stamp_ns=self._clocks.wall_ns(),
             receipt_ns=now,
         )
+        return self._last
 
     def close(self) -> None:
         """End the script."""

@@ -23,6 +23,7 @@ from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
 from sim2arm.core.plain import from_plain, load_yaml
 from sim2arm.core.spec import ArraySpec
+from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.vision import Vision
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -62,6 +63,8 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             "unknown key. Known keys: ['goal_high'",
         ),
         (["--bundle", "BUNDLE", "--sim", "reach", "--logs", "BROKEN"], "is not a folder"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--record", "BROKEN"], "is not a folder"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--record", "BUNDLE"], "expected a new folder"),
         (["none.yaml", "--bundle", "BUNDLE", "--sim", "reach"], "none.yaml: cannot be read"),
         (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
         (["GRAPH", "--bundle", "BUNDLE", "--sim", "reach"], "got '/joint states'"),
@@ -268,7 +271,8 @@ def gone(pids: dict[str, int]) -> bool:
 def test_episodes_run_and_end_by_themselves(
     bundle: Path, short: list[str], running: list[Up]
 ) -> None:
-    up = Up("--bundle", str(bundle), *short, "--seed", "5", "--episodes", "2")
+    log = Path(short[-1]).parent / "log"
+    up = Up("--bundle", str(bundle), *short, "--seed", "5", "--episodes", "2", "--record", str(log))
     running.append(up)
     assert up.end() == 0, up.errors
     text = "\n".join(up.lines)
@@ -279,17 +283,24 @@ def test_episodes_run_and_end_by_themselves(
     for seed in (5, 6):
         assert re.search(rf"^seed {seed}: failure after 30 steps  missed 0", text, re.MULTILINE)
     assert up.lines[-1] == "0 of 2 episodes succeeded"
+    out = log.parent / "set"
+    assert cli.main(["convert", str(log), "--out", str(out)]) == 0
+    dataset = Dataset(out)
+    assert [dataset.notes(k)["seed"] for k in range(2)] == [5, 6]
+    assert len(dataset) == 60 and not dataset.episode(0)["next.success"].any()
 
 
 def test_ctrl_c_stops_the_arm_and_ends_every_process(
     bundle: Path, short: list[str], running: list[Up]
 ) -> None:
     Path(short[short.index("--settings") + 1]).write_text("max_steps: 100000\n")
-    up = Up("--bundle", str(bundle), *short)
+    up = Up("--bundle", str(bundle), *short, "--record", str(Path(short[-1]).parent / "log"))
     running.append(up)
     up.wait_for("gate ACTIVE  policy RUNNING")
     nodes = up.children()
-    assert set(nodes) == {"sim_arm_node", "gate_node", "policy_node"}
+    assert set(nodes) == {"sim_arm_node", "gate_node", "policy_node", "recorder_node"}
+    os.kill(nodes["recorder_node"], signal.SIGKILL)
+    up.wait_for("recording has ended: recorder_node ended with code -9")  # and nothing else
     up.process.send_signal(signal.SIGINT)
     assert up.end() == 0, up.errors
     assert "stopping" in up.lines

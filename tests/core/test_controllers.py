@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim2arm.core.controllers import EeDelta, EeDeltaCfg, from_contract
+from sim2arm.core.contract import ExecutorSpec, GripperSpec
+from sim2arm.core.controllers import EeDelta, EeDeltaCfg, as_tool_steps, from_contract
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.joint_targets import JointTargets, JointTargetsCfg, as_joint_targets
 from sim2arm.core.kinematics import forward
@@ -153,3 +154,26 @@ def test_a_contract_of_steps_becomes_one_of_joint_targets() -> None:
         other = replace(contract, action=replace(contract.action, **change))
         with pytest.raises(ValueError, match=said):
             from_contract(ROBOTS["panda"], other, home)
+
+
+@pytest.mark.parametrize("acts", [False, True])
+def test_a_contract_of_joint_targets_becomes_one_of_steps_again(acts: bool) -> None:
+    parameters = asdict(EeDeltaCfg(bandwidth=20.0))
+    scale = (*(parameters.pop("position_scale"),) * 3, *(parameters.pop("rotation_scale"),) * 3)
+    action, gripper = make_action(parameters=parameters, scale=scale), None
+    if acts:
+        names = ("x", "y", "z", "rx", "ry", "rz", "gripper")
+        action = replace(
+            action, dim=7, low=(-1.0,) * 7, high=(1.0,) * 7, element_names=names,
+            scale=(*scale, 0.04),
+        )  # fmt: skip
+        gripper = GripperSpec(
+            kind="share", action_element=6, open_width=0.08, speed=0.1, force=20.0, delay_s=0.0
+        )
+    contract = make_contract(action=action, gripper=gripper)
+    assert as_tool_steps(as_joint_targets(contract)).differences(contract) == []
+    chunks = replace(as_joint_targets(contract).action, horizon=8)
+    chunked = replace(
+        as_joint_targets(contract), action=chunks, executor=ExecutorSpec(kind="receding", execute=4)
+    )
+    assert as_tool_steps(chunked).differences(contract) == []  # a step per tick

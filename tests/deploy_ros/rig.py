@@ -115,6 +115,7 @@ class Rig:
         vision: Path | None = None,
         touch: Path | None = None,
         more: dict[str, Any] | None = None,
+        device: str = "",
     ) -> None:
         """Start everything.
 
@@ -126,11 +127,12 @@ class Rig:
             vision: file with the cameras of the arm.
             touch: file with its gels.
             more: topics of these types that the relay passes on beside `STREAMS`.
+            device: of a hand that asks in place of the policy, under its name.
         """
         self.bundle, self.lock_step = bundle, lock_step
         self.task, self.vision, self.touch = task, vision, touch
         self.streams = STREAMS | (more or {})
-        self.most_speed = 1.0
+        self.most_speed, self.device = 1.0, device
         self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
         self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
         try:
@@ -176,7 +178,13 @@ class Rig:
             parameters |= {
                 "request_timeout_s": 0.3, "clock_freeze_s": 0.3, "real_hardware": False,
             }  # fmt: skip
-        self.launch.start(NodeProcess(executable=name, parameters=parameters), self.env)
+        node = NodeProcess(executable=name, parameters=parameters)
+        if name == "policy_node" and self.device:
+            node = NodeProcess(
+                executable="teleop_node", label=name, remaps={"__node": name},
+                parameters=parameters | {"device": self.device},
+            )  # fmt: skip
+        self.launch.start(node, self.env)
 
     def close(self) -> None:
         self._executor.shutdown()

@@ -27,9 +27,11 @@ from sim2arm_ros.launcher import (  # noqa: E402
     NodeProcess,
     policy_graph,
     private_domain,
+    recorder,
     simulated_arm,
 )
 from sim2arm_ros.policy_node import PolicyNode  # noqa: E402
+from sim2arm_ros.recorder_node import RecorderNode  # noqa: E402
 from sim2arm_ros.sim_arm_node import SimArmNode  # noqa: E402
 
 from .launch_standin import Recorded, describe  # noqa: E402
@@ -39,6 +41,7 @@ CLASSES: dict[str, Callable[[], Node]] = {
     "policy_node": PolicyNode,
     "gate_node": GateNode,
     "sim_arm_node": SimArmNode,
+    "recorder_node": RecorderNode,
 }
 Declared = Callable[[str, str], type | None]
 
@@ -54,10 +57,11 @@ def nodes(entities: list[Recorded]) -> dict[str, Recorded]:
 
 
 @pytest.fixture(scope="module")
-def declared() -> Iterator[Declared]:
+def declared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Declared]:
     """Tells the type of a parameter that a node has declared, None without one."""
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    rclpy.init(args=[])
+    log = tmp_path_factory.mktemp("launch") / "log"
+    rclpy.init(args=["--ros-args", "-p", f"folder:={log}"])
     made = {name: build() for name, build in CLASSES.items()}
     arm: Any = made["sim_arm_node"]
     try:
@@ -89,7 +93,7 @@ def source(value: Recorded) -> tuple[str, bool]:
 
 def test_every_executable_exists(nodes: dict[str, Recorded]) -> None:
     # A robot starts a sensor_node for each of its own sensors.
-    assert set(nodes) == set(executables.NODES) - {"sensor_node"} == set(CLASSES)
+    assert set(nodes) == set(executables.NODES) - {"sensor_node", "teleop_node"} == set(CLASSES)
     for name, node in nodes.items():
         assert node.package == "sim2arm_ros"
         assert callable(getattr(executables, name))
@@ -136,9 +140,11 @@ def test_real_hardware_is_what_is_not_simulated(nodes: dict[str, Recorded]) -> N
 def test_the_stand_alone_launcher_gives_no_other_parameters(nodes: dict[str, Recorded]) -> None:
     both: list[NodeProcess] = policy_graph(Path("bundle"), graph=Path("graph.yaml"))
     both.append(simulated_arm("reach", "fr3", 60.0, lock_step=False))
+    both.append(recorder(Path("log"), Path("bundle"), graph=None))
     alone = {node.executable: set(node.parameters) for node in both}
     for name in ("policy_node", "gate_node"):
         assert set(parameters(nodes[name])) - {"allow_fallback_on_hardware"} == alone[name]
+    assert set(parameters(nodes["recorder_node"])) <= alone["recorder_node"]
     assert set(parameters(nodes["sim_arm_node"])) <= alone["sim_arm_node"]
 
 
@@ -214,9 +220,13 @@ def test_without_run_the_policy_waits_for_the_operator(
     assert Play(entities, nodes, run=False).happens("gate_node", "activating", "active") == []
 
 
-def test_when_a_node_ends_all_end(nodes: dict[str, Recorded]) -> None:
-    for node in nodes.values():
-        assert [action.kind for action in node.on_exit] == ["Shutdown"]
+def test_when_a_node_ends_all_end_but_for_the_recorder(nodes: dict[str, Recorded]) -> None:
+    for name, node in nodes.items():
+        if name == "recorder_node":
+            assert "on_exit" not in node.kwargs
+            assert node.condition.args[0].args[0] == "record"
+        else:
+            assert [action.kind for action in node.on_exit] == ["Shutdown"]
 
 
 def test_a_private_domain_is_one_in_which_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ class Scripted:
         self.calls, self.resets = 0, 0
         self.seen: list[dict[str, Any]] = []
 
-    def reset(self) -> None:
+    def reset(self, seeds: Any = None) -> None:
         self.resets += 1
         self.calls = 0
 
@@ -99,9 +99,9 @@ def test_the_controller_sees_joints_as_measured_whatever_the_policy_sees() -> No
 def test_warm_up_leaves_no_trace() -> None:
     session, policy = make_session()
     session.warm_up()
-    assert policy.calls == 10
+    assert len(policy.seen) == 10 and policy.calls == 0  # asked, then reset
     session.begin(HOME)
-    assert policy.calls == 0 and session.tick == 0
+    assert policy.calls == 0 and session.requests.tick == 0
 
 
 def test_every_session_has_its_own_name() -> None:
@@ -109,7 +109,7 @@ def test_every_session_has_its_own_name() -> None:
     names = set()
     for _ in range(20):
         session.begin(HOME)
-        names.add(session.session)
+        names.add(session.requests.session)
     assert len(names) == 20
     assert all(name.isalnum() and len(name) <= 64 for name in names)
 
@@ -236,7 +236,7 @@ def test_the_robot_s_own_chain_replaces_the_contract_s() -> None:
     push_all(session, START + DT_NS)
     session.begin(HOME)
     act(session, 2)
-    expected = forward_pose(session.robot.chain, HOME[None]).astype(np.float32)
+    expected = forward_pose(session.requests.robot.chain, HOME[None]).astype(np.float32)
     np.testing.assert_array_equal(policy.seen[-1]["ee_pose"], expected)
     assert (expected != forward_pose(FR3.chain, HOME[None]).astype(np.float32)).any()
 
@@ -244,5 +244,5 @@ def test_the_robot_s_own_chain_replaces_the_contract_s() -> None:
 def test_release_names_the_session() -> None:
     session, _ = make_session()
     act(session, 1)
-    request = session.release(START)
-    assert request.release and request.session == session.session and request.tick == 1
+    request = session.requests.release(START)
+    assert request.release and request.session == session.requests.session and request.tick == 1

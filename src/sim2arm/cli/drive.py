@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim2arm.core.arms import rows_of, worlds_of
 from sim2arm.core.contract import Contract
-from sim2arm.core.controllers import from_contract
+from sim2arm.core.controllers import EeDelta, from_contract
 from sim2arm.core.gripper import GripperAdapter
 from sim2arm.core.kinematics import forward_pose
 from sim2arm_ros.gate import Gate, GateCfg, GateDecision
@@ -112,6 +112,16 @@ class Drive:
     def wanted(self) -> NDArray[np.float64]:
         """Return the joint positions that the controller makes for (N, arms n) [rad]."""
         return worlds_of(self._controller.motion.goal, self._arms)
+
+    def tools(self) -> NDArray[np.float64]:
+        """Return the commanded poses of tools (rows, 7), each in its base.
+
+        Raises:
+            TypeError: actions are not steps of tools.
+        """
+        if not isinstance(self._controller, EeDelta):
+            raise TypeError("the actions are joint positions: no pose is commanded")
+        return self._controller.pose
 
     def commanded(self) -> NDArray[np.float64]:
         """Return the joint positions that the gate commanded last (N, arms n) [rad]."""

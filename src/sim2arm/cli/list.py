@@ -28,6 +28,7 @@ DICTIONARIES: dict[str, tuple[str, str]] = {
     "cameras": ("sim2arm.cli.cameras", "CAMERAS"),
     "touches": ("sim2arm.cli.touches", "TOUCHES"),
     "randomizations": ("sim2arm.cli.randomizations", "RANDOMIZATIONS"),
+    "devices": ("sim2arm.sensors.teleop.devices", "TELEOP_DEVICES"),
 }
 
 
@@ -37,7 +38,7 @@ class ListCfg:
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
     """Which kind of thing: experiments, imitations, sweeps, tasks, robots, worlds, actuators,
-    cameras, touches, randomizations, benchmarks; all by default."""
+    cameras, touches, randomizations, devices, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:

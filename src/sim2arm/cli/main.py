@@ -20,6 +20,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
     "replay": ("Run the step that broke a Warp world in MuJoCo's C engine.", "sim2arm.cli.replay"),
     "record": ("Record demonstrations as a dataset.", "sim2arm.cli.record"),
+    "multiply": ("Make demonstrations for moved objects out of others.", "sim2arm.cli.multiply"),
+    "convert": ("Make a dataset of a raw log of ROS messages.", "sim2arm.cli.convert"),
     "doctor": ("Say what is wrong with a dataset.", "sim2arm.cli.doctor"),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),

@@ -23,7 +23,14 @@ from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.verify import load_contract
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
-from sim2arm_ros.launcher import Launch, NodeProcess, policy_graph, private_domain, simulated_arm
+from sim2arm_ros.launcher import (
+    Launch,
+    NodeProcess,
+    policy_graph,
+    private_domain,
+    recorder,
+    simulated_arm,
+)
 
 from .errors import UserError, user_input
 from .outputs import check_folder
@@ -63,6 +70,8 @@ class RosUpCfg:
     """On a robot: allow the DDS fallback in place of a ROS 2 installation."""
     logs: Path = Path("runs/ros-logs")
     """Where the output of the nodes goes, a file each."""
+    record: Path | None = None
+    """Folder of a raw log of all messages, which `sim2arm convert` makes a dataset of."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -118,6 +127,10 @@ def check(cfg: RosUpCfg) -> None:
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
         raise UserError("--episodes and --duration must be 0 or more, --patience above 0")
     check_folder("--logs", cfg.logs)
+    if cfg.record is not None:
+        check_folder("--record", cfg.record)
+        if cfg.record.is_dir() and any(cfg.record.iterdir()):
+            raise UserError(f"--record: {cfg.record} is not empty, expected a new folder")
 
 
 def check_task(name: str, contract: Contract, settings: Path | None) -> None:
@@ -214,6 +227,8 @@ def nodes(
     """
     simulated = cfg.sim is not None
     graph = policy_graph(bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated)
+    if cfg.record is not None:
+        graph.append(recorder(cfg.record, bundle, graph=cfg.graph, sim_time=simulated))
     if cfg.sim is not None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
@@ -245,7 +260,7 @@ def describe(
         "rclpy": which.partition(": ")[2],
         "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
         "logs": str(cfg.logs),
-    }
+    } | ({} if cfg.record is None else {"record": str(cfg.record)})
 
 
 def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str]) -> int:

@@ -145,20 +145,28 @@ class Operator:
             for node, items in self._supervisor.reports.items():
                 if node not in self._shown and all(item.ok for item in items):
                     self._show_report(node)
+            self._note_recorder(self._supervisor.recorder_error)
             text, key = self._state(self._supervisor)
             self._line.show(text, key)
         return [] if self._stopping else self._dead()
 
-    def _dead(self) -> list[str]:
+    def _dead(self, *, needed: bool = True) -> list[str]:
         """Return one line per process that has ended, with what it said about it."""
         lines: list[str] = []
-        for line in self._launch.dead():
+        for line in self._launch.dead(needed=needed):
             name = line.split()[0]
             said = (
                 "" if (self._launch.processes[name].returncode or 0) < 0 else self._last_word(name)
             )
             lines.append(f"{line}: {said}" if said else line)
         return lines
+
+    def _note_recorder(self, error: str) -> None:
+        """Say once that nothing is recorded any more; the arm goes on."""
+        for line in [*self._dead(needed=False), *([error] if error else [])]:
+            if line not in self._shown:
+                self._shown.add(line)
+                self._line.note(f"recording has ended: {line}")
 
     def _show_report(self, node: str) -> None:
         self._shown.add(node)

@@ -23,12 +23,10 @@ from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.layout import PICTURES, DatasetSpec, Feature
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DROPPED, DatasetWriter, Episode
-from sim2arm.sim.arm import SimulatedArm
-from sim2arm.sim.tasks.table import make_task
 
-from .errors import UserError, user_input
+from .errors import UserError
 from .progress import Progress
-from .runs import find_cameras, find_touch
+from .take import stand_of
 
 STATE = "sim."
 """What the names of columns of the state begin with."""
@@ -72,19 +70,11 @@ class Seen:
         Raises:
             UserError: it is no dataset of simulated arms, or there are no such cameras.
         """
-        documents, root = dataset.index.spec.documents, dataset.root
-        if "setting" not in documents or "contract" not in documents:
-            raise UserError(f"{root}: expected a dataset of sim2arm record, which keeps states")
-        setting = documents["setting"]
-        contract = from_plain(Contract, documents["contract"])
-        found, touch = find_cameras(cameras), find_touch(setting["touch"])
-        if found is None:
+        documents, stand = dataset.index.spec.documents, stand_of(dataset)
+        if cameras == "none":
             raise UserError("--cameras: expected a name of sim2arm list, got none")
-        with user_input("dataset", root):
-            task = make_task(setting["task"], contract.robot, setting.get("settings", ""))
-        self.arm = SimulatedArm(
-            task, contract.robot, control_hz=contract.control_hz, vision=found.vision, touch=touch
-        )
+        setting, contract = documents["setting"], from_plain(Contract, documents["contract"])
+        self.arm = replace(stand, cameras=cameras).arm()
         eyes = self.arm.eyes
         assert eyes is not None  # it was built with cameras
         self.columns = {spec.name: column_of(spec)[0] for spec in eyes.specs.values()}
@@ -102,7 +92,7 @@ class Seen:
             fps=dataset.index.spec.fps,
             features=kept | new | ages,
             robot_type=contract.robot,
-            documents=documents
+            documents=dict(documents)
             | {"contract": to_plain(contract), "setting": {**setting, "cameras": cameras}},
         )
 

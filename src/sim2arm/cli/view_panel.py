@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class Panel:
         with self._gui.add_folder("Followed world"):
             if show.num_worlds > 1:
                 self._build_follow()
-            self._build_forces()
+            add_forces(self._gui, stage, playback.redraw)
             self._figures = self._gui.add_markdown("")
         self._graph = self._gui.add_folder("Reward per step", expand_by_default=True)
 
@@ -104,14 +104,6 @@ class Panel:
 
         near = self._gui.add_button("Go near", icon=viser.Icon.ZOOM_IN)
         near.on_click(lambda _: self._stage.go_near())
-
-    def _build_forces(self) -> None:
-        forces = self._gui.add_dropdown("Contact forces", FORCES, initial_value="followed")
-
-        @forces.on_update
-        def _(_: object) -> None:
-            self._stage.forces = forces.value
-            self._playback.redraw()
 
     def _set_playing(self, playing: bool) -> None:
         self._playback.play(playing)
@@ -181,6 +173,22 @@ class Panel:
                 legend=viser.uplot.Legend(show=True),
                 height=220,
             )
+
+
+def add_forces(gui: Any, stage: Stage, redraw: Callable[[], None]) -> None:
+    """Let the person at a page choose which contact forces are drawn.
+
+    Args:
+        gui: of the page, where the choice is built.
+        stage: draws them.
+        redraw: called after a choice.
+    """
+    forces = gui.add_dropdown("Contact forces", FORCES, initial_value=stage.forces)
+
+    @forces.on_update
+    def _(_: object) -> None:
+        stage.forces = forces.value
+        redraw()
 
 
 def curves(

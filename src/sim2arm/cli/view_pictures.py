@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ GAP = 4
 """Between cells [pixels]."""
 NEAR, FAR = 0.05, 3.0
 """Distances that are white and black [m]; between them grey falls with the logarithm."""
+FIRM = 0.5
+"""Pressure on a taxel that is white [N]."""
 NOTHING = (84, 20, 60)
 """Where depth is 0."""
 _CAPTION = 36
@@ -147,15 +150,40 @@ def _cell(pictures: Mapping[str, Tensor], world: int) -> Picture:
     parts: list[Picture] = []
     for name, values in pictures.items():
         picture = values[world].cpu().numpy()
-        colour = name.endswith("_rgb")
-        if picture.ndim > (3 if colour else 2):
+        if picture.ndim > (3 if name.endswith("_rgb") else 2):
             picture = picture[-1]  # of a history
-        parts.append(picture if colour else grey_depth(picture))
+        parts.append(as_picture(name, picture))
     factor = math.ceil(LEAST / max(part.shape[0] for part in parts))
     height = factor * max(part.shape[0] for part in parts)
-    large = [part.repeat(factor, axis=0).repeat(factor, axis=1) for part in parts]
+    large = [enlarge(part, factor) for part in parts]
     padded = [np.pad(part, ((0, height - len(part)), (0, 0), (0, 0))) for part in large]
     return np.concatenate(padded, axis=1)
+
+
+def as_picture(name: str, seen: NDArray[Any]) -> Picture:
+    """Return one frame of an array that cameras or gels give as colours (H, W, 3).
+
+    Args:
+        name: of the array: colours end in `_rgb`, fields of gels in `_field`; others are depth.
+        seen: (H, W, 3) uint8, (gels, H, W, 3) [N], or (H, W) [m].
+    """
+    if name.endswith("_rgb"):
+        return seen
+    return grey_field(seen) if name.endswith("_field") else grey_depth(seen)
+
+
+def enlarge(picture: Picture, factor: int) -> Picture:
+    """Return a picture with each pixel repeated along both axes."""
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def grey_field(field: NDArray[np.float32]) -> Picture:
+    """Return the pressure (gels, H, W, 3) [N] of gels beside each other: `FIRM` is white."""
+    share = np.sqrt((field[..., 0] / FIRM).clip(0.0, 1.0))  # light touches show, too
+    grey = np.repeat((255.0 * share + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
+    gap = np.full((field.shape[1], 1, 3), PAPER, dtype=np.uint8)
+    parts = [part for gel in grey for part in (gel, gap)]
+    return np.concatenate(parts[:-1], axis=1)
 
 
 def grey_depth(depth: NDArray[np.float32]) -> Picture:

@@ -182,5 +182,8 @@ class Stage:
         self._page.color_meshes(MARK, self._plate, colors, np.ones(len(state)))
 
     def _label(self) -> None:
+        """Name the followed world, where there are others."""
+        if len(self._offsets) == 1:
+            return
         place = self._offsets[self.followed] + self._top
         self._page.label(f"world {self.followed}", place.tolist())

@@ -13,26 +13,19 @@ from .spec import ArraySpec
 
 
 class TickHistory:
-    """Histories of ticks as a contract has them; `sampling.Sampler` makes those of one robot."""
+    """Histories of ticks as a contract has them; `sampling.Sampler` makes those of one robot.
+
+    Histories of distinct frames are not made here: simulated cameras and gels give them.
+    """
 
     def __init__(self, specs: Iterable[ArraySpec]) -> None:
         """Prepare.
 
         Args:
             specs: of what is measured.
-
-        Raises:
-            ValueError: an input wants distinct frames, which only a `Sampler` tells apart.
         """
-        self._length: dict[str, int] = {}
-        for spec in specs:
-            if spec.history is None:
-                continue
-            if spec.history.of != "ticks":
-                raise ValueError(
-                    f"input {spec.name!r}: history of {spec.history.of}: expected one of ticks"
-                )
-            self._length[spec.name] = spec.history.n
+        histories = {spec.name: spec.history for spec in specs if spec.history is not None}
+        self._length = {name: h.n for name, h in histories.items() if h.of == "ticks"}
         self.reset()
 
     def reset(self) -> None:

@@ -1,0 +1,132 @@
+"""Actions of one run as requests of joint motion, without ROS: controller, session, ticks.
+
+Policies and people have one each.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.controllers import Controller, from_contract
+from sim2arm.core.joint_motion import JointMotion
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.robots import Chain, Robot
+from sim2arm.core.trajectory import sample
+
+from .gate import GateCfg, motion_and_stop
+from .requests import Request
+
+FloatArray = NDArray[np.float64]
+
+
+class RequestSession:
+    """From actions to requests, one run after another.
+
+    Attributes:
+        contract: of the actions; its chain is the robot's after `use_chain`.
+        robot: with the contract's chain and limits.
+        session: name of the run since `begin`.
+        tick: number of the next tick.
+    """
+
+    def __init__(self, contract: Contract, robot: Robot) -> None:
+        """Prepare; `begin` comes before the first request.
+
+        Args:
+            contract: says how actions become motion.
+            robot: gains and home of the arm.
+
+        Raises:
+            ValueError: no controller executes such actions exactly.
+        """
+        self.contract = contract
+        self.robot = replace(robot, chain=contract.kinematic_chain, limits=contract.limits)
+        from_contract(self.robot, contract, np.array([robot.home]))  # or says what is missing
+        self._controller: Controller | None = None
+        self.session, self.tick = "", 0
+
+    def use_chain(self, chain: Chain) -> bool:
+        """Compute kinematics with the robot's own chain, if it differs by more than rounding.
+
+        Returns:
+            Whether it does.
+        """
+        if max(self.contract.kinematic_chain.difference(chain)) < 1e-9:
+            return False
+        self.contract = replace(self.contract, chain=chain.to_dict())
+        self.robot = replace(self.robot, chain=chain)
+        return True
+
+    def begin(self, q: FloatArray) -> None:
+        """Begin a run at rest at the commanded position q (n,) [rad]."""
+        self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
+        self.session, self.tick = secrets.token_hex(6), 0
+
+    def resume(self, q: FloatArray, dq: FloatArray, ddq: FloatArray) -> None:
+        """Go on from what the gate commanded (n,) instead of what was asked for last."""
+        if self._controller is not None:
+            self._controller.motion.resume(q[None], dq[None], ddq[None], np.arange(1))
+
+    @property
+    def goal(self) -> FloatArray:
+        """Joint positions (n,) that the last action was for [rad]."""
+        return self._motion.goal[0]
+
+    def skip(self, ticks: int) -> None:
+        """Say that ticks were missed since the last request: the arm is on its last stop."""
+        if ticks and self.tick:
+            self._follow_the_stop(self._motion, ticks)
+        self.tick += ticks
+
+    def ask(self, action: NDArray[np.floating], q: FloatArray, stamp_ns: int) -> Request:
+        """Return the request of this tick.
+
+        Args:
+            action: (A,) of the contract.
+            q: measured joint positions (n,) [rad].
+            stamp_ns: of the newest joint state seen; the request applies from then on.
+        """
+        controller = self._controller
+        assert controller is not None  # `begin` comes first
+        measured = forward_pose(self.robot.chain, q[None])
+        goal, velocity = controller.step(action[None].astype(np.float64), measured)
+        request = Request(
+            session=self.session, tick=self.tick, stamp_ns=stamp_ns,
+            q=goal[0].copy(), dq=velocity[0].copy(),
+        )  # fmt: skip
+        self.tick += 1
+        return request
+
+    def release(self, stamp_ns: int) -> Request:
+        """Return the request that ends the run."""
+        nothing = np.zeros(len(self.contract.joint_names))
+        return Request(
+            session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=nothing, dq=nothing,
+            release=True,
+        )  # fmt: skip
+
+    @property
+    def _motion(self) -> JointMotion:
+        assert self._controller is not None  # `begin` comes first
+        return self._controller.motion
+
+    def _follow_the_stop(self, motion: JointMotion, periods: int) -> None:
+        """Go on from where the arm is when requests were missed: on the last stop.
+
+        The gate's trajectory coasts for one period and then stops, so one missed tick changes
+        nothing but the acceleration.
+        """
+        last = motion_and_stop(
+            (motion.q_start, motion.dq_start), (motion.q, motion.dq),
+            motion.period, np.array(self.robot.limits.ddq_max), GateCfg(),
+        )  # fmt: skip
+        now = np.array([[(1 + periods) * motion.period]])
+        q, dq, ddq, _ = sample(last, now)
+        motion.resume(q[:, 0], dq[:, 0], ddq[:, 0], np.arange(1))
