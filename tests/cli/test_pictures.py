@@ -24,6 +24,7 @@ from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.run_record import provenance
 from sim2arm.cli.runs import build_env
 from sim2arm.cli.view_pictures import FAR, NEAR, NOTHING, grey_depth
 from sim2arm.policies.export import export_bundle
@@ -55,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures") / "run"
     runs.write_config(folder, "reach-ppo", CFG)
     env = runs.build_env(CFG, 1)
-    contract = make_contract(env, runs.provenance(folder, 0))
+    contract = make_contract(env, provenance(folder, 0))
     names = [spec.name for spec in contract.observations]
     obs, frames = env.reset(), list[dict[str, np.ndarray]]()
     for _ in range(4):

@@ -116,7 +116,8 @@ def test_a_task_without_an_expert(
 ) -> None:
     monkeypatch.delitem(record.ALL_EXPERTS, "reach")
     assert run(tmp_path / "set", "reach") == 2
-    assert "reach has no scripted expert. Known: bimanual-insertion, bolt-on-nut" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "reach has no scripted expert. Known: bimanual-insertion, bolt-on-nut" in error
 
 
 def test_another_dataset_in_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sim2arm.core.contract import LEAD, GripperSpec, TrainedRange
 from sim2arm.core.controllers import from_contract
+from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
 from sim2arm.core.spec import ArraySpec
 from sim2arm_ros.activation import lead_item, unmeasured_items
@@ -108,10 +109,8 @@ def test_the_element_of_the_gripper_follows_those_of_the_arm() -> None:
     contract = swinging_contract(action=seven, gripper=replace(OPENING, action_element=6))
     home = np.array([FR3.home])
     motion, bare = from_contract(FR3, contract, home), from_contract(FR3, swinging_contract(), home)
-    step = np.full((1, 7), 0.5)
-    np.testing.assert_array_equal(
-        motion.step(step, motion.pose)[0], bare.step(step[:, :6], bare.pose)[0]
-    )
+    step, tool = np.full((1, 7), 0.5), forward_pose(FR3.chain, home)
+    np.testing.assert_array_equal(motion.step(step, tool)[0], bare.step(step[:, :6], tool)[0])
     with pytest.raises(ValueError, match="action_element: expected 6 or none, got 5"):
         from_contract(FR3, swinging_contract(action=seven, gripper=OPENING), home)
     with pytest.raises(ValueError, match=r"action\.dim: no controller for 7, expected 6"):
