@@ -31,9 +31,7 @@ def test_lock_step_is_the_same_as_in_process_to_the_bit(
 ) -> None:
     bundle, task = write_swinging(tmp_path / "bundle"), Reach(CFG, FR3)
     policy = OnnxPolicy(bundle)
-    inside = run_episodes(
-        task, policy.contract, of_bundle(policy), SEEDS, num_arms=1
-    )
+    inside = run_episodes(task, policy.contract, of_bundle(policy), SEEDS, num_arms=1)
     outside = run_through_ros(bundle, task, SEEDS, real_time=False, folder=tmp_path / "logs")
     assert outside.episodes.seeds == SEEDS
     assert sorted(inside.success.tolist()) == [False, True]
