@@ -115,7 +115,7 @@ def test_rows_stand_beside_both_baselines(ros: ModuleType) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--rates", "50"],
+        ["--rates", "55"],
         ["--seconds", "0"],
         ["--seconds", "x"],
         ["--rate", "60"],
