@@ -9,7 +9,7 @@ substep, as the training environment does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,7 +31,7 @@ from .randomize import Randomizer, Term
 from .robots.meshes import use_meshes
 from .tasks.base import Task, arms_of
 from .tasks.table import make_task
-from .worlds.base import JointsView
+from .worlds.base import JointsView, World
 from .worlds.compiled import find
 from .worlds.mujoco import MujocoWorld
 
@@ -71,6 +71,7 @@ class SimulatedArm:
             puts the world back to its defaults).
         timed_out: (N,) episodes that ended, failed, because their time was up.
         steps: (N,) control steps of the episodes.
+        scores: (N,) best of the steps of the episodes, where the task scores them; None if not.
         arms: in each world.
         rows: arms of all worlds, those of a world one after the other.
         lead: (rows, n) kd / kp of the law that the actuators of each arm follow [s].
@@ -138,6 +139,7 @@ class SimulatedArm:
         step = self.period / self.substeps
         self._offsets: FloatArray = np.arange(1, self.substeps + 1, dtype=np.float64) * step
         self._goals = {spec.name for spec in self.task.goals}
+        self._score: Callable[[World], torch.Tensor] | None = getattr(self.task, "score", None)
         self._randomizer = Randomizer(physics, self.world, self)
         self._changed: torch.Tensor | None = None
         self.eyes = None if vision is None else vision.bind(self.world, self.period)
@@ -205,6 +207,7 @@ class SimulatedArm:
         self.diverged = np.zeros(self.num_arms, dtype=bool)
         self.timed_out = np.zeros(self.num_arms, dtype=bool)
         self.steps = np.zeros(self.num_arms, dtype=np.int64)
+        self.scores = None if self._score is None else np.zeros(self.num_arms)
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
         """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""
@@ -382,6 +385,9 @@ class SimulatedArm:
         terminated, truncated = (x.numpy() for x in self.task.done(self.world))
         self.steps = np.where(self.done, self.steps, self.steps + 1)
         solved, lost = self.task.success(self.world).numpy(), self.world.diverged.numpy()
+        if self._score is not None and self.scores is not None:
+            best = np.maximum(self.scores, self._score(self.world).numpy())
+            self.scores = np.where(lost | self.done, self.scores, best)
         self.success |= solved & ~lost & ~self.done
         self.diverged |= lost & ~self.done
         self.timed_out |= truncated & ~terminated & ~lost & ~self.done

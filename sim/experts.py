@@ -1,8 +1,8 @@
 """Scripted experts: what to do in each state of a task, by all that a simulation knows.
 
 They make demonstrations, and show that a task can be done. An expert is a function without memory
-of the observations of a task, truth included, to how the tool should move. `push-t` has none: how a
-block turns when it is pushed is better learnt.
+of the observations of a task, truth included, to how the tool should move. That of `push-t` is in
+`experts_push_t.py`, those of two arms in `experts_pair.py`.
 """
 
 # pyright: standard
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec, quat_z_axis
 
+from .experts_push_t import push_t
 from .tasks.lift_cube import LiftCubeCfg
 from .tasks.peg_placement import PegPlacementCfg
 
@@ -104,6 +105,7 @@ EXPERTS: dict[str, Expert] = {
     "peg-placement": peg_placement,
     "lift-cube": lift_cube,
     "bolt-on-nut": bolt_on_nut,
+    "push-t": push_t,
 }
 """By task."""
 

@@ -138,3 +138,11 @@ class Task(Protocol):
     def desynchronise(self, generator: torch.Generator) -> None:
         """Spread the ages of the episodes."""
         ...
+
+
+class Scored(Protocol):
+    """What a task may offer besides: a published measure other than success."""
+
+    def score(self, world: World) -> Tensor:
+        """Return what the last control step is worth (N,), 0 to 1; an episode has its best."""
+        ...

@@ -328,3 +328,15 @@ def test_eval_has_the_gels_of_training_whether_they_are_felt_or_not(
             cli.main(["eval", str(run), "--through", "ros"])
         assert taken == [touch, touch]
         taken.clear()
+
+
+def test_a_published_score_is_a_row_where_the_task_has_one() -> None:
+    told = Episodes(
+        seeds=(1, 2), success=np.array([True, False]), steps=np.array([3, 5]), slowed=0, refused=0,
+        ticks=8, actions=(np.zeros((3, 6), np.float32), np.zeros((5, 6), np.float32)),
+        scores=np.array([1.0, 0.5]),
+    )  # fmt: skip
+    rows = {row.metric: row.value for row in success_rows("in process", told)}
+    assert rows["success"] == 0.5 and rows["score"] == 0.75
+    silent = success_rows("ROS, lock step", replace(told, scores=None))
+    assert "score" not in {row.metric for row in silent}

@@ -32,6 +32,7 @@ def make_measured(
         ticks=sum(steps),
         actions=overrides.pop("actions", actions),
         endings=overrides.pop("endings", ()),
+        scores=overrides.pop("scores", None),
     )
     return Measured(episodes=episodes, **overrides)
 
@@ -51,6 +52,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         [True, False, True],
         [3, 4, 2],
         endings=("success", "lost", "success"),
+        scores=np.array([1.0, 0.25, 1.0]),
         real_time=True,
         courses=courses,
         activation={"ok": True, "items": [{"name": "kp", "expected": [1, 2]}]},
@@ -58,6 +60,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_measured(tmp_path / "new" / "it.safetensors", measured)
     read = read_measured(tmp_path / "new" / "it.safetensors")
     a, b = measured.episodes, read.episodes
+    assert b.scores is not None and b.scores.tolist() == [1.0, 0.25, 1.0]
     assert (a.seeds, a.slowed, a.refused, a.ticks) == (b.seeds, b.slowed, b.refused, b.ticks)
     assert b.success.dtype == bool and a.success.tolist() == b.success.tolist()
     assert a.steps.tolist() == b.steps.tolist() and a.endings == b.endings
@@ -73,6 +76,7 @@ def test_in_process_there_are_no_courses(tmp_path: Path) -> None:
     write_measured(tmp_path / "it", make_measured([1, 2], [True, True], [2, 3]))
     read = read_measured(tmp_path / "it")
     assert read.courses == () and read.latency_ms.size == read.missed == 0
+    assert read.episodes.scores is None
 
 
 def test_pairs_are_counted_by_seed() -> None:

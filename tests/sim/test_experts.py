@@ -13,6 +13,8 @@ from sim2arm.sim.experts import EXPERTS, SPEED, TURN, actions, reach
 from sim2arm.sim.tasks.table import TASKS, make_task
 
 SEEDS = list(range(20))
+FEW = {"push-t": 8}
+"""Seeds of a slow expert."""
 
 
 def controller(task: str) -> EeDeltaCfg:
@@ -22,13 +24,13 @@ def controller(task: str) -> EeDeltaCfg:
 
 @pytest.mark.parametrize("task", EXPERTS)
 def test_an_expert_solves_its_task(task: str) -> None:
-    cfg = controller(task)
-    env = Env(make_task(task, "fr3"), FR3, num_envs=len(SEEDS), threads=1, controller=cfg)
+    cfg, seeds = controller(task), SEEDS[: FEW.get(task)]
+    env = Env(make_task(task, "fr3"), FR3, num_envs=len(seeds), threads=1, controller=cfg)
     steps = [cfg.position_scale] * 3 + [cfg.rotation_scale] * 3
     if env.task.gripper_action:
         steps.append(0.5 * FR3.gripper.open_width)
-    scale, obs = torch.tensor(steps), env.reset(SEEDS)
-    ended, solved = torch.zeros((2, len(SEEDS)), dtype=torch.bool)
+    scale, obs = torch.tensor(steps), env.reset(seeds)
+    ended, solved = torch.zeros((2, len(seeds)), dtype=torch.bool)
     for _ in range(env.task.cfg.max_steps):
         obs, _, terminated, truncated, info = env.step(
             actions(EXPERTS[task](obs), scale, env.period)
@@ -37,11 +39,11 @@ def test_an_expert_solves_its_task(task: str) -> None:
         ended |= terminated | truncated
         if ended.all():
             break
-    assert int(solved.sum()) >= 19
+    assert int(solved.sum()) >= len(seeds) - 1
 
 
-def test_every_task_has_one_but_where_pushing_is_better_learnt() -> None:
-    assert set(TASKS) - set(EXPERTS) == {"push-t"}
+def test_every_task_has_one() -> None:
+    assert set(TASKS) == set(EXPERTS)
 
 
 def test_the_way_to_a_goal_by_hand() -> None:

@@ -237,6 +237,8 @@ def success_rows(case: str, result: Episodes) -> list[Row]:
         Row(case=case, metric="success, 95 % high", value=high),
         Row(case=case, metric="episodes", value=episodes),
     ]
+    if result.scores is not None:
+        rows.append(Row(case=case, metric="score", value=float(result.scores.mean())))
     taken = result.steps[result.steps > 0]  # the policy acted at all
     if len(taken):
         rows += [

@@ -106,6 +106,9 @@ class Episodes:
     endings: tuple[str, ...] = ()
     """Per episode how it ended: a word of `SimulatedArm.endings`, or what stopped it; none where
     nobody says."""
+    scores: NDArray[np.float64] | None = None
+    """Per episode the best of what its steps score; None where the task has no such measure, or
+    nobody takes it (ROS: nodes tell success alone)."""
 
     @property
     def rate(self) -> float:
@@ -159,6 +162,7 @@ def run_episodes(
         arm.change_physics(other.ends(sum(term.count for term in other.change.physics)))
     groups = [list(seeds[i : i + num_arms]) for i in range(0, len(seeds), num_arms)]
     parts = [_run_group(arm, contract, act, group, begin, record, other) for group in groups]
+    scores = [part.scores for part in parts if part.scores is not None]
     return Episodes(
         seeds=tuple(seeds),
         success=np.concatenate([part.success for part in parts]),
@@ -169,6 +173,7 @@ def run_episodes(
         diverged=sum(part.diverged or 0 for part in parts),
         actions=tuple(actions for part in parts for actions in part.actions),
         endings=tuple(ending for part in parts for ending in part.endings),
+        scores=np.concatenate(scores) if scores else None,
     )
 
 
@@ -223,6 +228,7 @@ def _run_group(
         diverged=int(arm.diverged[:n].sum()),
         actions=tuple(actions[: taken[i], i] for i in range(n)),
         endings=tuple(stops[i][1] if i in stops else endings[i] for i in range(n)),
+        scores=None if arm.scores is None else arm.scores[:n].copy(),
     )
 
 

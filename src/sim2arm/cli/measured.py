@@ -144,6 +144,8 @@ def write_measured(path: Path, measured: Measured) -> None:
             [[getattr(c, name) for name in COUNTS] for c in measured.courses], dtype=np.int64
         ).reshape(-1, len(COUNTS)),
     }
+    if episodes.scores is not None:
+        arrays["scores"] = episodes.scores
     facts = {
         "slowed": episodes.slowed,
         "refused": episodes.refused,
@@ -185,6 +187,7 @@ def read_measured(path: Path) -> Measured:
         ticks=facts["ticks"],
         endings=tuple(facts["endings"]),
         actions=tuple(np.split(arrays["actions"], ends)),
+        scores=arrays.get("scores"),
     )
     return Measured(
         episodes=episodes,

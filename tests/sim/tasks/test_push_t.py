@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from sim2arm.core.robots import FR3
+from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.draws import StreamDraws
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.push_t import REACH, PushT, PushTCfg, closeness, inside_t, t_points
 from sim2arm.sim.tasks.start import quat_from_rpy
+from sim2arm.sim.worlds.base import World
 
 CFG = PushTCfg()
 F64 = torch.float64
@@ -126,3 +128,27 @@ def test_a_push_is_the_same_on_both_engines() -> None:
 def test_settings_of_which_no_episode_can_be_made(changes: dict[str, float], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         PushTCfg(**changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_episode_scores_its_largest_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over 0.95, cut at 1: the best need not be the last, and nothing counts after the end."""
+    arm = SimulatedArm("push-t", "fr3", num_arms=3)
+    task, series = arm.task, [[0.3, 0.2, 0.1], [0.76, 0.97, 0.38], [0.5, 0.4, 0.9]]
+    assert isinstance(task, PushT)
+    measure = task.update
+
+    def update(world: World) -> None:
+        measure(world)
+        task._share = torch.tensor(series[arm.ticks - 1], dtype=F64)
+
+    monkeypatch.setattr(task, "update", update)
+    assert arm.scores is not None and arm.scores.tolist() == [0.0, 0.0, 0.0]
+    for tick in range(3):
+        if tick == 1:
+            arm.world.free_body("block").q[2, 0] += 0.5  # lost in the second step
+        arm.step()
+    assert arm.done.tolist() == [False, False, True]
+    assert arm.scores.tolist() == pytest.approx([0.8, 1.0, 0.4])  # 0.76, 0.97 and 0.38 over 0.95
+    arm.reset([0, 1, 2])
+    assert arm.scores is not None and not arm.scores.any()
+    assert SimulatedArm("reach", "fr3").scores is None
