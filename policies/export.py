@@ -203,6 +203,22 @@ def _example(flat: _Flat, contract: Contract) -> tuple[Tensor, ...]:
     )
 
 
+def to_onnx(module: nn.Module, contract: Contract) -> bytes:
+    """Return the graph of a policy as `export_bundle` writes it, without proof that it is right.
+
+    Args:
+        module: as `export_bundle` takes it, in evaluation mode.
+        contract: what the policy expects and gives.
+
+    Raises:
+        ExportError: the module does not fit the contract, or uses random operators or tensors of
+            another file.
+    """
+    flat = _Flat(module, contract)
+    _check_module(flat, contract)
+    return _to_onnx(flat, contract)
+
+
 def _to_onnx(flat: _Flat, contract: Contract) -> bytes:
     """Return the ONNX file: single, deterministic, with the contract inside."""
     with _quiet():

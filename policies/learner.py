@@ -122,6 +122,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
             entries.setdefault(int(index), {})[name] = value.clone()
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": entries, "param_groups": groups})
+    for parameter, entry in optimizer.state.items():
+        for name, value in entry.items():
+            # fused optimisers go by place in memory, and checkpoints lie there as they are counted
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                entry[name] = torch.empty_like(parameter).copy_(value)
 
 
 def go_on_drawing(

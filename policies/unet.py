@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .film import Condition, Film
+from .tick_conv import TickConv, TickGrow
 
 KERNEL = 5
 """Actions that a convolution sees."""
@@ -47,12 +48,12 @@ class UNet(nn.Module):
         before = (action_dim if film else action_dim + self.condition.size, *dims)
         self.film = film
         self.down = nn.ModuleList(Level(a, b, more) for a, b in zip(before, dims, strict=False))
-        self.shrink = nn.ModuleList(nn.Conv1d(d, d, 3, stride=2, padding=1) for d in dims[:-1])
+        self.shrink = nn.ModuleList(TickConv(d, d, 3, stride=2) for d in dims[:-1])
         self.middle = Level(dims[-1], dims[-1], more)
         ups = [(2 * b, a) for a, b in pairwise(dims)][::-1]
         self.up = nn.ModuleList(Level(a, b, more) for a, b in ups)
-        self.grow = nn.ModuleList(nn.ConvTranspose1d(b, b, 4, stride=2, padding=1) for _, b in ups)
-        self.out = nn.Sequential(*_block(dims[0], dims[0]), nn.Conv1d(dims[0], action_dim, 1))
+        self.grow = nn.ModuleList(TickGrow(b) for _, b in ups)
+        self.out = nn.Sequential(*_block(dims[0], dims[0]), TickConv(dims[0], action_dim, 1))
 
     def forward(self, noisy: Tensor, at: Tensor, seen: Tensor) -> Tensor:
         """Return (B, T, A) of noisy chunks (B, T, A), steps (B,) or (1,), and rows (B, H, S).
@@ -100,7 +101,7 @@ class Block(nn.Module):
         self.first = nn.Sequential(*_block(before, after))
         self.film = Film(condition, after) if condition else None
         self.second = nn.Sequential(*_block(after, after))
-        self.past = nn.Conv1d(before, after, 1) if before != after else nn.Identity()
+        self.past = TickConv(before, after, 1) if before != after else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return (B, after, T) of (B, before, T)."""
@@ -111,5 +112,4 @@ class Block(nn.Module):
 
 
 def _block(before: int, after: int) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv1d(before, after, KERNEL, padding=KERNEL // 2)
-    return convolution, nn.GroupNorm(GROUPS, after), nn.Mish()
+    return TickConv(before, after, KERNEL), nn.GroupNorm(GROUPS, after), nn.Mish()
