@@ -16,7 +16,7 @@ comma := ,
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup demo test test-base robot check lint types imports changelog format learn faults bench constraints clean FORCE
+.PHONY: help setup demo test test-base robot check lint types imports changelog format learn faults interop bench constraints clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,11 @@ learn: $(STAMP) ## learning tests with three seeds (hours), results in benchmark
 
 faults: $(STAMP) ## long fault and fuzz tables, results in benchmarks/results/faults.json
 	@$(PY) -m pytest -m faults --timeout 3600 --table=benchmarks/results/faults.json $(PYTEST_ARGS)
+
+interop: $(STAMP) ## our datasets in lerobot, lerobot's in ours (LEROBOT_PYTHON=path SETS="folders")
+	@if [ -z "$(LEROBOT_PYTHON)" ]; then \
+	  echo "sim2arm: missing: LEROBOT_PYTHON=<a Python that has lerobot installed>" >&2; exit 1; fi
+	@$(PY) -m tests.interop.our_side $(if $(GOLDEN),--golden $(GOLDEN)) "$(LEROBOT_PYTHON)" $(SETS)
 
 bench: $(STAMP) ## benchmarks, results in runs/bench (BENCH="env ros")
 	@mkdir -p runs/bench

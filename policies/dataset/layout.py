@@ -3,7 +3,8 @@
 One file per episode and kind, so that an episode is committed or is not. Beside what the format
 asks for, `meta/sim2arm.json` holds documents (contract, calibration, robot) and
 `meta/sim2arm/chunk-000/file-000.json` the record of each episode: hashes of its files, and notes.
-Other readers ignore both. Source: lerobot 0.4.4, `datasets/utils.py`.
+Other readers ignore both. Source: lerobot 0.4.4, `datasets/utils.py`; `make interop` compares with
+lerobot itself.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 _EPISODE_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _RECORD_PATH = "meta/sim2arm/chunk-{chunk_index:03d}/file-{file_index:03d}.json"
+_DEPTH_UNITS = ("m", "mm")
+"""Units of depth that lerobot knows."""
 
 DType: TypeAlias = Literal[
     "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool",
@@ -192,6 +195,9 @@ def feature_json(feature: Feature, fps: int) -> dict[str, Any]:
             "video.pix_fmt": "yuv420p", "video.is_depth_map": False, "video.fps": fps,
             "video.channels": channels, "has_audio": False,
         }  # fmt: skip
+    if feature.bits == 16:  # so that lerobot takes the numbers as they are
+        unit = {"depth_unit": feature.unit} if feature.unit in _DEPTH_UNITS else {}
+        found["info"] = {"is_depth_map": True, **unit}
     return found
 
 
@@ -213,13 +219,15 @@ def read_features(features: Mapping[str, Any], path: Path) -> dict[str, Feature]
             if picture and names and names[0] in ("channel", "channels"):
                 shape = (*shape[1:], shape[0])
             usable = flat and len(cast(list[Any], names)) == shape[-1]
+            info: dict[str, Any] = given.get("info") or {}
+            deep = given["dtype"] == "image" and info.get("is_depth_map")
             found[key] = Feature(
                 dtype=given["dtype"],
                 shape=shape,
                 names=tuple(map(str, cast(list[Any], names))) if usable else None,
-                unit=str(given.get("unit") or ""),
+                unit=str(given.get("unit") or info.get("depth_unit") or ""),
                 frame=str(given.get("frame") or ""),
-                bits=int(given.get("bits", 8)),
+                bits=int(given.get("bits", 16 if deep else 8)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DatasetError(f"{path}: features.{key}: {error}") from error

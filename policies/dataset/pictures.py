@@ -22,6 +22,7 @@ CODEC = "libx264"
 OPTIONS = {"preset": "veryfast", "crf": "18", "g": "2", "bf": "0", "threads": "1"}
 """A key frame every second one, so that any frame is soon decoded; no frames out of order."""
 Image = npt.NDArray[Any]
+_STARTS = {"mjpeg": b"\xff\xd8", "tiff": (b"II*\x00", b"MM\x00*")}
 
 
 def encode_png(picture: Image) -> bytes:
@@ -40,21 +41,27 @@ def encode_png(picture: Image) -> bytes:
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
 
 
-def decode_png(content: bytes, feature: Feature) -> Image:
-    """Return the picture of a PNG (rows, columns, channels), of the type of the feature.
+def decode_picture(content: bytes, feature: Feature) -> Image:
+    """Return the picture of a file (rows, columns, channels), of the type of the feature.
+
+    We write PNG; others also TIFF and JPEG.
 
     Raises:
         ValueError: it is none of this size.
     """
     channels, wide = feature.shape[2], feature.bits == 16
     kind = "gray16le" if wide else ("gray" if channels == 1 else "rgb24")
-    decoder: Any = av.CodecContext.create("png", "r")
+    starts = [codec for codec, first in _STARTS.items() if content.startswith(first)]
     try:
+        decoder: Any = av.CodecContext.create(starts[0] if starts else "png", "r")
         frames = [*decoder.decode(av.Packet(content)), *decoder.decode(None)]
     except FFmpegError as error:
-        raise ValueError(f"it is no PNG: {error}") from error
+        raise ValueError(f"it is no picture: {error}") from error
     if len(frames) != 1:
         raise ValueError(f"expected one picture, got {len(frames)}")
+    deep = frames[0].format.name.startswith("gray16")
+    if deep != wide:
+        raise ValueError(f"expected {feature.bits} bits, got {frames[0].format.name}")
     found = frames[0].to_ndarray(format=kind)
     found = found[..., None] if channels == 1 else found
     if found.shape != feature.shape:

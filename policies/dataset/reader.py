@@ -22,7 +22,7 @@ from sim2arm.core.durable import hash_file
 from .files import DatasetError
 from .index import Index, episode_row, read_index
 from .layout import PICTURES, Feature
-from .pictures import decode_png, read_video
+from .pictures import decode_picture, read_video
 from .tables import from_column, read_table
 
 PAD = "_is_pad"
@@ -139,7 +139,7 @@ class Dataset:
             return np.stack(found)
         files = self.episode(episode)[key]
         try:
-            return np.stack([decode_png(files[frame], feature) for frame in frames])
+            return np.stack([decode_picture(files[frame], feature) for frame in frames])
         except ValueError as error:
             path = self.root / self._data_file(episode)
             raise DatasetError(f"{path}: {key}: {error} (episode {episode})") from error

@@ -1,8 +1,9 @@
 """Statistics of columns: of an episode, and of all, with quantiles.
 
-Of numbers they are exact. Of pictures they are those of every few pixels of every few frames, on
-the scale [0, 1], from counts of grey levels. Of all episodes: least and greatest, means and
-variances pooled by count, quantiles averaged by count, as lerobot's readers expect.
+Of numbers they are exact. Of pictures they are those of every few pixels of every few frames, from
+counts of levels: on the scale [0, 1], but of depth (16 bits) as it is. Of all episodes: least and
+greatest, means and variances pooled by count, quantiles averaged by count, as lerobot's readers
+expect.
 """
 
 # pyright: standard
@@ -52,6 +53,7 @@ class PictureCount:
         """Begin with none."""
         channels = feature.shape[2]
         self._levels = np.zeros((channels, 1 << feature.bits), dtype=np.int64)
+        self._scale = 1.0 if feature.bits == 16 else 1.0 / 255.0
         self._stride = max(1, min(feature.shape[:2]) // SIDE)
         self._every, self._seen, self.frames = 1, 0, 0
 
@@ -70,8 +72,7 @@ class PictureCount:
     def stats(self) -> Stats:
         """Return statistics (channels, 1, 1)."""
         counts: Floats = self._levels.astype(np.float64)
-        scale = 1.0 / (counts.shape[1] - 1)
-        level: Floats = np.arange(counts.shape[1]) * scale
+        level: Floats = np.arange(counts.shape[1]) * self._scale
         total: Floats = counts.sum(axis=1)
         mean: Floats = (counts * level).sum(axis=1) / total
         spread: Floats = (counts * level**2).sum(axis=1) / total - mean**2

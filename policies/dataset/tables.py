@@ -52,7 +52,10 @@ def from_column(feature: Feature, column: Any) -> npt.NDArray[Any] | list[Any]:
     found = column.combine_chunks()
     found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
     if feature.dtype == "image":
-        return found.field("bytes").to_pylist()
+        files = found.field("bytes").to_pylist()
+        if found.null_count or None in files:
+            raise ValueError("pictures are missing, or lie in files of their own")
+        return files
     if found.null_count:
         raise ValueError(f"{found.null_count} values are missing")
     frames, depth = len(found), 0

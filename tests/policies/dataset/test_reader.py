@@ -1,24 +1,30 @@
 """Windows of time, and datasets that other programs wrote."""
 
-# pyarrow has no stubs.
+# pyarrow has no stubs, PyAV's are incomplete.
 # pyright: standard
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sim2arm.policies.dataset.files import DatasetError
+from sim2arm.policies.dataset.layout import read_features
+from sim2arm.policies.dataset.pictures import decode_picture, encode_png
 from sim2arm.policies.dataset.reader import PAD, Dataset
+from sim2arm.policies.dataset.tables import from_column
 
-from .episodes import GEL, SCENE, frame, length, make
+from .episodes import DEPTH, GEL, SCENE, SPEC, frame, length, make
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,50 @@ def test_others_damage_is_named_too(root: Path, tmp_path: Path) -> None:
         Dataset(theirs)
 
 
+def encoded(codec: str, picture: Any, pixels: str) -> bytes:
+    """Return a picture in a file of another format than ours."""
+    encoder: Any = av.CodecContext.create(codec, "w")
+    encoder.height, encoder.width = picture.shape[:2]
+    encoder.pix_fmt, encoder.time_base = pixels, Fraction(1, 1)
+    if codec == "tiff":
+        encoder.options = {"compression_algo": "raw"}
+    given = av.VideoFrame.from_ndarray(picture, format="gray16le" if "16" in pixels else "rgb24")
+    frame = given.reformat(format=pixels, dst_color_range="JPEG")
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
+
+
+def test_pictures_in_other_formats_are_read() -> None:
+    row = frame(0, 0)
+    deep, gel = SPEC.features[DEPTH], SPEC.features[GEL]
+    tiff = encoded("tiff", row[DEPTH][..., 0], "gray16le")
+    np.testing.assert_array_equal(decode_picture(tiff, deep), row[DEPTH])
+    smooth = np.full(gel.shape, (200, 100, 50), np.uint8)
+    jpeg = encoded("mjpeg", smooth, "yuvj444p")
+    assert np.abs(decode_picture(jpeg, gel).astype(int) - smooth).max() <= 4
+    with pytest.raises(ValueError, match="expected 8 bits, got gray16le"):
+        decode_picture(tiff, replace(deep, bits=8))
+    with pytest.raises(ValueError, match="expected 16 bits, got rgb24"):
+        decode_picture(encode_png(np.zeros((8, 6, 3), np.uint8)), deep)
+
+
+def test_depth_that_others_wrote_has_16_bits(tmp_path: Path) -> None:
+    given = {"dtype": "image", "shape": [8, 6, 1], "names": ["height", "width", "channels"]}
+    info = {"is_depth_map": True, "depth_unit": "mm"}
+    known = read_features(
+        {"d": {**given, "info": info}, "g": given, "n": {**given, "info": None}}, tmp_path
+    )
+    assert (known["d"].bits, known["d"].unit) == (16, "mm")
+    assert known["g"].bits == known["n"].bits == 8
+
+
+def test_pictures_that_are_not_in_the_file_are_missed() -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    column = pa.chunked_array([pa.array([{"bytes": None, "path": "images/0.png"}], type=kind)])
+    with pytest.raises(ValueError, match="pictures are missing, or lie in files of their own"):
+        from_column(SPEC.features[GEL], column)
+
+
 GOLDEN = Path(__file__).with_name("golden_info.json")
 
 
@@ -118,6 +168,8 @@ def test_the_layout_is_that_of_the_format(root: Path) -> None:
         "observation.touch_field": "list<item: list<item: list<item: list<item: float>>>>",
         "sync.stamp_ns": "int64",
         "safety.held": "bool",
+        "safety.levels": "fixed_size_list<item: uint8>[2]",
+        "sim.qpos": "double",
         "source": "string",
         GEL: "struct<bytes: binary, path: string>",
         "observation.depth": "struct<bytes: binary, path: string>",

@@ -17,7 +17,7 @@ from sim2arm.policies.dataset.layout import Feature
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DROPPED, DatasetWriter
 
-from .episodes import GEL, SCENE, SPEC, TASKS, assert_is, frame, length, make, record
+from .episodes import DEPTH, GEL, SCENE, SPEC, TASKS, assert_is, frame, length, make, record
 
 
 def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
@@ -63,6 +63,9 @@ def test_statistics_are_those_of_all_frames(tmp_path: Path) -> None:
         expected = getattr(gels, name)(axis=(0, 1, 2))
         np.testing.assert_allclose(np.array(stats[GEL][name])[:, 0, 0], expected, rtol=1e-9)
     assert np.array(stats[SCENE]["q50"]).shape == (3, 1, 1)
+    depths = np.stack([row[DEPTH] for row in every]).astype(float)  # as it is, not of [0, 1]
+    for name in ("min", "max", "mean", "std"):
+        np.testing.assert_allclose(stats[DEPTH][name], [[[getattr(depths, name)()]]], rtol=1e-9)
     assert "source" not in stats
     assert stats["timestamp"]["max"] == [pytest.approx(6 / 30)]
 
