@@ -92,6 +92,7 @@ class SimulatedArm:
         physics: Sequence[Term] = (),
         actuators: Actuators = MappingProxyType({}),
         vision: Vision | None = None,
+        beside: bool = False,
         touch: Touch | None = None,
     ) -> None:
         """Build the worlds.
@@ -105,6 +106,7 @@ class SimulatedArm:
             physics: what `change_physics` will change.
             actuators: what is between law and joints, by joint; ideal where nothing is said.
             vision: cameras whose pictures are measured.
+            beside: whether they are drawn in threads, so that one arm keeps real time with them.
             touch: gels on the pads, and what of them is measured.
             meshes: draw the robot with full-detail meshes (`robots.meshes`); the motion is the
                 same.
@@ -142,7 +144,9 @@ class SimulatedArm:
         self._score: Callable[[World], torch.Tensor] | None = getattr(self.task, "score", None)
         self._randomizer = Randomizer(physics, self.world, self)
         self._changed: torch.Tensor | None = None
-        self.eyes = None if vision is None else vision.bind(self.world, self.period)
+        self.eyes = None
+        if vision is not None:
+            self.eyes = vision.bind(self.world, self.period, beside=beside)
         self.skin = None
         if touch is not None and field is not None:
             self.skin = touch.bind(self.world, field, self.period)

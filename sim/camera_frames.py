@@ -130,8 +130,12 @@ class CameraFrames:
 
     def push(self, frame: Tensor) -> None:
         """Keep the pictures (N, ...) of worlds in which one was due."""
+        self._write(self._slots[:, 0], self.due, frame)
+        self.expose()
+
+    def expose(self) -> None:
+        """Let a picture be of now in worlds in which one is due; `develop` gives it, if not yet."""
         due = self.due
-        self._write(self._slots[:, 0], due, frame)
         put(self._slots, due, torch.roll(self._slots, -1, dims=1))
         put(self._first, due, (self._first - 1).clamp(min=0))
         stamps = torch.roll(self._stamps, -1, dims=1)
@@ -139,6 +143,15 @@ class CameraFrames:
         put(self._stamps, due, stamps)
         put(self._taken, due, self._number())
         due.fill_(False)
+
+    def develop(self, frame: Tensor, chosen: Tensor) -> None:
+        """Give the pictures (N, ...) that were last exposed, in chosen worlds (N,) bool."""
+        self._write(self._slots[:, -1], chosen, frame)
+
+    @property
+    def arrived(self) -> Tensor:
+        """(N,) bool, whether the newest picture is seen from this tick on."""
+        return self._now() - self._stamps[:, -1] >= self._latency
 
     def read(self, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return what this tick sees.
@@ -164,6 +177,13 @@ class CameraFrames:
 
     def _write(self, slot: Tensor, chosen: Tensor, frame: Tensor) -> None:
         """Write pictures (N, ...) of chosen worlds (N,) bool into one slot (N,) of each."""
+        if frame.device.type == "cpu":  # where asking which costs less than copying all
+            rows = chosen.nonzero()[:, 0]
+            if len(rows):
+                given = frame if len(rows) == len(frame) else frame[rows]
+                places = rows * self._ring.shape[1] + slot[rows]
+                self._ring.flatten(0, 1).index_copy_(0, places, given)
+            return
         mask = chosen.reshape(-1, *[1] * (frame.ndim - 1))
         self._ring[self._worlds, slot] = torch.where(mask, frame, self._ring[self._worlds, slot])
 

@@ -47,7 +47,12 @@ class CameraRig:
 
     def draw(self, chosen: Tensor | None = None) -> Mapping[str, Tensor]:
         """Draw worlds, (N,) bool or all; the frames of the others stay. Returns `frames`."""
-        pictures = self.cameras.draw(chosen)
+        self.cameras.draw(chosen)
+        return self.finish()
+
+    def finish(self) -> Mapping[str, Tensor]:
+        """Make `frames` of what the cameras drew."""
+        pictures = self.cameras.pictures
         for cfg, output in self._finished:
             picture = getattr(pictures[cfg.name], output)
             self.frames[f"{cfg.name}_{output}"].copy_(self._finish(cfg, output, picture))

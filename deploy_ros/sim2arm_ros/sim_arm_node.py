@@ -86,6 +86,7 @@ class SimArmNode(Node):
                 control_hz=float(value["control_hz"]),
                 actuators=find_actuators(actuators, robot),
                 vision=self._vision(),
+                beside=not self.lock_step,
                 touch=self._touch(),
             )
         except UnknownNameError as error:  # a camera is on no body of the scene

@@ -95,12 +95,16 @@ class Encoder:
         video = None
         if self.feature.dtype == "video":
             video = VideoFile(self.path, self.feature, self._fps)
+        before: Image | None = None
         while (picture := self._waiting.get()) is not None:
             self._count.add(picture)
-            if video is None:
-                self.pngs.append(encode_png(picture))
-            else:
+            if video is not None:
                 video.add(picture)
+            elif before is not None and np.array_equal(picture, before):
+                self.pngs.append(self.pngs[-1])  # rows may come faster than pictures
+            else:
+                self.pngs.append(encode_png(picture))
+            before = picture
         self._ended = True
         if video is not None:
             video.close()

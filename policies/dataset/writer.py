@@ -282,7 +282,8 @@ class Episode:
             if feature.dtype == "string":
                 checked[key] = str(frame[key])
                 continue
-            value = np.array(frame[key])
+            kept = np.asarray if key in self._encoders else np.array  # encoders copy themselves
+            value = kept(frame[key])
             value = value.reshape(1) if value.shape == () else value
             if value.shape != feature.shape or value.dtype != feature.numpy:
                 raise ValueError(

@@ -53,7 +53,7 @@ _OFF = (
 
 
 class GlCameras:
-    """See `Cameras`; belongs to the thread that made it."""
+    """See `Cameras`; the thread that made it draws."""
 
     def __init__(self, world: MujocoWorld, shots: Sequence[Shot], backend: str) -> None:
         """Make a context for the pictures.
@@ -80,20 +80,36 @@ class GlCameras:
 
     def draw(self, chosen: Tensor | None = None) -> Mapping[str, Pictures]:
         """See `Cameras`."""
-        world, model, data, painter = self._world, self._model, self._data, self._painter
-        world.write_mocap()
-        n = world.num_worlds
+        n = self._world.num_worlds
         worlds = range(n) if chosen is None else mask_of(chosen, n).nonzero()[:, 0].tolist()
-        painter.begin()
+        self._world.write_mocap()
+        self._painter.begin()
         for i in worlds:
-            world.batch.get_model(i, model)
-            world.batch.get_data(i, data)
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)
-            mujoco.mj_camlight(model, data)
-            for camera, shot in zip(self._index, self._shots, strict=True):
-                painter.paint(data, camera, shot, self.pictures[shot.camera], i)
+            self._load(i)
+            self._paint(i)
         return self.pictures
+
+    def look(self, i: int) -> None:
+        """Keep how a world stands for `paint`; any thread may, but not while one draws."""
+        self._world.write_mocap()
+        self._load(i)
+
+    def paint(self, i: int) -> None:
+        """Draw world i as it stood when it was looked at."""
+        self._painter.begin()
+        self._paint(i)
+
+    def _load(self, i: int) -> None:
+        self._world.batch.get_model(i, self._model)
+        self._world.batch.get_data(i, self._data)
+
+    def _paint(self, i: int) -> None:
+        model, data = self._model, self._data
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_camlight(model, data)
+        for camera, shot in zip(self._index, self._shots, strict=True):
+            self._painter.paint(data, camera, shot, self.pictures[shot.camera], i)
 
     def field(self, name: str) -> Tensor:
         """See `Cameras`."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from sim2arm.core.contract import Contract, Provenance
 from sim2arm.core.driver_stage import DriverStage, parse_stage
 from sim2arm.core.robots import FR3
+from sim2arm.core.trajectory import Trajectory
 from sim2arm.policies.networks import PictureError
 from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.sim.arm import SimulatedArm
@@ -348,3 +349,38 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
 def test_errors_say_what_is_wrong(call: Callable[[], object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         call()
+
+
+def test_drawn_beside_the_ticks_pictures_are_the_same() -> None:
+    """Noise, latency and phase are drawn by episode; a camera without latency is waited for."""
+    late = replace(REAL, latency=(0.02, 0.05))
+    prompt = Sight(camera=wrist_camera("fr3_hand", rate_hz=20.0, stage=replace(
+        STAGE, width=848, crop=(184, 0, 480, 480))))  # fmt: skip
+    seen: dict[bool, list[dict[str, Any]]] = {}
+    for beside in (False, True):
+        vision = Vision(sights=(late, prompt))
+        arm = SimulatedArm("reach", "fr3", control_hz=100.0, vision=vision, beside=beside)
+        assert arm.eyes is not None
+        drawers = {type(shutter).__name__ for shutter in arm.eyes._shutters}
+        assert drawers == {"BesideShutter" if beside else "Shutter"}
+        rows = seen.setdefault(beside, [])
+        for seed in (3, 4):
+            arm.reset(seed)
+            q = arm.joint_state()[0]
+            way = np.stack([q, q + 0.3], axis=1)
+            arm.command(Trajectory(times=np.array([[0.0, 0.5]]), q=way, dq=np.zeros_like(way)))
+            for _ in range(25):
+                arm.step()
+                rows.append({n: (p.copy(), age) for n, (p, age) in arm.organs.newest().items()})
+    changes = 0
+    for k, (mine, its) in enumerate(zip(seen[True], seen[False], strict=True)):
+        for name, (picture, age) in its.items():
+            assert age == mine[name][1]
+            np.testing.assert_array_equal(picture, mine[name][0])
+            changes += k > 0 and not np.array_equal(picture, seen[False][k - 1][name][0])
+    assert changes > 30
+
+
+def test_only_one_world_is_drawn_beside() -> None:
+    with pytest.raises(ValueError, match="beside: expected one world, got 2"):
+        SimulatedArm("reach", "fr3", num_arms=2, vision=Vision(sights=(REAL,)), beside=True)

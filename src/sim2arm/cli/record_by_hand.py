@@ -74,7 +74,7 @@ def record_by_hand(cfg: RecordCfg, stand: Stand) -> str:
         DatasetError: the folder holds another dataset.
         OSError: it cannot be written.
     """
-    arm = stand.arm(cfg.longest)
+    arm = stand.arm(cfg.longest, beside=cfg.real_time)
     base = contract_of(arm, stand, leads=cfg.lead_share > 0.0)
     with (
         quiet_terminal(),

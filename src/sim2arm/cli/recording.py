@@ -140,7 +140,7 @@ class ArmRecorder:
             feature = self.spec.features[column]
             row[column] = measured[name][0].astype(feature.numpy).reshape(feature.shape)
         for name, (picture, age) in self._arm.organs.newest().items():
-            row[self._organs[name]] = picture.copy()
+            row[self._organs[name]] = picture  # of the arm's, which stays for another tick
             row[f"sync.{name}.age"] = np.float32(age)
         return row | {f"sim.{name}": value for name, value in self._state().items()}
 

@@ -55,11 +55,12 @@ class Stand:
         """How steps of tools become motion."""
         return PAIR_STEPS if self.pair else EXPERIMENTS[f"{self.task}-ppo"][1].controller
 
-    def arm(self, longest: float | None = None) -> SimulatedArm:
+    def arm(self, longest: float | None = None, *, beside: bool = False) -> SimulatedArm:
         """Return the arms.
 
         Args:
             longest: time after which an episode ends [s]; that of the task if None.
+            beside: whether cameras are drawn beside the ticks, which then keep real time.
 
         Raises:
             UserError: there is no such task, robot, camera or touch.
@@ -76,7 +77,7 @@ class Stand:
         with user_input("task"):
             return SimulatedArm(
                 task, self.robot, control_hz=hz,
-                vision=None if cameras is None else cameras.vision, touch=touch,
+                vision=None if cameras is None else cameras.vision, touch=touch, beside=beside,
             )  # fmt: skip
 
     def written(self, arm: SimulatedArm) -> dict[str, str]:

@@ -65,13 +65,11 @@ def sample(
     """
     times = trajectory.times  # (N, K)
     left = np.sum(t[:, :, None] >= times[:, None, 1:-1], axis=-1)  # (N, M)
-    start = np.take_along_axis(times, left, axis=-1)[..., None]  # (N, M, 1)
-    span = np.take_along_axis(times, left + 1, axis=-1)[..., None] - start
-    index = left[..., None]
-    q0 = np.take_along_axis(trajectory.q, index, axis=1)
-    q1 = np.take_along_axis(trajectory.q, index + 1, axis=1)
-    dq0 = np.take_along_axis(trajectory.dq, index, axis=1)
-    dq1 = np.take_along_axis(trajectory.dq, index + 1, axis=1)
+    arm, right = np.arange(len(times))[:, None], left + 1
+    start = times[arm, left][..., None]  # (N, M, 1)
+    span = times[arm, right][..., None] - start
+    q0, q1 = trajectory.q[arm, left], trajectory.q[arm, right]
+    dq0, dq1 = trajectory.dq[arm, left], trajectory.dq[arm, right]
     ddq0, jerk = hermite(q0, dq0, q1, dq1, span)
     u = np.clip(t[..., None] - start, 0.0, span)
     q, dq, ddq = cubic(q0, dq0, ddq0, jerk, u)

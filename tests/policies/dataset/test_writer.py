@@ -31,6 +31,25 @@ def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
     assert not (tmp_path / ".recording").exists()
 
 
+def test_a_picture_that_comes_again_is_there_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows come faster than pictures; those of files without loss are encoded once."""
+    encoded: list[int] = []
+    once = encoding.encode_png
+    monkeypatch.setattr(encoding, "encode_png", lambda p: encoded.append(p.shape[2]) or once(p))
+    order = (0, 0, 0, 1, 1, 0)
+    with DatasetWriter(tmp_path, SPEC) as writer:
+        running = writer.begin()
+        for k, source in enumerate(order):
+            running.add(frame(0, k) | {GEL: frame(0, source)[GEL]}, "t")
+        running.commit()
+    found = Dataset(tmp_path).pictures(GEL, 0, range(len(order)))
+    for picture, source in zip(found, order, strict=True):
+        np.testing.assert_array_equal(picture, frame(0, source)[GEL])
+    assert encoded.count(3) == 3
+
+
 def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
     make(tmp_path, 2)
     with DatasetWriter(tmp_path, SPEC) as writer:
