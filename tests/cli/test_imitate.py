@@ -2,6 +2,7 @@
 
 # pyright: standard
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from sim2arm.cli import main as cli
 from sim2arm.cli.imitation_runs import read_imitation, restore_imitation
 from sim2arm.cli.metrics import IMITATION, read_metrics
+from sim2arm.cli.sweeps import SWEEPS, Cell
 from sim2arm.core.contract import Contract
 from sim2arm.policies.checkpoint import load_checkpoint
 from sim2arm.policies.runtime import OnnxPolicy
@@ -136,3 +138,39 @@ def test_chunks_are_around_the_arm_inside_its_limits(run: Path) -> None:
     assert chunk.shape == (1, 6, 7)
     assert np.abs(chunk - q[:, None]).max() < 0.5
     assert (chunk >= np.array(action.low)).all() and (chunk <= np.array(action.high)).all()
+
+
+def test_a_sweep_of_imitations(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What one part is worth: cells learn from the same demonstrations, as long as each other."""
+    small = {
+        **{"algo.chunk": 6, "algo.dim": 16, "algo.heads": 2, "algo.feed": 32, "algo.layers": 1},
+        **{"algo.style_layers": 1, "learn.batch": 4, "trial_episodes": 2},
+    }
+    cells = {
+        name: Cell(case=name, experiment="reach-act", overrides=small | more)
+        for name, more in {"whole": {}, "alone": {"executor.execute": 6}}.items()
+    }
+    monkeypatch.setitem(SWEEPS, "toy", ("A toy.", cells))
+    monkeypatch.setitem(SWEEPS, "other", ("PPO.", {"a": Cell(case="a", experiment="reach-ppo")}))
+    words = ["sweep", "toy", "--data", str(data), "--seeds", "3", "--episodes", "3"]
+    words += ["--out", str(tmp_path)]
+    assert cli.main([*words, "--steps", "20"]) == 0
+    table = json.loads((tmp_path / "table.json").read_text())
+    figures = {(row["case"], row["metric"]): row["value"] for row in table["rows"]}
+    assert figures["whole", "steps per seed"] == figures["alone", "steps per seed"] == 20
+    assert figures["whole", "seeds"] == 1 and ("whole", "score") not in figures
+    _, cfg = read_imitation(tmp_path / "alone-3")
+    assert (cfg.executor.execute, cfg.seed, cfg.algo.chunk) == (6, 3, 6)
+    written = (tmp_path / "whole-3" / "metrics.csv").read_text()
+    assert cli.main([*words, "--steps", "20"]) == 0  # measured: nothing is left to do
+    assert (tmp_path / "whole-3" / "metrics.csv").read_text() == written
+    assert cli.main([*words, "--steps", "30", "--cells", "whole"]) == 0
+    assert '"steps": 30' in (tmp_path / "whole-3" / "measured.json").read_text()
+    capsys.readouterr()
+    assert cli.main(["sweep", "other", "--steps", "5", "--out", str(tmp_path / "o")]) == 2
+    assert "--steps: reach-ppo has no such setting" in capsys.readouterr().err

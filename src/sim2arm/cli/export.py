@@ -100,7 +100,7 @@ def _export_imitation(cfg: ExportCfg, out: Path) -> ExportReport:
     contract = replace(contract, provenance=origin)
     trial = Trial(replace(settings, trial_episodes=4), contract)
     frames: list[Mapping[str, np.ndarray]] = []
-    trial.run(policy, frames.append)
+    trial.run(policy, watch=frames.append)
     frames = frames[:RECORDED]
     sequences = [
         {name: np.stack([frame[name][row] for frame in frames]) for name in frames[0]}

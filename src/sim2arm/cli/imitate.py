@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sim2arm.core.acting import Seen
 from sim2arm.core.contract import Contract
-from sim2arm.core.plain import differences, to_plain
+from sim2arm.core.plain import to_plain
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.chunks import ChunkPolicy
 from sim2arm.policies.distributed import ALONE
@@ -27,7 +27,7 @@ from sim2arm.sim.robots.actuators import find_actuators
 
 from .errors import UserError, user_input
 from .evaluation import Chunks, Episodes, run_episodes
-from .imitation_runs import joints_of, open_demonstrations, read_imitation, write_contract
+from .imitation_runs import joints_of, open_demonstrations, other_imitation, write_contract
 from .imitations import ImitateCfg
 from .metrics import Metrics
 from .outputs import check_folder
@@ -39,8 +39,6 @@ from .trial import FIRST_SEED
 
 ROW_EVERY = 100
 """Steps between rows of the metrics."""
-FREE = {"steps": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False}
-"""Settings that may change when a run goes on."""
 
 
 def imitate(name: str, cfg: ImitateCfg) -> Path:
@@ -96,10 +94,8 @@ def _check_run(folder: Path, name: str, cfg: ImitateCfg) -> None:
     if cfg.resume and not exists:
         raise UserError(f"nothing to resume in {folder}: leave out --resume")
     if cfg.resume:
-        before, old = read_imitation(folder)
-        lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
-        if before != name or lines:
-            other = f"with other settings ({'; '.join(lines)})" if lines else f"of {before}"
+        other = other_imitation(folder, name, cfg)
+        if other:
             raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
@@ -160,21 +156,29 @@ class Trial:
         """Take what episodes are made of."""
         self._cfg, self._contract = cfg, contract
 
-    def run(self, policy: ChunkPolicy, watch: Callable[[Seen], None] | None = None) -> Episodes:
+    def run(
+        self,
+        policy: ChunkPolicy,
+        seeds: Sequence[int] = (),
+        watch: Callable[[Seen], None] | None = None,
+    ) -> Episodes:
         """Return the episodes of a policy.
 
         Args:
             policy: of the contract.
+            seeds: of the episodes; those of trials if there are none.
             watch: called with what it sees whenever it is asked, (N, ...) each.
         """
-        cfg, n = self._cfg, self._cfg.trial_episodes
+        cfg = self._cfg
+        seeds = seeds or range(FIRST_SEED, FIRST_SEED + cfg.trial_episodes)
+        n = min(len(seeds), cfg.trial_episodes)
         cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
         with user_input("actuators"):
             actuators = find_actuators(cfg.actuators, cfg.robot)
         own = TorchPolicy(policy, self._contract, n)
         acting = Chunks(own if watch is None else _Watched(own, watch), self._contract, n)
         return run_episodes(
-            build_task(cfg), self._contract, acting, range(FIRST_SEED, FIRST_SEED + n), num_arms=n,
+            build_task(cfg), self._contract, acting, seeds, num_arms=n,
             actuators=actuators, vision=None if cameras is None else cameras.vision, touch=touch,
         )  # fmt: skip
 

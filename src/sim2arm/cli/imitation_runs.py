@@ -12,7 +12,7 @@ import torch
 
 from sim2arm.core.contract import PREFIX, PREFIX_KNOWN, Contract, NoiseSpec, Provenance
 from sim2arm.core.durable import write_durably
-from sim2arm.core.plain import from_plain
+from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.policies.checkpoint import load_checkpoint
 from sim2arm.policies.chunks import JOINTS, ChunkPolicy, prefixed
@@ -30,6 +30,10 @@ from .runs import CHECKPOINT, build_task
 
 CONTRACT = "policy.yaml"
 """In a run folder: the contract of the policy that is learnt."""
+FREE: dict[str, Any] = {
+    "steps": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False
+}  # fmt: skip
+"""Settings that may change when a run goes on."""
 
 
 def read_imitation(folder: Path) -> tuple[str, ImitateCfg]:
@@ -53,6 +57,15 @@ def is_imitation(folder: Path) -> bool:
         UserError: there is no run.
     """
     return read_record(folder)["experiment"] in IMITATIONS
+
+
+def other_imitation(folder: Path, experiment: str, cfg: ImitateCfg) -> str:
+    """Return in what the run of a folder differs from one that would go on with it, or ""."""
+    before, old = read_imitation(folder)
+    if before != experiment:
+        return f"of {before}"
+    lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
+    return f"with other settings ({'; '.join(lines)})" if lines else ""
 
 
 def open_demonstrations(cfg: ImitateCfg) -> tuple[Demonstrations, Contract]:

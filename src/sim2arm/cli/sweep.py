@@ -1,39 +1,28 @@
 """`sim2arm sweep NAME`: many trainings, one after the other, and one table of their success.
 
 Each cell is trained once per seed in `OUT/CELL-SEED`. What is trained and measured stays as it is,
-what was interrupted goes on, so the same command is the way to go on. Success is that of the
-deterministic policy in the training environment at its whole ranges, on seeds of its own; for the
-figure behind controller and gate there is `sim2arm eval`.
+what was interrupted goes on, so the same command is the way to go on. What success is says
+`sweep_cells`.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from tyro.conf import Positional, arg
 
-from .errors import UserError, user_input
-from .experiments import EXPERIMENTS, TrainCfg
+from .errors import UserError
 from .intervals import clopper_pearson
 from .outputs import check_folder
 from .parse import parse, unknown
-from .run_record import CONFIG
-from .runs import build_env, build_learner, load_learner, other_run
+from .sweep_cells import Outcome, impossible, run_cell, settings
 from .sweeps import SWEEPS, Cell
 from .table import Row, format_results, write_results
-from .train import train
-from .trial import solve
 
-FIRST_SEED = 2_000_000
-"""Seeds of the episodes that cells are measured on; trials and evaluations have others."""
-MEASURED = "measured.json"
-"""In a run folder: what was measured."""
 TABLE = "table.json"
 
 
@@ -53,6 +42,10 @@ class SweepCfg:
     """Parallel worlds of every training, instead of those of its experiment."""
     iterations: int | None = None
     """Most iterations of every training."""
+    steps: int | None = None
+    """Steps of learning of every imitation."""
+    data: str | None = None
+    """Folder of the demonstrations of every imitation."""
     device: str | None = None
     """Where engine and networks run."""
     world: str | None = None
@@ -60,17 +53,11 @@ class SweepCfg:
     out: Path | None = None
     """Folder of the runs; runs/sweeps/NAME by default."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one training came to."""
-
-    successes: int
-    episodes: int
-    steps: int
-    """Environment steps of training."""
-    iterations: int
-    """Most iterations that it was allowed."""
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Settings that every training has instead of its own."""
+        names = ("num_envs", "iterations", "steps", "data", "device", "world")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -109,7 +96,8 @@ def sweep(cfg: SweepCfg) -> list[Row]:
         outcomes: list[Outcome] = []
         for seed in cfg.seeds:
             _say(f"[{number}/{len(possible)}] {name}, seed {seed}")
-            outcomes.append(run_cell(folder, name, cell, seed, cfg))
+            trained = settings(folder, cell, seed, cfg.changes, folder / f"{name}-{seed}")
+            outcomes.append(run_cell(cell.experiment, trained, cfg.episodes))
         rows += rows_of(cell, outcomes)
         write_results(folder / TABLE, f"sweep {cfg.name}", rows)
     return rows
@@ -131,87 +119,6 @@ def chosen(cells: Mapping[str, Cell], starts: Sequence[str]) -> dict[str, Cell]:
     return {name: cell for name, cell in cells.items() if name in wanted}
 
 
-def impossible(cell: Cell) -> str:
-    """Return why a cell cannot be trained with this version, or ""."""
-    known = {field.name for field in fields(TrainCfg)}
-    absent = [name for name in cell.overrides if name.split(".")[0] not in known]
-    if absent:
-        return f"training has no setting {', '.join(absent)}"
-    cameras = cell.overrides.get("cameras", "none")
-    if cameras != "none":
-        from .cameras import CAMERAS
-
-        if cameras not in CAMERAS:
-            return f"there are no cameras {cameras!r}"
-    touch = cell.overrides.get("touch", "none")
-    if touch != "none":
-        from .touches import TOUCHES
-
-        if touch not in TOUCHES:
-            return f"there is no touch {touch!r}"
-    return ""
-
-
-def settings(folder: Path, cell: Cell, seed: int, cfg: SweepCfg, out: Path) -> TrainCfg:
-    """Return the settings of one training.
-
-    Raises:
-        UserError: they do not go together.
-    """
-    base = EXPERIMENTS[cell.experiment][1]
-    own = {n: v for n, v in cell.overrides.items() if "." not in n}
-    inner = {n.split(".")[1]: v for n, v in cell.overrides.items() if n.startswith("algo.")}
-    values: dict[str, Any] = {**own, "seed": seed, "out": out}
-    for name in ("num_envs", "iterations", "device", "world"):
-        if getattr(cfg, name) is not None:
-            values[name] = getattr(cfg, name)
-    if cell.teacher:
-        values["teacher"] = str(folder / f"{cell.teacher}-{seed}")
-    if inner:
-        values["algo"] = replace(base.algo, **inner)
-    with user_input("sweep"):
-        return replace(base, **values)
-
-
-def run_cell(folder: Path, name: str, cell: Cell, seed: int, cfg: SweepCfg) -> Outcome:
-    """Train and measure one cell with one seed, as far as that is not done."""
-    out = folder / f"{name}-{seed}"
-    trained, done = settings(folder, cell, seed, cfg, out), out / MEASURED
-    if done.is_file():
-        with user_input("outcome", done):
-            found = Outcome(**json.loads(done.read_text()))
-        other = other_run(out, cell.experiment, trained)
-        if other:
-            raise UserError(f"{out} holds a run {other}: choose another --out")
-        if (found.episodes, found.iterations) == (cfg.episodes, trained.iterations):
-            return found
-    train(cell.experiment, replace(trained, resume=(out / CONFIG).is_file()))
-    found = measure(trained, out, cfg.episodes)
-    partial = done.with_name(f"{done.name}.partial")
-    with user_input("outcome", done):
-        partial.write_text(json.dumps(asdict(found)) + "\n")
-        partial.replace(done)
-    return found
-
-
-def measure(cfg: TrainCfg, folder: Path, episodes: int) -> Outcome:
-    """Return how many of some seeded episodes the policy of a run solves."""
-    learner = build_learner(cfg, 1)
-    load_learner(learner, folder)
-    num = min(episodes, cfg.num_envs)
-    env = build_env(cfg, num)
-    actor, successes = learner.model.actor.to(env.device), 0
-    for first in range(0, episodes, num):
-        count = min(num, episodes - first)
-        seeds = [FIRST_SEED + first + min(i, count - 1) for i in range(num)]
-        # What is not drawn from seeds, the lead of motions, is the same for every policy.
-        stream = torch.Generator(env.device).manual_seed(FIRST_SEED + first)
-        env.load_state_dict({"generator": stream.get_state()})
-        successes += int(solve(env, actor, seeds)[:count].sum())
-    steps = learner.iteration * cfg.algo.rollout * cfg.num_envs
-    return Outcome(successes=successes, episodes=episodes, steps=steps, iterations=cfg.iterations)
-
-
 def rows_of(cell: Cell, outcomes: Sequence[Outcome]) -> list[Row]:
     """Return the figures of a cell over its seeds.
 
@@ -229,15 +136,18 @@ def rows_of(cell: Cell, outcomes: Sequence[Outcome]) -> list[Row]:
         "success of the worst seed": min(rates),
         "success of the best seed": max(rates),
         "seeds": len(outcomes),
-        "environment steps per seed": sum(o.steps for o in outcomes) / len(outcomes),
+        "steps per seed": sum(o.steps for o in outcomes) / len(outcomes),
     }
     first = Row(
         case=cell.case,
         metric="success",
         value=successes / episodes,
-        baseline="TacSL, table IV" if known else None,
+        baseline="published" if known else None,
         baseline_value=cell.published,
     )
+    scores = [o.score for o in outcomes if o.score is not None]
+    if scores:
+        figures["score"] = sum(scores) / len(scores)
     return [first, *(Row(case=cell.case, metric=n, value=v) for n, v in figures.items())]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Overrides = Mapping[str, Any]
-"""Settings of `TrainCfg` by name; of the algorithm as `algo.NAME`."""
+"""Settings of `TrainCfg` or `ImitateCfg` by name; of a part as `algo.NAME` or `executor.NAME`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class Cell:
     case: str
     """What stands in the table."""
     experiment: str
-    """Name in `EXPERIMENTS`."""
+    """Name in `EXPERIMENTS` or `IMITATIONS`."""
     overrides: Overrides = field(default_factory=dict[str, Any])
     """Settings that differ from those of the experiment."""
     teacher: str = ""
@@ -111,7 +111,31 @@ def touch_claim() -> dict[str, Cell]:
     return found
 
 
+def diffusion_parts() -> dict[str, Cell]:
+    """Return the cells that take a part out of diffusion policy, on pushing with state.
+
+    The parts are those of Yuan, arXiv 2412.00084: history, chunks of actions, how much of a chunk
+    is done, the network, FiLM; and noise itself. Its figures are of other tasks.
+    """
+    alone: dict[str, tuple[str, Overrides]] = {
+        "whole": ("U-Net, 2 ticks seen, 8 of 16 actions done", {}),
+        "one-tick": ("1 tick seen", {"algo.history": 1}),
+        "one-action": ("1 of 16 actions done", {"executor.execute": 1}),
+        "open-loop": ("15 of 16 actions done", {"executor.execute": 15}),
+        "no-chunk": ("chunks of 4 actions, 1 done", {"algo.chunk": 4, "executor.execute": 1}),
+        "transformer": ("transformer", {"algo.denoiser": "transformer"}),
+        "perceptron": ("perceptron", {"algo.denoiser": "perceptron"}),
+        "joined": ("what is seen joined to the input", {"algo.film": False}),
+        "no-noise": ("regression by the same network", {"algo.denoise": False}),
+    }
+    return {
+        name: Cell(case=case, experiment="push-t-diffusion", overrides=overrides)
+        for name, (case, overrides) in alone.items()
+    }
+
+
 SWEEPS: dict[str, tuple[str, dict[str, Cell]]] = {
     "tacsl-table": ("TacSL's table IV: what students see x how they learn it.", tacsl_table()),
     "touch-placement": ("Placement with and without touch, seven ways to learn.", touch_claim()),
+    "diffusion-parts": ("What each part of diffusion policy is worth.", diffusion_parts()),
 }
