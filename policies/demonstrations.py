@@ -29,29 +29,36 @@ class Demonstrations:
     """
 
     def __init__(
-        self, dataset: Dataset, sees: Sequence[str] = (), episodes: int | None = None
+        self,
+        dataset: Dataset,
+        sees: Sequence[str] = (),
+        episodes: int | None = None,
+        *,
+        first: int = 0,
     ) -> None:
         """Read them.
 
         Args:
             dataset: of `sim2arm record`.
             sees: arrays to keep; all if empty.
-            episodes: to read, the first ones; all if None.
+            episodes: to read, one after the other; all if None.
+            first: number of the first one.
 
         Raises:
             DatasetError: there are no actions, an array is not there, or there are fewer episodes;
                 one line.
         """
-        count = dataset.index.episodes if episodes is None else episodes
-        if count > dataset.index.episodes:
+        end = dataset.index.episodes if episodes is None else first + episodes
+        if not first < end <= dataset.index.episodes:
             raise DatasetError(
-                f"{dataset.root}: expected {count} episodes or more, got {dataset.index.episodes}"
+                f"{dataset.root}: expected {max(end, first + 1)} episodes or more, got "
+                f"{dataset.index.episodes}"
             )
         if "action" not in dataset.features or len(dataset) == 0:
             raise DatasetError(f"{dataset.root}: expected frames with a column 'action'")
         found: dict[str, list[np.ndarray]] = {}
         actions: list[np.ndarray] = []
-        for episode in range(count):
+        for episode in range(first, end):
             for name, values in arrays_of(dataset, episode, sees).items():
                 found.setdefault(name, []).append(values)
             actions.append(dataset.episode(episode)["action"])
@@ -61,7 +68,8 @@ class Demonstrations:
             )
         self.arrays = {n: torch.from_numpy(np.concatenate(v)) for n, v in found.items()}
         self.actions = torch.from_numpy(np.concatenate(actions))
-        self.starts = torch.from_numpy(dataset.starts[: count + 1].astype(np.int64))
+        starts = dataset.starts[first : end + 1].astype(np.int64)
+        self.starts = torch.from_numpy(starts - starts[0])
         lengths = self.starts.diff()
         self._first = self.starts[:-1].repeat_interleave(lengths)
         self._last = (self.starts[1:] - 1).repeat_interleave(lengths)

@@ -3,6 +3,7 @@
 # pyright: standard
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,36 @@ def test_a_sweep_of_imitations(
     capsys.readouterr()
     assert cli.main(["sweep", "other", "--steps", "5", "--out", str(tmp_path / "o")]) == 2
     assert "--steps: reach-ppo has no such setting" in capsys.readouterr().err
+
+
+def test_demonstrations_alone(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is simulated: as with demonstrations of a robot, some are held out."""
+    three = tmp_path / "three"
+    shutil.copytree(data, three)
+    words = ["record", "reach", "--out", str(three), "--episodes", "1"]
+    assert cli.main(words) == 0
+    out = tmp_path / "run"
+    words = ["train", "act", *SMALL, "--trial-every", "50", "--out", str(out)]
+    assert cli.main([*words, "--data", str(three), "--steps", "100"]) == 0
+    rows = read_metrics(out / "metrics.csv", IMITATION)
+    assert len(rows) == 1 and np.isnan(rows[0]["measured"])
+    assert 0.0 < rows[0]["held_out"] < 0.2  # joints go as far as 2 rad
+    page = (out / "report.html").read_text()
+    assert "2 episodes that are held out" in page and "eval" not in page.split("Settings")[0]
+    capsys.readouterr()
+    assert cli.main(["export", str(out)]) == 0
+    assert "Skipping" not in capsys.readouterr().err
+    contract = OnnxPolicy(out / "bundle").contract
+    assert contract.action.kind == "joint_position" and contract.robot == "fr3"
+    for verb in (["eval", str(out)], ["view", str(out), "--video", str(tmp_path / "x.mp4")]):
+        assert cli.main(verb) == 2
+        assert "nothing is simulated" in capsys.readouterr().err
+    assert cli.main([*words, "--data", str(data), "--steps", "100", "--out", str(data / "x")]) == 2
+    assert "expected 3 episodes or more (--held-out), got 2" in capsys.readouterr().err
+    more = ["--data", str(three), "--episodes", "2", "--out", str(data / "x")]
+    assert cli.main([*words, *more]) == 2
+    assert "are not enough to hold 2 out" in capsys.readouterr().err
+    assert cli.main([*words, "--data", str(three), "--robot", "panda", "--out", "x"]) == 2
+    assert "recorded with robot fr3, expected panda" in capsys.readouterr().err

@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 
 from sim2arm.cli.convert import ConvertCfg, convert
+from sim2arm.cli.imitation_runs import open_demonstrations
+from sim2arm.cli.imitations import IMITATIONS
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -241,6 +243,11 @@ def test_rows_of_a_log_are_what_the_policy_saw_and_did_to_the_bit(
     assert not rows["safety.held"].any() and not rows["safety.changed"].any()
     np.testing.assert_array_equal(rows["command.position"], rows["request.position"])
     assert (rows["sync.goal_pose.age"] == 0.0).all()
+    robot, data = policy.contract.robot, str(tmp_path / "set")
+    settings = replace(IMITATIONS["act"][1], data=data, robot=robot, episodes=1)
+    demonstrations, contract = open_demonstrations(settings)  # others learn from it
+    assert len(demonstrations) == count and contract.action.kind == "joint_position"
+    np.testing.assert_array_equal(demonstrations.arrays["goal_pose"], seen["goal_pose"])
 
 
 # -- one node ----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """`sim2arm export RUN`: make a bundle of a run's policy: ONNX, contract, golden sequences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, cast
@@ -17,8 +17,8 @@ from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 
 from .errors import UserError
-from .imitate import Trial
 from .imitation_runs import is_imitation, restore_imitation
+from .imitation_trial import trial_of
 from .outputs import check_folder
 from .parse import parse
 from .run_record import provenance
@@ -98,14 +98,7 @@ def _export_imitation(cfg: ExportCfg, out: Path) -> ExportReport:
     policy, contract, settings = restore_imitation(cfg.run)
     origin = replace(contract.provenance, success=cfg.success)
     contract = replace(contract, provenance=origin)
-    trial = Trial(replace(settings, trial_episodes=4), contract)
-    frames: list[Mapping[str, np.ndarray]] = []
-    trial.run(policy, watch=frames.append)
-    frames = frames[:RECORDED]
-    sequences = [
-        {name: np.stack([frame[name][row] for frame in frames]) for name in frames[0]}
-        for row in range(4)
-    ]
+    sequences = trial_of(settings, contract).frames(policy, RECORDED)
     try:
         return export_bundle(policy, contract, sequences, out, overwrite=cfg.overwrite)
     except (ExportError, BundleError) as error:

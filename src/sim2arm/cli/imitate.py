@@ -5,37 +5,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sim2arm.core.acting import Seen
-from sim2arm.core.contract import Contract
 from sim2arm.core.plain import to_plain
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
-from sim2arm.policies.chunks import ChunkPolicy
 from sim2arm.policies.distributed import ALONE
 from sim2arm.policies.imitation import Imitation
 from sim2arm.policies.networks import PictureError, RelativePoseError
-from sim2arm.policies.torch_policy import TorchPolicy
-from sim2arm.sim.robots.actuators import find_actuators
 
 from .errors import UserError, user_input
-from .evaluation import Chunks, Episodes, run_episodes
 from .imitation_runs import joints_of, open_demonstrations, other_imitation, write_contract
+from .imitation_trial import HeldOut, Trial, trial_of
 from .imitations import ImitateCfg
 from .metrics import Metrics
 from .outputs import check_folder
 from .progress import Progress
 from .run_record import CONFIG, write_record
-from .runs import CHECKPOINT, METRICS, build_task, find_cameras, find_touch
+from .runs import CHECKPOINT, METRICS
 from .train_page import write_imitation_page
-from .trial import FIRST_SEED
 
 ROW_EVERY = 100
 """Steps between rows of the metrics."""
@@ -63,6 +55,7 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
         raise UserError(f"--learn.relative: {error}") from error
     except PictureError as error:
         raise UserError(f"--learn.sees: {error}") from error
+    trial = trial_of(cfg, contract)
     if not cfg.resume:
         write_record(folder, name, to_plain(replace(cfg, out=None, resume=False)))
         write_contract(folder, contract)
@@ -76,7 +69,7 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
         metrics = Metrics(folder / METRICS, -(-learner.steps // ROW_EVERY))
     try:
         with ALONE.interrupts() as interrupted:
-            _learn(learner, contract, cfg, metrics, interrupted)
+            _learn(learner, trial, cfg, metrics, interrupted)
     finally:
         metrics.close()
     write_imitation_page(folder)
@@ -101,12 +94,12 @@ def _check_run(folder: Path, name: str, cfg: ImitateCfg) -> None:
 
 def _learn(
     learner: Imitation,
-    contract: Contract,
+    trial: Trial | HeldOut,
     cfg: ImitateCfg,
     metrics: Metrics,
     interrupted: Callable[[], bool],
 ) -> None:
-    folder, trial = metrics.path.parent, Trial(cfg, contract)
+    folder = metrics.path.parent
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
     measured = metrics.last.get("measured", "")
     if measured != "" and float(measured) >= cfg.target_success:
@@ -124,17 +117,19 @@ def _learn(
             sums = {}
             _check(parts, learner.steps, folder)
             tried = last or learner.steps % cfg.trial_every == 0
-            measured = trial.success(learner.deployed) if tried else ""
+            found = trial.measure(learner.deployed if tried else None)
+            measured = found["measured"]
             row = {"iteration": -(-learner.steps // ROW_EVERY), "steps": learner.steps}
             row |= {"wall_s": round(time.monotonic() - started, 2), "lr": learner.lr}
-            metrics.write(row | {"measured": measured} | parts)
+            metrics.write(row | found | parts)
             shown = {"loss": f"{parts['loss']:.4f}"}
-            progress.update(learner.steps, **shown | ({"measured": f"{measured}"} if tried else {}))
+            shown |= {name: f"{value}" for name, value in found.items() if value != ""}
+            progress.update(learner.steps, **shown)
             if tried or interrupted():
                 save_checkpoint(folder / CHECKPOINT, learner.state_dict())
             if interrupted():
                 raise KeyboardInterrupt
-            if measured != "" and measured >= cfg.target_success:
+            if measured != "" and float(measured) >= cfg.target_success:
                 break
 
 
@@ -147,55 +142,3 @@ def _check(parts: dict[str, float], steps: int, folder: Path) -> None:
             f"training failed: {', '.join(bad)} is not finite at step {steps}; {left}; try a lower "
             "--learn.lr in another --out"
         )
-
-
-class Trial:
-    """The same seeded episodes each time, through controller and gate."""
-
-    def __init__(self, cfg: ImitateCfg, contract: Contract) -> None:
-        """Take what episodes are made of."""
-        self._cfg, self._contract = cfg, contract
-
-    def run(
-        self,
-        policy: ChunkPolicy,
-        seeds: Sequence[int] = (),
-        watch: Callable[[Seen], None] | None = None,
-    ) -> Episodes:
-        """Return the episodes of a policy.
-
-        Args:
-            policy: of the contract.
-            seeds: of the episodes; those of trials if there are none.
-            watch: called with what it sees whenever it is asked, (N, ...) each.
-        """
-        cfg = self._cfg
-        seeds = seeds or range(FIRST_SEED, FIRST_SEED + cfg.trial_episodes)
-        n = min(len(seeds), cfg.trial_episodes)
-        cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
-        with user_input("actuators"):
-            actuators = find_actuators(cfg.actuators, cfg.robot)
-        own = TorchPolicy(policy, self._contract, n)
-        acting = Chunks(own if watch is None else _Watched(own, watch), self._contract, n)
-        return run_episodes(
-            build_task(cfg), self._contract, acting, seeds, num_arms=n,
-            actuators=actuators, vision=None if cameras is None else cameras.vision, touch=touch,
-        )  # fmt: skip
-
-    def success(self, policy: ChunkPolicy) -> float:
-        """Return the share of episodes that succeed."""
-        return round(self.run(policy).rate, 4)
-
-
-class _Watched:
-    """A policy that tells what it sees."""
-
-    def __init__(self, policy: TorchPolicy, watch: Callable[[Seen], None]) -> None:
-        self._policy, self._watch = policy, watch
-
-    def reset(self) -> None:
-        self._policy.reset()
-
-    def act(self, obs: Seen) -> NDArray[np.float32]:
-        self._watch({name: np.array(value) for name, value in obs.items()})
-        return self._policy.act(obs)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def read_imitation(folder: Path) -> tuple[str, ImitateCfg]:
     with user_input("run", folder / CONFIG):
         if experiment not in IMITATIONS:
             raise ValueError(unknown("experiment", experiment, IMITATIONS))
-        return experiment, settings_of(data, IMITATIONS[experiment][1], {})
+        return experiment, settings_of(data, IMITATIONS[experiment][1], {"held_out": 2})
 
 
 def is_imitation(folder: Path) -> bool:
@@ -74,8 +75,47 @@ def open_demonstrations(cfg: ImitateCfg) -> tuple[Demonstrations, Contract]:
     Raises:
         UserError: there are none, they are of another task or arm, or they lack what is seen.
     """
-    root, name = Path(cfg.data), describe_task(build_task(cfg))[0]
+    dataset = _open(cfg)
+    count = cfg.episodes
+    if cfg.task is None and count is None:
+        count = dataset.index.episodes - cfg.held_out
+        if count < 1:
+            raise UserError(
+                f"{dataset.root}: expected {cfg.held_out + 1} episodes or more (--held-out), got "
+                f"{dataset.index.episodes}"
+            )
+    base = _contract_of(dataset, cfg)
+    try:
+        demonstrations = Demonstrations(dataset, _names(cfg, base), count)
+    except DatasetError as error:
+        raise UserError(str(error)) from error
+    return demonstrations, _contract(base, cfg, demonstrations)
+
+
+def open_held_out(cfg: ImitateCfg, sees: Sequence[str]) -> Demonstrations:
+    """Return the demonstrations that are not learnt from, where there is no task.
+
+    Raises:
+        UserError: there are none.
+    """
+    dataset = _open(cfg)
+    first = dataset.index.episodes - cfg.held_out
+    if first < (cfg.episodes or 1):
+        raise UserError(
+            f"{dataset.root}: {dataset.index.episodes} episodes are not enough to hold "
+            f"{cfg.held_out} out: record more, or pass less as --episodes"
+        )
+    try:
+        return Demonstrations(dataset, sees, first=first)
+    except DatasetError as error:
+        raise UserError(str(error)) from error
+
+
+def _open(cfg: ImitateCfg) -> Dataset:
+    root, name = Path(cfg.data), "TASK"
     if not (root / "meta" / "info.json").is_file():
+        if cfg.task is not None:
+            name = describe_task(build_task(cfg))[0]
         words = f"sim2arm record {name} --out {root} --episodes 50"
         words += "".join(
             f" --{key} {value}"
@@ -84,21 +124,26 @@ def open_demonstrations(cfg: ImitateCfg) -> tuple[Demonstrations, Contract]:
         )
         raise UserError(f"--data {root}: no demonstrations there: {words}")
     try:
-        dataset = Dataset(root)
-        base = _contract_of(dataset, cfg, name)
-        demonstrations = Demonstrations(dataset, _names(cfg, base), cfg.episodes)
+        return Dataset(root)
     except DatasetError as error:
         raise UserError(str(error)) from error
-    return demonstrations, _contract(base, cfg, demonstrations)
 
 
-def _contract_of(dataset: Dataset, cfg: ImitateCfg, task: str) -> Contract:
+def _contract_of(dataset: Dataset, cfg: ImitateCfg) -> Contract:
     documents = dataset.index.spec.documents
-    if "contract" not in documents or "setting" not in documents:
-        raise UserError(f"{dataset.root}: expected a dataset of sim2arm record")
+    if "contract" not in documents:
+        raise UserError(f"{dataset.root}: expected a dataset of sim2arm record or convert")
     contract = from_plain(Contract, documents["contract"])
-    wanted = {"task": task, "cameras": cfg.cameras, "touch": cfg.touch, "robot": cfg.robot}
-    given: dict[str, Any] = {**documents["setting"], "robot": contract.robot}
+    wanted, given = {"robot": cfg.robot}, {"robot": contract.robot}
+    if cfg.task is not None:
+        if "setting" not in documents:
+            raise UserError(
+                f"{dataset.root}: it was not recorded in simulation: train act or diffusion, which "
+                "ask for no task"
+            )
+        name = describe_task(build_task(cfg))[0]
+        wanted |= {"task": name, "cameras": cfg.cameras, "touch": cfg.touch}
+        given |= documents["setting"]
     for name, value in wanted.items():
         if given.get(name) != value:
             raise UserError(

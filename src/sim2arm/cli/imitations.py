@@ -26,8 +26,8 @@ AnyPairCfg: TypeAlias = TransferCubeCfg | BimanualInsertionCfg
 class ImitateCfg:
     """Learn chunks of actions from demonstrations."""
 
-    task: AnyTaskCfg | AnyPairCfg
-    """The task."""
+    task: AnyTaskCfg | AnyPairCfg | None
+    """The task; None: demonstrations of anything, such as those of a robot."""
     algo: AnyNetworkCfg = field(default_factory=ActCfg)
     """The network and its loss."""
     learn: LearnCfg = field(default_factory=LearnCfg)
@@ -54,6 +54,9 @@ class ImitateCfg:
     """Episodes of a trial."""
     trial_every: int = 1000
     """Steps between trials; there is one at the last step too."""
+    held_out: int = 2
+    """Without a task: episodes, the last ones, that are not learnt from; instead of trials, chunks
+    are compared with what was done in them."""
     seed: int = 0
     """Seed of everything drawn in training."""
     threads: int = 1
@@ -65,7 +68,7 @@ class ImitateCfg:
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be learnt with."""
-        least = dict.fromkeys(("steps", "trial_episodes", "trial_every", "threads"), 1)
+        least = dict.fromkeys(("steps", "trial_episodes", "trial_every", "held_out", "threads"), 1)
         for name, low in (least | {"seed": 0}).items():
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value < 2**63:
@@ -143,7 +146,35 @@ def _diffusion(
     return replace(cfg, **changes)  # pyright: ignore[reportArgumentType]
 
 
+_ANY = ImitateCfg(task=None, data=f"{DATA}/demonstrations")
+
 IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
+    "act": (
+        "Learn what demonstrations of an arm show with ACT; nothing is simulated.",
+        replace(
+            _ANY,
+            algo=ActCfg(chunk=20, dim=256, feed=1024),
+            learn=LearnCfg(batch=32, lr=1e-4),
+            executor=ExecutorSpec(kind="ensemble", decay=0.01),
+        ),
+    ),
+    "diffusion": (
+        "Learn what demonstrations of an arm show with a diffusion policy; nothing is simulated.",
+        replace(
+            _ANY,
+            algo=DiffusionCfg(dims=(128, 256, 512), step_dim=128),
+            learn=LearnCfg(
+                batch=128,
+                lr=3e-4,
+                warm_up=500,
+                cosine=True,
+                weight_decay=1e-6,
+                betas=(0.95, 0.999),
+                average=True,
+            ),
+            executor=ExecutorSpec(kind="receding", execute=8),
+        ),
+    ),
     "reach-act": (
         "Bring the tool to a goal pose with ACT, from demonstrations.",
         _act("reach", (("goal_pose", "ee_pose"),), ("goal_pose",)),

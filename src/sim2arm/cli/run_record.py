@@ -95,8 +95,9 @@ def settings_of(data: Mapping[str, Any], default: T, before: Mapping[str, Any]) 
         raise ValueError(f"settings lack {absent}: the run is of another version; train again")
     given: dict[str, Any] = {"out": None, "resume": False}
     for name in ("task", "algo"):
-        part = type(getattr(default, name))
-        given[name] = from_plain(part, values.pop(name), f"settings.{name}")
+        part, value = getattr(default, name), values.pop(name)
+        none = part is None and value is None
+        given[name] = None if none else from_plain(type(part), value, f"settings.{name}")
     settings = from_plain(kind, values, "settings", given)
     for name, now in robot_version(settings.robot).items():
         if data["versions"].get(name, now) != now:

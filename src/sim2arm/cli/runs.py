@@ -90,8 +90,12 @@ def build_task(cfg: TaskCfg) -> Task:
     """Return the task of an experiment.
 
     Raises:
-        UserError: the robot is not known.
+        UserError: it has none, or the robot is not known.
     """
+    if cfg.task is None:
+        raise UserError(
+            "nothing is simulated: this policy learnt what demonstrations show, no task"
+        )
     with user_input("robot"):
         robot = find_robot(cfg.robot)
     with user_input("task"):

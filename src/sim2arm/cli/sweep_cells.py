@@ -17,8 +17,9 @@ import torch
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
-from .imitate import Trial, imitate
+from .imitate import imitate
 from .imitation_runs import other_imitation, restore_imitation
+from .imitation_trial import Trial
 from .imitations import IMITATIONS, ImitateCfg
 from .run_record import CONFIG
 from .runs import build_env, build_learner, load_learner, other_run

@@ -42,11 +42,19 @@ def write_imitation_page(folder: Path) -> Path:
     drawing = draw_imitation(
         [row["steps"] for row in rows], [row["loss"] for row in rows], trials, cfg.target_success
     )
+    count = format_cell(rows[-1]["steps"] if rows else 0)
     caption = (
-        f"Loss and success over {format_cell(rows[-1]['steps'] if rows else 0)} steps of learning. "
+        f"Loss and success over {count} steps of learning. "
         f"Each point is a trial of {cfg.trial_episodes} seeded episodes through controller and "
         "gate, on seeds that the evaluation does not use."
     )
+    if cfg.task is None:
+        errors = [row["held_out"] for row in rows if not isnan(row["held_out"])]
+        last = f"{errors[-1]:.4g}" if errors else "not measured"
+        caption = (
+            f"Loss over {count} steps of learning. Chunks are compared with what was done in "
+            f"{cfg.held_out} episodes that are held out: mean difference {last} (rad)."
+        )
     section = Section(title="Learning", blocks=[chart(drawing, caption)])
     words = command(experiment, cfg, folder, IMITATIONS[experiment][1])
     return _write(folder, read_record(folder), section, words)
@@ -55,13 +63,14 @@ def write_imitation_page(folder: Path) -> Path:
 def _write(folder: Path, data: Mapping[str, Any], learning: Section, words: str) -> Path:
     settings = yaml.safe_dump(data["settings"], sort_keys=False)
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
-    run = shlex.quote(str(folder))
+    verbs = ["export", "eval"] if data["settings"].get("task") else ["export"]
+    lines = [words, *(shlex.join(["sim2arm", verb, str(folder)]) for verb in verbs)]
     sections = [
         learning,
         Section(
             title="How to repeat",
             blocks=[
-                code(f"{words}\nsim2arm export {run}\nsim2arm eval {run}"),
+                code("\n".join(lines)),
                 text(f"Commit {data['commit']}; {versions}.", soft=True),
             ],
         ),
