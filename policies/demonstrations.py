@@ -144,8 +144,9 @@ def arrays_of(dataset: Dataset, episode: int, sees: Sequence[str] = ()) -> dict[
     widths = sum(name.endswith("width") for name in names)  # behind the joints, one per gripper
     joints = state.shape[1] - widths
     found["joint_position"], found["gripper_width"] = state[:, :joints], state[:, joints:]
-    found["joint_velocity"] = rows["observation.velocity"]
-    found["ee_pose"] = rows["measured.ee_pose"].astype(np.float32)
+    for name, key in (("joint_velocity", "observation.velocity"), ("ee_pose", "measured.ee_pose")):
+        if key in rows:
+            found[name] = rows[key].astype(np.float32)
     for key, feature in dataset.features.items():
         name = key.rpartition(".")[2]
         if not key.startswith("observation.") or name in ("state", "velocity"):

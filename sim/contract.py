@@ -10,7 +10,6 @@ from sim2arm.core.contract import (
     ActionSpec,
     ArmSpec,
     Contract,
-    LowLevelSpec,
     Provenance,
     TrainedRange,
 )
@@ -22,7 +21,7 @@ from .arm import SimulatedArm
 from .env import Env
 from .organs import Organs
 from .physics_terms import gain_factors
-from .specs import arm_specs, gripper_spec
+from .specs import arm_specs, gripper_spec, law_of
 from .tasks.base import Task, arms_of
 
 
@@ -53,7 +52,7 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
         control_hz=env.control_hz,
         inputs=inputs,
         action=steps_of_tools(robot, env.task, env.commands.cfg, env.period),
-        low_level=_law(robot, kp, kd),
+        low_level=law_of(robot, kp, kd),
         limits=robot.limits,
         gripper=gripper_spec(robot, acts=env.task.gripper_action),
         ranges=(
@@ -131,7 +130,7 @@ def arm_contract(
         control_hz=1.0 / arm.period,
         inputs=tuple(known_specs(robot, task, arm.organs).values()),
         action=steps_of_tools(robot, task, cfg, arm.period),
-        low_level=_law(robot, 1.0, 1.0),
+        low_level=law_of(robot),
         limits=robot.limits,
         gripper=gripper_spec(robot, acts=task.gripper_action),
         ranges=(
@@ -139,17 +138,6 @@ def arm_contract(
             *(found for organ in arm.organs.each for found in organ.ranges((), 0.0)),
         ),
         provenance=provenance,
-    )
-
-
-def _law(robot: Robot, kp: float, kd: float) -> LowLevelSpec:
-    """Return the law of a robot whose gains were changed by these factors and their inverses."""
-    return LowLevelSpec(
-        kind="joint_impedance",
-        kp=robot.kp,
-        kd=robot.kd,
-        kp_range=tuple((k / kp, k * kp) for k in robot.kp),
-        kd_range=tuple((k / kd, k * kd) for k in robot.kd),
     )
 
 

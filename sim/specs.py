@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sim2arm.core.contract import GripperSpec
+from sim2arm.core.contract import GripperSpec, LowLevelSpec
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import ArraySpec
 
@@ -91,6 +91,17 @@ def gripper_spec(robot: Robot, *, acts: bool) -> GripperSpec:
         force=gripper.force,
         delay_s=gripper.delay_s,
         preemptible=gripper.preemptible,
+    )
+
+
+def law_of(robot: Robot, kp: float = 1.0, kd: float = 1.0) -> LowLevelSpec:
+    """Return the law of a robot whose gains were changed by these factors and their inverses."""
+    return LowLevelSpec(
+        kind="joint_impedance",
+        kp=robot.kp,
+        kd=robot.kd,
+        kp_range=tuple((k / kp, k * kp) for k in robot.kp),
+        kd_range=tuple((k / kd, k * kd) for k in robot.kd),
     )
 
 

@@ -38,6 +38,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Make the colour table of a gel of a calibration of Taxim.",
         "sim2arm.cli.import_taxim",
     ),
+    "import lerobot": (
+        "Make demonstrations of others, LeRobot v3, those of an arm that is known here.",
+        "sim2arm.cli.import_lerobot",
+    ),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }
 
