@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from sim2arm.cli import main as cli
 from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.runs import METRICS
 from sim2arm.cli.table import Row
 from sim2arm.cli.train import train
+from sim2arm.policies.dataset.reader import Dataset
+from sim2arm.policies.demonstrations import Demonstrations
 from tests.tables import Table
 
 
@@ -29,6 +33,23 @@ def test_the_arm_begins_to_reach(tmp_path: Path) -> None:
     reward = np.array(metrics["reward"])
     # -0.016 without learning, give or take 2 %: the time that is spent far from the goal.
     assert np.mean(reward[-5:]) > 0.85 * np.mean(reward[:5])
+
+
+def test_the_arm_begins_to_imitate(tmp_path: Path) -> None:
+    """Chunks come nearer to what was done in episodes that were held out than standing still."""
+    data, out = tmp_path / "data", tmp_path / "run"
+    assert cli.main(["record", "reach", "--out", str(data), "--episodes", "24"]) == 0
+    sizes = "--algo.dim 32 --algo.heads 2 --algo.feed 64 --algo.layers 1 --algo.dropout 0"
+    words = ["train", "act", "--data", str(data), "--out", str(out), *sizes.split()]
+    words += ["--algo.style-layers", "1", "--learn.lr", "2e-3", "--steps", "600"]
+    words += ["--learn.sees", "joint_position", "ee_pose", "goal_pose"]
+    words += ["--learn.relative", "goal_pose", "ee_pose", "--learn.lengths", "0.05", "0.01"]
+    assert cli.main(words) == 0
+    demos = Demonstrations(Dataset(data), ("joint_position",), first=22)
+    chunk, absent = demos.chunk(torch.arange(len(demos)), 20)
+    still = (chunk - demos.arrays["joint_position"][:, None]).abs()[~absent].mean()
+    error = curve(out)["held_out"][-1]
+    assert error < 0.5 * float(still)
 
 
 @pytest.mark.learn
