@@ -25,7 +25,7 @@ class NodeProcess:
     """One executable with its parameters."""
 
     executable: str
-    """policy_node, gate_node, sim_arm_node, sensor_node or recorder_node."""
+    """policy_node, teleop_node, gate_node, sim_arm_node, sensor_node or recorder_node."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""
@@ -58,23 +58,34 @@ def _text(value: object) -> str:
 
 
 def policy_graph(
-    bundle: Path, *, graph: Path | None, lock_step: bool = False, sim_time: bool = True
+    bundle: Path,
+    *,
+    graph: Path | None,
+    lock_step: bool = False,
+    sim_time: bool = True,
+    device: str = "",
+    settings: Path | None = None,
 ) -> list[NodeProcess]:
-    """Return policy and gate for a bundle, as every robot has them.
+    """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
     Args:
         bundle: the policy bundle.
         graph: another graph.yaml than the one of the package.
         lock_step: the simulated arm waits for commands.
         sim_time: a simulated arm gives the time; without, this is real hardware.
+        device: of the hand, NAME or NAME:WHERE; the policy runs without one.
+        settings: YAML file with how the arm follows it.
     """
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common["lock_step"] = lock_step
     if graph is not None:
         common["graph"] = str(graph.resolve())
+    hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
     return [
         NodeProcess(executable="gate_node", parameters=common | {"real_hardware": not sim_time}),
-        NodeProcess(executable="policy_node", parameters=common),
+        NodeProcess(executable="teleop_node", parameters=common | hand)
+        if device
+        else NodeProcess(executable="policy_node", parameters=common),
     ]
 
 

@@ -96,17 +96,27 @@ class EpisodeLog:
 
 
 class Supervisor:
-    """Operates policy_node, gate_node and, in simulation, the arm, from outside."""
+    """Operates a node that asks, gate_node and, in simulation, the arm, from outside.
+
+    Attributes:
+        asker: name of the node that asks the gate: policy_node, or teleop_node.
+    """
 
     def __init__(
-        self, *, alive: Callable[[], list[str]] = list, env: Mapping[str, str] | None = None
+        self,
+        *,
+        alive: Callable[[], list[str]] = list,
+        env: Mapping[str, str] | None = None,
+        asker: str = "policy_node",
     ) -> None:
         """Join the domain.
 
         Args:
             alive: returns one line per process that has died; waiting ends with them.
             env: ROS_DOMAIN_ID and the like, of the processes that were started.
+            asker: name of the node that asks the gate.
         """
+        self.asker = asker
         self._alive = alive
         self._before = {name: os.environ.get(name) for name in env or {}}
         os.environ.update(env or {})
@@ -129,14 +139,14 @@ class Supervisor:
 
     def _subscribe(self) -> None:
         create = self.node.create_subscription
-        for name in ("gate_node", "policy_node"):
+        for name in ("gate_node", self.asker):
             create(String, f"/{name}/activation", self._on_report, latched())
         create(DiagnosticStatus, "/gate_node/state", self._on_gate, latched())
-        create(DiagnosticStatus, "/policy_node/state", self._on_policy, latched())
+        create(DiagnosticStatus, f"/{self.asker}/state", self._on_policy, latched())
         create(DiagnosticStatus, "/sim_arm/episode", self._on_episode, latched())
         create(DiagnosticStatus, "/recorder_node/state", self._on_recorder, latched())
         create(JointState, "/gate_node/commanded", self._on_commanded, streaming(10))
-        create(JointState, "/policy_node/action", self._on_action, streaming(1000))
+        create(JointState, f"/{self.asker}/action", self._on_action, streaming(1000))
         create(Float64MultiArray, "/sim_arm/latency", self._on_latency, streaming(1000))
 
     # -- waiting -------------------------------------------------------------------------------
@@ -179,12 +189,12 @@ class Supervisor:
         return bool(self.call(ChangeState, f"/{node}/change_state", request, timeout_s).success)
 
     def configure(self) -> None:
-        """Configure gate and policy.
+        """Configure gate and asker.
 
         Raises:
             OperationError: a node refuses; its log says why.
         """
-        for node in ("gate_node", "policy_node"):
+        for node in ("gate_node", self.asker):
             if not self.transition(node, "configure"):
                 raise OperationError(f"{node} was not configured; its log says why")
 
@@ -236,7 +246,7 @@ class Supervisor:
         self.spin_until(lambda: self._ready_ns >= begin, START_S, "gate that is ready")
         before = dict(self.gate)
         self._log, self._begin_ns, self.policy, self.policy_message = log, begin, {}, ""
-        self.activate("policy_node")
+        self.activate(self.asker)
         end = time.monotonic() + longest_s
 
         def over() -> bool:
@@ -247,7 +257,7 @@ class Supervisor:
         episode = self._ended(seed, begin)
         if not episode:
             log.reason = self.policy_message or f"no end within {longest_s:g} s"
-        self.transition("policy_node", "deactivate")
+        self.transition(self.asker, "deactivate")
         self.spin_until(
             lambda: self.gate.get("state") != "ACTIVE", 5.0, "gate that holds after the episode"
         )

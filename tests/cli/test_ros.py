@@ -26,6 +26,7 @@ from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.vision import Vision
+from sim2arm_ros.bag.reader import Log
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from tests.deploy_ros.swinging import write_swinging
 
@@ -69,6 +70,19 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
         (["GRAPH", "--bundle", "BUNDLE", "--sim", "reach"], "got '/joint states'"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--seed", "-1"], "--seed: expected 0 or more"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--teleop", "gamepat"],
+            "unknown device 'gamepat",
+        ),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--teleop", "terminal"], "has no terminal"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--teleop", "gamepad", "--lock-step"],
+            "leave out --lock-step",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--teleop-settings", "BROKEN"],
+            "--teleop-settings needs --teleop DEVICE",
+        ),
         (
             ["--bundle", "BUNDLE", "--sim", "peg-insertion"],
             "the policy needs goal_pose, and peg-insertion gives socket_pose",
@@ -288,6 +302,28 @@ def test_episodes_run_and_end_by_themselves(
     dataset = Dataset(out)
     assert [dataset.notes(k)["seed"] for k in range(2)] == [5, 6]
     assert len(dataset) == 60 and not dataset.episode(0)["next.success"].any()
+
+
+def test_a_hand_in_place_of_the_policy(
+    bundle: Path, short: list[str], running: list[Up], tmp_path: Path
+) -> None:
+    """It moves the arm in real time; the log says that a person asked."""
+    Path(short[short.index("--settings") + 1]).write_text("max_steps: 180\n")
+    script, log = tmp_path / "script.yaml", tmp_path / "log"
+    script.write_text("- {seconds: 0.2}\n- {seconds: 60.0, twist: [0, 0.5, 0, 0, 0, 0]}\n")
+    words = [word for word in short if word != "--lock-step"]
+    up = Up("--bundle", str(bundle), *words, "--teleop", f"script:{script}", "--episodes", "1",
+            "--record", str(log))  # fmt: skip
+    running.append(up)
+    up.wait_for("gate ACTIVE  hand ")
+    assert "teleop_node" in up.children() and "policy_node" not in up.children()
+    assert up.end() == 0, up.errors
+    text = "\n".join(up.lines)
+    assert "those that the steps press" in text and "\nteleop_node\n     item " in text
+    assert re.search(r"^seed 0: failure after \d+ steps", text, re.MULTILINE)
+    with Log(log) as recorded:
+        asked = [message for message in recorded.messages if message.topic == "/teleop_node/action"]
+    assert len(asked) > 30
 
 
 def test_ctrl_c_stops_the_arm_and_ends_every_process(

@@ -21,6 +21,7 @@ from tyro.conf import Positional, arg
 from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.verify import load_contract
+from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.launcher import (
@@ -46,6 +47,11 @@ class RosUpCfg:
     """graph.yaml of the robot; without it the one of the package."""
     bundle: Path
     """Policy bundle, or a run with one."""
+    teleop: str = ""
+    """Device with which a person asks in place of the policy, NAME or NAME:WHERE of `sim2arm list`;
+    of the bundle only the contract is used."""
+    teleop_settings: Path | None = None
+    """YAML file with how the arm follows it, fields of `--teleop` of `sim2arm record`."""
     sim: str | None = None
     """Task: start a simulated arm with it in place of the robot, in a ROS domain of its own."""
     settings: Path | None = None
@@ -120,8 +126,11 @@ def check(cfg: RosUpCfg) -> None:
 
         if cfg.sim not in TASKS:
             raise UserError(unknown("task", cfg.sim, TASKS))
-    if cfg.settings is not None and not cfg.settings.is_file():
-        raise UserError(f"--settings: no such file: {cfg.settings}")
+    for name in ("settings", "teleop_settings"):
+        path = getattr(cfg, name)
+        if path is not None and not path.is_file():
+            raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
+    check_hand(cfg)
     if not 0 <= cfg.seed < 2**63:
         raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
@@ -131,6 +140,25 @@ def check(cfg: RosUpCfg) -> None:
         check_folder("--record", cfg.record)
         if cfg.record.is_dir() and any(cfg.record.iterdir()):
             raise UserError(f"--record: {cfg.record} is not empty, expected a new folder")
+
+
+def check_hand(cfg: RosUpCfg) -> None:
+    """Refuse a hand that its node could not read.
+
+    Raises:
+        UserError: one line.
+    """
+    name = cfg.teleop.partition(":")[0]
+    if not name:
+        if cfg.teleop_settings is not None:
+            raise UserError("--teleop-settings needs --teleop DEVICE")
+        return
+    if name not in TELEOP_DEVICES:
+        raise UserError(unknown("device", name, TELEOP_DEVICES))
+    if name == "terminal":
+        raise UserError("--teleop terminal: a node has no terminal; pass keyboard, or another")
+    if cfg.lock_step:
+        raise UserError("--teleop: a hand does not wait for commands: leave out --lock-step")
 
 
 def check_task(name: str, contract: Contract, settings: Path | None) -> None:
@@ -226,7 +254,10 @@ def nodes(
         touch: file with its gels.
     """
     simulated = cfg.sim is not None
-    graph = policy_graph(bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated)
+    graph = policy_graph(
+        bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
+        settings=cfg.teleop_settings,
+    )  # fmt: skip
     if cfg.record is not None:
         graph.append(recorder(cfg.record, bundle, graph=cfg.graph, sim_time=simulated))
     if cfg.sim is not None:
@@ -253,6 +284,7 @@ def describe(
     if cfg.sim is not None:
         arm = f"simulated, {cfg.sim}, {'lock step' if cfg.lock_step else 'real time'}"
     reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "as ROS has it")
+    hand = TELEOP_DEVICES[cfg.teleop.partition(":")[0]].buttons if cfg.teleop else ""
     return {
         "bundle": f"{bundle} ({contract.provenance.experiment or 'unknown experiment'})",
         "robot": f"{contract.robot}, {arm}, {contract.control_hz:g} Hz",
@@ -260,7 +292,9 @@ def describe(
         "rclpy": which.partition(": ")[2],
         "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
         "logs": str(cfg.logs),
-    } | ({} if cfg.record is None else {"record": str(cfg.record)})
+        **({"record": str(cfg.record)} if cfg.record is not None else {}),
+        **({"hand": f"{cfg.teleop}; {hand}"} if cfg.teleop else {}),
+    }
 
 
 def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str]) -> int:
@@ -279,8 +313,9 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
             if cfg.sim is not None:
                 operator.run_episodes(cfg.seed, cfg.episodes, cfg.duration)
             else:
+                who = "hand" if cfg.teleop else "policy"
                 if not cfg.yes:
-                    line.ask("The arm will move. Press Enter to start the policy, Ctrl-C to leave")
+                    line.ask(f"The arm will move. Press Enter to start the {who}, Ctrl-C to leave")
                 operator.run_policy(cfg.duration)
         except KeyboardInterrupt:
             line.note("stopping")

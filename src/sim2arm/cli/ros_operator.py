@@ -39,7 +39,8 @@ class Operator:
         self._shown: set[str] = set()
         self._waiting, self._stopping = "starting", False
         self._supervisor: Supervisor | None = None
-        self._supervisor = Supervisor(alive=self._watch, env=env)
+        asker = "teleop_node" if "teleop_node" in launch.processes else "policy_node"
+        self._supervisor = Supervisor(alive=self._watch, env=env, asker=asker)
         self._supervisor.patience_s = patience_s
 
     @property
@@ -55,7 +56,7 @@ class Operator:
             UserError: a node refuses, with its reasons, or has ended.
         """
         try:
-            for node in ("gate_node", "policy_node"):
+            for node in ("gate_node", self.supervisor.asker):
                 self._waiting = f"configuring {node}"
                 if not self.supervisor.transition(node, "configure"):
                     raise UserError(f"{node}: {self._last_word(node, 'not configured')}")
@@ -74,7 +75,7 @@ class Operator:
         supervisor = self.supervisor
         try:
             supervisor.policy = {}
-            supervisor.activate("policy_node")
+            supervisor.activate(supervisor.asker)
             end = time.monotonic() + duration_s
 
             def over() -> bool:
@@ -85,7 +86,8 @@ class Operator:
         except OperationError as error:
             raise self._explain(error) from error
         if supervisor.policy.get("phase") == "STOPPED":
-            raise UserError(f"the policy stopped: {supervisor.policy_message}")
+            who = "hand" if supervisor.asker == "teleop_node" else "policy"
+            raise UserError(f"the {who} stopped: {supervisor.policy_message}")
 
     def run_episodes(self, seed: int, episodes: int, duration_s: float) -> None:
         """Run simulated episodes (0: until the time is over; both 0: for ever).
@@ -124,9 +126,9 @@ class Operator:
             self._line.note("gate_node has ended: the last trajectory ends at rest")
             return
         try:
-            supervisor.transition("policy_node", "deactivate", _STOP_S)
+            supervisor.transition(supervisor.asker, "deactivate", _STOP_S)
         except OperationError as error:
-            self._line.note(f"policy_node does not answer ({error}); the gate stops the arm")
+            self._line.note(f"{supervisor.asker} does not answer ({error}); the gate stops the arm")
         try:
             supervisor.spin_until(lambda: supervisor.gate.get("state") != "ACTIVE", _STOP_S, "stop")
             self._line.note(
@@ -184,7 +186,10 @@ class Operator:
         names = ("missed", "late", "slowed", "refused")
         counts = [f"{name} {gate.get(name, '0')}" for name in names]
         latency = _latency(list(supervisor.recent_latency_s))
-        text = f"gate {state}  policy {phase}{latency}  {'  '.join(counts)}  {reason}"
+        who = f"policy {phase}"
+        if hand := supervisor.policy.get("hand"):
+            who = f"hand {hand}"
+        text = f"gate {state}  {who}{latency}  {'  '.join(counts)}  {reason}"
         return text.rstrip(), (state, phase, reason)
 
     def _last_word(self, node: str, having: str = "") -> str:
