@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from .dropout import Dropout, dropped
+
 
 class Attention(nn.Module):
     """Attention of several heads."""
@@ -50,8 +52,14 @@ class Attention(nn.Module):
         seen = None
         if hidden is not None:
             seen = ~(hidden[:, None, None] if hidden.ndim == 2 else hidden[:, None])
-        share = self.dropout if self.training else 0.0
-        found = scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=share)
+        if self.training and self.dropout and q.device.type == "cpu":
+            scores = q @ k.mT * q.shape[-1] ** -0.5
+            if seen is not None:
+                scores = scores.masked_fill(~seen, -math.inf)
+            found = dropped(scores.softmax(dim=-1), self.dropout) @ v
+        else:
+            share = self.dropout if self.training else 0.0
+            found = scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=share)
         return self.out(found.transpose(1, 2).flatten(-2))
 
 
@@ -64,7 +72,7 @@ class EncoderLayer(nn.Module):
         self.attention = Attention(dim, heads, dropout)
         self.feed = _feed(dim, feed, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, position: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Return tokens (B, S, dim) of tokens and their positions, `hidden` (B, S) left out."""
@@ -82,7 +90,7 @@ class DecoderLayer(nn.Module):
         self.own, self.cross = (Attention(dim, heads, dropout) for _ in range(2))
         self.feed = _feed(dim, feed, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, place: Tensor, memory: Tensor, position: Tensor) -> Tensor:
         """Return queries (B, T, dim).
@@ -101,7 +109,7 @@ class DecoderLayer(nn.Module):
 
 
 def _feed(dim: int, feed: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(dim, feed), nn.ReLU(), nn.Dropout(dropout), nn.Linear(feed, dim))
+    return nn.Sequential(nn.Linear(dim, feed), nn.ReLU(), Dropout(dropout), nn.Linear(feed, dim))
 
 
 def sine(length: int, dim: int) -> Tensor:

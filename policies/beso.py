@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from .attention import Attention
 from .bc import chunk_error
+from .dropout import Dropout
 from .encoders import VECTOR
 from .observation_encoder import ObservationEncoder
 
@@ -197,7 +198,7 @@ class Block(nn.Module):
         self.feed = nn.Sequential(
             nn.Linear(cfg.dim, cfg.feed), nn.GELU(), nn.Linear(cfg.feed, cfg.dim)
         )
-        self.drop = nn.Dropout(cfg.dropout)
+        self.drop = Dropout(cfg.dropout)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """Return tokens (B, S, dim); `hidden` (B or 1, S, S) says what each does not see."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import Attention
+from .dropout import Dropout
 from .film import waves
 
 SPREAD = 0.02
@@ -84,10 +85,10 @@ class Layer(nn.Module):
         super().__init__()
         self.own, self.cross = (Attention(dim, heads, dropout) for _ in range(2))
         self.feed = nn.Sequential(
-            nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim)
+            nn.Linear(dim, 4 * dim), nn.GELU(), Dropout(dropout), nn.Linear(4 * dim, dim)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, later: Tensor, unseen: Tensor) -> Tensor:
         """Return tokens (B, T, dim).
