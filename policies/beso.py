@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from .attention import Attention
 from .bc import chunk_error
 from .dropout import Dropout
-from .encoders import VECTOR
+from .encoders import GOAL
 from .observation_encoder import ObservationEncoder
 
 START = "noise_start"
@@ -46,8 +46,8 @@ class BesoCfg:
     """Actions of a chunk, from the newest tick on."""
     history: int = 4
     """Ticks that are seen."""
-    goal: tuple[int, int] | None = None
-    """First number of the vector that is of the goal, and the first behind it; None: no goal."""
+    goal: tuple[str, ...] = ()
+    """Vectors that say what is wanted; of those that are seen, some must be left."""
     goal_drop: float = 0.1
     """Share of training frames whose goal is left out, that is, set to zero."""
     guidance: float = 1.5
@@ -99,8 +99,13 @@ class BesoCfg:
         for name in ("goal_drop", "dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name}: expected 0 to below 1, got {getattr(self, name)}")
-        if self.goal is not None:
-            _check_goal(self.goal, self.goal_drop, self.guidance)
+        if not 0.0 <= self.guidance < math.inf:
+            raise ValueError(f"guidance: expected 0 or more, got {self.guidance}")
+        if self.goal and self.guidance != 1.0 and self.goal_drop == 0.0:
+            raise ValueError(
+                f"goal_drop: expected above 0 with guidance {self.guidance}, which asks the "
+                "network what it does without the goal; or guidance 1.0"
+            )
         for name in ("sigma_data", "sigma_min", "sigma_scale"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {getattr(self, name)}")
@@ -110,18 +115,6 @@ class BesoCfg:
             )
         if self.solver not in get_args(Solver):
             raise ValueError(f"solver: expected one of {get_args(Solver)}, got {self.solver!r}")
-
-
-def _check_goal(goal: tuple[int, int], drop: float, guidance: float) -> None:
-    if not 0 <= goal[0] < goal[1]:
-        raise ValueError(f"goal: expected first number and end of a part, got {goal}")
-    if not 0.0 <= guidance < math.inf:
-        raise ValueError(f"guidance: expected 0 or more, got {guidance}")
-    if guidance != 1.0 and drop == 0.0:
-        raise ValueError(
-            f"goal_drop: expected above 0 with guidance {guidance}, which asks the network what it "
-            "does without the goal; or guidance 1.0"
-        )
 
 
 def scalings(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -269,18 +262,17 @@ class BesoNetwork(nn.Module):
     def __init__(self, cfg: BesoCfg, obs: Mapping[str, Tensor], action_dim: int) -> None:
         """Build it for observations (1, H, ...) of these shapes and types.
 
-        Raises:
-            ValueError: the goal is not a part of the vector that leaves something of it.
+        Args:
+            cfg: sizes, noise and sampler.
+            obs: the vector of the goal, if there is one, under `GOAL`.
+            action_dim: numbers of an action.
         """
         super().__init__()
         self.cfg = cfg
-        size = obs[VECTOR].shape[-1]
-        goal = 0 if cfg.goal is None else cfg.goal[1] - cfg.goal[0]
-        if cfg.goal is not None and (cfg.goal[1] > size or goal == size):
-            raise ValueError(f"goal: expected a part of the vector of {size}, got {cfg.goal}")
-        rest, _ = self._split(obs)
+        rest, goal = split_goal(obs)
         self.encoder = ObservationEncoder(rest)
-        self.denoiser = Denoiser(cfg, self.encoder.size, goal, action_dim)
+        size = 0 if goal is None else goal.shape[-1]
+        self.denoiser = Denoiser(cfg, self.encoder.size, size, action_dim)
         self.sigmas = exponential_sigmas(cfg.sampler_steps, cfg.sigma_min, cfg.sigma_max)
 
     def forward(self, obs: Mapping[str, Tensor], noise: Mapping[str, Tensor]) -> Tensor:
@@ -290,7 +282,7 @@ class BesoNetwork(nn.Module):
             obs: of H ticks, (B, H, ...).
             noise: standard normal numbers (B, T, A) under `START`.
         """
-        rest, goal = self._split(obs)
+        rest, goal = split_goal(obs)
         seen = self.encoder(rest)
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
@@ -330,7 +322,7 @@ class BesoNetwork(nn.Module):
             padded: (B, T) bool, actions beyond the episode, which do not count.
             generator: of noise, its size, and of goals that are left out.
         """
-        cfg, (rest, goal) = self.cfg, self._split(obs)
+        cfg, (rest, goal) = self.cfg, split_goal(obs)
         device = chunk.device if generator is None else generator.device
         share = torch.rand((len(chunk), 1, 1), generator=generator, device=device).to(chunk.device)
         noise = torch.randn(chunk.shape, generator=generator, device=device).to(chunk.device)
@@ -347,11 +339,8 @@ class BesoNetwork(nn.Module):
         skip, out, scale, code = scalings(sigma, self.cfg.sigma_data)
         return skip * x + out * self.denoiser(scale * x, code, seen, goal)
 
-    def _split(self, obs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return what is seen without the goal, and the goal (B, G) of the newest tick."""
-        if self.cfg.goal is None:
-            return dict(obs), None
-        start, end = self.cfg.goal
-        vector = obs[VECTOR]
-        rest = torch.cat([vector[..., :start], vector[..., end:]], dim=-1)
-        return {**obs, VECTOR: rest}, vector[:, -1, start:end]
+
+def split_goal(obs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
+    """Return what is seen without the goal, and the goal (B, G) of the newest tick."""
+    rest = {name: value for name, value in obs.items() if name != GOAL}
+    return rest, obs[GOAL][:, -1] if GOAL in obs else None

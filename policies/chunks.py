@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from sim2arm.core.contract import PREFIX, PREFIX_KNOWN
 
-from .encoders import VECTOR, FieldEncoder, kinds_of
-from .networks import PoseFeatures, RelativePose
+from .encoders import GOAL, VECTOR, FieldEncoder, kinds_of
+from .networks import PictureError, PoseFeatures, RelativePose
 
 LEAST_SPREAD = 1e-2
 """Smallest number that is divided by, as in ACT: what hardly varies stays small."""
@@ -189,31 +189,52 @@ class ChunkFeatures(nn.Module):
         scaling: Scaling,
         relative: Sequence[RelativePose] = (),
         lengths: Sequence[float] = (),
+        goal: Sequence[str] = (),
     ) -> None:
         """Take shapes and scales from demonstrated arrays (F, ...).
 
+        Args:
+            arrays: demonstrated.
+            scaling: of vectors.
+            relative: pairs of poses that are compared.
+            lengths: at which their distances are seen [m].
+            goal: vectors that are kept apart, under `GOAL`.
+
         Raises:
-            PictureError: there is no vector, or an array that no network reads.
+            PictureError: there is no vector, one of the goal is not there, or an array that no
+                network reads.
             RelativePoseError: a pair names what is no observed pose.
         """
         super().__init__()
-        self.names = tuple(arrays)
+        self.names, self.goal = tuple(arrays), tuple(goal)
         self.kinds = kinds_of({name: values[:1] for name, values in arrays.items()})
-        self.poses = PoseFeatures(self.kinds.vectors, relative, lengths)
+        for name in self.goal:
+            if name not in self.kinds.vectors:
+                raise PictureError(f"goal: expected vectors that are seen, got {name!r}")
+        self._seen = {n: s for n, s in self.kinds.vectors.items() if n not in self.goal}
+        if not self._seen:
+            raise PictureError("goal: expected a vector beside it among what is seen")
+        self.poses = PoseFeatures(self._seen, relative, lengths)
         with torch.no_grad():
             self.scale = Scale(self.poses(arrays), scaling)
+            self.goal_scale = Scale(self._goal(arrays), scaling) if self.goal else None
 
     def forward(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the normalised vector under `VECTOR`, and pictures and fields as they came.
 
-        Those that are not given are left out.
+        Those that are not given are left out; a goal is under `GOAL`, if it is kept apart.
         """
         names = (*self.kinds.pictures, *self.kinds.fields)
         others = {name: obs[name] for name in names if name in obs}
-        vectors = {name: obs[name] for name in self.kinds.vectors}
+        if self.goal_scale is not None:
+            others[GOAL] = self.goal_scale(self._goal(obs))
+        vectors = {name: obs[name] for name in self._seen}
         size = next(iter(vectors.values())).shape[:2]
         flat = self.poses({name: value.flatten(0, 1) for name, value in vectors.items()})
         return {VECTOR: self.scale(flat).unflatten(0, size)} | others
+
+    def _goal(self, obs: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([obs[name] for name in self.goal], dim=-1)
 
 
 class Scale(nn.Module):

@@ -17,6 +17,8 @@ from .networks import EmpiricalNormalization, PictureError
 
 VECTOR = "vector"
 """Among features: the vector of all observations that are one."""
+GOAL = "goal"
+"""Among features: the vector of those that say what is wanted, where a network has them apart."""
 KERNELS, STRIDES, CHANNELS = (8, 4, 3), (2, 1, 1), (32, 32, 64)
 """Layers for pictures. Source: TacSL, arXiv 2408.06506."""
 LEAST_PICTURE = 20

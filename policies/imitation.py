@@ -105,7 +105,8 @@ def build_policy(
         PictureError: there is no vector, or an array that no network reads.
         RelativePoseError: a pair names what is no observed pose.
     """
-    features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths)
+    goal = network.goal if isinstance(network, BesoCfg) else ()
+    features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths, goal)
     first = {name: values[:1, None] for name, values in arrays.items()}
     first = {name: v.expand(1, network.history, *v.shape[2:]) for name, v in first.items()}
     built = NETWORKS[type(network)](network, features(first), actions.shape[1])

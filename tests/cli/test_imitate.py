@@ -106,6 +106,29 @@ def test_what_is_refused(
     refused("unknown experiment", "reach-ac", *here)
 
 
+@pytest.fixture(scope="module")
+def cubes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demonstration of lifting."""
+    root = tmp_path_factory.mktemp("data") / "lift-cube"
+    assert cli.main(["record", "lift-cube", "--out", str(root), "--episodes", "1"]) == 0
+    return root
+
+
+@pytest.mark.parametrize("name", ["lift-cube-bc", "lift-cube-act-jepa", "reach-beso"])
+def test_other_networks_are_trained_and_exported(
+    name: str, data: Path, cubes: Path, tmp_path: Path
+) -> None:
+    words = ["--data", str(data if name.startswith("reach") else cubes)]
+    words += ["--steps", "3", "--trial-episodes", "1", "--learn.batch", "4"]
+    out = tmp_path / "run"
+    assert cli.main(["train", name, *words, "--out", str(out)]) == 0
+    assert cli.main(["export", str(out)]) == 0
+    contract = OnnxPolicy(out / "bundle").contract
+    assert contract.provenance.experiment == name
+    cfg = read_imitation(out)[1]
+    assert contract.action.horizon == cfg.algo.chunk - cfg.algo.past
+
+
 def test_damaged_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = tmp_path / "run"
     damaged.mkdir()

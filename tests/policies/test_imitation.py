@@ -23,7 +23,7 @@ from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm.policies.demonstrations import Demonstrations
 from sim2arm.policies.diffusion import DiffusionCfg
-from sim2arm.policies.encoders import VECTOR, FieldEncoder
+from sim2arm.policies.encoders import GOAL, VECTOR, FieldEncoder
 from sim2arm.policies.imitation import (
     Imitation,
     LearnCfg,
@@ -31,6 +31,7 @@ from sim2arm.policies.imitation import (
     deployed_weights,
     scaled_by,
 )
+from sim2arm.policies.networks import PictureError, RelativePoseError
 
 LENGTHS = (4, 7, 12)
 BOUNDS = (-1.0, -1.0), (1.0, 1.0)
@@ -296,12 +297,26 @@ NETWORKS = {
         chunk=3, future=4, dim=32, heads=4, feed=64, layers=1, predictor_layers=1
     ),
     "bc": BcCfg(chunk=3, history=2, hidden=(32,)),
-    "beso": BesoCfg(chunk=3, history=2, dim=32, heads=4, layers=1, feed=64),
+    "beso": BesoCfg(chunk=3, history=2, goal=("goal_pose",), dim=32, heads=4, layers=1, feed=64),
     "diffusion": DiffusionCfg(chunk=4, dims=(16, 32), step_dim=16, prefixed=True),
     "diffusion-transformer": DiffusionCfg(
         chunk=4, denoiser="transformer", dim=32, heads=4, layers=1
     ),
 }
+
+
+def test_goals_are_of_what_is_seen(dataset: Dataset) -> None:
+    demos = Demonstrations(dataset, ("joint_position", "goal_pose"))
+    arrays = demos.arrays
+    known = ChunkFeatures(arrays, "range", goal=("goal_pose",))
+    found = known(demos.seen(torch.tensor([0, 6]), 2))
+    assert found[GOAL].shape == (2, 2, 7) and found[VECTOR].shape == (2, 2, 2)
+    assert found[GOAL].abs().max() <= 1.0 + 1e-6
+    for goal, said in ((("goal",), "got 'goal'"), (tuple(arrays), "a vector beside it")):
+        with pytest.raises(PictureError, match=said):
+            ChunkFeatures(arrays, "range", goal=goal)
+    with pytest.raises(RelativePoseError):
+        ChunkFeatures(arrays, "range", (("goal_pose", "ee_pose"),), goal=("goal_pose",))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

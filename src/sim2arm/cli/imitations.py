@@ -6,6 +6,9 @@ from typing import TypeAlias
 
 from sim2arm.core.contract import ExecutorSpec
 from sim2arm.policies.act import ActCfg
+from sim2arm.policies.act_jepa import ActJepaCfg
+from sim2arm.policies.bc import BcCfg
+from sim2arm.policies.beso import BesoCfg
 from sim2arm.policies.chunks import prefixed
 from sim2arm.policies.diffusion import DiffusionCfg
 from sim2arm.policies.imitation import AnyNetworkCfg, LearnCfg
@@ -148,6 +151,19 @@ def _diffusion(
 
 _ANY = ImitateCfg(task=None, data=f"{DATA}/demonstrations")
 
+
+def _cube(algo: AnyNetworkCfg, execute: int, **learn: object) -> ImitateCfg:
+    """Return another network for lifting a cube, what it sees as for ACT."""
+    cfg = _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose"))
+    kind = "receding" if algo.chunk - algo.past > 1 else "step"
+    return replace(
+        cfg,
+        algo=algo,
+        learn=replace(cfg.learn, **learn),  # pyright: ignore[reportArgumentType]
+        executor=ExecutorSpec(kind=kind, execute=execute),
+    )
+
+
 IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
     "act": (
         "Learn what demonstrations of an arm show with ACT; nothing is simulated.",
@@ -186,6 +202,22 @@ IMITATIONS: dict[str, tuple[str, ImitateCfg]] = {
     "lift-cube-act": (
         "Grasp a cube and lift it with ACT, from demonstrations.",
         _act("lift-cube", (("ee_pose", "cube_pose"),), ("gripper_width", "cube_pose")),
+    ),
+    "lift-cube-act-jepa": (
+        "Grasp a cube and lift it with ACT-JEPA, from demonstrations.",
+        _cube(ActJepaCfg(chunk=20, dim=128, heads=4, feed=256, layers=2, predictor_layers=2), 5),
+    ),
+    "lift-cube-bc": (
+        "Grasp a cube and lift it by behaviour cloning, from demonstrations.",
+        _cube(BcCfg(), 1, lr=1e-3),
+    ),
+    "reach-beso": (
+        "Bring the tool to a goal pose with BESO, guided by the goal, from demonstrations.",
+        replace(
+            _act("reach", (), ("goal_pose",)),
+            algo=BesoCfg(chunk=8, goal=("goal_pose",), dim=120, heads=4, layers=4, feed=240),
+            executor=ExecutorSpec(kind="receding", execute=4),
+        ),
     ),
     "transfer-cube-act": (
         "Hand a cube from the right arm to the left with ACT, from demonstrations.",
