@@ -1,6 +1,6 @@
 """Recording in real time: what a simulated arm with cameras and gels leaves of its periods.
 
-One episode of `--seconds` at 100 Hz: physics, gate and controller, pictures of two cameras of
+One episode of `--seconds` at `--hz`: physics, gate and controller, pictures of two cameras of
 640x480 at 30 Hz, drawn in a thread, and of two gels at 25 Hz, all encoded into a dataset while the
 arm moves, as `sim2arm record --device` does it. Rows are lost where the encoders do not keep up,
 ticks where the loop does not. What was recorded is read back from the disk.
@@ -39,7 +39,6 @@ from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.table import build_task
 from sim2arm.sim.vision import Sight, Vision
 
-HZ = 100.0
 TASK = "peg-insertion"
 WIDTH, HEIGHT = 640, 480
 
@@ -52,6 +51,8 @@ class RecordBenchCfg:
     """Length of the episode [s]."""
     cameras: int = 2
     """Cameras of 640x480 at 30 Hz: scene, and wrist."""
+    hz: float = 100.0
+    """Ticks per second: 50, 60 or 100."""
     touch: bool = True
     """Whether there are gels, whose pictures come at 25 Hz."""
     folder: Path | None = None
@@ -67,6 +68,8 @@ def main(argv: Sequence[str]) -> int:
         UserError: a number is out of its range.
     """
     cfg = parse(RecordBenchCfg, argv, "sim2arm bench record")
+    if cfg.hz not in (50.0, 60.0, 100.0):
+        raise UserError(f"--hz: expected 50, 60 or 100, got {cfg.hz:g}")
     if not 0.1 <= cfg.seconds <= 3600.0 or not 0 <= cfg.cameras <= 2:
         raise UserError("--seconds must be 0.1 to 3600, --cameras 0 to 2")
     check_file("--json", cfg.json)
@@ -95,11 +98,13 @@ def sights(count: int) -> tuple[Sight, ...]:
 
 def make_arm(cfg: RecordBenchCfg) -> SimulatedArm:
     """Return the arm, whose episode does not end by itself."""
-    settings = replace(EXPERIMENTS[f"{TASK}-ppo"][1].task, max_steps=round(HZ * cfg.seconds) + 1)
+    settings = replace(
+        EXPERIMENTS[f"{TASK}-ppo"][1].task, max_steps=round(cfg.hz * cfg.seconds) + 1
+    )
     return SimulatedArm(
         build_task(settings, FR3),
         "fr3",
-        control_hz=HZ,
+        control_hz=cfg.hz,
         vision=Vision(sights=sights(cfg.cameras)) if cfg.cameras else None,
         beside=True,
         touch=replace(TOUCHES["image-real"], lost=0.0) if cfg.touch else None,
@@ -114,8 +119,8 @@ def measure(cfg: RecordBenchCfg, root: Path) -> list[Row]:
     """
     arm, stand = make_arm(cfg), Stand(task=TASK, robot="fr3")
     contract = contract_of(arm, stand, leads=False)
-    recorder = ArmRecorder(arm, contract, round(HZ), {"bench": "record"})
-    ticks, rng = round(HZ * cfg.seconds), np.random.default_rng(0)
+    recorder = ArmRecorder(arm, contract, round(cfg.hz), {"bench": "record"})
+    ticks, rng = round(cfg.hz * cfg.seconds), np.random.default_rng(0)
     phases = rng.uniform(0.0, 2.0 * np.pi, contract.action.dim)
     with DatasetWriter(root, recorder.spec) as writer:
         arm.reset(0)
@@ -126,15 +131,15 @@ def measure(cfg: RecordBenchCfg, root: Path) -> list[Row]:
             for tick in range(ticks):
                 pace.wait()
                 take.step(0.3 * np.sin(phases + 0.05 * tick), "script")
-                if tick % round(HZ) == 0:
-                    progress.update(tick / HZ)
+                if tick % round(cfg.hz) == 0:
+                    progress.update(tick / cfg.hz)
             wall, spent = time.perf_counter() - start, processor() - before
         pictures = {name: count - drawn[name] for name, count in drawn_by(arm).items()}
         start = time.perf_counter()
         take.episode.commit({"seed": 0})
         late = time.perf_counter() - start
     check(root, ticks - take.episode.dropped)
-    text = f"{cfg.cameras} cameras {WIDTH}x{HEIGHT}, {2 * cfg.touch} gels, joints at {HZ:g} Hz"
+    text = f"{cfg.cameras} cameras {WIDTH}x{HEIGHT}, {2 * cfg.touch} gels, joints at {cfg.hz:g} Hz"
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     rows = [
         Row(case=text, metric="rows lost", value=take.episode.dropped, baseline="rows",
@@ -142,7 +147,7 @@ def measure(cfg: RecordBenchCfg, root: Path) -> list[Row]:
         Row(case=text, metric="ticks missed", value=pace.missed, baseline="ticks",
             baseline_value=ticks),
         Row(case=text, metric="loop rate", value=pace.rate_hz, unit="1/s", baseline="asked for",
-            baseline_value=HZ),
+            baseline_value=cfg.hz),
         Row(case=text, metric="processor", value=spent / wall, unit="cores"),
         Row(case=text, metric="commit", value=late, unit="s"),
         Row(case=text, metric="written", value=1e-6 * size / cfg.seconds, unit="MB/s"),

@@ -98,10 +98,12 @@ class Encoder:
         before: Image | None = None
         while (picture := self._waiting.get()) is not None:
             self._count.add(picture)
+            # rows may come faster than pictures
+            again = before is not None and np.array_equal(picture, before)
             if video is not None:
-                video.add(picture)
-            elif before is not None and np.array_equal(picture, before):
-                self.pngs.append(self.pngs[-1])  # rows may come faster than pictures
+                video.add(picture, again=again)
+            elif again:
+                self.pngs.append(self.pngs[-1])
             else:
                 self.pngs.append(encode_png(picture))
             before = picture

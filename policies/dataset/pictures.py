@@ -19,8 +19,10 @@ from .files import DatasetError
 from .layout import Feature
 
 CODEC = "libx264"
-OPTIONS = {"preset": "veryfast", "crf": "18", "g": "2", "bf": "0", "threads": "1"}
-"""A key frame every second one, so that any frame is soon decoded; no frames out of order."""
+OPTIONS = {"preset": "ultrafast", "crf": "18", "bf": "0", "threads": "1"}
+"""Twice the size of `veryfast` for a third of its time; no frames out of order."""
+KEY_HZ = 15.0
+"""Key frames per second, at most one of two frames: any frame is soon decoded."""
 Image = npt.NDArray[Any]
 _STARTS = {"mjpeg": b"\xff\xd8", "tiff": (b"II*\x00", b"MM\x00*")}
 
@@ -84,18 +86,23 @@ class VideoFile:
         """
         rows, cols, _ = feature.shape
         self._container = av.open(str(path), "w", format="mp4")
-        stream: Any = self._container.add_stream(CODEC, rate=fps, options=OPTIONS)
+        options = OPTIONS | {"g": str(max(2, round(fps / KEY_HZ)))}
+        stream: Any = self._container.add_stream(CODEC, rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = cols, rows, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
         self._stream, self._count = stream, 0
+        self._frame: Any = None
 
-    def add(self, picture: Image) -> None:
-        """Encode a picture (rows, columns, 3) uint8.
+    def add(self, picture: Image, *, again: bool = False) -> None:
+        """Encode a picture (rows, columns, 3) uint8, or the one before again.
 
         Raises:
             OSError: it cannot be written.
         """
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        if not again:
+            colours = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            self._frame = colours.reformat(format="yuv420p")
+        frame = self._frame
         frame.pts, frame.time_base = self._count, self._stream.codec_context.time_base
         self._count += 1
         self._container.mux(self._stream.encode(frame))

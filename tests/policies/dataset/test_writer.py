@@ -225,7 +225,7 @@ def test_what_is_not_finite_is_kept_and_counts_as_nothing(tmp_path: Path) -> Non
 def test_an_encoder_that_fails_is_heard_of_and_nobody_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("no room")
 
     make(tmp_path, 1)
