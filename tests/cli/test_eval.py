@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from sim2arm.cli import main as cli
-from sim2arm.cli.eval import success_rows
+from sim2arm.cli.eval import can_drive_blind, success_rows
 from sim2arm.cli.evaluation import Episodes, OtherArm, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.randomizations import RANDOMIZATIONS, Randomization
@@ -25,16 +25,21 @@ from sim2arm.cli.runs import CHECKPOINT, METRICS
 from sim2arm.cli.shifts import LEVELS, SHIFTS
 from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train
-from sim2arm.core.contract import Contract
+from sim2arm.core.contract import Contract, Provenance
+from sim2arm.core.controllers import EeDeltaCfg
+from sim2arm.core.joint_targets import as_joint_targets
 from sim2arm.core.robots import FR3, PANDA
 from sim2arm.policies.bundle import CONTRACT, MANIFEST, MODEL, write_manifest
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.contract import arm_contract
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.sensing import Delay
 from sim2arm.sim.tasks.table import make_task
+
+ORIGIN = Provenance(experiment="test")
 
 
 @pytest.fixture(scope="module")
@@ -340,3 +345,13 @@ def test_a_published_score_is_a_row_where_the_task_has_one() -> None:
     assert rows["success"] == 0.5 and rows["score"] == 0.75
     silent = success_rows("ROS, lock step", replace(told, scores=None))
     assert "score" not in {row.metric for row in silent}
+
+
+def test_only_steps_of_the_tool_alone_are_driven_blind() -> None:
+    """A policy of demonstrations names joints; such of a gripper have an element more."""
+    arm = SimulatedArm("peg-insertion", "fr3")
+    steps = arm_contract(arm, EXPERIMENTS["peg-insertion-ppo"][1].controller, ORIGIN)
+    assert can_drive_blind(steps) and not can_drive_blind(as_joint_targets(steps))
+    other = SimulatedArm("reach", "fr3")
+    assert not can_drive_blind(arm_contract(other, EeDeltaCfg(), ORIGIN))
+    assert not can_drive_blind(replace(steps, action=replace(steps.action, dim=7)))

@@ -71,7 +71,7 @@ class EvalCfg:
     actuators: str = ""
     """What is between low-level law and joints; by default as in training."""
     open_loop: bool = True
-    """Also drive blind to the noisy pose, for comparison (peg-insertion)."""
+    """Also drive blind to the noisy pose, for comparison (peg-insertion, by steps of the tool)."""
     json: Path | None = None
     """Write the rows there."""
 
@@ -135,9 +135,9 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     bundle, task = find_bundle(cfg.path)
     if cfg.through == "ros":
         check_folder("logs", bundle.parent / LOGS)
+    seeds, together = range(FIRST_SEED, FIRST_SEED + cfg.episodes), min(cfg.num_arms, cfg.episodes)
     with user_input("bundle"):
-        policy = OnnxPolicy(bundle, num_envs=cfg.num_arms)
-    seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
+        policy = OnnxPolicy(bundle, num_envs=together)
     contract = policy.contract
     settings = trained(bundle, contract)
     name = cfg.actuators or settings.actuators
@@ -148,26 +148,32 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(
-        task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms,
+        task, contract, of_bundle(policy), seeds, num_arms=together,
         actuators=actuators, vision=vision, touch=touch,
     )  # fmt: skip
     rows = success_rows("in process", result)
     if cfg.shift:
         other = other_arm(task, contract.robot, cfg, cameras)
         shifted = run_episodes(
-            task, contract, of_bundle(policy), seeds, num_arms=cfg.num_arms,
+            task, contract, of_bundle(policy), seeds, num_arms=together,
             other=other, actuators=actuators, vision=vision, touch=touch,
         )  # fmt: skip
         rows += success_rows(f"shift {cfg.shift}, arm {cfg.eval_seed}", shifted)
     if cfg.through == "ros":
         rows += ros_rows(cfg, bundle, task, result, contract, name, vision=vision, touch=touch)
-    if cfg.open_loop and any(spec.name == "socket_pose" for spec in contract.inputs):
+    if cfg.open_loop and can_drive_blind(contract):
         driven = run_episodes(
-            task, contract, blind(contract), seeds, num_arms=cfg.num_arms, actuators=actuators,
+            task, contract, blind(contract), seeds, num_arms=together, actuators=actuators,
             vision=vision, touch=touch,
         )  # fmt: skip
         rows += success_rows("blind", driven)
     return rows
+
+
+def can_drive_blind(contract: Contract) -> bool:
+    """Return whether actions are steps of the tool alone and a socket is seen."""
+    steps = contract.action.kind == "ee_delta" and contract.action.dim == 6
+    return steps and any(spec.name == "socket_pose" for spec in contract.inputs)
 
 
 def other_arm(task: Task, robot: str, cfg: EvalCfg, cameras: Cameras | None) -> OtherArm:
