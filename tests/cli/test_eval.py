@@ -348,10 +348,9 @@ def test_a_published_score_is_a_row_where_the_task_has_one() -> None:
 
 
 def test_only_steps_of_the_tool_alone_are_driven_blind() -> None:
-    """A policy of demonstrations names joints; such of a gripper have an element more."""
+    """A policy of demonstrations names joints, and where nothing is inserted there is no socket."""
     arm = SimulatedArm("peg-insertion", "fr3")
     steps = arm_contract(arm, EXPERIMENTS["peg-insertion-ppo"][1].controller, ORIGIN)
     assert can_drive_blind(steps) and not can_drive_blind(as_joint_targets(steps))
     other = SimulatedArm("reach", "fr3")
     assert not can_drive_blind(arm_contract(other, EeDeltaCfg(), ORIGIN))
-    assert not can_drive_blind(replace(steps, action=replace(steps.action, dim=7)))
