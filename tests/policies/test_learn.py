@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import torch
 
 from sim2arm.cli import main as cli
 from sim2arm.cli.experiments import EXPERIMENTS
+from sim2arm.cli.imitate import imitate
+from sim2arm.cli.imitations import IMITATIONS
+from sim2arm.cli.intervals import clopper_pearson
 from sim2arm.cli.runs import METRICS
+from sim2arm.cli.sweep_cells import measure_imitation
 from sim2arm.cli.table import Row
 from sim2arm.cli.train import train
 from sim2arm.policies.dataset.reader import Dataset
@@ -66,3 +71,53 @@ def test_learns(experiment: str, least: float, seed: int, tmp_path: Path, table:
         Row(case=case, metric="diverged episodes", value=sum(columns["diverged"])),
     )
     assert success >= least
+
+
+IMITATED = {
+    "transfer-cube-act": ("transfer-cube", "ur5e", 100, 20_000),
+    "push-t-diffusion": ("push-t", "fr3", 100, 15_000),
+}
+"""Experiment -> task, arm, demonstrations, steps of learning."""
+EPISODES = 200
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Demonstrations of an experiment, recorded once."""
+    root = tmp_path_factory.mktemp("data")
+
+    def record(experiment: str) -> Path:
+        task, robot, count, _ = IMITATED[experiment]
+        out = root / task
+        if not out.exists():
+            words = ["record", task, "--robot", robot, "--out", str(out)]
+            assert cli.main([*words, "--episodes", str(count)]) == 0
+        return out
+
+    return record
+
+
+@pytest.mark.learn
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("experiment", IMITATED)
+def test_imitates(
+    experiment: str, seed: int, demonstrated: Callable[[str], Path], tmp_path: Path, table: Table
+) -> None:
+    """Better than chance, which is 0 of 200 in both; the table says how much."""
+    cfg = replace(
+        IMITATIONS[experiment][1], data=str(demonstrated(experiment)), seed=seed,
+        steps=IMITATED[experiment][3], trial_every=5000, out=tmp_path / "run",
+    )  # fmt: skip
+    folder = imitate(experiment, cfg)
+    found, case = measure_imitation(cfg, folder, EPISODES), f"{experiment}, seed {seed}"
+    low, high = clopper_pearson(found.successes, EPISODES)
+    rate = found.successes / EPISODES
+    table.add(
+        Row(case=case, metric=f"success of {EPISODES} episodes", value=rate),
+        Row(case=case, metric="success, 95 % low", value=low),
+        Row(case=case, metric="success, 95 % high", value=high),
+        Row(case=case, metric="steps of learning", value=found.steps),
+    )
+    if found.score is not None:
+        table.add(Row(case=case, metric="score", value=found.score))
+    assert rate > 0.02

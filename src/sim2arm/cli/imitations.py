@@ -105,10 +105,10 @@ demonstrations then go on with it whatever else they see."""
 
 
 def _pair_act(task: AnyPairCfg, name: str, sees: tuple[str, ...]) -> ImitateCfg:
-    """Return ACT for two arms: half of the published chunk, a quarter of its width."""
+    """Return ACT for two arms: half of the published chunk, an eighth of its width."""
     return ImitateCfg(
         task=task,
-        algo=ActCfg(chunk=50, dim=128, heads=4, feed=512, style_layers=2, layers=2, style=16),
+        algo=ActCfg(chunk=50, dim=64, heads=4, feed=256, style_layers=2, layers=2, style=16),
         learn=LearnCfg(sees=(*ARM, "gripper_width", *sees), batch=64, lr=3e-4),
         executor=ExecutorSpec(kind="ensemble", decay=0.01),
         data=f"{DATA}/{name}",
