@@ -206,6 +206,8 @@ class ChunkFeatures(nn.Module):
             RelativePoseError: a pair names what is no observed pose.
         """
         super().__init__()
+        # Weights must mean the same whatever the order in which arrays are given.
+        arrays = dict(sorted(arrays.items()))
         self.names, self.goal = tuple(arrays), tuple(goal)
         self.kinds = kinds_of({name: values[:1] for name, values in arrays.items()})
         for name in self.goal:

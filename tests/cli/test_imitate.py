@@ -8,15 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from sim2arm.cli import main as cli
-from sim2arm.cli.imitation_runs import read_imitation, restore_imitation
+from sim2arm.cli.imitation_runs import (
+    joints_of,
+    open_demonstrations,
+    read_imitation,
+    restore_imitation,
+)
 from sim2arm.cli.metrics import IMITATION, read_metrics
 from sim2arm.cli.sweeps import SWEEPS, Cell
 from sim2arm.core.contract import Contract
 from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.imitation import Imitation
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.policies.torch_policy import TorchPolicy
 
 SMALL = [
     *("--algo.chunk", "6", "--algo.dim", "16", "--algo.heads", "2", "--algo.feed", "32"),
@@ -124,6 +132,20 @@ def test_other_networks_are_trained(name: str, data: Path, cubes: Path, tmp_path
     policy, contract, cfg = restore_imitation(out)
     assert contract.action.horizon == cfg.algo.chunk - cfg.algo.past
     assert policy.features.goal == getattr(cfg.algo, "goal", ())
+    # What learnt and what is restored of its weights are the same policy.
+    demonstrations, again = open_demonstrations(cfg)
+    bounds = again.action.low, again.action.high
+    learner = Imitation(
+        cfg.algo, cfg.learn, demonstrations, bounds, joints_of(again), total=cfg.steps
+    )
+    learner.load_state_dict(load_checkpoint(out / "checkpoint.safetensors"))
+    frames = torch.arange(0, len(demonstrations), 40)
+    seen = demonstrations.seen(frames, cfg.algo.history)
+    obs = {n: (v if cfg.algo.history > 1 else v[:, 0]).numpy() for n, v in seen.items()}
+    chunks = [
+        TorchPolicy(each, contract, len(frames)).act(obs) for each in (policy, learner.deployed)
+    ]
+    np.testing.assert_array_equal(chunks[0], chunks[1])
 
 
 def test_damaged_runs(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
