@@ -165,7 +165,7 @@ def drawn_by(arm: SimulatedArm) -> dict[str, int]:
 
 
 def check(root: Path, rows: int) -> None:
-    """See that all rows are there, in the videos too, and how often each picture came again."""
+    """See that all rows are there, in the videos too."""
     dataset = Dataset(root)
     assert len(dataset) == rows, f"{len(dataset)} rows of {rows}"
     for key in dataset.index.spec.videos:

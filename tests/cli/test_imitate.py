@@ -245,6 +245,8 @@ def test_demonstrations_alone(
         assert "nothing is simulated" in capsys.readouterr().err
     assert cli.main([*words, "--data", str(data), "--steps", "100", "--out", str(data / "x")]) == 2
     assert "expected 3 episodes or more (--held-out), got 2" in capsys.readouterr().err
+    assert cli.main(["train", "act", "--data", str(three), "--cameras", "scene"]) == 2
+    assert "without a task nothing is simulated" in capsys.readouterr().err
     more = ["--data", str(three), "--episodes", "2", "--out", str(data / "x")]
     assert cli.main([*words, *more]) == 2
     assert "are not enough to hold 2 out" in capsys.readouterr().err

@@ -103,7 +103,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 def test_imitates(
     experiment: str, seed: int, demonstrated: Callable[[str], Path], tmp_path: Path, table: Table
 ) -> None:
-    """Better than chance, which is 0 of 200 in both; the table says how much."""
+    """A few of the episodes at least; the table says how many."""
     cfg = replace(
         IMITATIONS[experiment][1], data=str(demonstrated(experiment)), seed=seed,
         steps=IMITATED[experiment][3], trial_every=5000, out=tmp_path / "run",

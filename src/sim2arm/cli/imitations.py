@@ -76,6 +76,10 @@ class ImitateCfg:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value < 2**63:
                 raise ValueError(f"{name}: expected a whole number, {low} or more, got {value!r}")
+        if self.task is None and (self.cameras, self.touch) != ("none", "none"):
+            raise ValueError(
+                "cameras, touch: without a task nothing is simulated: learn.sees names what is seen"
+            )
         if self.episodes is not None and self.episodes < 1:
             raise ValueError(f"episodes: expected 1 or more, got {self.episodes}")
         if not 0.0 <= self.target_success <= 1.0:
