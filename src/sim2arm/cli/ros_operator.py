@@ -187,10 +187,10 @@ class Operator:
         counts = [f"{name} {gate.get(name, '0')}" for name in names]
         latency = _latency(list(supervisor.recent_latency_s))
         who = f"policy {phase}"
-        if hand := supervisor.policy.get("hand"):
-            who = f"hand {hand}"
+        if supervisor.asker == "teleop_node":
+            who = f"hand {supervisor.policy.get('hand', phase)}"
         text = f"gate {state}  {who}{latency}  {'  '.join(counts)}  {reason}"
-        return text.rstrip(), (state, phase, reason)
+        return text.rstrip(), (state, who, reason)
 
     def _last_word(self, node: str, having: str = "") -> str:
         """Return the last line of a node's log, from `having` on."""
