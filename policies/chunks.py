@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sim2arm.core.contract import PREFIX, PREFIX_KNOWN
 
 from .encoders import GOAL, VECTOR, FieldEncoder, kinds_of
-from .networks import PictureError, PoseFeatures, RelativePose
+from .networks import PictureError, PoseFeatures, Position, RelativePose
 
 LEAST_SPREAD = 1e-2
 """Smallest number that is divided by, as in ACT: what hardly varies stays small."""
@@ -190,6 +190,7 @@ class ChunkFeatures(nn.Module):
         relative: Sequence[RelativePose] = (),
         lengths: Sequence[float] = (),
         goal: Sequence[str] = (),
+        bases: Sequence[Position] = (),
     ) -> None:
         """Take shapes and scales from demonstrated arrays (F, ...).
 
@@ -199,6 +200,7 @@ class ChunkFeatures(nn.Module):
             relative: pairs of poses that are compared.
             lengths: at which their distances are seen [m].
             goal: vectors that are kept apart, under `GOAL`.
+            bases: where several arms stand, see `PoseFeatures`.
 
         Raises:
             PictureError: there is no vector, one of the goal is not there, or an array that no
@@ -216,7 +218,7 @@ class ChunkFeatures(nn.Module):
         self._seen = {n: s for n, s in self.kinds.vectors.items() if n not in self.goal}
         if not self._seen:
             raise PictureError("goal: expected a vector beside it among what is seen")
-        self.poses = PoseFeatures(self._seen, relative, lengths)
+        self.poses = PoseFeatures(self._seen, relative, lengths, bases)
         with torch.no_grad():
             self.scale = Scale(self.poses(arrays), scaling)
             self.goal_scale = Scale(self._goal(arrays), scaling) if self.goal else None

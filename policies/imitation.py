@@ -21,7 +21,7 @@ from .chunks import JOINTS, Bounds, ChunkFeatures, ChunkPolicy, future_of, origi
 from .demonstrations import Demonstrations
 from .diffusion import DiffusionCfg, DiffusionNetwork
 from .learner import load_optimizer, optimizer_state
-from .networks import RelativePose
+from .networks import Position, RelativePose
 
 AnyNetworkCfg: TypeAlias = ActCfg | ActJepaCfg | BcCfg | BesoCfg | DiffusionCfg
 """Configurations of networks."""
@@ -45,6 +45,9 @@ class LearnCfg:
     """Pairs of poses of which it also sees the relative pose."""
     lengths: tuple[float, ...] = ()
     """Lengths at which the relative positions are also given squashed, tanh(p / length) [m]."""
+    bases: tuple[Position, ...] = ()
+    """Where several arms stand in the frame of the other poses, whose axes they have [m]; what is
+    relative to the poses of their tools needs it."""
     offsets: bool = True
     """Whether networks answer with offsets from the joint positions that they see. What they must
     be exact to is then small; the policy still answers with joint positions."""
@@ -106,7 +109,7 @@ def build_policy(
         RelativePoseError: a pair names what is no observed pose.
     """
     goal = network.goal if isinstance(network, BesoCfg) else ()
-    features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths, goal)
+    features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths, goal, cfg.bases)
     first = {name: values[:1, None] for name, values in arrays.items()}
     first = {name: v.expand(1, network.history, *v.shape[2:]) for name, v in first.items()}
     built = NETWORKS[type(network)](network, features(first), actions.shape[1])

@@ -11,6 +11,8 @@ from sim2arm.core.transforms import pose_compose, pose_inverse, quat_to_matrix
 
 RelativePose = tuple[str, str]
 """Names of two poses: the second is given in the frame of the first."""
+Position = tuple[float, float, float]
+"""x, y, z [m]."""
 
 
 class EmpiricalNormalization(nn.Module):
@@ -63,8 +65,9 @@ class PoseFeatures(nn.Module):
 
     Each relative pose adds 9 numbers: position [m] and the first two columns of the rotation
     matrix, and for each length its position squashed at that length, `tanh(p / length)`: a
-    normaliser over decimetres of travel hides the millimetres that decide at the goal. It is part
-    of the exported graph, so the robot repeats nothing of it.
+    normaliser over decimetres of travel hides the millimetres that decide at the goal. Poses of
+    several arms, (7 arms,) one after the other, are compared arm by arm. It is part of the exported
+    graph, so the robot repeats nothing of it.
     """
 
     def __init__(
@@ -72,11 +75,19 @@ class PoseFeatures(nn.Module):
         shapes: Mapping[str, tuple[int, ...]],
         relative: Sequence[RelativePose],
         lengths: Sequence[float] = (),
+        bases: Sequence[Position] = (),
     ) -> None:
-        """Take the shapes of the observations, in order, the pairs of poses, the lengths [m].
+        """Take what is observed and compared.
+
+        Args:
+            shapes: of the observations, in order.
+            relative: pairs of poses.
+            lengths: at which relative positions are squashed [m].
+            bases: of several arms, where each stands in the frame of the other poses, whose axes
+                it has [m]; poses of arms are each in the frame of its base.
 
         Raises:
-            RelativePoseError: a pair names what is not an observation of shape (7,).
+            RelativePoseError: a pair names what is neither an observed pose nor those of all arms.
             PictureError: an observation has more than one axis.
         """
         super().__init__()
@@ -86,27 +97,40 @@ class PoseFeatures(nn.Module):
                     f"these networks see vectors, and {name!r} has the shape {shape}: keep "
                     "pictures in a group of their own, or take an algorithm that learns from them"
                 )
+        arms = {(7,): 1} | ({(7 * len(bases),): len(bases)} if len(bases) > 1 else {})
         for pair in relative:
             for name in pair:
-                if shapes.get(name) != (7,):
-                    poses = sorted(n for n, shape in shapes.items() if shape == (7,))
+                if shapes.get(name) not in arms:
+                    poses = sorted(n for n, shape in shapes.items() if shape in arms)
+                    several = " (of several arms: bases says where they stand)" if not bases else ""
                     raise RelativePoseError(
                         f"{name!r} of the pair {' '.join(pair)} is not a pose that the networks "
-                        f"see. Poses: {', '.join(poses)}"
+                        f"see{several}. Poses: {', '.join(poses)}"
                     )
         self.names, self.relative, self.lengths = tuple(shapes), tuple(relative), tuple(lengths)
+        offsets = [torch.tensor([*base, 0.0, 0.0, 0.0, 0.0]) for base in bases]
+        self.register_buffer("_bases", torch.stack(offsets) if offsets else None, persistent=False)
         plain = sum(torch.Size(s).numel() for s in shapes.values())
-        self.size = plain + (9 + 3 * len(self.lengths)) * len(self.relative)
+        compared = sum(arms[shapes[a]] * arms[shapes[b]] for a, b in relative)
+        self.size = plain + (9 + 3 * len(self.lengths)) * compared
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
         """Return vectors (B, size)."""
         parts = [obs[name].flatten(1) for name in self.names]
         for frame, other in self.relative:
-            pose = pose_compose(pose_inverse(obs[frame]), obs[other])
-            columns = quat_to_matrix(pose[:, 3:])[:, :, :2]
-            parts += [pose[:, :3], columns.flatten(1)]
-            parts += [torch.tanh(pose[:, :3] / length) for length in self.lengths]
+            for here in self._poses(obs[frame]):
+                for there in self._poses(obs[other]):
+                    pose = pose_compose(pose_inverse(here), there)
+                    columns = quat_to_matrix(pose[:, 3:])[:, :, :2]
+                    parts += [pose[:, :3], columns.flatten(1)]
+                    parts += [torch.tanh(pose[:, :3] / length) for length in self.lengths]
         return torch.cat(parts, dim=-1)
+
+    def _poses(self, values: Tensor) -> Sequence[Tensor]:
+        """Return each pose of (B, 7 arms), (B, 7) in one frame."""
+        if values.shape[1] == 7:
+            return (values,)
+        return (values.unflatten(1, (-1, 7)) + self.get_buffer("_bases")).unbind(1)
 
 
 def mlp(sizes: Sequence[int]) -> nn.Sequential:

@@ -13,6 +13,7 @@ from sim2arm.policies.chunks import prefixed
 from sim2arm.policies.diffusion import DiffusionCfg
 from sim2arm.policies.imitation import AnyNetworkCfg, LearnCfg
 from sim2arm.sim.tasks.bimanual_insertion import BimanualInsertionCfg
+from sim2arm.sim.tasks.pair import ARMS
 from sim2arm.sim.tasks.transfer_cube import TransferCubeCfg
 
 from .experiments import EXPERIMENTS, AnyTaskCfg
@@ -109,11 +110,21 @@ demonstrations then go on with it whatever else they see."""
 
 
 def _pair_act(task: AnyPairCfg, name: str, sees: tuple[str, ...]) -> ImitateCfg:
-    """Return ACT for two arms: half of the published chunk, an eighth of its width."""
+    """Return ACT for two arms: half of the published chunk, an eighth of its width.
+
+    `sees` are poses of objects; it also sees where they are from both tools.
+    """
     return ImitateCfg(
         task=task,
         algo=ActCfg(chunk=50, dim=64, heads=4, feed=256, style_layers=2, layers=2, style=16),
-        learn=LearnCfg(sees=(*ARM, "gripper_width", *sees), batch=64, lr=3e-4),
+        learn=LearnCfg(
+            sees=(*ARM, "gripper_width", *sees),
+            relative=tuple(("ee_pose", name) for name in sees),
+            lengths=(0.05, 0.01),
+            bases=tuple(arm.position for arm in ARMS),
+            batch=64,
+            lr=3e-4,
+        ),
         executor=ExecutorSpec(kind="ensemble", decay=0.01),
         data=f"{DATA}/{name}",
         robot="ur5e",
