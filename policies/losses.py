@@ -1,4 +1,4 @@
-"""Losses as free functions, each with a hand-computed test."""
+"""Losses and targets as free functions, each with a hand-computed test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def gae(
@@ -78,3 +79,141 @@ def clipped_value_loss(value: Tensor, old_value: Tensor, target: Tensor, clip: f
     """Return the mean of the worse of the plain and the clipped squared error."""
     near = old_value + (value - old_value).clamp(-clip, clip)
     return torch.maximum((value - target) ** 2, (near - target) ** 2).mean()
+
+
+def clipped_normal(
+    mean: Tensor, std: Tensor | float, noise: Tensor, clip: float | None = None
+) -> Tensor:
+    """Return actions of DrQ-v2's exploration: normal numbers, put back between -1 and 1.
+
+    Where an action is put back, the slope to its mean stays 1.
+
+    Args:
+        mean: (B, A) in [-1, 1].
+        std: deviation, a number or (B, 1).
+        noise: (B, A) standard normal.
+        clip: greatest distance from the mean, if any.
+
+    Source: Yarats et al., arXiv 2107.09645.
+    """
+    away = std * noise
+    action = mean + (away if clip is None else away.clamp(-clip, clip))
+    inside = action.clamp(-1.0 + 1e-6, 1.0 - 1e-6)
+    return action + (inside - action).detach()
+
+
+def squashed_normal(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return actions tanh(u) (B, A), u normal, and their log-density (B,).
+
+    `log(1 - tanh(u)^2)` is taken as `2 (log 2 - u - softplus(-2 u))`, which is exact for large u.
+
+    Args:
+        mean: (B, A) of u.
+        log_std: (B, A) logarithm of the deviation of u.
+        noise: (B, A) standard normal.
+
+    Source: Haarnoja et al., arXiv 1812.05905, appendix C.
+    """
+    u = mean + log_std.exp() * noise
+    normal = -0.5 * noise * noise - log_std - 0.5 * math.log(2.0 * math.pi)
+    slope = 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
+    return torch.tanh(u), (normal - slope).sum(dim=-1)
+
+
+def bellman(reward: Tensor, discount: Tensor, value: Tensor) -> Tensor:
+    """Return targets (B,): `R + d V`.
+
+    Args:
+        reward: (B,) discounted sum of the rewards up to the next observation.
+        discount: (B,) what the value of that observation counts: gamma^k after k steps, 0 where
+            the episode ended in a state without future.
+        value: (B,) of it.
+    """
+    return reward + discount * value
+
+
+def atoms_of(low: float, high: float, count: int, device: torch.device | None = None) -> Tensor:
+    """Return the returns (Z,) that a categorical distribution stands on."""
+    return torch.linspace(low, high, count, device=device)
+
+
+def project(probability: Tensor, reward: Tensor, discount: Tensor, atoms: Tensor) -> Tensor:
+    """Return distributions of `r + d z` on the atoms of z; the mass stays what it was.
+
+    A return between two atoms is shared by them as its distances say, one beyond the ends goes to
+    the end. The shares are one matrix per row, `max(0, 1 - |b_j - i|)`, so no case is special.
+
+    Args:
+        probability: (B, ..., Z) of distributions on the atoms.
+        reward: (B,).
+        discount: (B,).
+        atoms: (Z,) equidistant, rising.
+
+    Source: Bellemare, Dabney and Munos, arXiv 1707.06887, equation 7.
+    """
+    last = len(atoms) - 1
+    low, high = atoms[0], atoms[-1]
+    moved = (reward[:, None] + discount[:, None] * atoms - low) * (last / (high - low))
+    place = torch.arange(last + 1, device=atoms.device, dtype=atoms.dtype)
+    shares = 1.0 - (moved.clamp(0.0, last)[:, :, None] - place).abs()  # (B, from, to)
+    flat = probability.flatten(1, -2) if probability.ndim > 2 else probability[:, None]
+    return (flat @ shares.clamp(min=0.0)).reshape(probability.shape)
+
+
+def cross_entropy(target: Tensor, logits: Tensor) -> Tensor:
+    """Return `-sum target log softmax(logits)` (...) of distributions (..., Z)."""
+    return -(target * functional.log_softmax(logits, dim=-1)).sum(dim=-1)
+
+
+def quantile_huber(quantiles: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean Huber loss (kappa 1) of quantiles, as TQC has it.
+
+    Args:
+        quantiles: (B, C, K) of C critics, at tau_i = (i + 1/2) / K.
+        targets: (B, T) samples of the return, of one weight.
+
+    Source: Dabney et al., arXiv 1710.10044, equation 10; Kuznetsov et al., arXiv 2005.04269.
+    """
+    count = quantiles.shape[-1]
+    tau = (torch.arange(count, device=quantiles.device) + 0.5) / count
+    delta = targets[:, None, None, :] - quantiles[..., None]  # (B, C, K, T)
+    size = delta.abs()
+    huber = torch.where(size > 1.0, size - 0.5, 0.5 * delta * delta)
+    return ((tau[:, None] - (delta < 0.0).to(delta.dtype)).abs() * huber).mean()
+
+
+def lowest(quantiles: Tensor, drop: int) -> Tensor:
+    """Return the targets (B, C K - drop) of TQC: all quantiles (B, C, K) but the `drop` greatest.
+
+    Source: Kuznetsov et al., arXiv 2005.04269, section 4.3.
+    """
+    pooled = quantiles.flatten(1).sort(dim=-1).values
+    return pooled[:, : pooled.shape[1] - drop]
+
+
+def dominance(expert: Tensor, other: Tensor) -> Tensor:
+    """Return how far distributions (..., Z) are from being stochastically below an expert's (...).
+
+    The expert's first-order dominates where its cumulative distribution lies nowhere above:
+    `sum relu(F_expert - F_other)` is then 0.
+
+    Source: Seo, Uruc and James, arXiv 2407.07787, appendix.
+    """
+    above = expert.cumsum(dim=-1) - other.cumsum(dim=-1)
+    return above.clamp(min=0.0).sum(dim=-1)
+
+
+def margin(values: Tensor, chosen: Tensor, least: float) -> Tensor:
+    """Return how much values fall short of being `least` below that of what was chosen (...).
+
+    Args:
+        values: (..., B) of all that could be done.
+        chosen: (...) int64, which of them an expert did.
+        least: how far the others are to lie below.
+
+    Source: Hester et al., arXiv 1704.03732, with the sum over the others in place of the worst.
+    """
+    expert = values.gather(-1, chosen[..., None])
+    short = (values - expert + least).clamp(min=0.0)
+    others = torch.ones_like(values).scatter(-1, chosen[..., None], 0.0)
+    return (others * short).sum(dim=-1)

@@ -38,6 +38,8 @@ def test_poses_of_two_arms_are_compared_arm_by_arm() -> None:
 
 
 @pytest.mark.parametrize("bases", [(), ((0.0, 0.3, 0.0),), ((0.0, 0.0, 0.0),) * 3])
-def test_where_arms_stand_must_be_said_of_each(bases: tuple[tuple[float, float, float], ...]) -> None:
+def test_where_arms_stand_must_be_said_of_each(
+    bases: tuple[tuple[float, float, float], ...],
+) -> None:
     with pytest.raises(RelativePoseError, match=r"'tools' of the pair tools cube is not a pose"):
         PoseFeatures({"tools": (14,), "cube": (7,)}, (("tools", "cube"),), bases=bases)
