@@ -57,6 +57,27 @@ class ActorCfg:
         return self.lstm > 0 or self.pictures != "color"
 
 
+class Acting(Protocol):
+    """What acts, whatever learnt it: `Actor`, `doer.Doer`."""
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """What it carries from one step to the next, as the contract lists it."""
+        ...
+
+    def see(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what it looks at of observations (N, ...)."""
+        ...
+
+    def start(self, num_envs: int, device: torch.device) -> Memory:
+        """Return the memory of episodes that begin."""
+        ...
+
+    def __call__(self, seen: Mapping[str, Tensor], memory: Memory) -> tuple[Tensor, Memory]:
+        """Return deterministic actions (N, A) and the memory after this step."""
+        ...
+
+
 class NetworkCfg(Protocol):
     """What configurations of algorithms say about their actor."""
 
@@ -87,6 +108,8 @@ class Actor(nn.Module):
     Attributes:
         states: what it carries, as the contract lists it.
     """
+
+    states: tuple[StateSpec, ...]
 
     def __init__(
         self, cfg: NetworkCfg, obs: Mapping[str, Tensor], names: Sequence[str], action_dim: int
@@ -259,7 +282,7 @@ class Critic(nn.Module):
 class ExportedActor(nn.Module):
     """The deterministic actor in the form that is exported."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Acting) -> None:
         """Wrap a trained actor."""
         super().__init__()
         self.actor = actor

@@ -43,23 +43,32 @@ def kinds_of(obs: Mapping[str, Tensor]) -> Kinds:
     Raises:
         PictureError: one is neither vector nor picture nor field, or there is no vector.
     """
+    found = sort_kinds({name: (tuple(v.shape[1:]), v.dtype) for name, v in obs.items()})
+    if not found.vectors:
+        raise PictureError(f"expected a vector among the observations, got {sorted(obs)}")
+    return found
+
+
+def sort_kinds(shapes: Mapping[str, tuple[tuple[int, ...], torch.dtype]]) -> Kinds:
+    """Return what observations are, by shape, without the batch axis, and type.
+
+    Raises:
+        PictureError: one is neither vector nor picture nor field.
+    """
     found = Kinds(vectors={}, pictures={}, fields={})
-    for name, value in obs.items():
-        shape = tuple(value.shape[1:])
-        if value.dtype == torch.uint8 and len(shape) == 3 and shape[2] == 3:
+    for name, (shape, dtype) in shapes.items():
+        if dtype == torch.uint8 and len(shape) == 3 and shape[2] == 3:
             found.pictures[name] = shape
-        elif value.dtype == torch.float32 and len(shape) == 4 and shape[3] == 3:
+        elif dtype == torch.float32 and len(shape) == 4 and shape[3] == 3:
             found.fields[name] = shape
-        elif value.is_floating_point() and len(shape) <= 1:
+        elif dtype.is_floating_point and len(shape) <= 1:
             found.vectors[name] = shape
         else:
-            kind = str(value.dtype).removeprefix("torch.")
+            kind = str(dtype).removeprefix("torch.")
             raise PictureError(
                 f"no network reads {name!r}, {kind} of shape {shape}: expected a vector, a picture "
                 "(H, W, 3) uint8 or a field (gels, rows, columns, 3) float32"
             )
-    if not found.vectors:
-        raise PictureError(f"expected a vector among the observations, got {sorted(obs)}")
     return found
 
 

@@ -70,6 +70,8 @@ class PoseFeatures(nn.Module):
     graph, so the robot repeats nothing of it.
     """
 
+    _bases: Tensor
+
     def __init__(
         self,
         shapes: Mapping[str, tuple[int, ...]],
@@ -97,7 +99,8 @@ class PoseFeatures(nn.Module):
                     f"these networks see vectors, and {name!r} has the shape {shape}: keep "
                     "pictures in a group of their own, or take an algorithm that learns from them"
                 )
-        arms = {(7,): 1} | ({(7 * len(bases),): len(bases)} if len(bases) > 1 else {})
+        arms: dict[tuple[int, ...], int] = {(7,): 1}
+        arms |= {(7 * len(bases),): len(bases)} if len(bases) > 1 else {}
         for pair in relative:
             for name in pair:
                 if shapes.get(name) not in arms:
@@ -108,8 +111,9 @@ class PoseFeatures(nn.Module):
                         f"see{several}. Poses: {', '.join(poses)}"
                     )
         self.names, self.relative, self.lengths = tuple(shapes), tuple(relative), tuple(lengths)
-        offsets = [torch.tensor([*base, 0.0, 0.0, 0.0, 0.0]) for base in bases]
-        self.register_buffer("_bases", torch.stack(offsets) if offsets else None, persistent=False)
+        offsets = torch.zeros((len(bases), 7))
+        offsets[:, :3] = torch.tensor(bases).reshape(-1, 3)
+        self.register_buffer("_bases", offsets, persistent=False)
         plain = sum(torch.Size(s).numel() for s in shapes.values())
         compared = sum(arms[shapes[a]] * arms[shapes[b]] for a, b in relative)
         self.size = plain + (9 + 3 * len(self.lengths)) * compared
@@ -128,9 +132,11 @@ class PoseFeatures(nn.Module):
 
     def _poses(self, values: Tensor) -> Sequence[Tensor]:
         """Return each pose of (B, 7 arms), (B, 7) in one frame."""
-        if values.shape[1] == 7:
+        arms = values.shape[1] // 7
+        if arms == 1:
             return (values,)
-        return (values.unflatten(1, (-1, 7)) + self.get_buffer("_bases")).unbind(1)
+        poses = values.reshape(-1, arms, 7) + self._bases
+        return [poses[:, k] for k in range(arms)]
 
 
 def mlp(sizes: Sequence[int]) -> nn.Sequential:

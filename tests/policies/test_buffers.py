@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import torch
 from sim2arm.policies.buffers import Column, Replay
 
 SHAPES = {"q": Column(shape=(2,)), "eye": Column(shape=(2, 2, 3), dtype=torch.uint8, stack=3)}
-Step = dict[str, np.ndarray]
+Step = dict[str, Any]
 
 
 class Source:
@@ -72,10 +73,10 @@ class Source:
         self, world: int, row: int, steps: int, discount: float, actions: int
     ) -> tuple[float, float, int, np.ndarray]:
         """Return reward, discount, next row and actions."""
-        rows, reward, k = self.rows[world], 0.0, 0
+        rows, k, reward = self.rows[world], 0, 0.0
         newest = len(rows) - 1
         while k < steps and row + k < newest:
-            reward += discount**k * rows[row + k]["reward"]
+            reward += discount**k * float(rows[row + k]["reward"])
             k += 1
             if rows[row + k - 1]["end"]:
                 break

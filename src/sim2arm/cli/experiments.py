@@ -6,8 +6,13 @@ from typing import Literal, TypeAlias
 
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.actor import ActorCfg
+from sim2arm.policies.actor_critic import SightCfg
 from sim2arm.policies.distill import DistillCfg
+from sim2arm.policies.drqv2 import DrqV2Cfg
+from sim2arm.policies.offpolicy import ReplayCfg
 from sim2arm.policies.ppo import PpoCfg
+from sim2arm.policies.sac import SacCfg
+from sim2arm.policies.td3 import Td3Cfg
 from sim2arm.sim.curriculum import CurriculumCfg
 from sim2arm.sim.tasks.bolt_on_nut import BoltOnNutCfg
 from sim2arm.sim.tasks.lift_cube import LiftCubeCfg
@@ -20,6 +25,8 @@ AnyTaskCfg: TypeAlias = (
     BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
 )
 """Settings of tasks."""
+AnyAlgoCfg: TypeAlias = PpoCfg | DistillCfg | Td3Cfg | SacCfg | DrqV2Cfg
+"""Settings of algorithms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +35,7 @@ class TrainCfg:
 
     task: AnyTaskCfg
     """The task."""
-    algo: PpoCfg | DistillCfg = field(default_factory=PpoCfg)
+    algo: AnyAlgoCfg = field(default_factory=PpoCfg)
     """The algorithm."""
     teacher: str = ""
     """Run folder of a privileged PPO training: PPO takes its critic, distillation imitates it."""
@@ -116,6 +123,10 @@ class TrainCfg:
             if not self.teacher:
                 raise ValueError("teacher: expected the run folder of a privileged PPO training")
             return
+        if not isinstance(algo, PpoCfg):
+            if self.teacher:
+                raise ValueError("teacher: only PPO and distillation have one")
+            return
         if algo.freeze_critic and not self.teacher:
             raise ValueError("algo.freeze_critic: a critic that nobody taught would stay random")
         parts, steps = max(2, algo.minibatches), self.num_envs * algo.rollout
@@ -201,8 +212,10 @@ INSERT_STUDENT = replace(
 
 def imitation(student: TrainCfg, kind: Literal["bc", "dagger"], teacher: str) -> TrainCfg:
     """Return a training of the same actor by imitation, in as many steps."""
-    algo = DistillCfg(kind=kind, relative=student.algo.relative, actor=student.algo.actor)
-    iterations = student.iterations * student.algo.rollout // algo.rollout
+    own = student.algo
+    assert isinstance(own, PpoCfg)
+    algo = DistillCfg(kind=kind, relative=own.relative, actor=own.actor)
+    iterations = student.iterations * own.rollout // algo.rollout
     return replace(student, algo=algo, teacher=teacher, iterations=iterations)
 
 
@@ -212,11 +225,28 @@ BOLT = replace(
     algo=replace(ALGO, relative=(("nut_pose", "ee_pose"),)),
     iterations=1000,
 )
+OFF = SightCfg(relative=(("goal_pose", "ee_pose"),), asymmetric=True)
+"""What agents that learn from replay see of a reach."""
+REACH_SAC = replace(
+    REACH,
+    algo=SacCfg(learn=ReplayCfg(updates=16, batch=512, discount=0.98), sight=OFF, first_weight=0.1),
+    num_envs=32,
+    iterations=400,
+)
+REACH_TD3 = replace(
+    REACH_SAC,
+    algo=Td3Cfg(
+        learn=ReplayCfg(updates=16, batch=512, discount=0.98), sight=OFF, lr=1e-3,
+        noise_low=0.05, noise_high=0.4,
+    ),
+)  # fmt: skip
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "push-t-ppo": ("Push a T-shaped block into a goal pose with PPO.", PUSH),
     "bolt-on-nut-ppo": ("Set an M16 bolt on a nut and turn it by 1 rad with PPO.", BOLT),
     "reach-ppo": ("Bring the tool to a goal pose with PPO.", REACH),
+    "reach-sac": ("Bring the tool to a goal pose with SAC.", REACH_SAC),
+    "reach-td3": ("Bring the tool to a goal pose with TD3.", REACH_TD3),
     "lift-cube-ppo": ("Grasp a cube and lift it to 20 cm with PPO.", LIFT),
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
     "peg-placement-ppo": ("Stand a peg, held askew, upright on a pad; its pose is seen.", PLACE),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -18,8 +19,12 @@ from sim2arm.core.robots import Robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
+from sim2arm.policies.drqv2 import DrqV2, DrqV2Cfg
 from sim2arm.policies.networks import PictureError, RelativePoseError
-from sim2arm.policies.ppo import Ppo
+from sim2arm.policies.offpolicy import Agent, OffPolicy
+from sim2arm.policies.ppo import Ppo, PpoCfg
+from sim2arm.policies.sac import Sac, SacCfg
+from sim2arm.policies.td3 import Td3, Td3Cfg
 from sim2arm.sim.actuators import ActuatorError
 from sim2arm.sim.curriculum import Block, Curriculum, CurriculumCfg
 from sim2arm.sim.delay import CommandDelay
@@ -68,8 +73,10 @@ BEFORE = {
 """Settings that older runs lack, and what those were trained with all the same."""
 
 
-Learner = Ppo | Distill
+Learner = Ppo | Distill | OffPolicy
 """What trains."""
+AGENTS: dict[type, Callable[..., Agent]] = {Td3Cfg: Td3, SacCfg: Sac, DrqV2Cfg: DrqV2}
+"""What learns from replay, by its configuration."""
 
 
 class TaskCfg(Protocol):
@@ -236,7 +243,11 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
     try:
         if isinstance(cfg.algo, DistillCfg):
             return Distill(cfg.algo, env, seed=cfg.seed, ranks=ranks)
-        return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
+        if isinstance(cfg.algo, PpoCfg):
+            return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
+        build = partial(AGENTS[type(cfg.algo)], cfg.algo)
+        with user_input("algo"):
+            return OffPolicy(cfg.algo.learn, build, env, seed=cfg.seed, ranks=ranks)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
     except PictureError as error:
@@ -316,13 +327,13 @@ def save_learner(learner: Learner, folder: Path, curriculum: Curriculum) -> None
     save_checkpoint(folder / CHECKPOINT, state)
 
 
-def check_metrics(row: Mapping[str, float], learner: Learner, folder: Path) -> None:
+def check_metrics(row: Mapping[str, float | str], learner: Learner, folder: Path) -> None:
     """See that what an iteration measured is finite.
 
     Raises:
         UserError: it is not, so nothing can be learnt any more.
     """
-    bad = [f"{name} is {value}" for name, value in row.items() if not isfinite(value)]
+    bad = [f"{n} is {v}" for n, v in row.items() if not isinstance(v, str) and not isfinite(v)]
     if bad:
         raise UserError(
             f"training failed: {', '.join(bad)} in iteration {learner.iteration}; "

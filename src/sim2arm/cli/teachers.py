@@ -34,7 +34,7 @@ def take_teacher(learner: Learner, cfg: TrainCfg) -> None:
             task = build_task(teacher)
             names = task.actor if teacher.algo.sees == "actor" else task.critic
             learner.take_teacher(teacher.algo, names, state)
-        else:
+        elif isinstance(learner, Ppo):
             _check_critic(learner, teacher)
             learner.take_critic(state)
 

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -212,8 +212,9 @@ def _reached(row: Mapping[str, str | float], cfg: TrainCfg, curriculum: Curricul
     return curriculum.complete and measured != "" and float(measured) >= cfg.target_success
 
 
-def _rounded(values: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    return {key: round(float(value), 6) for key, value in values.items()}
+def _rounded(values: Mapping[str, torch.Tensor | None]) -> dict[str, Any]:
+    """Return numbers for a row, empty where nothing was measured."""
+    return {key: "" if x is None else round(float(x), 6) for key, x in values.items()}
 
 
 def _ends(learner: Learner, reached: bool, interrupted: Callable[[], bool]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sim2arm.policies.actor import Actor, forget
+from sim2arm.policies.actor import Acting, forget
 from sim2arm.sim.env import Env
 
 FIRST_SEED = 500_000
@@ -29,7 +29,7 @@ class Trial:
         self._env = env
 
     @torch.no_grad()
-    def success(self, actor: Actor) -> float:
+    def success(self, actor: Acting) -> float:
         """Return the share of episodes that the mean action solves, in the worst case.
 
         Raises:
@@ -43,7 +43,7 @@ class Trial:
             found.append(self._worse_half(actor))
         return min(found)
 
-    def _worse_half(self, actor: Actor) -> float:
+    def _worse_half(self, actor: Acting) -> float:
         env = self._env
         mixed = env.num_envs > 1 and 0.0 < env.lead_share < 1.0
         leading = torch.arange(env.num_envs, device=env.device) % 2 == 0
@@ -55,7 +55,7 @@ class Trial:
 
 @torch.no_grad()
 def solve(
-    env: Env, actor: Actor, seeds: Sequence[int], leading: torch.Tensor | None = None
+    env: Env, actor: Acting, seeds: Sequence[int], leading: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Return which episodes the mean action solves (N,) bool.
 

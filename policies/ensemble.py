@@ -1,0 +1,88 @@
+"""Critics of one size, computed together: one product of stacked matrices per layer."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .dropout import dropped
+
+
+class StackedLinear(nn.Module):
+    """C linear layers on C inputs, initialised each as `nn.Linear` is."""
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        """Take C and the sizes."""
+        super().__init__()
+        bound = 1.0 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (C, B, outputs) of (C, B, inputs)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Critics(nn.Module):
+    """C perceptrons of observations and actions, with ReLU.
+
+    With `norm` a hidden layer is Linear, dropout, LayerNorm, ReLU (DroQ, arXiv 2110.02034), and
+    dropout acts in targets too, as these modules are always in training.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        hidden: Sequence[int],
+        *,
+        count: int = 2,
+        outputs: int = 1,
+        norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        """Build them.
+
+        Args:
+            size: of what they see, actions included.
+            hidden: sizes of the hidden layers.
+            count: C.
+            outputs: numbers of each, quantiles for example.
+            norm: whether hidden layers are normalised.
+            dropout: share of a hidden layer that is dropped.
+        """
+        super().__init__()
+        sizes = (size, *hidden, outputs)
+        self.layers = nn.ModuleList(StackedLinear(count, a, b) for a, b in pairwise(sizes))
+        self.gains, self.shifts = nn.ParameterList(), nn.ParameterList()
+        if norm:
+            for width in hidden:
+                self.gains.append(torch.ones(count, 1, width))
+                self.shifts.append(torch.zeros(count, 1, width))
+        self.count, self._dropout = count, dropout
+
+    def forward(self, seen: Tensor, action: Tensor) -> Tensor:
+        """Return (B, C, outputs) of observations (B, F) and actions (B, A)."""
+        x = torch.cat([seen, action], dim=-1).expand(self.count, -1, -1)
+        for k, layer in enumerate(self.layers):
+            x = layer(x)
+            if k + 1 == len(self.layers):
+                break
+            x = dropped(x, self._dropout)
+            if self.gains:
+                x = functional.layer_norm(x, x.shape[-1:]) * self.gains[k] + self.shifts[k]
+            x = functional.relu(x)
+        return x.transpose(0, 1)
+
+
+@torch.no_grad()
+def follow(target: nn.Module, source: nn.Module, share: float) -> None:
+    """Move the parameters of a target network by a share of the way to those of another (tau)."""
+    pairs = list(target.parameters()), list(source.parameters())
+    torch._foreach_lerp_(*pairs, share)  # pyright: ignore[reportPrivateImportUsage]

@@ -1,0 +1,221 @@
+"""Learning from replay, whatever the agent: N worlds act, what they did is kept, updates draw it.
+
+An agent says how it explores and how it learns from a batch; everything else is the same for all:
+roll-outs, random first steps, replay, metrics, checkpoints. An iteration is `rollout` steps of each
+world and `updates` updates.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from .actor import forget
+from .actor_critic import ActorCritics
+from .base import Env, Observations
+from .buffers import Batch, Column, Replay
+from .distributed import ALONE, Ranks
+from .doer import Doer
+from .learner import Tally, go_on_drawing, load_into, state_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayCfg:
+    """How an agent acts and learns, whatever it is."""
+
+    rollout: int = 8
+    """Steps of each world between updates."""
+    updates: int = 8
+    """Updates after these steps."""
+    batch: int = 256
+    """Transitions of an update."""
+    rows: int = 200_000
+    """Steps that the replay keeps, of all worlds together."""
+    random: int = 5_000
+    """First steps, of all worlds together, with random actions and without updates."""
+    discount: float = 0.99
+    """gamma."""
+    steps: int = 1
+    """Rewards that are summed up before a value stands for the rest (n)."""
+    tau: float = 0.005
+    """Share of the way that targets go to what they follow, per update."""
+    normalise: bool = True
+    """Whether vectors are shifted and scaled by what was seen so far."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that nothing can be learnt with."""
+        for name in ("rollout", "batch", "rows", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {getattr(self, name)}")
+        for name in ("updates", "random"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        for name in ("discount", "tau"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
+
+class Agent(Protocol):
+    """What learns.
+
+    Attributes:
+        model: all networks; `model.actor` is what is exported.
+        optimizer: of all that learns by slopes.
+        columns: of the observations that are kept.
+        metrics: names of what an update may return.
+    """
+
+    metrics: ClassVar[tuple[str, ...]]
+
+    @property
+    def model(self) -> ActorCritics: ...  # noqa: D102 - the attributes above
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...  # noqa: D102
+    @property
+    def columns(self) -> dict[str, Column]: ...  # noqa: D102
+
+    @property
+    def actor(self) -> Doer:
+        """What acts."""
+        ...
+
+    def learn_scale(self, obs: Mapping[str, Tensor]) -> None:
+        """Take observations (N, ...) into the normalisers."""
+        ...
+
+    def explore(self, raw: Tensor, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
+        """Return random actions (N, A) in [-1, 1].
+
+        Args:
+            raw: outputs of the actor (N, ...).
+            done: (N,) bool, worlds whose episode ended in the step before.
+            step: how many steps all worlds together have done so far.
+            generator: of what is drawn.
+        """
+        ...
+
+    def update(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Learn from transitions; no value leaves the device."""
+        ...
+
+
+Builder = Callable[[Mapping[str, Tensor], Mapping[str, Sequence[str]], int], Agent]
+"""From observations (N, ...), groups of their names and the size of an action to an agent."""
+
+
+class OffPolicy:
+    """The algorithm: roll-outs into the replay, updates from it."""
+
+    def __init__(
+        self, cfg: ReplayCfg, build: Builder, env: Env, *, seed: int = 0, ranks: Ranks = ALONE
+    ) -> None:
+        """Build the agent and allocate the replay.
+
+        Args:
+            cfg: the configuration.
+            build: makes the agent for what the environment observes.
+            env: the worlds.
+            seed: of the run.
+            ranks: who trains with it; alone.
+
+        Raises:
+            ValueError: there are several ranks.
+        """
+        if not ranks.alone:
+            raise ValueError("learning from replay runs in one process: start it without torchrun")
+        self.cfg, self.env, self.ranks, self._seed = cfg, env, ranks, seed
+        self.generator = torch.Generator(device=env.device).manual_seed(seed)
+        obs = env.reset()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            agent = build(obs, env.groups, env.action_dim)
+        self.agent, self.model, self.optimizer = agent, agent.model, agent.optimizer
+        rows = max(-(-cfg.rows // env.num_envs), 16)
+        self.replay = Replay(
+            agent.columns, env.action_dim, rows=rows, worlds=env.num_envs, device=env.device
+        )
+        self.iteration = self._steps = 0
+        self._begin(obs)
+
+    def _begin(self, obs: Observations) -> None:
+        """Begin with the first observations of new episodes."""
+        env = self.env
+        self._obs = obs
+        self._memory = self.agent.actor.start(env.num_envs, env.device)
+        self._done = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+        self.replay.cut()
+        env.desynchronise()
+
+    @torch.no_grad()
+    def collect(self) -> dict[str, Tensor]:
+        """Step all worlds; return episode counts and means of rewards."""
+        cfg, env, agent, actor = self.cfg, self.env, self.agent, self.agent.actor
+        tally, total = Tally(env.device, cfg.rollout), torch.zeros((), device=env.device)
+        for _ in range(cfg.rollout):
+            kept = {name: self._obs[name] for name in agent.columns}
+            if cfg.normalise:
+                agent.learn_scale(kept)
+            stacked, self._memory = actor.stack(actor.see(self._obs), self._memory)
+            if self._steps < cfg.random:
+                shape = (env.num_envs, env.action_dim)
+                action = torch.rand(shape, generator=self.generator, device=env.device) * 2.0 - 1.0
+            else:
+                raw = actor.head(actor.perception(stacked))
+                action = agent.explore(raw, self._done, self._steps, self.generator)
+            obs, reward, terminated, truncated, info = env.step(action)
+            self._done = terminated | truncated
+            last = {name: info["final_obs"][name] for name in agent.columns}
+            self.replay.add(kept, action, reward, terminated, self._done, last)
+            self._memory = forget(self._memory, self._done)
+            self._obs = obs
+            self._steps += env.num_envs
+            tally.add(self._done, info)
+            total += reward.mean() / cfg.rollout
+        return tally.metrics() | {"reward": total}
+
+    def update(self) -> dict[str, Tensor | None]:
+        """Learn from the replay; no value leaves the device. None: there was no such update."""
+        cfg, sums, count = self.cfg, dict[str, Tensor](), dict[str, int]()
+        for _ in range(cfg.updates if len(self.replay) > cfg.random else 0):
+            batch = self.replay.sample(
+                cfg.batch, self.generator, discount=cfg.discount, steps=cfg.steps
+            )
+            for name, value in self.agent.update(batch, self.generator).items():
+                sums[name] = sums[name] + value if name in sums else value
+                count[name] = count.get(name, 0) + 1
+        self.iteration += 1
+        means = {name: value / count[name] for name, value in sums.items()}
+        return {**dict.fromkeys(self.agent.metrics), **means}
+
+    def train(self, iterations: int) -> Iterator[Mapping[str, Tensor | None]]:
+        """Yield the metrics of each iteration."""
+        for _ in range(iterations):
+            metrics = self.collect()
+            yield {**metrics, **self.update()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what learning goes on from, as flat tensors; the replay is not among them."""
+        state = state_of(self.model, self.optimizer, self.generator, self.iteration, self.env)
+        return state | {"steps": torch.tensor(self._steps)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over networks and optimiser."""
+        self.iteration = load_into(self.model, self.optimizer, state)
+        self._steps = int(state["steps"])
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state_dict`; new episodes, which were not drawn before.
+
+        Raises:
+            KeyError, RuntimeError: the state is not of this learner.
+            ValueError: it is of a training on another kind of device.
+        """
+        self.load_state_dict(state)
+        go_on_drawing(state, self.generator, self.env, self.ranks, self._seed, self.iteration)
+        self._begin(self.env.reset())
