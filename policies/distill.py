@@ -125,6 +125,11 @@ class Distill:
         self._begun = torch.zeros((cfg.sequence, columns), dtype=torch.bool, device=device)
         self._before = self.model.actor.start(columns, device)
 
+    @property
+    def actor(self) -> Actor:
+        """What acts and is exported."""
+        return self.model.actor
+
     def take_teacher(self, cfg: PpoCfg, names: Sequence[str], state: Mapping[str, Tensor]) -> None:
         """Take the actor of another run as teacher.
 

@@ -25,7 +25,7 @@ from .buffers import Batch
 from .ensemble import follow
 from .losses import bellman, clipped_normal
 from .offpolicy import ReplayCfg
-from .perception import orthogonal
+from .perception import Seen, orthogonal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +101,10 @@ class DrqV2:
         """See `Agent`."""
         self.model.learn_scale(obs)
 
-    def explore(self, raw: Tensor, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: Seen, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """See `Agent`."""
         self._std = self.cfg.deviation(step)
-        return self._act(raw, generator, None)
+        return self._act(self.actor.head(seen), generator, None)
 
     def _act(self, raw: Tensor, generator: torch.Generator, clip: float | None) -> Tensor:
         noise = torch.randn(raw.shape, generator=generator, device=raw.device)

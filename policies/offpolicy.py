@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .actor import forget
-from .actor_critic import ActorCritics
+from .actor import Acting, forget
 from .base import Env, Observations
 from .buffers import Batch, Column, Replay
 from .distributed import ALONE, Ranks
-from .doer import Doer
+from .frames import Frames
 from .learner import Tally, go_on_drawing, load_into, state_of
+from .perception import Perception, Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,18 @@ class ReplayCfg:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
 
+class Seeing(Acting, Protocol):
+    """What acts and says how it sees: a module.
+
+    Attributes:
+        frames: stacks pictures.
+        perception: what it sees with.
+    """
+
+    frames: Frames
+    perception: Perception
+
+
 class Agent(Protocol):
     """What learns.
 
@@ -74,14 +86,14 @@ class Agent(Protocol):
     metrics: ClassVar[tuple[str, ...]]
 
     @property
-    def model(self) -> ActorCritics: ...  # noqa: D102 - the attributes above
+    def model(self) -> nn.Module: ...  # noqa: D102 - the attributes above
     @property
     def optimizer(self) -> torch.optim.Optimizer: ...  # noqa: D102
     @property
     def columns(self) -> dict[str, Column]: ...  # noqa: D102
 
     @property
-    def actor(self) -> Doer:
+    def actor(self) -> Seeing:
         """What acts."""
         ...
 
@@ -89,11 +101,11 @@ class Agent(Protocol):
         """Take observations (N, ...) into the normalisers."""
         ...
 
-    def explore(self, raw: Tensor, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: Seen, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """Return random actions (N, A) in [-1, 1].
 
         Args:
-            raw: outputs of the actor (N, ...).
+            seen: by the actor (N, ...).
             done: (N,) bool, worlds whose episode ended in the step before.
             step: how many steps all worlds together have done so far.
             generator: of what is drawn.
@@ -143,6 +155,11 @@ class OffPolicy:
         self.iteration = self._steps = 0
         self._begin(obs)
 
+    @property
+    def actor(self) -> Seeing:
+        """What acts and is exported."""
+        return self.agent.actor
+
     def _begin(self, obs: Observations) -> None:
         """Begin with the first observations of new episodes."""
         env = self.env
@@ -161,13 +178,13 @@ class OffPolicy:
             kept = {name: self._obs[name] for name in agent.columns}
             if cfg.normalise:
                 agent.learn_scale(kept)
-            stacked, self._memory = actor.stack(actor.see(self._obs), self._memory)
+            stacked, self._memory = actor.frames.stack(actor.see(self._obs), self._memory)
             if self._steps < cfg.random:
                 shape = (env.num_envs, env.action_dim)
                 action = torch.rand(shape, generator=self.generator, device=env.device) * 2.0 - 1.0
             else:
-                raw = actor.head(actor.perception(stacked))
-                action = agent.explore(raw, self._done, self._steps, self.generator)
+                seen = actor.perception(stacked)
+                action = agent.explore(seen, self._done, self._steps, self.generator)
             obs, reward, terminated, truncated, info = env.step(action)
             self._done = terminated | truncated
             last = {name: info["final_obs"][name] for name in agent.columns}

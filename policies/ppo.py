@@ -181,6 +181,11 @@ class Ppo:
         self._ends = torch.zeros((2, T, N), dtype=torch.bool, device=device)
         self._before = self._memory
 
+    @property
+    def actor(self) -> Actor:
+        """What acts and is exported."""
+        return self.model.actor
+
     def _begin(self, obs: Observations) -> None:
         """Begin with the first observations of new episodes."""
         env, actor = self.env, self.model.actor

@@ -124,9 +124,9 @@ class Sac:
         """See `Agent`."""
         self.model.learn_scale(obs)
 
-    def explore(self, raw: Tensor, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: Seen, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """See `Agent`: as the policy is random itself."""
-        return self._act(raw, generator)[0]
+        return self._act(self.actor.head(seen), generator)[0]
 
     def _act(self, raw: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return actions (B, A) and their log-densities (B,) of outputs (B, 2 A)."""

@@ -26,6 +26,7 @@ from .buffers import Batch
 from .ensemble import follow
 from .losses import bellman
 from .offpolicy import ReplayCfg
+from .perception import Seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +103,14 @@ class Td3:
         """See `Agent`."""
         self.model.learn_scale(obs)
 
-    def explore(self, raw: Tensor, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
+    def explore(self, seen: Seen, done: Tensor, step: int, generator: torch.Generator) -> Tensor:
         """See `Agent`: normal noise, of each world's own deviation, clipped."""
-        cfg, shape, device = self.cfg, raw.shape, raw.device
+        cfg, raw = self.cfg, self.actor.head(seen)
         if cfg.noise_high > cfg.noise_low:
-            drawn = torch.rand((len(raw), 1), generator=generator, device=device)
+            drawn = torch.rand((len(raw), 1), generator=generator, device=raw.device)
             drawn = cfg.noise_low + (cfg.noise_high - cfg.noise_low) * drawn
             self._noise = torch.where(done[:, None], drawn, self._noise)
-        noise = torch.randn(shape, generator=generator, device=device)
+        noise = torch.randn(raw.shape, generator=generator, device=raw.device)
         return (torch.tanh(raw) + self._noise * noise).clamp(-1.0, 1.0)
 
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

@@ -71,7 +71,7 @@ def export(cfg: ExportCfg) -> ExportReport:
     env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
     origin = replace(provenance(cfg.run, steps), success=cfg.success)
-    actor = learner.model.actor
+    actor = learner.actor
     contract = replace(make_contract(env, origin), states=actor.states)
     module = ExportedActor(actor)
     names = [spec.name for spec in contract.observations]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sim2arm.core.contract import Contract
-from sim2arm.policies.actor import Actor, Memory, forget
+from sim2arm.policies.actor import Acting, Memory, forget
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.actuators import Actuators
 from sim2arm.sim.arm import SimulatedArm
@@ -105,7 +105,7 @@ class Show(Protocol):
 class TrainingShow:
     """Episodes of the environment in which an experiment trains, policy and all."""
 
-    def __init__(self, name: str, env: Env, actor: Actor | None = None) -> None:
+    def __init__(self, name: str, env: Env, actor: Acting | None = None) -> None:
         """Take an environment in a scene that can be filmed, and a policy."""
         self.name, self._env, self._actor = name, env, actor
         self._memory: Memory = {}
@@ -291,7 +291,8 @@ def show_run(
     cfg = on_engine(cfg, world or cfg.world, device or cfg.device)
     cfg = replace(cfg, cameras=cameras or cfg.cameras)
     env = _stage(cfg, num_worlds)
-    return TrainingShow(str(folder), env, learner.model.actor.to(env.device))
+    learner.model.to(env.device)
+    return TrainingShow(str(folder), env, learner.actor)
 
 
 def _stage(cfg: TrainCfg, num_worlds: int) -> Env:

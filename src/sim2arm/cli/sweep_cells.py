@@ -150,7 +150,7 @@ def measure(cfg: TrainCfg, folder: Path, episodes: int) -> Outcome:
     load_learner(learner, folder)
     num = min(episodes, cfg.num_envs)
     env = build_env(cfg, num)
-    actor, successes = learner.model.actor.to(env.device), 0
+    actor, successes = learner.actor, 0
     for first in range(0, episodes, num):
         count = min(num, episodes - first)
         seeds = [FIRST_SEED + first + min(i, count - 1) for i in range(num)]

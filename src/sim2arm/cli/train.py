@@ -258,7 +258,7 @@ def _learn(
             _widen(learner, curriculum)
             due = learner.iteration % cfg.trial_every == 0 and success >= cfg.trial_from
             due = due and curriculum.complete
-            measured = round(trial.success(learner.model.actor), 4) if due or last else ""
+            measured = round(trial.success(learner.actor), 4) if due or last else ""
             steps = learner.iteration * per_iteration
             wall = round(time.monotonic() - started, 2)
             head = {"iteration": learner.iteration, "steps": steps, "wall_s": wall}
