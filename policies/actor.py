@@ -293,3 +293,8 @@ class ExportedActor(nn.Module):
         """Return chunks (B, 1, A) in [-1, 1] and the memory after this step."""
         mean, memory = self.actor(self.actor.see(obs), state)
         return mean.clamp(-1.0, 1.0)[:, None], memory
+
+    def gap(self, obs: dict[str, Tensor], state: dict[str, Tensor]) -> Tensor:
+        """Return how far the best choice is from the second best; inf where nothing is chosen."""
+        own = getattr(self.actor, "gap", None)
+        return torch.tensor([torch.inf]) if own is None else own(self.actor.see(obs), state)

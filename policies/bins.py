@@ -41,21 +41,21 @@ class Zoom:
         return self.bins**self.levels
 
     def encode(self, action: Tensor) -> Tensor:
-        """Return the digits (..., L, A) int64 of actions (..., A), clipped to [-1, 1]."""
+        """Return the digits (B, L, ...) int64 of elements (B, ...), clipped to [-1, 1]."""
         cell = (0.5 * (action + 1.0) * self.cells).floor().to(torch.int64)
         cell = cell.clamp(0, self.cells - 1)
-        weights = self.bins ** torch.arange(self.levels - 1, -1, -1, device=action.device)
-        return cell[..., None, :] // weights[:, None] % self.bins
+        weights = [self.bins**k for k in range(self.levels - 1, -1, -1)]
+        return torch.stack([cell // weight % self.bins for weight in weights], dim=1)
 
     def decode(self, digits: Tensor) -> Tensor:
-        """Return the actions (..., A) float32 in the middle of the cells of digits (..., L, A)."""
+        """Return the elements (B, ...) float32 in the middle of the cells of digits (B, L, ...)."""
         return self.middle(self.cell(digits), self.levels)
 
     def cell(self, digits: Tensor) -> Tensor:
-        """Return the numbers (..., A) of the cells of the first digits (..., l, A)."""
-        cell = torch.zeros_like(digits[..., 0, :])
-        for level in range(digits.shape[-2]):
-            cell = self.bins * cell + digits[..., level, :]
+        """Return the numbers (B, ...) of the cells of the first digits (B, l, ...)."""
+        cell = torch.zeros_like(digits[:, 0])
+        for level in range(digits.shape[1]):
+            cell = self.bins * cell + digits[:, level]
         return cell
 
     def middle(self, cell: Tensor, level: int) -> Tensor:
@@ -63,7 +63,7 @@ class Zoom:
         return (2.0 * cell.to(torch.float32) + 1.0) / self.bins**level - 1.0
 
     def middles(self, digits: Tensor) -> Tensor:
-        """Return what each level looks into: the middles (..., L, A) of the cells before it."""
-        found = [self.middle(self.cell(digits[..., :k, :]), k) for k in range(1, self.levels)]
-        first = torch.zeros_like(digits[..., 0, :], dtype=torch.float32)
-        return torch.stack([first, *found], dim=-2)
+        """Return what each level looks into: the middles (B, L, ...) of the cells before it."""
+        found = [self.middle(self.cell(digits[:, :k]), k) for k in range(1, self.levels)]
+        first = torch.zeros_like(digits[:, 0], dtype=torch.float32)
+        return torch.stack([first, *found], dim=1)

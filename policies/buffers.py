@@ -26,6 +26,8 @@ _GOES_ON, _CUT, _ENDED, _LAST = 0, 1, 2, 3
 the last observation of an episode."""
 _KIND, _AGE, _NUMBER = "row.kind", "row.age", "row.number"
 ACTION, REWARD = "action", "reward"
+DEMO = "demo"
+"""Column: whether an expert did it."""
 TRIES = 8
 """Rows that are drawn for one transition; the first that is one is taken."""
 
@@ -61,12 +63,25 @@ class Batch:
     """(B, ...) whatever else was written."""
 
 
+def together(first: Batch, second: Batch) -> Batch:
+    """Return the transitions of two batches with the same columns."""
+    return Batch(
+        obs={n: torch.cat([v, second.obs[n]]) for n, v in first.obs.items()},
+        action=torch.cat([first.action, second.action]),
+        reward=torch.cat([first.reward, second.reward]),
+        discount=torch.cat([first.discount, second.discount]),
+        next_obs={n: torch.cat([v, second.next_obs[n]]) for n, v in first.next_obs.items()},
+        columns={n: torch.cat([v, second.columns[n]]) for n, v in first.columns.items()},
+    )
+
+
 class Replay:
     """The latest rows of N worlds.
 
     Attributes:
         obs: columns of observations.
         columns: those that are written beside action and reward.
+        action_dim: elements of an action.
         worlds: N.
         rows: of each world, at most.
         device: where they are.
@@ -99,7 +114,7 @@ class Replay:
             ValueError: too few rows, a folder on a GPU, or one with other rows.
             OSError: the folder cannot be written.
         """
-        self.obs, self.columns = dict(obs), dict(columns or {})
+        self.obs, self.columns, self.action_dim = dict(obs), dict(columns or {}), action_dim
         self.worlds, self.rows, self.device = worlds, rows, device or torch.device("cpu")
         most = max([1, *(column.stack for column in self.obs.values())])
         if rows < most + 3 or worlds < 1:
@@ -291,19 +306,35 @@ class Replay:
                 found.append((row - age, row))
         return found
 
-    def copy_episode(self, other: Replay, world: int, rows: tuple[int, int]) -> None:
+    def numbers(self) -> dict[str, Tensor]:
+        """Return the latest observations of the only world (rows, ...) that are no pictures."""
+        head = int(self._head[0])
+        rows = torch.arange(max(0, head - self.rows), head, device=self.device)
+        names = [name for name, column in self.obs.items() if column.dtype.is_floating_point]
+        return {name: self._read(name, torch.zeros_like(rows), rows) for name in names}
+
+    def copy_episode(
+        self,
+        other: Replay,
+        world: int,
+        rows: tuple[int, int],
+        marks: Mapping[str, bool] | None = None,
+    ) -> None:
         """Take over an episode of another replay with the same columns, as the only world's.
 
         Args:
             other: where it is.
             world: of the other one.
             rows: first and last, see `episodes`.
+            marks: columns that become something else.
         """
         first, last = rows
         at = torch.arange(first, last + 1, device=other.device)
         where = torch.full_like(at, world)
         names = (*self.obs, *self.columns, ACTION, REWARD, _KIND)
         values = {n: other._read(n, where, at).to(self.device) for n in names}
+        for name, mark in (marks or {}).items():
+            values[name] = torch.full_like(values[name], mark)
         self._age.zero_()
         yes = torch.ones(1, dtype=torch.bool, device=self.device)
         for i in range(len(at)):

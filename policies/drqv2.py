@@ -77,6 +77,7 @@ class DrqV2Cfg:
 class DrqV2:
     """The agent."""
 
+    actions = None
     metrics: ClassVar[tuple[str, ...]] = ("critic_loss", "value", "policy_loss")
 
     def __init__(

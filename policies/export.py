@@ -2,8 +2,9 @@
 
 The exported form of every algorithm is a torch module `forward(obs, state, noise)` that returns
 the chunk (B, T, A) and the next state, dictionaries in and out, keyed by the names of the
-contract (states by `name_in`). Nothing is written unless the graph answers like the module and
-the finished bundle loads.
+contract (states by `name_in`). One that chooses between alternatives says by `gap(obs, state)` (B,)
+how far the best is from the second best: where that is nothing, answers may differ. Nothing is
+written unless the graph answers like the module and the finished bundle loads.
 """
 # pyright: standard
 
@@ -50,6 +51,8 @@ GOLDEN_STEPS = 64
 """Most steps taken from each sequence for the golden file; half of them after a second reset."""
 GOLDEN_SEQUENCES = 4
 OPSET = 20
+TIE = 1e-4
+"""Alternatives whose values differ by less are equal to float32: which is chosen, rounding says."""
 
 
 class ExportError(ValueError):
@@ -93,6 +96,16 @@ class _Flat(nn.Module):
         )
         return (chunk, *(state[name] for name in self.state_names))
 
+    @torch.no_grad()
+    def tied(self, given: Mapping[str, Tensor]) -> bool:
+        """Return whether rounding decides what is answered."""
+        gap = getattr(self.module, "gap", None)
+        if gap is None:
+            return False
+        names = self.obs_names, self.state_names
+        obs, state = ({name: given[name] for name in part} for part in names)
+        return bool((gap(obs, state) < TIE).any())
+
 
 def export_bundle(
     module: nn.Module,
@@ -134,7 +147,7 @@ def export_bundle(
         difference = _parity(flat, graph, contract, episodes, parity_tolerance)
     finally:
         module.train(training)
-    golden = _record(graph, contract, episodes)
+    golden = _record(flat, graph, contract, episodes)
     files = {
         MODEL: model,
         CONTRACT: contract.to_yaml().encode(),
@@ -280,11 +293,11 @@ def _parity(
     episodes: Sequence[Arrays],
     tolerance: float,
 ) -> float:
-    """Return the largest difference of two roll-outs, each on its own states."""
+    """Return the largest difference of two roll-outs, each on its own states, ties left out."""
     action = contract.action
     span = np.asarray(action.high, dtype=np.float64) - np.asarray(action.low, dtype=np.float64)
     seed = contract.noise.seed if contract.noise else 0
-    worst = 0.0
+    worst, tied = 0.0, 0
     for index, episode in enumerate(episodes):
         start = {state.name_in: initial_state(state)[None] for state in contract.states}
         ours = {name: torch.from_numpy(value.copy()) for name, value in start.items()}
@@ -299,19 +312,32 @@ def _parity(
                 outputs = flat(*(tensors[name] for name in flat.names))
             answers = graph.run(feed | theirs)
             difference = np.abs(outputs[0].numpy()[0] - answers[ACTION][0]) / span
-            worst = max(worst, float(difference.max()))
-            if not (difference <= tolerance).all():
+            if flat.tied(tensors):
+                tied += 1
+            elif not (difference <= tolerance).all():
                 raise ExportError(
                     f"parity: step {step} of sequence {index}: onnxruntime differs from torch by "
                     f"{float(difference.max()):.3g} of the action range, allowed {tolerance:.3g}"
                 )
+            else:
+                worst = max(worst, float(difference.max()))
             ours = dict(zip(flat.state_names, outputs[1:], strict=True))
             theirs = {state.name_in: answers[state.name_out] for state in contract.states}
+    if 2 * tied > len(episodes) * PARITY_STEPS:
+        raise ExportError(
+            f"parity: rounding decides what is answered in {tied} of "
+            f"{len(episodes) * PARITY_STEPS} steps: the policy has learnt too little to be compared"
+        )
     return worst
 
 
-def _record(graph: PolicyGraph, contract: Contract, episodes: Sequence[Arrays]) -> Golden:
-    """Return the golden sequences: the start of each episode, twice, a reset before each half."""
+def _record(
+    flat: _Flat, graph: PolicyGraph, contract: Contract, episodes: Sequence[Arrays]
+) -> Golden:
+    """Return the golden sequences: the start of each episode, twice, a reset before each half.
+
+    Steps in which rounding decides are left out: other machines may round otherwise.
+    """
     seed = contract.noise.seed if contract.noise else 0
     resets: list[bool] = []
     steps: list[Arrays] = []
@@ -325,13 +351,19 @@ def _record(graph: PolicyGraph, contract: Contract, episodes: Sequence[Arrays]) 
             for state in contract.states:
                 if state.reset_when == "episode":
                     states[state.name_in] = initial_state(state)[None]
+            fresh = True
             for call in range(half):
                 feed = {name: values[first + call][None] for name, values in episode.items()}
                 noise = draw_all(contract, seed=seed, call=call, episode=count)
                 feed |= {name: value[None] for name, value in noise.items()}
+                if flat.tied(
+                    {n: torch.from_numpy(v.copy()) for n, v in {**feed, **states}.items()}
+                ):
+                    continue
                 answers = graph.run(feed | states)
                 states = {s.name_in: answers[s.name_out] for s in contract.states}
-                resets.append(call == 0)
+                resets.append(fresh)
+                fresh = False
                 steps.append(feed | answers)
     joined = {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
     return Golden(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .actor import Acting, forget
 from .base import Env, Observations
-from .buffers import Batch, Column, Replay
+from .buffers import DEMO, Batch, Column, Replay, together
 from .distributed import ALONE, Ranks
 from .frames import Frames
 from .learner import Tally, go_on_drawing, load_into, state_of
@@ -47,6 +47,12 @@ class ReplayCfg:
     """Share of the way that targets go to what they follow, per update."""
     normalise: bool = True
     """Whether vectors are shifted and scaled by what was seen so far."""
+    sparse: bool = False
+    """Whether the reward is 1 where the task is solved and 0 elsewhere, else that of the task."""
+    demos: float = 0.5
+    """Share of an update that is of demonstrations, if there are any."""
+    relabel: bool = True
+    """Whether episodes that succeed become demonstrations, if there are any."""
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be learnt with."""
@@ -56,7 +62,7 @@ class ReplayCfg:
         for name in ("updates", "random"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("discount", "tau"):
+        for name in ("discount", "tau", "demos"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
@@ -81,12 +87,16 @@ class Agent(Protocol):
         optimizer: of all that learns by slopes.
         columns: of the observations that are kept.
         metrics: names of what an update may return.
+        actions: how many actions follow one another in a batch; one, without an axis, if None.
     """
 
     metrics: ClassVar[tuple[str, ...]]
 
     @property
-    def model(self) -> nn.Module: ...  # noqa: D102 - the attributes above
+    def actions(self) -> int | None: ...  # noqa: D102 - the attributes above
+
+    @property
+    def model(self) -> nn.Module: ...  # noqa: D102
     @property
     def optimizer(self) -> torch.optim.Optimizer: ...  # noqa: D102
     @property
@@ -150,8 +160,10 @@ class OffPolicy:
         self.agent, self.model, self.optimizer = agent, agent.model, agent.optimizer
         rows = max(-(-cfg.rows // env.num_envs), 16)
         self.replay = Replay(
-            agent.columns, env.action_dim, rows=rows, worlds=env.num_envs, device=env.device
-        )
+            agent.columns, env.action_dim, rows=rows, worlds=env.num_envs,
+            columns={DEMO: Column(dtype=torch.bool)}, device=env.device,
+        )  # fmt: skip
+        self.demos: Replay | None = None
         self.iteration = self._steps = 0
         self._begin(obs)
 
@@ -187,8 +199,13 @@ class OffPolicy:
                 action = agent.explore(seen, self._done, self._steps, self.generator)
             obs, reward, terminated, truncated, info = env.step(action)
             self._done = terminated | truncated
+            if cfg.sparse:
+                reward = info["success"].float()
             last = {name: info["final_obs"][name] for name in agent.columns}
-            self.replay.add(kept, action, reward, terminated, self._done, last)
+            marks = {DEMO: torch.zeros_like(self._done)}
+            self.replay.add(kept, action, reward, terminated, self._done, last, marks)
+            if self.demos is not None and cfg.relabel:
+                self._relabel(self.demos, self._done & info["success"])
             self._memory = forget(self._memory, self._done)
             self._obs = obs
             self._steps += env.num_envs
@@ -196,14 +213,39 @@ class OffPolicy:
             total += reward.mean() / cfg.rollout
         return tally.metrics() | {"reward": total}
 
+    def _relabel(self, demos: Replay, won: Tensor) -> None:
+        """Take the episodes that ended just now in chosen worlds (N,) bool as demonstrations.
+
+        It looks at them, so it is for few worlds.
+        """
+        for world in won.nonzero()[:, 0].tolist():
+            whole = self.replay.episodes(world)
+            if whole:
+                demos.copy_episode(self.replay, world, whole[-1], {DEMO: True})
+
+    def take_demonstrations(self, demos: Replay) -> None:
+        """Learn from demonstrations too: a replay of one world with the same columns."""
+        self.demos = demos
+        if self.cfg.normalise:
+            self.agent.learn_scale(demos.numbers())
+
+    def _sample(self) -> Batch:
+        """Return a batch, part of which are demonstrations."""
+        cfg, draw, demos = self.cfg, self.generator, self.demos
+        count = 0 if demos is None else round(cfg.demos * cfg.batch)
+        how = {"discount": cfg.discount, "steps": cfg.steps, "actions": self.agent.actions}
+        if demos is None or not count:
+            return self.replay.sample(cfg.batch, draw, **how)
+        expert = demos.sample(count, draw, **how)
+        if count == cfg.batch:
+            return expert
+        return together(self.replay.sample(cfg.batch - count, draw, **how), expert)
+
     def update(self) -> dict[str, Tensor | None]:
         """Learn from the replay; no value leaves the device. None: there was no such update."""
         cfg, sums, count = self.cfg, dict[str, Tensor](), dict[str, int]()
         for _ in range(cfg.updates if len(self.replay) > cfg.random else 0):
-            batch = self.replay.sample(
-                cfg.batch, self.generator, discount=cfg.discount, steps=cfg.steps
-            )
-            for name, value in self.agent.update(batch, self.generator).items():
+            for name, value in self.agent.update(self._sample(), self.generator).items():
                 sums[name] = sums[name] + value if name in sums else value
                 count[name] = count.get(name, 0) + 1
         self.iteration += 1

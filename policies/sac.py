@@ -87,6 +87,7 @@ class SacCfg:
 class Sac:
     """The agent."""
 
+    actions = None
     metrics: ClassVar[tuple[str, ...]] = (
         "critic_loss",
         "value",

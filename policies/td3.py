@@ -76,6 +76,7 @@ class Td3Cfg:
 class Td3:
     """The agent."""
 
+    actions = None
     metrics: ClassVar[tuple[str, ...]] = ("critic_loss", "value", "policy_loss")
 
     def __init__(

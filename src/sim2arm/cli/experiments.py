@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 from sim2arm.core.controllers import EeDeltaCfg
 from sim2arm.policies.actor import ActorCfg
 from sim2arm.policies.actor_critic import SightCfg
+from sim2arm.policies.bins import Zoom
+from sim2arm.policies.cqn import CqnCfg
 from sim2arm.policies.distill import DistillCfg
 from sim2arm.policies.drqv2 import DrqV2Cfg
 from sim2arm.policies.offpolicy import ReplayCfg
@@ -25,7 +27,7 @@ AnyTaskCfg: TypeAlias = (
     BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
 )
 """Settings of tasks."""
-AnyAlgoCfg: TypeAlias = PpoCfg | DistillCfg | Td3Cfg | SacCfg | DrqV2Cfg
+AnyAlgoCfg: TypeAlias = PpoCfg | DistillCfg | Td3Cfg | SacCfg | DrqV2Cfg | CqnCfg
 """Settings of algorithms."""
 
 
@@ -39,6 +41,9 @@ class TrainCfg:
     """The algorithm."""
     teacher: str = ""
     """Run folder of a privileged PPO training: PPO takes its critic, distillation imitates it."""
+    demos: str = ""
+    """Folder of demonstrations of the task (`sim2arm record`) that agents with a replay learn from
+    besides; none if empty."""
     controller: EeDeltaCfg = field(default_factory=EeDeltaCfg)
     """How actions become joint motion."""
     lead_share: float = 0.5
@@ -122,11 +127,20 @@ class TrainCfg:
         if isinstance(algo, DistillCfg):
             if not self.teacher:
                 raise ValueError("teacher: expected the run folder of a privileged PPO training")
+            if self.demos:
+                raise ValueError("demos: a student learns from its teacher")
             return
         if not isinstance(algo, PpoCfg):
             if self.teacher:
                 raise ValueError("teacher: only PPO and distillation have one")
+            if self.demos and not algo.learn.sparse:
+                raise ValueError(
+                    "algo.learn.sparse: demonstrations say when they succeeded, not what each step "
+                    "was worth: learn from that reward"
+                )
             return
+        if self.demos:
+            raise ValueError("demos: only agents with a replay learn from demonstrations")
         if algo.freeze_critic and not self.teacher:
             raise ValueError("algo.freeze_critic: a critic that nobody taught would stay random")
         parts, steps = max(2, algo.minibatches), self.num_envs * algo.rollout
@@ -240,6 +254,22 @@ REACH_TD3 = replace(
         noise_low=0.05, noise_high=0.4,
     ),
 )  # fmt: skip
+PEG_CQN = replace(
+    PEG,
+    algo=CqnCfg(
+        learn=ReplayCfg(
+            rollout=25, updates=25, rows=100_000, random=0, tau=0.02, sparse=True, discount=0.99
+        ),
+        sight=SightCfg(relative=(("socket_pose", "ee_pose"),)),
+        zoom=Zoom(levels=3, bins=5),
+    ),
+    demos="data/peg-insertion",
+    num_envs=1,
+    iterations=1_200,
+    trial_every=120,
+    trial_episodes=100,
+    trial_from=0.0,
+)
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "push-t-ppo": ("Push a T-shaped block into a goal pose with PPO.", PUSH),
@@ -249,6 +279,10 @@ EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "reach-td3": ("Bring the tool to a goal pose with TD3.", REACH_TD3),
     "lift-cube-ppo": ("Grasp a cube and lift it to 20 cm with PPO.", LIFT),
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
+    "peg-insertion-cqn": (
+        "The same with CQN, one arm, 50 demonstrations in data/peg-insertion and sparse reward.",
+        PEG_CQN,
+    ),
     "peg-placement-ppo": ("Stand a peg, held askew, upright on a pad; its pose is seen.", PLACE),
     "peg-placement-ppo-blind": (
         "The same without the peg's pose, which touch would tell: a baseline to beat.",

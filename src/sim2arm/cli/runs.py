@@ -17,6 +17,7 @@ from sim2arm.core.plain import differences, to_plain
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
+from sim2arm.policies.cqn import Cqn, CqnCfg
 from sim2arm.policies.distill import Distill, DistillCfg
 from sim2arm.policies.distributed import ALONE, Ranks
 from sim2arm.policies.drqv2 import DrqV2, DrqV2Cfg
@@ -66,6 +67,7 @@ BEFORE = {
     "actuators": IDEAL,
     "cameras": "none",
     "curriculum": to_plain(CurriculumCfg()),
+    "demos": "",
     "latency": "",
     "teacher": "",
     "touch": "none",
@@ -75,7 +77,12 @@ BEFORE = {
 
 Learner = Ppo | Distill | OffPolicy
 """What trains."""
-AGENTS: dict[type, Callable[..., Agent]] = {Td3Cfg: Td3, SacCfg: Sac, DrqV2Cfg: DrqV2}
+AGENTS: dict[type, Callable[..., Agent]] = {
+    Td3Cfg: Td3,
+    SacCfg: Sac,
+    DrqV2Cfg: DrqV2,
+    CqnCfg: Cqn,
+}
 """What learns from replay, by its configuration."""
 
 

@@ -1,18 +1,28 @@
-"""What a training takes from a privileged one: its critic, or its actor to imitate."""
+"""What a training takes from elsewhere: a teacher's critic or actor, or demonstrations."""
 
 # pyright: standard
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+from sim2arm.core.contract import Provenance
+from sim2arm.core.plain import differences, to_plain
 from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.dataset.reader import Dataset
+from sim2arm.policies.demo_replay import replay_of
 from sim2arm.policies.distill import Distill
+from sim2arm.policies.offpolicy import OffPolicy
 from sim2arm.policies.ppo import Ppo, PpoCfg
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.env import Env
+from sim2arm.sim.tasks.table import describe_task
 
 from .errors import user_input
 from .experiments import TrainCfg
 from .runs import CHECKPOINT, Learner, build_task, read_config
+from .take import stand_of
 
 
 def take_teacher(learner: Learner, cfg: TrainCfg) -> None:
@@ -37,6 +47,30 @@ def take_teacher(learner: Learner, cfg: TrainCfg) -> None:
         elif isinstance(learner, Ppo):
             _check_critic(learner, teacher)
             learner.take_critic(state)
+
+
+def take_demonstrations(learner: Learner, cfg: TrainCfg) -> None:
+    """Give a learner with a replay the demonstrations of its settings.
+
+    Raises:
+        UserError: there are none, or they are of something else.
+    """
+    assert isinstance(learner, OffPolicy)  # `TrainCfg` refuses others
+    with user_input("--demos", Path(cfg.demos)):
+        dataset = Dataset(Path(cfg.demos))
+        stand = stand_of(dataset)
+        task, _ = describe_task(build_task(cfg))
+        if (stand.task, stand.robot) != (task, cfg.robot):
+            raise ValueError(
+                f"expected demonstrations of {task} by {cfg.robot}, got {stand.task} by "
+                f"{stand.robot}"
+            )
+        env = cast(Env, learner.env)
+        ours = to_plain(make_contract(env, Provenance(experiment="")).action)
+        theirs = dataset.index.spec.documents["request"]
+        if lines := differences(theirs, ours):
+            raise ValueError(f"its actions are others: {'; '.join(lines)}")
+        learner.take_demonstrations(replay_of(learner.replay, dataset))
 
 
 def _check_actions(teacher: TrainCfg, cfg: TrainCfg) -> None:

@@ -38,7 +38,7 @@ from .runs import (
     save_learner,
     write_config,
 )
-from .teachers import take_teacher
+from .teachers import take_demonstrations, take_teacher
 from .train_page import write_train_page
 from .trial import Trial
 
@@ -124,6 +124,8 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
         learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
         if cfg.teacher:
             take_teacher(learner, cfg)
+        if cfg.demos:
+            take_demonstrations(learner, cfg)
         if not cfg.resume:
             ranks.first_does(lambda: write_config(folder, name, cfg))
         elif ranks.any((folder / CHECKPOINT).is_file())[0]:
