@@ -7,7 +7,8 @@ else could be done, stochastically and by a margin. What is done is always the m
 that what is learnt from is what was done.
 
 With `row` above 1 it is CQN-AS: the critic judges T actions in a row, all by the return of the
-first, and what is done is the mean of what was wanted for now in the last T steps, as in ACT.
+first, and what is done is the mean of what was wanted for now in the last T steps, as in ACT. The
+exported policy carries what it wanted: executors do not average steps (`core/executor.py`).
 Sources: Seo, Uruc and James, arXiv 2407.07787; Seo and Abbeel, arXiv 2411.12155.
 """
 
@@ -111,8 +112,7 @@ class Zoomer(nn.Module):
         perception: what it sees with.
         critic: what it chooses by; not a part of it.
         frames: stacks pictures.
-        states: what it carries on a robot, as the contract lists it. What was wanted before is not
-            among them: there the executor of the contract brings it together.
+        states: what it carries, as the contract lists it: frames, and what was wanted before.
     """
 
     states: tuple[StateSpec, ...]
@@ -123,7 +123,10 @@ class Zoomer(nn.Module):
         self.perception, self.critic = perception, critic
         self._row, self._decay, self._dim = cfg.row, cfg.decay, dim
         self.frames = Frames(perception.columns)
-        self.states = self.frames.states
+        plans = [(PLANS, (cfg.row, cfg.row, dim)), (MADE, (1,))] if cfg.row > 1 else []
+        self.states = self.frames.states + tuple(
+            StateSpec(name_in=name, name_out=f"{name}_next", shape=shape) for name, shape in plans
+        )
 
     def see(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what it looks at, as it came (N, ...)."""
@@ -136,11 +139,6 @@ class Zoomer(nn.Module):
             return memory
         plans = torch.zeros((num_envs, row, row, self._dim), device=device)
         return memory | {PLANS: plans, MADE: torch.zeros((num_envs, 1), device=device)}
-
-    def chunk(self, seen: Mapping[str, Tensor], memory: Memory) -> tuple[Tensor, Memory]:
-        """Return the best actions in a row (N, T, A) and the memory of frames after this step."""
-        stacked, after = self.frames.stack(seen, memory)
-        return self.plan(self.perception(stacked), first_best), after
 
     def plan(self, seen: Seen, choose: Choice) -> Tensor:
         """Return actions in a row (N, T, A) for what was perceived."""
@@ -174,9 +172,10 @@ class Zoomer(nn.Module):
 
     def forward(self, seen: Mapping[str, Tensor], memory: Memory) -> tuple[Tensor, Memory]:
         """Return the best actions (N, A) and the memory after this step."""
-        plan, after = self.chunk(seen, memory)
+        stacked, after = self.frames.stack(seen, memory)
+        plan = self.plan(self.perception(stacked), first_best)
         action, plans = self.blend(plan, memory)
-        return action, after | plans
+        return action, {name: after[name] for name in after if name not in plans} | plans
 
 
 class CqnModel(nn.Module):
