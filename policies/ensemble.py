@@ -84,5 +84,6 @@ class Critics(nn.Module):
 @torch.no_grad()
 def follow(target: nn.Module, source: nn.Module, share: float) -> None:
     """Move the parameters of a target network by a share of the way to those of another (tau)."""
-    pairs = list(target.parameters()), list(source.parameters())
-    torch._foreach_lerp_(*pairs, share)  # pyright: ignore[reportPrivateImportUsage]
+    ours: list[Tensor] = list(target.parameters())
+    theirs: list[Tensor] = list(source.parameters())
+    torch._foreach_lerp_(ours, theirs, share)  # pyright: ignore[reportPrivateImportUsage]

@@ -109,7 +109,7 @@ def test_a_trial_is_the_same_episodes_each_time(tmp_path: Path) -> None:
         return obs
 
     env.reset = watched
-    trial, model = Trial(env), build_learner(cfg).model.actor
+    trial, model = Trial(env), build_learner(cfg).actor
     assert trial.success(model) == trial.success(model) == 0.0
     torch.testing.assert_close(seen[0], seen[1], rtol=0, atol=0)
 
@@ -127,11 +127,11 @@ def test_a_randomised_training_is_tried_without_it_too(
         return rates[env.level]
 
     monkeypatch.setattr(Trial, "_worse_half", success)
-    assert Trial(env).success(build_learner(cfg).model.actor) == 0.4
+    assert Trial(env).success(build_learner(cfg).actor) == 0.4
     assert seen == levels
     assert env.level == 1.0
     rates[1.0] = 0.95
-    actor = build_learner(cfg).model.actor
+    actor = build_learner(cfg).actor
     assert Trial(env).success(actor) == min(rates[level] for level in levels)
 
 

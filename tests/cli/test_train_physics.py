@@ -234,7 +234,7 @@ def test_contacts_lost_in_a_trial_count_too(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(env.world, "check_capacity", full)
     with pytest.raises(CapacityError, match="no room"):
-        SUCCESS(Trial(env), build_learner(cfg, 1).model.actor)
+        SUCCESS(Trial(env), build_learner(cfg, 1).actor)
 
 
 def test_an_engine_without_numbers_to_raise_is_told_as_it_is(tmp_path: Path) -> None:

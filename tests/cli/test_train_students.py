@@ -35,7 +35,7 @@ def make_cfg(name: str, out: Path, **changes: object) -> TrainCfg:
     if isinstance(cfg.algo, DistillCfg):
         algo = replace(cfg.algo, rollout=4, sequence=2, epochs=1, minibatches=2, hidden=(4,))
     else:
-        algo = replace(cfg.algo, rollout=4, epochs=1, minibatches=2, hidden=(4,))
+        algo = replace(cast(PpoCfg, cfg.algo), rollout=4, epochs=1, minibatches=2, hidden=(4,))
     algo = replace(algo, actor=replace(algo.actor, lstm=min(3, algo.actor.lstm)))
     small = {"num_envs": 4, "iterations": 1, "trial_episodes": 2, "task": task, "algo": algo}
     return replace(cfg, out=out, **(small | changes))
@@ -161,7 +161,7 @@ def test_what_no_robot_knows_is_not_exported(
 
 def test_the_command_of_a_run_says_switches() -> None:
     cfg = EXPERIMENTS["peg-placement-aacd"][1]
-    algo = replace(cfg.algo, freeze_critic=True)  # type: ignore[call-arg]
+    algo = replace(cast(PpoCfg, cfg.algo), freeze_critic=True)
     wanted = replace(cfg, algo=replace(algo, actor=replace(algo.actor, lstm=7)))
     words = command("peg-placement-aacd", wanted, Path("runs/peg-placement-aacd"))
     assert words == ("sim2arm train peg-placement-aacd --algo.actor.lstm 7 --algo.freeze-critic")

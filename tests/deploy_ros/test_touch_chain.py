@@ -18,6 +18,7 @@ from sim2arm.cli.ros_evaluation import run_through_ros
 from sim2arm.cli.runs import build_task
 from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train
+from sim2arm.policies.ppo import PpoCfg
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.peg_placement import PegPlacementCfg
 from sim2arm.sim.touch import FIELD
@@ -30,7 +31,7 @@ def small(name: str, out: Path, **changes: object) -> TrainCfg:
     """Return a training of seconds on gels that differ between episodes."""
     cfg = EXPERIMENTS[name][1]
     task = replace(cast(PegPlacementCfg, cfg.task), max_steps=20)
-    algo = replace(cfg.algo, rollout=4, epochs=1, minibatches=2, hidden=(8,))
+    algo = replace(cast(PpoCfg, cfg.algo), rollout=4, epochs=1, minibatches=2, hidden=(8,))
     algo = replace(algo, actor=replace(algo.actor, lstm=min(4, algo.actor.lstm)))
     common = {"num_envs": 4, "iterations": 2, "trial_episodes": 2, "randomization": "gel"}
     return replace(cfg, out=out, task=task, algo=algo, **(common | changes))
