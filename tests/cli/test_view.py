@@ -84,7 +84,8 @@ def moments(show: Show, seeds: Sequence[int], actions: Any = "random") -> list[M
 def test_bad_input_is_one_line(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "perhaps you meant reach-ppo; nor is there" in refused(["reach-pp"], capsys)
+    line = refused(["reach-pp"], capsys)
+    assert "perhaps you meant reach-ppo or " in line and "; nor is there such a folder" in line
     assert "--num-worlds: expected 1 to 256, got 0" in refused(
         ["reach-ppo", "--num-worlds", 0], capsys
     )
