@@ -228,7 +228,7 @@ def test_a_goal_that_is_seen_is_reached(row: int) -> None:
     found = OffPolicy(cfg.learn, partial(Cqn, cfg), env)
     for metrics in found.train(25):
         assert all(v is None or bool(v.isfinite()) for v in metrics.values())
-    assert away(found, Seek(256)) < 0.15
+    assert away(found, Seek(256)) < 0.25
 
 
 def test_demonstrations_are_part_of_every_update_and_successes_become_some() -> None:
