@@ -106,12 +106,12 @@ class ActorCritics(nn.Module):
         super().__init__()
         own = columns_of(obs, groups["actor"], sight.stack)
         self.actor = Doer(
-            _perception(sight, own), hidden, action_dim, outputs=outputs, trunk=sight.trunk
+            perception_of(sight, own), hidden, action_dim, outputs=outputs, trunk=sight.trunk
         )
         self.truth, self.columns = None, own
         if sight.asymmetric:
             known = columns_of(obs, groups["critic"], sight.stack)
-            self.truth, self.columns = _perception(sight, known), own | known
+            self.truth, self.columns = perception_of(sight, known), own | known
         seen = self.truth or self.actor.perception
         size = Trunk(seen, sight.trunk).size + action_dim
         built = Critics(size, hidden, outputs=critic_outputs, **critics)  # pyright: ignore[reportArgumentType]
@@ -149,7 +149,8 @@ def given(seen: Seen) -> Seen:
     return Seen(seen.vector.detach(), seen.code.detach())
 
 
-def _perception(sight: SightCfg, columns: Mapping[str, Column]) -> Perception:
+def perception_of(sight: SightCfg, columns: Mapping[str, Column]) -> Perception:
+    """Return what sees observations of these columns."""
     return Perception(
         columns,
         relative=sight.relative,

@@ -176,8 +176,9 @@ class Replay:
         values = {**obs, **(columns or {}), ACTION: action, REWARD: reward}
         self._write(values, kind, torch.ones_like(done))
         self._age += 1
-        self._write(final_obs, torch.full_like(kind, _LAST), done)
-        self._age *= ~done
+        if self.device.type != "cpu" or bool(done.any()):  # looking costs less there than writing
+            self._write(final_obs, torch.full_like(kind, _LAST), done)
+            self._age *= ~done
         self._added += 1
 
     def _write(self, values: Mapping[str, Tensor], kind: Tensor, chosen: Tensor) -> None:
@@ -305,6 +306,18 @@ class Replay:
             if kind == _LAST and row - age >= int(rows[0]):
                 found.append((row - age, row))
         return found
+
+    def latest_episode(self, world: int) -> tuple[int, int] | None:
+        """Return first and last row of the episode of a world that ended just now, if it is whole.
+
+        It looks at the rows: not on a hot path.
+        """
+        head = int(self._head[world])
+        where, last = torch.tensor([world], device=self.device), head - 1
+        row = torch.tensor([last], device=self.device)
+        first = last - int(self._read(_AGE, where, row))
+        ended = head > 0 and int(self._read(_KIND, where, row)) == _LAST
+        return (first, last) if ended and first >= max(0, head - self.rows) else None
 
     def numbers(self) -> dict[str, Tensor]:
         """Return the latest observations of the only world (rows, ...) that are no pictures."""

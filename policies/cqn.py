@@ -30,7 +30,7 @@ from torch.nn import functional
 from sim2arm.core.contract import StateSpec
 
 from .actor import Memory, forget
-from .actor_critic import SightCfg, columns_of, shifted
+from .actor_critic import SightCfg, columns_of, perception_of, shifted
 from .bins import Zoom
 from .buffers import DEMO, Batch
 from .ensemble import follow
@@ -224,10 +224,7 @@ class Cqn:
         self.cfg, device, sight = cfg, next(iter(obs.values())).device, cfg.sight
         self.actions = cfg.row
         self.columns = columns_of(obs, groups["actor"], sight.stack)
-        perception = Perception(
-            self.columns, relative=sight.relative, lengths=sight.lengths,
-            pictures=sight.pictures, width=sight.width,
-        )  # fmt: skip
+        perception = perception_of(sight, self.columns)
         self.model = CqnModel(cfg, perception, action_dim).to(device)
         self.actor = self.model.actor
         memory = self.actor.start(len(next(iter(obs.values()))), device)

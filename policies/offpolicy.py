@@ -219,9 +219,9 @@ class OffPolicy:
         It looks at them, so it is for few worlds.
         """
         for world in won.nonzero()[:, 0].tolist():
-            whole = self.replay.episodes(world)
-            if whole:
-                demos.copy_episode(self.replay, world, whole[-1], {DEMO: True})
+            rows = self.replay.latest_episode(world)
+            if rows is not None:
+                demos.copy_episode(self.replay, world, rows, {DEMO: True})
 
     def take_demonstrations(self, demos: Replay) -> None:
         """Learn from demonstrations too: a replay of one world with the same columns."""

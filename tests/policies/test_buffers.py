@@ -201,6 +201,21 @@ def test_an_episode_is_taken_over() -> None:
         torch.testing.assert_close(vars(found), vars(given), atol=0, rtol=0)
 
 
+def test_the_latest_episode_is_the_last_of_all_while_it_is_whole() -> None:
+    source, replay = Source(2, seed=4), make(2, 12)
+    assert replay.latest_episode(0) is None
+    whole = lost = 0
+    for _ in range(80):
+        source.step(replay)
+        for world in range(2):
+            found, ended = replay.latest_episode(world), source.rows[world][-1]["end"] == 3
+            known = replay.episodes(world)
+            there = ended and bool(known) and known[-1][1] == len(source.rows[world]) - 1
+            assert found == (known[-1] if there else None)
+            whole, lost = whole + there, lost + (ended and not there)
+    assert whole and lost
+
+
 def test_a_checkpoint_goes_on() -> None:
     source, replay, other = Source(2), make(2, 20), make(2, 20)
     for _ in range(15):

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 METRICS, CHECKPOINT = "metrics.csv", "checkpoint.safetensors"
 LATENCY = "latency.yaml"
 """Copy of the calibration record that the latencies of a run's commands are drawn from."""
-LOWER = "; try a lower --algo.lr-high in another --out"
-"""What to do where a training came to numbers that are not finite."""
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
 ROOM = {"contacts": None, "rows": None}
@@ -329,7 +327,7 @@ def save_learner(learner: Learner, folder: Path, curriculum: Curriculum) -> None
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(
                 f"training failed: {name} is not finite after iteration {learner.iteration}; "
-                f"{last_good(folder)}{LOWER}"
+                f"{last_good(folder)}{_lower(learner)}"
             )
     save_checkpoint(folder / CHECKPOINT, state)
 
@@ -344,8 +342,14 @@ def check_metrics(row: Mapping[str, float | str], learner: Learner, folder: Path
     if bad:
         raise UserError(
             f"training failed: {', '.join(bad)} in iteration {learner.iteration}; "
-            f"{last_good(folder)}{LOWER}"
+            f"{last_good(folder)}{_lower(learner)}"
         )
+
+
+def _lower(learner: Learner) -> str:
+    """Return what to do where a training came to numbers that are not finite."""
+    rate = "lr-high" if isinstance(learner, Ppo) else "lr"
+    return f"; try a lower --algo.{rate} in another --out"
 
 
 def last_good(folder: Path) -> str:
