@@ -20,6 +20,7 @@ from datetime import timedelta
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # see `Ranks.group`
 from torch import Tensor, nn
 
 PATIENCE = timedelta(minutes=30)
@@ -182,7 +183,13 @@ class Ranks:
 
     @contextmanager
     def group(self, device: str) -> Iterator[None]:
-        """Be connected: over gloo where the device is the CPU, else over nccl."""
+        """Be connected: over gloo where the device is the CPU, else over nccl.
+
+        The group must be gone when this ends: the threads of gloo let go of Python's tensors, and
+        one that does it while Python ends aborts the process. Default arguments in
+        `torch.distributed.nn` keep a group that is there when an optimiser first imports it, so
+        it is imported above, before there is one.
+        """
         if self.alone:
             yield
             return

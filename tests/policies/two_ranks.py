@@ -103,3 +103,5 @@ if __name__ == "__main__":
     place = ranks_of_torchrun("cpu")
     with place.group("cpu"):
         {"parity": parity, "fail": fail}[sys.argv[1]](place, Path(sys.argv[2]))
+    names = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+    assert not any("gloo" in name for name in names), names  # see `Ranks.group`
