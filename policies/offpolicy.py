@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Protocol
 
 import torch
@@ -53,6 +54,8 @@ class ReplayCfg:
     """Share of an update that is of demonstrations, if there are any."""
     relabel: bool = True
     """Whether episodes that succeed become demonstrations, if there are any."""
+    keep: bool = False
+    """Whether the replay lies on disk in the run folder, so that a run that goes on has it."""
 
     def __post_init__(self) -> None:
         """Refuse settings that nothing can be learnt with."""
@@ -135,7 +138,14 @@ class OffPolicy:
     """The algorithm: roll-outs into the replay, updates from it."""
 
     def __init__(
-        self, cfg: ReplayCfg, build: Builder, env: Env, *, seed: int = 0, ranks: Ranks = ALONE
+        self,
+        cfg: ReplayCfg,
+        build: Builder,
+        env: Env,
+        *,
+        seed: int = 0,
+        ranks: Ranks = ALONE,
+        folder: Path | None = None,
     ) -> None:
         """Build the agent and allocate the replay.
 
@@ -145,9 +155,10 @@ class OffPolicy:
             env: the worlds.
             seed: of the run.
             ranks: who trains with it; alone.
+            folder: where the replay lies, if it is kept; one that is there is gone on with.
 
         Raises:
-            ValueError: there are several ranks.
+            ValueError: there are several ranks, or the replay of the folder is another.
         """
         if not ranks.alone:
             raise ValueError("learning from replay runs in one process: start it without torchrun")
@@ -162,6 +173,7 @@ class OffPolicy:
         self.replay = Replay(
             agent.columns, env.action_dim, rows=rows, worlds=env.num_envs,
             columns={DEMO: Column(dtype=torch.bool)}, device=env.device,
+            folder=folder if cfg.keep else None,
         )  # fmt: skip
         self.demos: Replay | None = None
         self.iteration = self._steps = 0
@@ -259,7 +271,10 @@ class OffPolicy:
             yield {**metrics, **self.update()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return what learning goes on from, as flat tensors; the replay is not among them."""
+        """Return what learning goes on from, as flat tensors; the replay is not among them.
+
+        It lies on disk or begins anew, see `ReplayCfg.keep`.
+        """
         state = state_of(self.model, self.optimizer, self.generator, self.iteration, self.env)
         return state | {"steps": torch.tensor(self._steps)}
 

@@ -15,7 +15,6 @@ from sim2arm.cli import main as cli
 from sim2arm.cli import sweep_cells as module
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
-from sim2arm.cli.imitations import ImitateCfg
 from sim2arm.cli.sweep import SweepCfg, chosen, rows_of, sweep
 from sim2arm.cli.sweep_cells import Outcome, impossible, settings
 from sim2arm.cli.sweeps import SWEEPS, Cell
@@ -122,7 +121,7 @@ def test_every_cell_is_an_experiment_with_known_settings(name: str, tmp_path: Pa
         assert not impossible(cell)
         cfg = settings(tmp_path, cell, 3, {}, tmp_path / "run")
         assert cfg.seed == 3
-        taught = not isinstance(cfg, ImitateCfg) and bool(cfg.teacher)
+        taught = isinstance(cfg, TrainCfg) and bool(cfg.teacher)
         assert taught == bool(cell.teacher)
 
 

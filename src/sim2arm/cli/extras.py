@@ -23,6 +23,8 @@ EXTRA_OF = {
 }
 
 OLDEST_PYTHON = {"train": (3, 11), "suite": (3, 11)}
+NEWEST_PYTHON = {"suite": (3, 12)}
+"""For which dependencies of the extra are published."""
 
 
 def missing_extra(module: str | None) -> str | None:
@@ -42,6 +44,10 @@ def missing_extra(module: str | None) -> str | None:
     if sys.version_info[:2] < oldest:
         needed, here = (f"{major}.{minor}" for major, minor in (oldest, sys.version_info[:2]))
         return f"needs the extra '{extra}' and Python {needed} or newer; this is Python {here}"
+    newest = NEWEST_PYTHON.get(extra, sys.version_info[:2])
+    if sys.version_info[:2] > newest:
+        needed, here = (f"{major}.{minor}" for major, minor in (newest, sys.version_info[:2]))
+        return f"needs the extra '{extra}' and Python {needed} or older; this is Python {here}"
     return (
         f"needs the extra '{extra}' ('{library}' is not installed): "
         f"pip install 'sim2arm[{extra}]', or `make setup` in a checkout"

@@ -23,9 +23,8 @@ from .imitation_runs import joints_of, open_demonstrations, other_imitation, wri
 from .imitation_trial import HeldOut, Trial, trial_of
 from .imitations import ImitateCfg
 from .metrics import Metrics
-from .outputs import check_folder
 from .progress import Progress
-from .run_record import CONFIG, write_record
+from .run_record import check_run, write_record
 from .runs import CHECKPOINT, METRICS
 from .train_page import write_imitation_page
 
@@ -42,7 +41,7 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
     folder = cfg.out or Path("runs") / name
-    _check_run(folder, name, cfg)
+    check_run(folder, resume=cfg.resume, other=lambda: other_imitation(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
     demonstrations, contract = open_demonstrations(cfg)
     bounds = contract.action.low, contract.action.high
@@ -74,22 +73,6 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
         metrics.close()
     write_imitation_page(folder)
     return folder
-
-
-def _check_run(folder: Path, name: str, cfg: ImitateCfg) -> None:
-    """Check the folder against `resume` and the settings of the run in it."""
-    check_folder("--out", folder)
-    exists = (folder / CONFIG).is_file()
-    if exists and not cfg.resume:
-        raise UserError(
-            f"{folder} holds a run already: go on with --resume, or choose another --out"
-        )
-    if cfg.resume and not exists:
-        raise UserError(f"nothing to resume in {folder}: leave out --resume")
-    if cfg.resume:
-        other = other_imitation(folder, name, cfg)
-        if other:
-            raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
 def _learn(

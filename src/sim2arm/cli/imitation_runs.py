@@ -13,7 +13,7 @@ import torch
 
 from sim2arm.core.contract import PREFIX, PREFIX_KNOWN, Contract, NoiseSpec, Provenance
 from sim2arm.core.durable import write_durably
-from sim2arm.core.plain import differences, from_plain, to_plain
+from sim2arm.core.plain import from_plain
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.policies.checkpoint import load_checkpoint
 from sim2arm.policies.chunks import JOINTS, ChunkPolicy, prefixed
@@ -26,7 +26,7 @@ from sim2arm.sim.tasks.table import describe_task
 from .errors import UserError, user_input
 from .imitations import IMITATIONS, ImitateCfg
 from .parse import unknown
-from .run_record import CONFIG, provenance, read_record, settings_of
+from .run_record import CONFIG, difference, provenance, read_record, settings_of
 from .runs import CHECKPOINT, build_task
 
 CONTRACT = "policy.yaml"
@@ -62,11 +62,7 @@ def is_imitation(folder: Path) -> bool:
 
 def other_imitation(folder: Path, experiment: str, cfg: ImitateCfg) -> str:
     """Return in what the run of a folder differs from one that would go on with it, or ""."""
-    before, old = read_imitation(folder)
-    if before != experiment:
-        return f"of {before}"
-    lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
-    return f"with other settings ({'; '.join(lines)})" if lines else ""
+    return difference(read_imitation(folder), (experiment, cfg), FREE)
 
 
 def open_demonstrations(cfg: ImitateCfg) -> tuple[Demonstrations, Contract]:

@@ -20,6 +20,7 @@ from .parse import parse, unknown
 DICTIONARIES: dict[str, tuple[str, str]] = {
     "experiments": ("sim2arm.cli.experiments", "EXPERIMENTS"),
     "imitations": ("sim2arm.cli.imitations", "IMITATIONS"),
+    "standards": ("sim2arm.cli.standards", "STANDARDS"),
     "sweeps": ("sim2arm.cli.sweeps", "SWEEPS"),
     "tasks": ("sim2arm.sim.tasks.table", "TASKS"),
     "robots": ("sim2arm.core.robots", "ROBOTS"),
@@ -37,8 +38,8 @@ class ListCfg:
     """Show what can be named on the command line."""
 
     kind: Annotated[Positional[str], arg(metavar="KIND")] = "all"
-    """Which kind of thing: experiments, imitations, sweeps, tasks, robots, worlds, actuators,
-    cameras, touches, randomizations, devices, benchmarks; all by default."""
+    """Which kind of thing: experiments, imitations, standards, sweeps, tasks, robots, worlds,
+    actuators, cameras, touches, randomizations, devices, benchmarks; all by default."""
 
 
 def main(argv: Sequence[str]) -> int:

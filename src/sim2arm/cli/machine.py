@@ -19,6 +19,7 @@ PACKAGES = (
     "onnxruntime",
     "cyclonedds",
     "gymnasium",
+    "dm_control",
     "pyarrow",
     "av",
 )

@@ -68,6 +68,8 @@ NEEDED = ("steps", "wall_s", "reward", "success", "measured")
 """Columns that a learning curve is drawn from; the first two have a number in every row."""
 IMITATION = ("steps", "wall_s", "loss", "measured")
 """Those of imitation."""
+STANDARD = ("steps", "wall_s", "return", "measured")
+"""Those of standard tasks."""
 
 
 def read_metrics(path: Path, needed: Sequence[str] = NEEDED) -> list[dict[str, float]]:

@@ -138,6 +138,31 @@ def draw_imitation(
         return _svg(figure, "imitation", "Success and loss over steps of learning")
 
 
+def draw_returns(
+    frames: Sequence[float], returns: Sequence[float], trials: Sequence[tuple[float, float]]
+) -> str:
+    """Return sums of rewards over frames: of training episodes, and of trials as points.
+
+    Args:
+        frames: (n,) steps of the task.
+        returns: (n,) mean since the row before; NaN where no episode ended.
+        trials: (frames, mean) of trials without random actions.
+    """
+    known = [(x, y) for x, y in zip(frames, returns, strict=True) if not np.isnan(y)]
+    with matplotlib.rc_context(_STYLE):
+        figure = _figure(6.8, 3.0)
+        axes = figure.subplots()
+        if known:
+            axes.plot(*zip(*known, strict=True), color=_SECOND, linewidth=1.2)
+        if trials:
+            axes.plot(*zip(*trials, strict=True), "o-", color=_SERIES, markersize=5, clip_on=False)
+        axes.set_ylabel("return")
+        axes.set_xlabel("frames")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _scaled(value)))
+        axes.set_xlim(left=0.0)
+        return _svg(figure, "returns", "Returns over frames")
+
+
 def draw_shares(shares: Sequence[Share]) -> str:
     """Return success rates with 95 % intervals, one row each, numbers beside them."""
     with matplotlib.rc_context(_STYLE):

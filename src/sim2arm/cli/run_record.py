@@ -5,20 +5,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
 from sim2arm.core.contract import Provenance
-from sim2arm.core.plain import from_plain, to_plain
+from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import ENTRY, FOLDER, MODEL
 from sim2arm.core.robots import ROBOTS
 
 from .errors import UserError, user_input
 from .machine import describe_commit, describe_versions
+from .outputs import check_folder
 
 CONFIG = "config.yaml"
 T = TypeVar("T")
@@ -55,12 +56,54 @@ def write_record(folder: Path, experiment: str, settings: Mapping[str, Any]) -> 
     data = {
         "experiment": experiment,
         "commit": describe_commit(),
-        "versions": describe_versions() | robot_version(settings["robot"]),
+        "versions": describe_versions() | robot_version(settings.get("robot", "")),
         "settings": dict(settings),
     }
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def check_run(folder: Path, *, resume: bool, other: Callable[[], str]) -> None:
+    """Check the folder of a run before the work, so that none is lost.
+
+    Args:
+        folder: of the run.
+        resume: whether it is to go on.
+        other: says in what the run that is there differs from this one, or "".
+
+    Raises:
+        UserError: it holds a run while `resume` is off or the other way round, or another run.
+    """
+    check_folder("--out", folder)
+    exists = (folder / CONFIG).is_file()
+    if exists and not resume:
+        raise UserError(
+            f"{folder} holds a run already: go on with --resume, or choose another --out"
+        )
+    if resume and not exists:
+        raise UserError(f"nothing to resume in {folder}: leave out --resume")
+    difference = other() if resume else ""
+    if difference:
+        raise UserError(f"{folder} holds a run {difference}: choose another --out")
+
+
+def difference(
+    before: tuple[str, Any], now: tuple[str, Any], free: Mapping[str, Any], more: Sequence[str] = ()
+) -> str:
+    """Return in what a run differs from one that would go on with it, or "".
+
+    Args:
+        before: experiment and settings of the run.
+        now: those of the other.
+        free: settings that may change, with a value for both.
+        more: other differences, one line each.
+    """
+    if before[0] != now[0]:
+        return f"of {before[0]}"
+    pair = (to_plain(replace(settings, **free)) for _, settings in (before, now))
+    lines = [*differences(*pair), *more]
+    return f"with other settings ({'; '.join(lines)})" if lines else ""
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -95,11 +138,13 @@ def settings_of(data: Mapping[str, Any], default: T, before: Mapping[str, Any]) 
         raise ValueError(f"settings lack {absent}: the run is of another version; train again")
     given: dict[str, Any] = {"out": None, "resume": False}
     for name in ("task", "algo"):
+        if isinstance(getattr(default, name), str):  # the name of a standard task
+            continue
         part, value = getattr(default, name), values.pop(name)
         none = part is None and value is None
         given[name] = None if none else from_plain(type(part), value, f"settings.{name}")
     settings = from_plain(kind, values, "settings", given)
-    for name, now in robot_version(settings.robot).items():
+    for name, now in robot_version(values.get("robot", "")).items():
         if data["versions"].get(name, now) != now:
             raise ValueError(
                 f"{name} was imported anew since this training, which knew another: import it "

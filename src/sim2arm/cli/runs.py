@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sim2arm.calibration.latency import read_latency
 from sim2arm.core.durable import write_durably
-from sim2arm.core.plain import differences, to_plain
+from sim2arm.core.plain import to_plain
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
+from sim2arm.policies import base
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.cqn import Cqn, CqnCfg
 from sim2arm.policies.distill import Distill, DistillCfg
@@ -41,14 +42,15 @@ from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .parse import unknown
 from .randomizations import RANDOMIZATIONS
-from .run_record import CONFIG, read_record, settings_of, write_record
+from .run_record import CONFIG, difference, read_record, settings_of, write_record
+from .standards import STANDARDS, ReplayAlgoCfg
 
 if TYPE_CHECKING:
     from sim2arm.sim.touch import Touch
 
     from .cameras import Cameras
 
-METRICS, CHECKPOINT = "metrics.csv", "checkpoint.safetensors"
+METRICS, CHECKPOINT, REPLAY = "metrics.csv", "checkpoint.safetensors", "replay"
 LATENCY = "latency.yaml"
 """Copy of the calibration record that the latencies of a run's commands are drawn from."""
 LEVEL = "curriculum/"
@@ -225,8 +227,15 @@ def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
     return replace(cfg, world=world, device=device, **room)
 
 
-def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALONE) -> Learner:
+def build_learner(
+    cfg: TrainCfg,
+    num_envs: int | None = None,
+    ranks: Ranks = ALONE,
+    folder: Path | None = None,
+) -> Learner:
     """Return the algorithm with its environment: of several ranks, this one's share of worlds.
+
+    With the folder of a run it has the run's replay, if that is kept, to go on with.
 
     Raises:
         UserError: a setting is not possible.
@@ -250,13 +259,33 @@ def build_learner(cfg: TrainCfg, num_envs: int | None = None, ranks: Ranks = ALO
             return Distill(cfg.algo, env, seed=cfg.seed, ranks=ranks)
         if isinstance(cfg.algo, PpoCfg):
             return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
-        build = partial(AGENTS[type(cfg.algo)], cfg.algo)
         with user_input("algo"):
-            return OffPolicy(cfg.algo.learn, build, env, seed=cfg.seed, ranks=ranks)
+            return off_policy(cfg.algo, env, seed=cfg.seed, ranks=ranks, folder=folder)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
     except PictureError as error:
         raise UserError(f"--cameras {cfg.cameras}: {error}") from error
+
+
+def off_policy(
+    algo: ReplayAlgoCfg,
+    env: base.Env,
+    *,
+    seed: int,
+    ranks: Ranks = ALONE,
+    folder: Path | None = None,
+) -> OffPolicy:
+    """Return what learns from replay.
+
+    Args:
+        algo: its configuration.
+        env: its worlds.
+        seed: of it.
+        ranks: who trains with it; alone.
+        folder: of the run whose replay it goes on with, if that is kept.
+    """
+    build, kept = partial(AGENTS[type(algo)], algo), None if folder is None else folder / REPLAY
+    return OffPolicy(algo.learn, build, env, seed=seed, ranks=ranks, folder=kept)
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
@@ -283,6 +312,11 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
     data = read_record(folder)
     experiment = data["experiment"]
     with user_input("run", folder / CONFIG):
+        if experiment in STANDARDS:
+            raise ValueError(
+                f"{experiment} learnt a standard task, without an arm: its returns stand in "
+                f"{METRICS}, there is nothing to deploy"
+            )
         if experiment not in EXPERIMENTS:
             raise ValueError(unknown("experiment", experiment, EXPERIMENTS))
         settings = settings_of(data, EXPERIMENTS[experiment][1], BEFORE)
@@ -294,12 +328,9 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
 def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     """Return in what the run of a folder differs from one that would go on with it, or ""."""
     before, old, _ = read_config(folder)
-    if before != experiment:
-        return f"of {before}"
-    lines = differences(*(to_plain(replace(each, **FREE)) for each in (old, cfg)))
-    if _measured(old) != _measured(cfg):
-        lines.append(f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}")
-    return f"with other settings ({'; '.join(lines)})" if lines else ""
+    more = [f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}"]
+    same = _measured(old) == _measured(cfg)
+    return difference((before, old), (experiment, cfg), FREE, [] if same else more)
 
 
 def restore(folder: Path, num_envs: int | None = None) -> tuple[Learner, TrainCfg]:
@@ -315,14 +346,15 @@ def restore(folder: Path, num_envs: int | None = None) -> tuple[Learner, TrainCf
     return learner, cfg
 
 
-def save_learner(learner: Learner, folder: Path, curriculum: Curriculum) -> None:
-    """Write the checkpoint of a run.
+def save_learner(learner: Learner, folder: Path, curriculum: Curriculum | None = None) -> None:
+    """Write the checkpoint of a run, with the state of its curriculum if there is one.
 
     Raises:
         UserError: a value is not finite; the checkpoint before stays.
     """
     state = learner.state_dict()
-    state |= {f"{LEVEL}{name}": value for name, value in curriculum.state_dict().items()}
+    if curriculum is not None:
+        state |= {f"{LEVEL}{name}": value for name, value in curriculum.state_dict().items()}
     for name, value in state.items():
         if value.is_floating_point() and not bool(value.isfinite().all()):
             raise UserError(

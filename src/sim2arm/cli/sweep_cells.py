@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 
+from . import imitation_trial
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .imitate import imitate
 from .imitation_runs import other_imitation, restore_imitation
-from .imitation_trial import Trial
 from .imitations import IMITATIONS, ImitateCfg
 from .run_record import CONFIG
 from .runs import build_env, build_learner, load_learner, other_run
+from .standard_train import Trial, build_standard, other_standard, train_standard
+from .standards import STANDARDS, StandardCfg
 from .sweeps import Cell
 from .train import train
 from .trial import solve
@@ -31,14 +33,15 @@ FIRST_SEED = 2_000_000
 """Seeds of the episodes that cells are measured on; trials and evaluations have others."""
 MEASURED = "measured.json"
 """In a run folder: what was measured."""
-AnyCfg = TrainCfg | ImitateCfg
+AnyCfg = TrainCfg | ImitateCfg | StandardCfg
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What one training came to."""
 
-    successes: int
+    successes: int | None
+    """Nothing on a standard task."""
     episodes: int
     steps: int
     """Steps of training: of environments, or of learning from demonstrations."""
@@ -46,11 +49,13 @@ class Outcome:
     """Most iterations that it was allowed, or steps of learning from demonstrations."""
     score: float | None = None
     """Mean score, where the task has one and episodes ran behind controller and gate."""
+    returns: float | None = None
+    """Mean sum of rewards, on a standard task."""
 
 
 def base_of(cell: Cell) -> AnyCfg:
     """Return the settings of the experiment of a cell."""
-    known: dict[str, tuple[str, AnyCfg]] = {**EXPERIMENTS, **IMITATIONS}
+    known: dict[str, tuple[str, AnyCfg]] = {**EXPERIMENTS, **IMITATIONS, **STANDARDS}
     return known[cell.experiment][1]
 
 
@@ -118,22 +123,22 @@ def run_cell(experiment: str, cfg: AnyCfg, episodes: int) -> Outcome:
     """
     assert cfg.out is not None
     out, done = cfg.out, cfg.out / MEASURED
-    imitates = isinstance(cfg, ImitateCfg)
-    most = cfg.steps if imitates else cfg.iterations
+    most = cfg.steps if isinstance(cfg, ImitateCfg) else cfg.iterations
     if done.is_file():
         with user_input("outcome", done):
             found = Outcome(**json.loads(done.read_text()))
-        other = (
-            other_imitation(out, experiment, cfg) if imitates else other_run(out, experiment, cfg)
-        )
+        other = _other(out, experiment, cfg)
         if other:
             raise UserError(f"{out} holds a run {other}: choose another --out")
         if (found.episodes, found.iterations) == (episodes, most):
             return found
     again = (out / CONFIG).is_file()
-    if imitates:
+    if isinstance(cfg, ImitateCfg):
         imitate(experiment, replace(cfg, resume=again))
         found = measure_imitation(cfg, out, episodes)
+    elif isinstance(cfg, StandardCfg):
+        train_standard(experiment, replace(cfg, resume=again))
+        found = measure_standard(cfg, out, episodes)
     else:
         train(experiment, replace(cfg, resume=again))
         found = measure(cfg, out, episodes)
@@ -142,6 +147,28 @@ def run_cell(experiment: str, cfg: AnyCfg, episodes: int) -> Outcome:
         partial.write_text(json.dumps(asdict(found)) + "\n")
         partial.replace(done)
     return found
+
+
+def _other(out: Path, experiment: str, cfg: AnyCfg) -> str:
+    if isinstance(cfg, ImitateCfg):
+        return other_imitation(out, experiment, cfg)
+    if isinstance(cfg, StandardCfg):
+        return other_standard(out, experiment, cfg)
+    return other_run(out, experiment, cfg)
+
+
+def measure_standard(cfg: StandardCfg, folder: Path, episodes: int) -> Outcome:
+    """Return the mean return of some seeded episodes of the policy of a run."""
+    learner = build_standard(cfg)
+    load_learner(learner, folder)
+    found = Trial(cfg).returns(learner.actor, range(FIRST_SEED, FIRST_SEED + episodes))
+    return Outcome(
+        successes=None,
+        episodes=episodes,
+        steps=learner.iteration * cfg.per_iteration,
+        iterations=cfg.iterations,
+        returns=sum(found) / len(found),
+    )
 
 
 def measure(cfg: TrainCfg, folder: Path, episodes: int) -> Outcome:
@@ -166,7 +193,7 @@ def measure_imitation(cfg: ImitateCfg, folder: Path, episodes: int) -> Outcome:
     """Return how many of some seeded episodes a policy of demonstrations solves, and its score."""
     policy, contract, _ = restore_imitation(folder)
     seeds = range(FIRST_SEED, FIRST_SEED + episodes)
-    found = Trial(cfg, contract).run(policy, seeds)
+    found = imitation_trial.Trial(cfg, contract).run(policy, seeds)
     return Outcome(
         successes=int(found.success.sum()),
         episodes=episodes,

@@ -17,13 +17,13 @@ class Cell:
     case: str
     """What stands in the table."""
     experiment: str
-    """Name in `EXPERIMENTS` or `IMITATIONS`."""
+    """Name in `EXPERIMENTS`, `IMITATIONS` or `STANDARDS`."""
     overrides: Overrides = field(default_factory=dict[str, Any])
     """Settings that differ from those of the experiment."""
     teacher: str = ""
     """Name of the cell whose run with the same seed is its teacher."""
     published: float | None = None
-    """Success that a paper reports for it, in [0, 1]."""
+    """What a paper reports for it: success in [0, 1], or a return."""
 
 
 SOFT: Overrides = {"touch": "gel"}
@@ -134,8 +134,27 @@ def diffusion_parts() -> dict[str, Cell]:
     }
 
 
+# Baseline of SimbaV2 (arXiv 2502.15280) at 100 000 frames, 2 per action; of SAC alone.
+PUBLISHED_RETURNS = {("sac", "cartpole_swingup"): 861.0, ("sac", "cheetah_run"): 178.0}
+
+
+def standard_tasks() -> dict[str, Cell]:
+    """Return the cells that compare what learns from replay on standard tasks, by their state."""
+    found: dict[str, Cell] = {}
+    for task in ("cartpole_swingup", "cheetah_run"):
+        for name in ("sac", "td3", "cqn", "ddpg", "tqc", "droq"):
+            found[f"{task}-{name}"] = Cell(
+                case=f"{task}, {name.upper()}",
+                experiment=f"standard-{name}",
+                overrides={"task": task},
+                published=PUBLISHED_RETURNS.get((name, task)),
+            )
+    return found
+
+
 SWEEPS: dict[str, tuple[str, dict[str, Cell]]] = {
     "tacsl-table": ("TacSL's table IV: what students see x how they learn it.", tacsl_table()),
     "touch-placement": ("Placement with and without touch, seven ways to learn.", touch_claim()),
+    "standard-tasks": ("Standard tasks by their state, 100 000 frames.", standard_tasks()),
     "diffusion-parts": ("What each part of diffusion policy is worth.", diffusion_parts()),
 }

@@ -21,11 +21,10 @@ from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .imitations import IMITATIONS, ImitateCfg
 from .metrics import Metrics
-from .outputs import check_folder
 from .parse import parse_named
 from .physics import keep_incidents, physics_of
 from .progress import Progress
-from .run_record import CONFIG
+from .run_record import check_run
 from .runs import (
     CHECKPOINT,
     METRICS,
@@ -38,6 +37,7 @@ from .runs import (
     save_learner,
     write_config,
 )
+from .standards import STANDARDS, StandardCfg
 from .teachers import take_demonstrations, take_teacher
 from .train_page import write_train_page
 from .trial import Trial
@@ -50,10 +50,14 @@ WINDOW = 1000
 
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run; under `torchrun`, every rank does, and the first one speaks."""
-    known: dict[str, tuple[str, TrainCfg | ImitateCfg]] = {**EXPERIMENTS, **IMITATIONS}
+    known: dict[str, tuple[str, TrainCfg | ImitateCfg | StandardCfg]] = {
+        **EXPERIMENTS,
+        **IMITATIONS,
+        **STANDARDS,
+    }
     name, cfg = parse_named(known, argv, "sim2arm train", "experiment")
-    if isinstance(cfg, ImitateCfg):
-        return _imitate(name, cfg, argv)
+    if not isinstance(cfg, TrainCfg):
+        return _alone(name, cfg, argv)
     with user_input("torchrun"):
         ranks = ranks_of_torchrun(cfg.device)
     with ranks.group(cfg.device):
@@ -75,20 +79,25 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _imitate(name: str, cfg: ImitateCfg, argv: Sequence[str]) -> int:
-    from .imitate import imitate
+def _alone(name: str, cfg: ImitateCfg | StandardCfg, argv: Sequence[str]) -> int:
+    """Run what knows one process only."""
+    if isinstance(cfg, ImitateCfg):
+        from .imitate import imitate as work
 
+        after = "next: sim2arm export {}"
+    else:
+        from .standard_train import train_standard as work
+
+        after = "what drives no arm is not exported"
     try:
-        folder = imitate(name, cfg)
+        folder = work(name, cfg)  # pyright: ignore[reportArgumentType]
     except KeyboardInterrupt:
-        more = [] if cfg.resume else ["--resume"]
-        words = shlex.join(["sim2arm", "train", *argv, *more])
-        raise KeyboardInterrupt(f"resume with: {words}") from None
-    print(f"{folder}: metrics, checkpoint and report.html; next: sim2arm export {folder}")
+        raise KeyboardInterrupt(f"resume with: {_again(argv, cfg, ALONE)}") from None
+    print(f"{folder}: metrics, checkpoint and report.html; {after.format(folder)}")
     return 0
 
 
-def _again(argv: Sequence[str], cfg: TrainCfg, ranks: Ranks) -> str:
+def _again(argv: Sequence[str], cfg: TrainCfg | ImitateCfg | StandardCfg, ranks: Ranks) -> str:
     """Return the command that goes on with the run."""
     words = ["train", *argv, *([] if cfg.resume else ["--resume"])]
     if ranks.alone:
@@ -117,11 +126,14 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
     folder = run_folder(name, cfg)
-    ranks.first_does(lambda: _check_run(folder, name, cfg))
+    ranks.first_does(
+        lambda: check_run(folder, resume=cfg.resume, other=lambda: other_run(folder, name, cfg))
+    )
     torch.set_num_threads(cfg.threads)
     with physics_of(folder):
         # Refuses what cannot be trained, before anything is written.
-        learner, curriculum = build_learner(cfg, ranks=ranks), Curriculum(cfg.curriculum)
+        learner = build_learner(cfg, ranks=ranks, folder=folder)
+        curriculum = Curriculum(cfg.curriculum)
         if cfg.teacher:
             take_teacher(learner, cfg)
         if cfg.demos:
@@ -176,22 +188,6 @@ def _follow(
         _widen(learner, curriculum)
         if _ends(learner, False, interrupted):
             break
-
-
-def _check_run(folder: Path, name: str, cfg: TrainCfg) -> None:
-    """Check the folder against `resume` and the settings of the run in it."""
-    check_folder("--out", folder)
-    exists = (folder / CONFIG).is_file()
-    if exists and not cfg.resume:
-        raise UserError(
-            f"{folder} holds a run already: go on with --resume, or choose another --out"
-        )
-    if cfg.resume:
-        if not exists:
-            raise UserError(f"nothing to resume in {folder}: leave out --resume")
-        other = other_run(folder, name, cfg)
-        if other:
-            raise UserError(f"{folder} holds a run {other}: choose another --out")
 
 
 def _widen(learner: Learner, curriculum: Curriculum) -> None:

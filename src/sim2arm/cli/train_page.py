@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -18,11 +18,12 @@ from .errors import user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .imitation_runs import read_imitation
 from .imitations import IMITATIONS, ImitateCfg
-from .metrics import IMITATION, read_metrics
+from .metrics import IMITATION, STANDARD, read_metrics
 from .report import Section, chart, code, text, write_report
-from .report_charts import draw_imitation, draw_learning
-from .run_record import CONFIG, read_record
+from .report_charts import draw_imitation, draw_learning, draw_returns
+from .run_record import CONFIG, read_record, settings_of
 from .runs import METRICS, read_config
+from .standards import STANDARDS, StandardCfg
 from .table import format_cell
 
 
@@ -57,13 +58,41 @@ def write_imitation_page(folder: Path) -> Path:
         )
     section = Section(title="Learning", blocks=[chart(drawing, caption)])
     words = command(experiment, cfg, folder, IMITATIONS[experiment][1])
-    return _write(folder, read_record(folder), section, words)
+    verbs = ("export", "eval") if cfg.task is not None else ("export",)
+    return _write(folder, read_record(folder), section, words, verbs)
 
 
-def _write(folder: Path, data: Mapping[str, Any], learning: Section, words: str) -> Path:
+def write_standard_page(folder: Path) -> Path:
+    """Write report.html of a run on a standard task into its folder."""
+    data = read_record(folder)
+    default = STANDARDS[data["experiment"]][1]
+    cfg = settings_of(data, default, {})
+    with user_input("metrics", folder / METRICS):
+        rows = read_metrics(folder / METRICS, STANDARD)
+    frames = [row["steps"] for row in rows]
+    trials = [(row["steps"], row["measured"]) for row in rows if not isnan(row["measured"])]
+    drawing = draw_returns(frames, [row["return"] for row in rows], trials)
+    last = f"{trials[-1][1]:.1f}" if trials else "not measured"
+    caption = (
+        f"{cfg.task}: sums of rewards of episodes over {format_cell(frames[-1] if rows else 0)} "
+        f"frames (steps of the task; {cfg.repeat} per action). The line is the mean of the "
+        "training episodes since the point before, random actions included; points are means of "
+        f"{cfg.trial_episodes} seeded episodes without them. The last: {last}."
+    )
+    section = Section(title="Learning", blocks=[chart(drawing, caption)])
+    words = command(data["experiment"], cfg, folder, default)
+    return _write(folder, data, section, words, verbs=())
+
+
+def _write(
+    folder: Path,
+    data: Mapping[str, Any],
+    learning: Section,
+    words: str,
+    verbs: Sequence[str] = ("export", "eval"),
+) -> Path:
     settings = yaml.safe_dump(data["settings"], sort_keys=False)
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
-    verbs = ["export", "eval"] if data["settings"].get("task") else ["export"]
     lines = [words, *(shlex.join(["sim2arm", verb, str(folder)]) for verb in verbs)]
     sections = [
         learning,
@@ -81,9 +110,9 @@ def _write(folder: Path, data: Mapping[str, Any], learning: Section, words: str)
 
 def command(
     experiment: str,
-    cfg: TrainCfg | ImitateCfg,
+    cfg: TrainCfg | ImitateCfg | StandardCfg,
     folder: Path,
-    default: TrainCfg | ImitateCfg | None = None,
+    default: TrainCfg | ImitateCfg | StandardCfg | None = None,
 ) -> str:
     """Return the command that trains with these settings, as far as they are not the defaults."""
     words = ["sim2arm", "train", experiment]
