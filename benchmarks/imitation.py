@@ -15,7 +15,6 @@ exported graph. All take turns, so that what else the machine does falls on all.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +24,12 @@ import numpy as np
 import torch
 from _imitation_cases import SIZES, Case, contract, demonstrations
 from _imitation_eager import Eager, parameters
+from _turns import take_turns
 from numpy.typing import NDArray
 
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.outputs import check_file
 from sim2arm.cli.parse import parse, unknown
-from sim2arm.cli.progress import Progress
 from sim2arm.cli.table import Row, format_results, write_results
 from sim2arm.core.contract import Contract
 from sim2arm.policies.act import ActCfg
@@ -148,7 +147,7 @@ def steps(
 
     work: dict[str, Callable[[], object]] = {"ours": ours.step, "load": load}
     work |= {name: learner.step for name, learner in others.items()}
-    times = alternate(cfg, work, 1, f"{text}: steps")
+    times = take_turns(work, cfg.repeats, f"{text}: steps")
     share = statistics.median(times["load"]) / statistics.median(times["ours"])
     speed = {name: 1.0 / statistics.median(each) for name, each in times.items()}
     rows = [
@@ -187,7 +186,7 @@ def answers(
     }
     for name, learner in others.items():
         work[name] = lambda learner=learner: learner.act(obs)
-    times = alternate(cfg, work, cfg.answers, f"{text}: answers")
+    times = take_turns(work, cfg.repeats, f"{text}: answers", each=cfg.answers)
     found = {name: 1e3 * statistics.median(each) for name, each in times.items()}
     return [
         Row(case=text, metric=f"time to a chunk, {how}, p50", value=found[how], unit="ms",
@@ -211,24 +210,3 @@ class InOrt:
         noise = draw_all(self._contract, seed=seed, call=self._calls, episode=0)
         self._calls += 1
         return self._graph.run(obs | {n: v[None] for n, v in noise.items()})[ACTION]
-
-
-# -- time ------------------------------------------------------------------------------------------
-
-
-def alternate(
-    cfg: ImitationBenchCfg, work: Mapping[str, Callable[[], object]], each: int, text: str
-) -> dict[str, list[float]]:
-    """Return by name how long each did take [s], of repeats that take turns."""
-    found: dict[str, list[float]] = {name: [] for name in work}
-    with Progress(text, cfg.repeats, "turns") as progress:
-        for do in work.values():
-            do()  # the first makes what stays
-        for repeat in range(cfg.repeats):
-            for name, do in work.items():
-                for _ in range(each):
-                    start = time.perf_counter()
-                    do()
-                    found[name].append(time.perf_counter() - start)
-            progress.update(repeat + 1)
-    return found

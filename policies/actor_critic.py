@@ -64,9 +64,9 @@ class Valuer(nn.Module):
         super().__init__()
         self.trunk, self.critics = Trunk(perception, trunk), critics
 
-    def forward(self, seen: Seen, action: Tensor) -> Tensor:
-        """Return (B, C, outputs)."""
-        return self.critics(self.trunk(seen), action)
+    def forward(self, seen: Seen, action: Tensor, count: int | None = None) -> Tensor:
+        """Return (B, C, outputs); with a count of the first so many alone."""
+        return self.critics(self.trunk(seen), action, count)
 
 
 class ActorCritics(nn.Module):

@@ -11,7 +11,7 @@ sampling, by index. All of it happens on the device of the rows, and nothing wai
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,17 @@ class Batch:
     """(B, [stack,] ...) after those steps."""
     columns: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """(B, ...) whatever else was written."""
+
+    def split(self, count: int) -> Iterator[Batch]:
+        """Yield it as batches of so many transitions, which are views."""
+        parts = {
+            name: {key: value.split(count) for key, value in getattr(self, name).items()}
+            for name in ("obs", "next_obs", "columns")
+        }
+        plain = {n: getattr(self, n).split(count) for n in ("action", "reward", "discount")}
+        for k in range(len(plain["reward"])):
+            mapped = {n: {key: v[k] for key, v in part.items()} for n, part in parts.items()}
+            yield Batch(**mapped, **{name: value[k] for name, value in plain.items()})
 
 
 def together(first: Batch, second: Batch) -> Batch:

@@ -253,14 +253,15 @@ class Cqn:
         target = self.target(batch, generator)
         digits = cfg.zoom.encode(batch.action)  # (B, L, T, A)
         logits = model.critic(model.critic.see(seen), cfg.zoom.middles(digits))
-        done = taken(logits, digits)  # (B, L, T, A, Z)
-        returns = cross_entropy(target, done).mean()
-        shaped = self._imitation(logits, done, digits, batch.columns[DEMO])
+        returns = cross_entropy(target, taken(logits, digits)).mean()
+        probability = functional.softmax(logits, dim=-1)
+        done = taken(probability, digits)  # (B, L, T, A, Z)
+        shaped = self._imitation(probability, done, digits, batch.columns[DEMO])
         self.optimizer.zero_grad(set_to_none=True)
         (cfg.critic * returns + cfg.imitation * shaped).backward()
         self.optimizer.step()
         follow(model.target, model.critic, cfg.learn.tau)
-        value = model.critic.values(done.detach()).mean()
+        value = model.critic.expected(done.detach()).mean()
         return {
             "critic_loss": returns.detach(), "imitation_loss": shaped.detach(), "value": value
         }  # fmt: skip
@@ -268,18 +269,17 @@ class Cqn:
     def _perceive(self, obs: Mapping[str, Tensor], generator: torch.Generator) -> Seen:
         return self.actor.perception(shifted(obs, self.columns, self.cfg.sight.shift, generator))
 
-    def _imitation(self, logits: Tensor, done: Tensor, digits: Tensor, demo: Tensor) -> Tensor:
+    def _imitation(self, found: Tensor, done: Tensor, digits: Tensor, demo: Tensor) -> Tensor:
         """Return how far an expert's actions are from the best, mean over demonstrations.
 
         Args:
-            logits: (B, L, T, A, bins, Z).
+            found: distributions (B, L, T, A, bins, Z).
             done: (B, L, T, A, Z), those of what was done.
             digits: (B, L, T, A) of it.
             demo: (B,) bool, where an expert did it.
         """
-        expert = functional.softmax(done, dim=-1)[..., None, :]
-        below = dominance(expert, functional.softmax(logits, dim=-1)).sum(dim=-1)
-        short = margin(self.model.critic.values(logits), digits, self.cfg.margin)
+        below = dominance(done[..., None, :], found).sum(dim=-1)
+        short = margin(self.model.critic.expected(found), digits, self.cfg.margin)
         each = (below + short).flatten(1).mean(dim=1)
         return (each * demo).sum() / demo.sum().clamp(min=1)
 

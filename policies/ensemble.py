@@ -26,8 +26,9 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (C, B, outputs) of (C, B, inputs)."""
-        return torch.baddbmm(self.bias, x, self.weight)
+        """Return (c, B, outputs) of (c, B, inputs), of the first c layers."""
+        count = len(x)
+        return torch.baddbmm(self.bias[:count], x, self.weight[:count])
 
 
 class Critics(nn.Module):
@@ -67,16 +68,21 @@ class Critics(nn.Module):
                 self.shifts.append(torch.zeros(count, 1, width))
         self.count, self._dropout = count, dropout
 
-    def forward(self, seen: Tensor, action: Tensor) -> Tensor:
-        """Return (B, C, outputs) of observations (B, F) and actions (B, A)."""
-        x = torch.cat([seen, action], dim=-1).expand(self.count, -1, -1)
+    def forward(self, seen: Tensor, action: Tensor, count: int | None = None) -> Tensor:
+        """Return (B, C, outputs) of observations (B, F) and actions (B, A).
+
+        With a count it is of the first so many alone.
+        """
+        count = count or self.count
+        x = torch.cat([seen, action], dim=-1).expand(count, -1, -1)
         for k, layer in enumerate(self.layers):
             x = layer(x)
             if k + 1 == len(self.layers):
                 break
             x = dropped(x, self._dropout)
             if self.gains:
-                x = functional.layer_norm(x, x.shape[-1:]) * self.gains[k] + self.shifts[k]
+                x = functional.layer_norm(x, x.shape[-1:])
+                x = x * self.gains[k][:count] + self.shifts[k][:count]
             x = functional.relu(x)
         return x.transpose(0, 1)
 

@@ -176,10 +176,11 @@ def quantile_huber(quantiles: Tensor, targets: Tensor) -> Tensor:
     """
     count = quantiles.shape[-1]
     tau = (torch.arange(count, device=quantiles.device) + 0.5) / count
-    delta = targets[:, None, None, :] - quantiles[..., None]  # (B, C, K, T)
-    size = delta.abs()
-    huber = torch.where(size > 1.0, size - 0.5, 0.5 * delta * delta)
-    return ((tau[:, None] - (delta < 0.0).to(delta.dtype)).abs() * huber).mean()
+    shape = (*quantiles.shape, targets.shape[-1])  # (B, C, K, T)
+    each, target = quantiles[..., None].expand(shape), targets[:, None, None, :].expand(shape)
+    huber = functional.huber_loss(each, target, reduction="none")
+    weight = torch.where(target < each, 1.0 - tau[:, None], tau[:, None])
+    return (weight * huber).mean()
 
 
 def lowest(quantiles: Tensor, drop: int) -> Tensor:
@@ -199,8 +200,9 @@ def dominance(expert: Tensor, other: Tensor) -> Tensor:
 
     Source: Seo, Uruc and James, arXiv 2407.07787, appendix.
     """
-    above = expert.cumsum(dim=-1) - other.cumsum(dim=-1)
-    return above.clamp(min=0.0).sum(dim=-1)
+    count = other.shape[-1]
+    sums = torch.ones((count, count), device=other.device, dtype=other.dtype).triu()
+    return functional.relu((expert - other) @ sums).sum(dim=-1)  # quicker than its slope by cumsum
 
 
 def margin(values: Tensor, chosen: Tensor, least: float) -> Tensor:

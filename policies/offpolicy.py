@@ -9,6 +9,7 @@ world and `updates` updates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from .distributed import ALONE, Ranks
 from .frames import Frames
 from .learner import Tally, go_on_drawing, load_into, state_of
 from .perception import Perception, Seen
+
+DRAWN = 2**22
+"""Bytes of observations that are drawn at once for updates that follow one another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,23 +245,45 @@ class OffPolicy:
         if self.cfg.normalise:
             self.agent.learn_scale(demos.numbers())
 
-    def _sample(self) -> Batch:
-        """Return a batch, part of which are demonstrations."""
-        cfg, draw, demos = self.cfg, self.generator, self.demos
-        count = 0 if demos is None else round(cfg.demos * cfg.batch)
-        how = {"discount": cfg.discount, "steps": cfg.steps, "actions": self.agent.actions}
-        if demos is None or not count:
-            return self.replay.sample(cfg.batch, draw, **how)
-        expert = demos.sample(count, draw, **how)
-        if count == cfg.batch:
-            return expert
-        return together(self.replay.sample(cfg.batch - count, draw, **how), expert)
+    def batches(self, count: int) -> Iterator[Batch]:
+        """Yield batches, part of which are demonstrations.
+
+        Drawing costs about the same for few transitions and for many, so those of several updates
+        are drawn at once, as far as they are small.
+        """
+        demos, most = self.demos, max(1, DRAWN // self._bytes())
+        while count > 0:
+            drawn = min(count, most)
+            count -= drawn
+            sources = [(self.replay, self.cfg.batch)]
+            if demos is not None:
+                of_demos = round(self.cfg.demos * self.cfg.batch)
+                sources = [(self.replay, self.cfg.batch - of_demos), (demos, of_demos)]
+            parts = [self._draw(replay, size, drawn) for replay, size in sources if size]
+            if len(parts) == 1:
+                yield from parts[0]
+            else:
+                yield from (together(*both) for both in zip(*parts, strict=True))
+
+    def _draw(self, replay: Replay, size: int, count: int) -> Iterator[Batch]:
+        cfg = self.cfg
+        found = replay.sample(
+            size * count, self.generator,
+            discount=cfg.discount, steps=cfg.steps, actions=self.agent.actions,
+        )  # fmt: skip
+        return found.split(size)
+
+    def _bytes(self) -> int:
+        """Return the bytes of the observations of a batch, before and after."""
+        columns = self.agent.columns.values()
+        each = sum(c.dtype.itemsize * c.stack * math.prod(c.shape) for c in columns)
+        return 2 * self.cfg.batch * each
 
     def update(self) -> dict[str, Tensor | None]:
         """Learn from the replay; no value leaves the device. None: there was no such update."""
         cfg, sums, count = self.cfg, dict[str, Tensor](), dict[str, int]()
-        for _ in range(cfg.updates if len(self.replay) > cfg.random else 0):
-            for name, value in self.agent.update(self._sample(), self.generator).items():
+        for batch in self.batches(cfg.updates if len(self.replay) > cfg.random else 0):
+            for name, value in self.agent.update(batch, self.generator).items():
                 sums[name] = sums[name] + value if name in sums else value
                 count[name] = count.get(name, 0) + 1
         self.iteration += 1

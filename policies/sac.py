@@ -60,6 +60,8 @@ class SacCfg:
     """Of the critics."""
     delay: int = 1
     """Updates of the critics per update of actor and entropy weight."""
+    make_up: bool = True
+    """Whether there are as many of these after a delay as of the critics, else one (DroQ)."""
     first_weight: float = 1.0
     """First weight of the entropy (alpha)."""
     entropy: float = -1.0
@@ -152,7 +154,7 @@ class Sac:
         found = {"critic_loss": loss.detach(), "value": values.detach().mean()}
         self._updates += 1
         if self._updates % cfg.delay == 0:
-            for _ in range(cfg.delay):
+            for _ in range(cfg.delay if cfg.make_up else 1):
                 found |= self._climb(own, given(seen), generator)
         return found
 

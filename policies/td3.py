@@ -126,8 +126,7 @@ class Td3:
         self._updates += 1
         if self._updates % cfg.delay:
             return found
-        climbed = model.critics(given(seen), torch.tanh(model.actor.head(own)))
-        policy = -climbed[:, 0, 0].mean()
+        policy = -model.critics(given(seen), torch.tanh(model.actor.head(own)), 1).mean()
         descend(self.optimizer, policy, model.acts())
         follow(model.targets, model.critics, cfg.learn.tau)
         follow(self.target_head, model.actor.head, cfg.learn.tau)

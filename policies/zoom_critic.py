@@ -31,10 +31,12 @@ Choice = Callable[[Tensor], Tensor]
 
 
 class Streamed(NamedTuple):
-    """What both streams made of an observation, (B, F) each."""
+    """What both streams made of an observation, (B, F) each, and the layer of `A - mean A`."""
 
     value: Tensor
     advantage: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class Stream(nn.Module):
@@ -83,10 +85,12 @@ class Stream(nn.Module):
         return torch.cat([squeeze(part) for squeeze, part in parts], dim=-1)
 
     def forward(self, seen: Tensor, more: Tensor) -> Tensor:
-        """Return (B, T, outputs) of what was squeezed (B, F) and is seen beside (B, T, G)."""
-        wide = seen[:, None].expand(-1, more.shape[1], -1)
-        x = self.mlp(torch.cat([wide, more], dim=-1))
-        return self.head(x if self.row is None else self.row(x)[0])
+        """Return what the head gets (B K T, H): of (B, F) squeezed and (B, K, T, G) beside."""
+        wide = seen[:, None, None].expand(*more.shape[:3], -1)
+        x = self.mlp(torch.cat([wide, more], dim=-1).flatten(0, 2))
+        if self.row is None:
+            return x
+        return self.row(x.unflatten(0, (-1, more.shape[2])))[0].flatten(0, 1)
 
 
 class ZoomCritic(nn.Module):
@@ -135,28 +139,47 @@ class ZoomCritic(nn.Module):
 
     def see(self, seen: Seen) -> Streamed:
         """Return what both streams make of an observation, to be looked into level by level."""
-        return Streamed(self.value.see(seen), self.advantage.see(seen))
+        return Streamed(self.value.see(seen), self.advantage.see(seen), *self._centred())
 
     def level(self, streamed: Streamed, middle: Tensor, level: int) -> Tensor:
         """Return logits (B, T, A, bins, Z) of one level, looking into what is around (B, T, A)."""
-        count = len(middle)
-        parts = [middle, self.get_buffer("_levels")[level].expand(count, self._row, -1)]
-        if self._row > 1:
-            parts.append(self.get_buffer("_places").expand(count, -1, -1))
-        more = torch.cat(parts, dim=-1)
-        shape = (self._dim, -1, len(self.atoms))
-        value = self.value(streamed.value, more).unflatten(-1, shape)
-        advantage = self.advantage(streamed.advantage, more).unflatten(-1, shape)
-        return value + advantage - advantage.mean(dim=-2, keepdim=True)
+        return self._look(streamed, middle[:, None], slice(level, level + 1))[:, 0]
 
     def forward(self, streamed: Streamed, middles: Tensor) -> Tensor:
         """Return logits (B, L, T, A, bins, Z) of all levels, looking into (B, L, T, A)."""
-        levels = [self.level(streamed, middles[:, k], k) for k in range(self.zoom.levels)]
-        return torch.stack(levels, dim=1)
+        return self._look(streamed, middles, slice(None))
+
+    def _look(self, streamed: Streamed, middles: Tensor, levels: slice) -> Tensor:
+        """Return logits (B, K, T, A, bins, Z) of K levels, looking into (B, K, T, A)."""
+        shape = (*middles.shape[:3], -1)
+        which = self.get_buffer("_levels")[levels]
+        parts = [middles, which[:, None].expand(shape)]
+        if self._row > 1:
+            parts.append(self.get_buffer("_places").expand(shape))
+        more = torch.cat(parts, dim=-1)
+        atoms = len(self.atoms)
+        value = self.value.head(self.value(streamed.value, more))
+        advantage = functional.linear(
+            self.advantage(streamed.advantage, more), streamed.weight, streamed.bias
+        )
+        value = value.unflatten(-1, (self._dim, 1, atoms))
+        logits = value + advantage.unflatten(-1, (self._dim, self.zoom.bins, atoms))
+        return logits.unflatten(0, middles.shape[:3])
+
+    def _centred(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of `A - mean A`: the mean of layers is a layer."""
+        head, shape = self.advantage.head, (self._dim, self.zoom.bins, len(self.atoms))
+        both = (each.unflatten(0, shape) for each in (head.weight, head.bias))
+        weight, bias = ((x - x.mean(dim=1, keepdim=True)).flatten(0, 2) for x in both)
+        return weight, bias
 
     def values(self, logits: Tensor) -> Tensor:
         """Return expected returns (...) of logits (..., Z)."""
-        return functional.softmax(logits, dim=-1) @ self.atoms
+        return self.expected(functional.softmax(logits, dim=-1))
+
+    def expected(self, probability: Tensor) -> Tensor:
+        """Return expected returns (...) of distributions (..., Z)."""
+        return probability @ self.atoms
 
     def zoom_in(self, streamed: Streamed, choose: Choice) -> Tensor:
         """Return the digits (B, L, T, A) that are found by choosing level by level."""

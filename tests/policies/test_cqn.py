@@ -246,7 +246,7 @@ def test_demonstrations_are_part_of_every_update_and_successes_become_some() -> 
     before = len(demos.episodes())
     for _ in found.train(40):
         pass
-    batch = found._sample()
+    batch = next(found.batches(1))
     assert int(batch.columns[DEMO].sum()) == 8 and len(batch.reward) == 32
     assert len(demos.episodes()) > before  # what is near the goal at the end by chance
     assert set(batch.reward.tolist()) <= {0.0, 1.0}

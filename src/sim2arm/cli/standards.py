@@ -116,7 +116,7 @@ STANDARDS: dict[str, tuple[str, StandardCfg]] = {
             SAC,
             algo=SacCfg(
                 learn=replace(LEARN, updates=100), delay=20, dropout=0.01, norm=True,
-                pessimism=False, critic_lr=3e-4,
+                make_up=False, pessimism=False, critic_lr=3e-4,
             ),
         ),
     ),
