@@ -36,6 +36,8 @@ SPEED, TURN = 0.25, 1.0
 CAREFUL = 0.5
 """Fastest turn where much is turned while much is moved: wrists come to their limits [rad/s]."""
 _LIFT, _PLACE = LiftCubeCfg(), PegPlacementCfg()
+PUSH, EVERY = 0.2, 1.0
+"""How long an unsteady hand is pushed, and how often [s]."""
 UPSIDE_DOWN = (0.0, 1.0, 0.0, 0.0)
 """Orientation of a tool that points down."""
 
@@ -108,6 +110,40 @@ EXPERTS: dict[str, Expert] = {
     "push-t": push_t,
 }
 """By task."""
+
+
+class Unsteady:
+    """An expert's unsteady hand: at times it is pushed aside, and then comes back.
+
+    So there are states beside the expert's way, and what to do there. Pushes are drawn velocities
+    that last 0.2 s, one per second on average; between them the expert finds the time for what is
+    fine. Source of the idea: DART, Laskey et al., arXiv 1703.09327, whose noise is white and all
+    the time.
+    """
+
+    def __init__(self, seed: int, deviation: float, period: float) -> None:
+        """Begin an episode.
+
+        Args:
+            seed: of it.
+            deviation: of velocities along each axis [m/s], 5 times that about each [rad/s].
+            period: of control [s].
+        """
+        self._draw = torch.Generator().manual_seed(seed)
+        self._sizes = deviation * torch.tensor([1.0, 1.0, 1.0, 5.0, 5.0, 5.0], dtype=torch.float64)
+        self._lasts, self._share = max(1, round(PUSH / period)), period / EVERY
+        self._left, self._push = 0, torch.zeros(6, dtype=torch.float64)
+
+    def shaken(self, motion: Motion) -> Motion:
+        """Return a motion of the expert (N, [arms,] 6) as the hand does it."""
+        twist, grip = motion
+        drawn = torch.randn(twist.shape, generator=self._draw, dtype=twist.dtype) * self._sizes
+        begins = float(torch.rand((), generator=self._draw)) < self._share
+        if self._left == 0 and begins:
+            self._left, self._push = self._lasts, drawn
+        pushed = self._left > 0
+        self._left -= pushed
+        return (twist + self._push if pushed else twist), grip
 
 
 def actions(motion: Motion, scale: Tensor, period: float) -> Tensor:

@@ -64,6 +64,25 @@ def test_joint_targets_do_again_what_steps_did(tmp_path: Path) -> None:
     np.testing.assert_allclose(arm_q[:-1], rows["observation.state"][1:, :7], atol=1e-4)
 
 
+def test_a_hand_that_is_pushed_comes_back(tmp_path: Path) -> None:
+    words = ["lift-cube", "--episodes", "2", "--seed", "3", "--lead-share", "0", "--keep", "all"]
+    assert run(tmp_path / "steady", *words) == 0
+    for name in ("pushed", "again"):
+        assert run(tmp_path / name, *words, "--disturb", "0.05") == 0
+    steady, pushed, again = (Dataset(tmp_path / name) for name in ("steady", "pushed", "again"))
+    assert pushed.notes(0)["disturb"] == 0.05 and "disturb" not in steady.notes(0)
+    aside, back = list[float](), 0
+    for k in range(2):
+        own, other = (each.episode(k)["measured.ee_pose"][:, :3] for each in (steady, pushed))
+        np.testing.assert_array_equal(own[0], other[0])
+        n = min(len(own), len(other))
+        aside.append(float(np.abs(own[:n] - other[:n]).max()))
+        back += int(pushed.episode(k)["next.success"][-1, 0])
+        np.testing.assert_array_equal(other, again.episode(k)["measured.ee_pose"][:, :3])
+    assert 0.005 < max(aside) < 0.3  # beside its way: it may fail there
+    assert back >= 1  # and back
+
+
 def test_a_state_is_all_of_the_simulation(tmp_path: Path) -> None:
     """A row's state, put into a world of its seed, is what the row measured."""
     assert run(tmp_path / "set", "peg-placement", "--episodes", "1", "--seed", "7") == 0
@@ -101,6 +120,8 @@ def test_pictures_and_touch(tmp_path: Path) -> None:
         (["reach", "--episodes", "0"], "--episodes: expected 1 or more, got 0"),
         (["reach", "--cameras", "scen"], "scen"),
         (["reach", "--touch", "field"], "nothing lies free"),
+        (["reach", "--disturb", "2"], "--disturb: expected 0 to 1 m/s, got 2.0"),
+        (["reach", "--disturb", "1", "--device", "keyboard"], "a person is not disturbed"),
     ],
 )
 def test_bad_input(

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sim2arm.policies.actor_critic import SightCfg
 from sim2arm.policies.buffers import Batch
+from sim2arm.policies.cqn import Cqn, CqnCfg
 from sim2arm.policies.drqv2 import DrqV2, DrqV2Cfg
 from sim2arm.policies.offpolicy import OffPolicy, ReplayCfg
 from sim2arm.policies.sac import Sac, SacCfg
@@ -213,3 +215,38 @@ def test_what_was_stacked_while_acting_is_what_the_replay_stacks() -> None:
         batch = found.replay.gather(torch.arange(4), torch.full((4,), row), discount=0.9)
         torch.testing.assert_close(batch.obs["picture"], seen[t], atol=0, rtol=0)
         ends += t % 4 == 3  # the last observation of an episode is a row of its own
+
+
+class NoWait(TorchDispatchMode):
+    """Refuses what makes a host wait for a device: a value, or a shape that depends on values."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "item")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        assert name not in self.WAITS, f"{func}: the host waits for a value"
+        indices = args[1] if name in ("index", "index_put", "index_put_") else ()
+        assert not any(i is not None and i.dtype == torch.bool for i in indices), f"{func}: a mask"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", [*AGENTS, "drqv2", "cqn", "cqn-as"])
+def test_no_value_leaves_the_device_in_an_update(name: str) -> None:
+    sight = SightCfg(pictures="soft-argmax", stack=2, shift=1)
+    learn = replace(LEARN, batch=8, random=10, updates=2, demos=0.5)
+    more = {
+        "drqv2": (DrqV2, DrqV2Cfg(hidden=(8,))),
+        "cqn": (Cqn, CqnCfg(hidden=(8,))),
+        "cqn-as": (Cqn, CqnCfg(hidden=(8,), row=3)),
+    }
+    agent, cfg = (AGENTS | more)[name]
+    cfg = replace(cfg, sight=sight, learn=learn)
+    found = OffPolicy(learn, partial(agent, cfg), Look(4))
+    found.collect()
+    found.take_demonstrations(found.replay)
+    found.update()  # what is made once may look
+    with NoWait():
+        metrics = found.update()
+    assert all(value is not None for value in metrics.values())
+    with NoWait(), pytest.raises(AssertionError, match="the host waits"):
+        float(metrics["critic_loss"])

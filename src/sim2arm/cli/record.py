@@ -20,7 +20,7 @@ from tyro.conf import Positional, arg
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm.sensors.teleop.person import TeleopCfg
-from sim2arm.sim.experts import EXPERTS, actions
+from sim2arm.sim.experts import EXPERTS, Unsteady, actions
 from sim2arm.sim.experts_pair import PAIR_EXPERTS
 from sim2arm.sim.tasks.table import PAIRS, TASKS
 
@@ -56,6 +56,9 @@ class RecordCfg:
     """What is seen, a name of `sim2arm list`."""
     touch: str = "none"
     """What the pads are and feel, a name of `sim2arm list`."""
+    disturb: float = 0.0
+    """How fast the expert's hand is pushed aside along each axis, for 0.2 s about once a second:
+    deviation [m/s], and 5 times that about each [rad/s]. So there are states beside its way."""
     lead_share: float = 0.5
     """Share of episodes in which motions start a period after their action, as in real time."""
     teleop: TeleopCfg = field(default_factory=TeleopCfg)
@@ -106,6 +109,10 @@ def check(cfg: RecordCfg) -> None:
         raise UserError(f"--episodes: expected 1 or more, got {cfg.episodes}")
     if not 0.0 <= cfg.lead_share <= 1.0:
         raise UserError(f"--lead-share: expected 0 to 1, got {cfg.lead_share}")
+    if not 0.0 <= cfg.disturb <= 1.0:
+        raise UserError(f"--disturb: expected 0 to 1 m/s, got {cfg.disturb}")
+    if cfg.disturb and cfg.device != EXPERT:
+        raise UserError("--disturb: a person is not disturbed, only the scripted expert")
     if not 0.0 < cfg.longest < 1e5:
         raise UserError(f"--longest: expected more than 0 s, got {cfg.longest}")
     if cfg.script is not None and cfg.device != "script":
@@ -143,14 +150,17 @@ def record_expert(cfg: RecordCfg) -> int:
             leads = has_lead(seed, cfg.lead_share)
             arm.reset(seed)
             take = Take(arm, contract, recorder, writer.begin(), lead=leads)
+            hand = Unsteady(seed, cfg.disturb, contract.period)
             while not arm.done[0]:
                 truth = {
                     name: value.to(torch.float64) for name, value in arm.task.observe().items()
                 }
-                take.step(actions(expert(truth), scale, contract.period).numpy()[0], "script")
+                motion = hand.shaken(expert(truth))
+                take.step(actions(motion, scale, contract.period).numpy()[0], "script")
             success = bool(arm.success[0])
             if success or cfg.keep == "all":
                 notes = {"seed": seed, "task": cfg.task, "success": success, "leads": leads}
+                notes |= {"disturb": cfg.disturb} if cfg.disturb else {}
                 take.episode.commit(notes)
                 kept += 1
             else:
