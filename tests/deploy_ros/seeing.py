@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sim2arm.core.contract import StateSpec
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.policies.export import export_bundle
 from sim2arm.sim.arm import SimulatedArm
@@ -79,12 +80,17 @@ class Feeling(nn.Module):
         return 0.4 * torch.tanh(x[:, None]), {}
 
 
-def write_seeing(path: Path, arm: SimulatedArm, policy: nn.Module | None = None) -> Path:
+def write_seeing(
+    path: Path,
+    arm: SimulatedArm,
+    policy: nn.Module | None = None,
+    states: tuple[StateSpec, ...] = (),
+) -> Path:
     """Export a policy that takes joint positions and what an arm sees; return the bundle."""
     contract = swinging_contract()
     ranges = () if arm.eyes is None else arm.eyes.ranges((), 1.0)
     inputs = (contract.input("joint_position"), *arm.organs.specs.values())
-    contract = replace(contract, inputs=inputs, states=(), ranges=ranges)
+    contract = replace(contract, inputs=inputs, states=states, ranges=ranges)
     seen: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in contract.observations}
     for _ in range(4):
         measured = arm.measured()
