@@ -22,7 +22,10 @@ REQUEST = "request.ee_delta"
 
 
 def replay_of(like: Replay, dataset: Dataset, episodes: int | None = None) -> Replay:
-    """Return a replay of one world with the columns of another and room for as many episodes more.
+    """Return a replay of one world with the columns of another, and room for all its rows besides.
+
+    Episodes that become demonstrations then drive out none; on a CPU, room that is not used yet
+    takes no memory.
 
     Args:
         like: says what is seen and done, and where the rows are to lie.
@@ -42,10 +45,8 @@ def replay_of(like: Replay, dataset: Dataset, episodes: int | None = None) -> Re
         raise DatasetError(
             f"{dataset.root}: expected a column {REQUEST!r}, steps of the tool: record them here"
         )
-    rows = len(dataset) + dataset.index.episodes
-    found = Replay(
-        like.obs, like.action_dim, rows=2 * rows + 16, columns=like.columns, device=like.device
-    )
+    rows = len(dataset) + dataset.index.episodes + like.worlds * like.rows + 16
+    found = Replay(like.obs, like.action_dim, rows=rows, columns=like.columns, device=like.device)
     for episode in range(count):
         _add(found, dataset, episode)
     return found

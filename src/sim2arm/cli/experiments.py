@@ -254,21 +254,31 @@ REACH_TD3 = replace(
         noise_low=0.05, noise_high=0.4,
     ),
 )  # fmt: skip
-PEG_CQN = replace(
-    PEG,
-    algo=CqnCfg(
-        learn=ReplayCfg(
-            rollout=25, updates=25, rows=100_000, random=0, tau=0.02, sparse=True, discount=0.99
-        ),
-        sight=SightCfg(relative=(("socket_pose", "ee_pose"),)),
-        zoom=Zoom(levels=3, bins=5),
-    ),
-    demos="data/peg-insertion",
-    num_envs=1,
-    iterations=1_200,
-    trial_every=120,
-    trial_episodes=100,
-    trial_from=0.0,
+FEW = ReplayCfg(
+    rollout=25, updates=25, batch=256, rows=100_000, random=0, tau=0.02, sparse=True, discount=0.99
+)
+"""Of one arm with demonstrations: an update per step, half of a batch demonstrations."""
+
+
+def few(base: TrainCfg, algo: CqnCfg | DrqV2Cfg, data: str) -> TrainCfg:
+    """Return a training of one arm with demonstrations and sparse reward, of 30 000 steps."""
+    own = base.algo
+    assert isinstance(own, PpoCfg)
+    algo = replace(algo, sight=replace(algo.sight, relative=own.relative, stack=1, shift=0))
+    return replace(
+        base, algo=algo, demos=data, num_envs=1, iterations=1_200,
+        trial_every=120, trial_episodes=100, trial_from=0.0,
+    )  # fmt: skip
+
+
+# Layers of 128 in place of the published 512, for a CPU; the critics' noise and bins are published.
+FEW_CQN = CqnCfg(learn=FEW, zoom=Zoom(levels=3, bins=5), hidden=(128, 128), lr=2e-4)
+FEW_DRQV2 = DrqV2Cfg(
+    learn=replace(FEW, steps=3, tau=0.01),
+    hidden=(256, 256),
+    noise_first=0.2,
+    noise_last=0.1,
+    noise_steps=30_000,
 )
 
 EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
@@ -281,7 +291,19 @@ EXPERIMENTS: dict[str, tuple[str, TrainCfg]] = {
     "peg-insertion-ppo": ("Insert a peg, 2.5 mm clearance, +-2 mm noise, with PPO.", PEG),
     "peg-insertion-cqn": (
         "The same with CQN, one arm, 50 demonstrations in data/peg-insertion and sparse reward.",
-        PEG_CQN,
+        few(PEG, FEW_CQN, "data/peg-insertion"),
+    ),
+    "lift-cube-cqn": (
+        "Lift a cube with CQN, one arm, 50 demonstrations in data/lift-cube and sparse reward.",
+        few(LIFT, FEW_CQN, "data/lift-cube"),
+    ),
+    "lift-cube-cqn-as": (
+        "The same with CQN-AS, four actions in a row.",
+        few(LIFT, replace(FEW_CQN, row=4), "data/lift-cube"),
+    ),
+    "lift-cube-drqv2": (
+        "The same with DrQ-v2 and demonstrations, without pictures.",
+        few(LIFT, FEW_DRQV2, "data/lift-cube"),
     ),
     "peg-placement-ppo": ("Stand a peg, held askew, upright on a pad; its pose is seen.", PLACE),
     "peg-placement-ppo-blind": (

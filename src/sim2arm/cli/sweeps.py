@@ -152,9 +152,32 @@ def standard_tasks() -> dict[str, Cell]:
     return found
 
 
+def few_demonstrations() -> dict[str, Cell]:
+    """Return the cells that lift a cube with what 50 demonstrations and 30 000 steps teach."""
+    data = "data/lift-cube"
+    found = {
+        name: Cell(
+            case=name.upper(),
+            experiment=f"lift-cube-{name}",
+            overrides={"target_success": 1.0, "demos": data},
+        )
+        for name in ("cqn", "cqn-as", "drqv2")
+    }
+    found["bc"] = Cell(
+        case="BC, demonstrations alone",
+        experiment="lift-cube-bc",
+        overrides={"target_success": 1.0, "data": data},
+    )
+    return found
+
+
 SWEEPS: dict[str, tuple[str, dict[str, Cell]]] = {
     "tacsl-table": ("TacSL's table IV: what students see x how they learn it.", tacsl_table()),
     "touch-placement": ("Placement with and without touch, seven ways to learn.", touch_claim()),
     "standard-tasks": ("Standard tasks by their state, 100 000 frames.", standard_tasks()),
+    "few-demonstrations": (
+        "Lifting a cube with 50 demonstrations in data/lift-cube.",
+        few_demonstrations(),
+    ),
     "diffusion-parts": ("What each part of diffusion policy is worth.", diffusion_parts()),
 }
