@@ -103,7 +103,8 @@ class EagerSac(nn.Module):
         super().__init__()
         self.cfg, self.dim, self.updates = cfg, dim, 0
         self.actor = perceptron((size, *cfg.hidden, 2 * dim))
-        sizes, dropout = (size + dim, *cfg.hidden, cfg.quantiles), cfg.dropout or None
+        hidden = cfg.critic_hidden or cfg.hidden
+        sizes, dropout = (size + dim, *hidden, cfg.quantiles), cfg.dropout or None
         self.critics = nn.ModuleList(perceptron(sizes, dropout=dropout) for _ in range(cfg.critics))
         self.targets = twin(self.critics)
         self.log_weight = nn.Parameter(torch.tensor(math.log(cfg.first_weight)))

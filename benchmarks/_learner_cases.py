@@ -63,7 +63,7 @@ PUBLISHED: dict[str, Case] = {
     "tqc": Case(
         text="TQC, 17 numbers, 5 critics of 512-512-512, 25 quantiles, batch 256",
         algo=SacCfg(
-            learn=LEARN, hidden=(512, 512, 512), critics=5, quantiles=25, critic_lr=3e-4
+            learn=LEARN, critic_hidden=(512, 512, 512), critics=5, quantiles=25, critic_lr=3e-4
         ), **CHEETAH,
     ),
     "droq": Case(
@@ -94,6 +94,8 @@ def small(case: Case) -> Case:
     learn = replace(case.algo.learn, batch=8, rows=200)
     hidden = (8,) * len(case.algo.hidden)
     algo = replace(case.algo, learn=learn, hidden=hidden)
+    if isinstance(algo, SacCfg):
+        algo = replace(algo, critic_hidden=(8,) * len(algo.critic_hidden))
     if isinstance(algo, DrqV2Cfg):
         algo = replace(algo, sight=SightCfg(stack=2, shift=1, width=4, trunk=6))
     return replace(case, algo=algo, side=min(case.side, 20))

@@ -23,6 +23,8 @@ def main(name: str, who: str, device: str, size: str) -> None:
     case = small(PUBLISHED[name]) if size == "small" else PUBLISHED[name]
     learner, other = ours(case, device), eager(case, device)
     on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if on_gpu else _resident()
     for batch in learner.batches(case.burst + 2):
         if who == "ours":

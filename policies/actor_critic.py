@@ -87,6 +87,7 @@ class ActorCritics(nn.Module):
         action_dim: int,
         *,
         hidden: Sequence[int],
+        critic_hidden: Sequence[int] = (),
         outputs: int = 1,
         critic_outputs: int = 1,
         **critics: float,
@@ -99,6 +100,7 @@ class ActorCritics(nn.Module):
             groups: names of what actor and critic see.
             action_dim: A.
             hidden: sizes of the hidden layers of all.
+            critic_hidden: those of the critics, where they are others.
             outputs: numbers of the actor per element of an action.
             critic_outputs: numbers of each critic.
             critics: other settings of `Critics`.
@@ -114,7 +116,7 @@ class ActorCritics(nn.Module):
             self.truth, self.columns = perception_of(sight, known), own | known
         seen = self.truth or self.actor.perception
         size = Trunk(seen, sight.trunk).size + action_dim
-        built = Critics(size, hidden, outputs=critic_outputs, **critics)  # pyright: ignore[reportArgumentType]
+        built = Critics(size, critic_hidden or hidden, outputs=critic_outputs, **critics)  # pyright: ignore[reportArgumentType]
         self.critics = Valuer(seen, sight.trunk, built)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         self._shift = sight.shift
@@ -132,6 +134,11 @@ class ActorCritics(nn.Module):
         if self.truth is None:
             return given(own), own
         return own, self.truth(obs)
+
+    def draw_from(self, generator: torch.Generator) -> None:
+        """Let dropout of the critics draw from a stream."""
+        for valuer in (self.critics, self.targets):
+            valuer.critics.dice = generator
 
     def acts(self) -> list[nn.Parameter]:
         """Return what the loss of the actor trains."""

@@ -28,6 +28,8 @@ _KIND, _AGE, _NUMBER = "row.kind", "row.age", "row.number"
 ACTION, REWARD = "action", "reward"
 DEMO = "demo"
 """Column: whether an expert did it."""
+SPARE = 256
+"""Oldest rows that a reader leaves alone, as another process may write over them."""
 TRIES = 8
 """Rows that are drawn for one transition; the first that is one is taken."""
 
@@ -108,6 +110,7 @@ class Replay:
         columns: Mapping[str, Column] | None = None,
         device: torch.device | None = None,
         folder: Path | None = None,
+        reads: bool = False,
     ) -> None:
         """Allocate, or go on with the rows of a folder.
 
@@ -120,6 +123,7 @@ class Replay:
             device: of the rows; the CPU by default.
             folder: where rows are kept on disk, as memory of this process; a kill loses none that
                 was whole. Only on a CPU.
+            reads: whether another process writes the rows of the folder; see `follow`.
 
         Raises:
             ValueError: too few rows, a folder on a GPU, or one with other rows.
@@ -150,11 +154,16 @@ class Replay:
             for name, c in known.items()
         }
         self._stack = most
+        self._reads, self._spare = reads, SPARE if reads else 0
+        if reads and (folder is None or rows < 4 * SPARE):
+            raise ValueError(f"reads: expected a folder, and {4 * SPARE} rows or more, got {rows}")
         self._world = torch.arange(worlds, device=self.device)
         self._head = torch.zeros(worlds, dtype=torch.int64, device=self.device)
         self._age = torch.zeros(worlds, dtype=torch.int32, device=self.device)
         self._added = 0
-        if folder is not None:
+        if reads:
+            self.follow()
+        elif folder is not None:
             self._go_on()
 
     def __len__(self) -> int:
@@ -232,7 +241,7 @@ class Replay:
         shape, device = (batch, TRIES), self.device
         world = torch.randint(0, self.worlds, (batch,), generator=generator, device=device)
         head = self._head[world][:, None]
-        oldest = (head - self.rows).clamp(min=0)
+        oldest = (head - self.rows + self._spare).clamp(min=0)
         share = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
         row = oldest + (share * (head - 1 - oldest)).to(torch.int64)  # the newest has no successor
         valid = self._is_transition(world[:, None], row, oldest)
@@ -391,7 +400,7 @@ class Replay:
 
         The newest row of a running episode becomes its last observation.
         """
-        if not self._added:
+        if not self._added or self._reads:
             return
         newest, before = self._head - 1, self._head - 2
         runs = self._read(_KIND, self._world, newest) != _LAST
@@ -400,6 +409,45 @@ class Replay:
         for row, chosen, kind in ((newest, runs, _LAST), (before, follows, _CUT)):
             kinds[self._world, torch.where(chosen, row % self.rows, self.rows)] = kind
         self._age.zero_()
+
+    def follow(self) -> int:
+        """Take note of the rows that another process wrote since; return how many there ever were.
+
+        A row counts once its number is there, which is written last. The oldest rows are left
+        alone: they may be written over while they are read.
+        """
+        numbers = self._data[_NUMBER]
+        while True:
+            there = numbers[self._world, self._head % self.rows] > self._head
+            if not bool(there.any()):
+                break
+            self._head += there
+        self._added = int(self._head.min())
+        return self._added
+
+    def since(self, row: int) -> dict[str, Tensor]:
+        """Return observations (n, ...) of the only world from a row on, of those there are."""
+        rows = torch.arange(max(row, self._added - self.rows + self._spare, 0), self._added)
+        where = torch.zeros_like(rows)
+        return {name: self._read(name, where, rows) for name in self.obs}
+
+    def ended_since(self, row: int) -> list[tuple[int, int]]:
+        """Return first and last row of the only world's episodes whose end was written since a row.
+
+        It looks at the rows: not on a hot path.
+        """
+        oldest = max(self._added - self.rows + self._spare, 0)
+        rows = torch.arange(max(row, oldest), self._added)
+        where = torch.zeros_like(rows)
+        last = rows[self._read(_KIND, where, rows) == _LAST]
+        ages = self._read(_AGE, torch.zeros_like(last), last)
+        found = zip((last - ages).tolist(), last.tolist(), strict=True)
+        return [(first, end) for first, end in found if first >= oldest]
+
+    def won(self, last: int) -> bool:
+        """Return whether the only world's episode that ends with a row was rewarded in the end."""
+        before = torch.tensor([last - 1])
+        return bool(self._read(REWARD, torch.zeros_like(before), before) > 0.0)
 
     def _go_on(self) -> None:
         """Find the newest whole row of each world in what a folder held."""

@@ -67,6 +67,11 @@ def _add(replay: Replay, dataset: Dataset, episode: int) -> None:
                 f"{list(values.shape[1:])}: record with the same cameras and touch"
             )
         seen[name] = values.to(replay.device)
+    if dataset.notes(episode).get("disturb"):
+        raise DatasetError(
+            f"{dataset.root}: episode {episode} was recorded with --disturb: what was asked for is "
+            "not what was done, so nothing can be learnt of what came of it; record without"
+        )
     actions = torch.from_numpy(rows[REQUEST]).to(replay.device)
     if actions.shape[1] != replay.action_dim:
         raise DatasetError(

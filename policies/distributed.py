@@ -165,17 +165,27 @@ class Ranks:
             raise FirstRankError("the first rank failed")
 
     @contextmanager
-    def interrupts(self) -> Iterator[Callable[[], bool]]:
+    def interrupts(self, *, alone: bool = False) -> Iterator[Callable[[], bool]]:
         """Give a function that tells whether Ctrl-C was pressed; alone, it raises as ever.
 
         A rank that left in the middle of an update would leave the others waiting, so ranks see
         to it together, with `any`.
+
+        Args:
+            alone: whether it is told, not raised, where there are no others; the second time it
+                is raised.
         """
         asked: list[int] = []
-        if self.alone:
+        if self.alone and not alone:
             yield lambda: False
             return
-        before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+
+        def ask(number: int, _: object) -> None:
+            if self.alone and asked:
+                raise KeyboardInterrupt
+            asked.append(number)
+
+        before = signal.signal(signal.SIGINT, ask)
         try:
             yield lambda: bool(asked)
         finally:

@@ -34,6 +34,9 @@ class StackedLinear(nn.Module):
 class Critics(nn.Module):
     """C perceptrons of observations and actions, with ReLU.
 
+    Attributes:
+        dice: what dropout draws from; torch's own stream if None.
+
     With `norm` a hidden layer is Linear, dropout, LayerNorm, ReLU (DroQ, arXiv 2110.02034), and
     dropout acts in targets too, as these modules are always in training.
     """
@@ -67,6 +70,7 @@ class Critics(nn.Module):
                 self.gains.append(torch.ones(count, 1, width))
                 self.shifts.append(torch.zeros(count, 1, width))
         self.count, self._dropout = count, dropout
+        self.dice: torch.Generator | None = None
 
     def forward(self, seen: Tensor, action: Tensor, count: int | None = None) -> Tensor:
         """Return (B, C, outputs) of observations (B, F) and actions (B, A).
@@ -79,7 +83,7 @@ class Critics(nn.Module):
             x = layer(x)
             if k + 1 == len(self.layers):
                 break
-            x = dropped(x, self._dropout)
+            x = dropped(x, self._dropout, self.dice)
             if self.gains:
                 x = functional.layer_norm(x, x.shape[-1:])
                 x = x * self.gains[k][:count] + self.shifts[k][:count]

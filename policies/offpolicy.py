@@ -56,6 +56,9 @@ class ReplayCfg:
     """Whether the reward is 1 where the task is solved and 0 elsewhere, else that of the task."""
     demos: float = 0.5
     """Share of an update that is of demonstrations, if there are any."""
+    interventions: bool = False
+    """Whether the reward is -1 for what a person took over after, and 0 elsewhere (RLIF, Luo et
+    al., arXiv 2311.12996)."""
     relabel: bool = True
     """Whether episodes that succeed become demonstrations, if there are any."""
     keep: bool = False
@@ -69,6 +72,13 @@ class ReplayCfg:
         for name in ("updates", "random"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.updates and self.rows <= self.random:
+            raise ValueError(
+                f"rows: expected more than random ({self.random}), after which learning begins, "
+                f"got {self.rows}"
+            )
+        if self.sparse and self.interventions:
+            raise ValueError("sparse, interventions: expected one of them at most")
         for name in ("discount", "tau", "demos"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
@@ -150,6 +160,7 @@ class OffPolicy:
         seed: int = 0,
         ranks: Ranks = ALONE,
         folder: Path | None = None,
+        reads: bool = False,
     ) -> None:
         """Build the agent and allocate the replay.
 
@@ -160,12 +171,15 @@ class OffPolicy:
             seed: of the run.
             ranks: who trains with it; alone.
             folder: where the replay lies, if it is kept; one that is there is gone on with.
+            reads: whether another process acts, and writes the replay of the folder.
 
         Raises:
             ValueError: there are several ranks, or the replay of the folder is another.
         """
         if not ranks.alone:
             raise ValueError("learning from replay runs in one process: start it without torchrun")
+        if cfg.keep and folder is not None and env.device.type != "cpu":
+            raise ValueError("learn.keep: a replay on a GPU does not lie on disk: leave it off")
         self.cfg, self.env, self.ranks, self._seed = cfg, env, ranks, seed
         self.generator = torch.Generator(device=env.device).manual_seed(seed)
         obs = env.reset()
@@ -177,7 +191,7 @@ class OffPolicy:
         self.replay = Replay(
             agent.columns, env.action_dim, rows=rows, worlds=env.num_envs,
             columns={DEMO: Column(dtype=torch.bool)}, device=env.device,
-            folder=folder if cfg.keep else None,
+            folder=folder if cfg.keep else None, reads=reads,
         )  # fmt: skip
         self.demos: Replay | None = None
         self.iteration = self._steps = 0
@@ -215,8 +229,11 @@ class OffPolicy:
                 action = agent.explore(seen, self._done, self._steps, self.generator)
             obs, reward, terminated, truncated, info = env.step(action)
             self._done = terminated | truncated
+            action = info.get("action", action)  # what was done, where a person took over
             if cfg.sparse:
                 reward = info["success"].float()
+            if cfg.interventions:
+                reward = -info["taken_over"].float()
             last = {name: info["final_obs"][name] for name in agent.columns}
             marks = {DEMO: torch.zeros_like(self._done)}
             self.replay.add(kept, action, reward, terminated, self._done, last, marks)
@@ -238,6 +255,16 @@ class OffPolicy:
             rows = self.replay.latest_episode(world)
             if rows is not None:
                 demos.copy_episode(self.replay, world, rows, {DEMO: True})
+
+    @property
+    def steps(self) -> int:
+        """How many steps all worlds together have done."""
+        return self._steps
+
+    def follow_to(self, steps: int) -> None:
+        """Take over how far another process is, which acts."""
+        self._steps = steps
+        self.iteration = steps // (self.cfg.rollout * self.env.num_envs)
 
     def take_demonstrations(self, demos: Replay) -> None:
         """Learn from demonstrations too: a replay of one world with the same columns."""
@@ -310,7 +337,9 @@ class OffPolicy:
         self._steps = int(state["steps"])
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a `state_dict`; new episodes, which were not drawn before.
+        """Go on from a `state_dict`, with new episodes.
+
+        A kept replay may hold steps from after the state; they stay, and are done again.
 
         Raises:
             KeyError, RuntimeError: the state is not of this learner.

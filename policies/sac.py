@@ -42,6 +42,8 @@ class SacCfg:
     """What is seen."""
     hidden: tuple[int, ...] = (256, 256)
     """Sizes of the hidden layers of actor and critics."""
+    critic_hidden: tuple[int, ...] = ()
+    """Those of the critics, where they are others (TQC: 512, 512, 512)."""
     critics: int = 2
     """Of which the lowest value counts, or whose quantiles are pooled."""
     quantiles: int = 1
@@ -110,7 +112,8 @@ class Sac:
         critics = {"count": cfg.critics, "norm": cfg.norm, "dropout": cfg.dropout}
         self.model = ActorCritics(
             cfg.sight, obs, groups, action_dim,
-            hidden=cfg.hidden, outputs=2, critic_outputs=cfg.quantiles, **critics,
+            hidden=cfg.hidden, critic_hidden=cfg.critic_hidden, outputs=2,
+            critic_outputs=cfg.quantiles, **critics,
         )  # fmt: skip
         self.log_weight = nn.Parameter(torch.tensor(math.log(cfg.first_weight), device=device))
         self.model.register_parameter("log_weight", self.log_weight)
@@ -142,6 +145,7 @@ class Sac:
     def update(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """See `Agent`."""
         cfg, model = self.cfg, self.model
+        model.draw_from(generator)
         own, seen = model.perceive(batch.obs, generator)
         target = self.target(batch, generator)
         values = model.critics(seen, batch.action)  # (B, C, K)
@@ -154,7 +158,9 @@ class Sac:
         found = {"critic_loss": loss.detach(), "value": values.detach().mean()}
         self._updates += 1
         if self._updates % cfg.delay == 0:
-            for _ in range(cfg.delay if cfg.make_up else 1):
+            for again in range(cfg.delay if cfg.make_up else 1):
+                if again and model.truth is not None:  # its perception has just been changed
+                    own = model.perceive(batch.obs, generator)[0]
                 found |= self._climb(own, given(seen), generator)
         return found
 

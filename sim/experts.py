@@ -131,14 +131,14 @@ class Unsteady:
         """
         self._draw = torch.Generator().manual_seed(seed)
         self._sizes = deviation * torch.tensor([1.0, 1.0, 1.0, 5.0, 5.0, 5.0], dtype=torch.float64)
-        self._lasts, self._share = max(1, round(PUSH / period)), period / EVERY
+        self._lasts, self._share = max(1, round(PUSH / period)), period / (EVERY - PUSH)
         self._left, self._push = 0, torch.zeros(6, dtype=torch.float64)
 
     def shaken(self, motion: Motion) -> Motion:
         """Return a motion of the expert (N, [arms,] 6) as the hand does it."""
         twist, grip = motion
         drawn = torch.randn(twist.shape, generator=self._draw, dtype=twist.dtype) * self._sizes
-        begins = float(torch.rand((), generator=self._draw)) < self._share
+        begins = float(torch.rand((), generator=self._draw, dtype=torch.float64)) < self._share
         if self._left == 0 and begins:
             self._left, self._push = self._lasts, drawn
         pushed = self._left > 0

@@ -30,6 +30,9 @@ MEET = (0.45, 0.0, 0.3)
 ABOVE = 0.0125
 """The right tool holds the cube so far above its middle, the left one below it [m]: the pads of
 both are 2 cm wide."""
+AT = 0.008
+"""Where the left tool is near enough to close [m]: nearer, fingers touch and it takes its time, and
+who learns from that waits for ever."""
 HOLD = (0.45, 0.1, 0.25)
 """Where the socket is held [m]."""
 UPRIGHT = (1.0, 0.0, 0.0, 0.0)
@@ -67,7 +70,7 @@ def _receive(tool: Tensor, grip: Tensor, has: Tensor, ready: Tensor) -> tuple[Te
     goal = torch.where(come[:, None], grip, side)
     turn = _turn_to(tool, SIDEWAYS)
     off = goal - tool[:, :3]
-    at = come & (_length(off) < 0.004)
+    at = come & (_length(off) < AT)
     motion = _drive(off, turn)
     motion = torch.where(has[:, None], 0.0 * motion, motion)
     return motion, torch.where(at | has, 0.0, 1.0)

@@ -115,12 +115,13 @@ class GymTask:
         from gymnasium import spaces
 
         try:
-            how = {"render_mode": "rgb_array"} if pixels else {}
+            how: dict[str, Any] = {"render_mode": "rgb_array"} if pixels else {}
             self._env = gymnasium.make(name, **how)
             self._env.reset(seed=0)
-            picture = self._env.render() if pixels else None
-        except (gymnasium.error.Error, ModuleNotFoundError) as error:
-            raise ValueError(f"{GYM}{name}: {str(error).splitlines()[0]}") from error
+            picture: Any = self._env.render() if pixels else None
+        except (gymnasium.error.Error, ImportError) as error:
+            reason = str(error).strip() or type(error).__name__
+            raise ValueError(f"{GYM}{name}: {reason.splitlines()[0]}") from error
         if pixels and np.ndim(picture) != 3:
             raise ValueError(f"{GYM}{name}: expected a picture (H, W, 3) of it, it draws none")
         actions = self._env.action_space
@@ -172,7 +173,8 @@ def dm_control_suite() -> Any:
     renderer_name()  # dm_control takes what it chose, when it is imported
     from dm_control.mujoco.wrapper.mjbindings import sizes
 
-    for name, kind in {"mjmodel": mujoco.MjModel, "mjdata": mujoco.MjData}.items():
+    engine: Any = mujoco  # whose extension modules have no stubs
+    for name, kind in {"mjmodel": engine.MjModel, "mjdata": engine.MjData}.items():
         table = sizes.array_sizes[name]
         for absent in [field for field in table if not hasattr(kind, field)]:
             del table[absent]

@@ -48,8 +48,9 @@ def quiet(case: Any) -> Any:
     return replace(case, algo=replace(case.algo, learn=learn, **changes))
 
 
-def test_an_update_of_eager_td3_is_ours(cases: Any) -> None:
-    case = quiet(cases.small(cases.PUBLISHED["td3"]))
+@pytest.mark.parametrize("name", ["ddpg", "td3"])
+def test_an_update_of_eager_td3_is_ours(cases: Any, name: str) -> None:
+    case = quiet(cases.small(cases.PUBLISHED[name]))
     learner, plain = cases.ours(case, "cpu"), cases.eager(case, "cpu")
     model = learner.model
     take(plain.actor, model.actor.head.mlp)
@@ -89,7 +90,8 @@ def test_eager_cqn_regresses_the_same_targets(cases: Any, name: str) -> None:
     scaled = step._replace(obs=norm(step.obs), next_obs=norm(step.next_obs))
     ours = learner.agent.target(batch, learner.generator)
     for level, theirs in enumerate(plain.targets(scaled)):
-        torch.testing.assert_close(ours[:, level], theirs, rtol=1e-3, atol=1e-5)
+        apart = (ours[:, level] - theirs).abs().amax(dim=-1)
+        assert float((apart < 1e-5).double().mean()) > 0.98  # others are ties, drawn at random
     torch.testing.assert_close(ours.sum(dim=-1), torch.ones(ours.shape[:-1]))
     learner.agent.update(batch, learner.generator)
     plain.update(scaled)

@@ -77,6 +77,13 @@ def test_a_hand_that_is_pushed_comes_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(own[0], other[0])
         n = min(len(own), len(other))
         aside.append(float(np.abs(own[:n] - other[:n]).max()))
+        # until the first push both are the same; its row says what was asked for, not the push
+        a, b = steady.episode(k), pushed.episode(k)
+        apart = np.any(a["command.position"][:n] != b["command.position"][:n], axis=1)
+        if apart.any():
+            i = int(apart.argmax())
+            for name in ("request.ee_delta", "action", "observation.state"):
+                np.testing.assert_array_equal(a[name][i], b[name][i], err_msg=name)
         back += int(pushed.episode(k)["next.success"][-1, 0])
         np.testing.assert_array_equal(other, again.episode(k)["measured.ee_pose"][:, :3])
     assert 0.005 < max(aside) < 0.3  # beside its way: it may fail there

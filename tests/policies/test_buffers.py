@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from sim2arm.policies.buffers import Column, Replay
+from sim2arm.policies.buffers import SPARE, Column, Replay
 
 SHAPES = {"q": Column(shape=(2,)), "eye": Column(shape=(2, 2, 3), dtype=torch.uint8, stack=3)}
 Step = dict[str, Any]
@@ -284,6 +284,44 @@ def test_a_folder_of_another_replay_is_refused(tmp_path: Path) -> None:
     make(2, 20, tmp_path)
     with pytest.raises(ValueError, match=r"of another replay"):
         make(3, 20, tmp_path)
+
+
+def test_who_reads_follows_who_writes(tmp_path: Path) -> None:
+    columns = {"x": Column(shape=(1,))}
+    rows = 4 * SPARE
+    writer = Replay(columns, 1, rows=rows, folder=tmp_path)
+    reader = Replay(columns, 1, rows=rows, folder=tmp_path, reads=True)
+    no, yes, draw = torch.zeros(1).bool(), torch.ones(1).bool(), torch.Generator().manual_seed(0)
+
+    def write(count: int, first: int) -> None:
+        for k in range(first, first + count):
+            x, end = torch.full((1, 1), float(k)), yes if k % 10 == 9 else no
+            writer.add({"x": x}, x, torch.ones(1) * (k % 20 == 19), end, end, {"x": x + 0.5})
+
+    write(20, 0)
+    assert reader.follow() == 22  # 20 steps and the ends of two episodes
+    assert reader.since(20)["x"][:, 0].tolist() == [19.0, 19.5]
+    assert reader.ended_since(0) == [(0, 10), (11, 21)]
+    assert [reader.won(last) for _, last in reader.ended_since(0)] == [False, True]
+    assert reader.ended_since(11) == [(11, 21)]
+    batch = reader.sample(1024, draw, discount=1.0)
+    assert set(batch.obs["x"][:, 0].tolist()) == set(range(20))
+    write(rows, 20)
+    assert reader.follow() == 22 + rows + rows // 10
+    oldest = float(reader.since(0)["x"][0, 0])
+    batch = reader.sample(4096, draw, discount=1.0)
+    assert batch.obs["x"].min() >= oldest  # those that may be written over are left alone
+    assert len(reader.since(0)["x"]) == rows - SPARE
+    before = writer.state_dict()["data/row.kind"].clone()
+    reader.cut()  # is not for who reads
+    assert torch.equal(writer.state_dict()["data/row.kind"], before)
+
+
+def test_who_reads_needs_a_folder_and_room(tmp_path: Path) -> None:
+    for change in ({"folder": None}, {"rows": 4 * SPARE - 1}):
+        settings: dict[str, Any] = {"folder": tmp_path, "rows": 4 * SPARE, **change}
+        with pytest.raises(ValueError, match="reads: expected a folder, and 1024 rows or more"):
+            Replay({"x": Column()}, 1, reads=True, **settings)
 
 
 def test_nothing_is_sampled_from_nothing() -> None:

@@ -110,8 +110,9 @@ def test_imitates(
     )  # fmt: skip
     folder = imitate(experiment, cfg)
     found, case = measure_imitation(cfg, folder, EPISODES), f"{experiment}, seed {seed}"
-    low, high = clopper_pearson(found.successes, EPISODES)
-    rate = found.successes / EPISODES
+    successes = found.successes or 0
+    low, high = clopper_pearson(successes, EPISODES)
+    rate = successes / EPISODES
     table.add(
         Row(case=case, metric=f"success of {EPISODES} episodes", value=rate),
         Row(case=case, metric="success, 95 % low", value=low),

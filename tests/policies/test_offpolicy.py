@@ -249,4 +249,29 @@ def test_no_value_leaves_the_device_in_an_update(name: str) -> None:
         metrics = found.update()
     assert all(value is not None for value in metrics.values())
     with NoWait(), pytest.raises(AssertionError, match="the host waits"):
-        float(metrics["critic_loss"])
+        float(metrics["critic_loss"])  # pyright: ignore[reportArgumentType]
+
+
+def test_an_asymmetric_actor_that_makes_up_sees_anew() -> None:
+    sight = SightCfg(pictures="soft-argmax", asymmetric=True)
+    found = learner("sac", Look(4), sight=sight, delay=2, learn=replace(LEARN, batch=8, random=10))
+    found.collect()
+    assert found.update()["policy_loss"] is not None
+
+
+def test_dropout_draws_from_the_learner() -> None:
+    losses: list[float] = []
+    for seed in (0, 1):
+        env = Seek(4)
+        found = learner("droq", env, learn=replace(LEARN, batch=8, random=10, updates=1))
+        found.collect()
+        torch.manual_seed(seed)  # somebody else's stream
+        loss = found.update()["critic_loss"]
+        assert loss is not None
+        losses.append(float(loss))
+    assert losses[0] == losses[1]
+
+
+def test_what_never_begins_to_learn_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"rows: expected more than random \(500\)"):
+        ReplayCfg(rows=500, random=500)

@@ -7,6 +7,7 @@ This is the command path of the robot without DDS; evaluation and recording shar
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -100,6 +101,14 @@ class Drive:
         if self._gripper is not None:
             self._gripper.command(asked, ~self._held_rows())
         return decision
+
+    def would(self, action: NDArray[np.floating], q: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return what `wanted` would be if these actions were commanded now; nothing is."""
+        twin = copy.copy(self._controller)  # steps of both make new arrays
+        twin.motion = copy.copy(self._controller.motion)
+        tool = forward_pose(self._chain, rows_of(q, self._arms))
+        twin.step(rows_of(action.astype(np.float64), self._arms), tool)
+        return worlds_of(twin.motion.goal, self._arms)
 
     def reason(self, world: int) -> str:
         """Return why the gate changed the motion of a world last."""

@@ -23,6 +23,8 @@ from sim2arm.sim.tasks.peg_placement import PegPlacementCfg
 from sim2arm.sim.tasks.push_t import PushTCfg
 from sim2arm.sim.tasks.reach import ReachCfg
 
+from .one_arm import OnlineCfg
+
 AnyTaskCfg: TypeAlias = (
     BoltOnNutCfg | LiftCubeCfg | PegInsertionCfg | PegPlacementCfg | PushTCfg | ReachCfg
 )
@@ -88,6 +90,8 @@ class TrainCfg:
     """Seed of everything drawn in training."""
     threads: int = 1
     """Threads of torch; physics always uses all cores."""
+    online: OnlineCfg = field(default_factory=OnlineCfg)
+    """Whether one arm acts as a robot would, while a process beside it learns."""
     out: Path | None = None
     """Run folder; runs/<experiment> by default."""
     resume: bool = False
@@ -121,6 +125,25 @@ class TrainCfg:
                 f"beyond the limits, got {self.controller.limit_share}"
             )
         self._check_algo()
+        if self.online.on:
+            self._check_online()
+
+    def _check_online(self) -> None:
+        if isinstance(self.algo, PpoCfg | DistillCfg):
+            raise ValueError("online.on: only agents with a replay learn beside an arm that acts")
+        if self.num_envs != 1 or self.device != "cpu":
+            raise ValueError(
+                f"online.on: expected num_envs 1 on the cpu, got {self.num_envs} on {self.device}"
+            )
+        if self.randomization != "none" or self.latency:
+            raise ValueError("online.on: an arm is as it is: expected no randomization or latency")
+        if self.algo.sight.asymmetric:
+            raise ValueError("online.on: with algo.sight.asymmetric the critic knows the truth")
+        if not (self.algo.learn.sparse or self.algo.learn.interventions):
+            raise ValueError(
+                "online.on: expected algo.learn.sparse (success is the reward) or "
+                "algo.learn.interventions (take-overs are)"
+            )
 
     def _check_algo(self) -> None:
         algo = self.algo

@@ -67,7 +67,7 @@ def imitate(name: str, cfg: ImitateCfg) -> Path:
     with user_input("metrics", folder / METRICS):
         metrics = Metrics(folder / METRICS, -(-learner.steps // ROW_EVERY))
     try:
-        with ALONE.interrupts() as interrupted:
+        with ALONE.interrupts(alone=True) as interrupted:
             _learn(learner, trial, cfg, metrics, interrupted)
     finally:
         metrics.close()

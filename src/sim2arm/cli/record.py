@@ -58,7 +58,8 @@ class RecordCfg:
     """What the pads are and feel, a name of `sim2arm list`."""
     disturb: float = 0.0
     """How fast the expert's hand is pushed aside along each axis, for 0.2 s about once a second:
-    deviation [m/s], and 5 times that about each [rad/s]. So there are states beside its way."""
+    deviation [m/s], and 5 times that about each [rad/s]. So there are states beside its way; rows
+    keep what the expert asked for there (DART), not the push."""
     lead_share: float = 0.5
     """Share of episodes in which motions start a period after their action, as in real time."""
     teleop: TeleopCfg = field(default_factory=TeleopCfg)
@@ -155,8 +156,12 @@ def record_expert(cfg: RecordCfg) -> int:
                 truth = {
                     name: value.to(torch.float64) for name, value in arm.task.observe().items()
                 }
-                motion = hand.shaken(expert(truth))
-                take.step(actions(motion, scale, contract.period).numpy()[0], "script")
+                motion = expert(truth)
+                asked, done = (
+                    actions(each, scale, contract.period).numpy()[0]
+                    for each in (motion, hand.shaken(motion))
+                )
+                take.step(asked, "script", pushed=done if cfg.disturb else None)
             success = bool(arm.success[0])
             if success or cfg.keep == "all":
                 notes = {"seed": seed, "task": cfg.task, "success": success, "leads": leads}

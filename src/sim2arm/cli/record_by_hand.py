@@ -20,7 +20,7 @@ from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm.sensors.base import Clocks
 from sim2arm.sensors.teleop.base import TeleopDevice
 from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
-from sim2arm.sensors.teleop.person import Person, open_hand
+from sim2arm.sensors.teleop.person import Person, TeleopCfg, open_hand
 from sim2arm.sensors.teleop.script import ScriptedDevice, load_script
 
 from .errors import UserError, user_input
@@ -110,17 +110,30 @@ def record_by_hand(cfg: RecordCfg, stand: Stand) -> str:
     )
 
 
+def open_named(cfg: RecordCfg, period: float) -> contextlib.AbstractContextManager[Hand]:
+    """Open the device of the options; see `open_device_of`."""
+    return open_device_of(cfg.device, cfg.script, cfg.teleop, period)
+
+
 @contextlib.contextmanager
-def open_named(cfg: RecordCfg, period: float) -> Generator[Hand]:
-    """Open the device of the options, and close it in the end.
+def open_device_of(
+    device: str, steps: Path | None, teleop: TeleopCfg, period: float
+) -> Generator[Hand]:
+    """Open a device, and close it in the end.
+
+    Args:
+        device: NAME or NAME:WHERE.
+        steps: of the device script, a YAML file.
+        teleop: how the arm follows it.
+        period: of control [s].
 
     Raises:
         UserError: there is no such device; one line.
     """
-    name, _, where = cfg.device.partition(":")
+    name, _, where = device.partition(":")
     with user_input("--device"):
         if name == "script":
-            path = cfg.script or where
+            path = steps or where
             if not path:
                 raise UserError("--device script: name the file with --script")
             clock = TickClock(period=period)
@@ -133,7 +146,7 @@ def open_named(cfg: RecordCfg, period: float) -> Generator[Hand]:
             script = ScriptedDevice(load_script(Path(path)), clocks=clocks)
             hand = Hand(device=script, name=name, now_ns=tick_ns, over=lambda: script.over)
         else:
-            hand = Hand(device=open_hand(cfg.device, cfg.teleop), name=name, now_ns=steady_ns)
+            hand = Hand(device=open_hand(device, teleop), name=name, now_ns=steady_ns)
     try:
         yield hand
     finally:

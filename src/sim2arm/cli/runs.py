@@ -40,6 +40,7 @@ from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
+from .one_arm import OnlineCfg
 from .parse import unknown
 from .randomizations import RANDOMIZATIONS
 from .run_record import CONFIG, difference, read_record, settings_of, write_record
@@ -69,6 +70,7 @@ BEFORE = {
     "curriculum": to_plain(CurriculumCfg()),
     "demos": "",
     "latency": "",
+    "online": to_plain(OnlineCfg()),
     "teacher": "",
     "touch": "none",
 } | ROOM
@@ -232,10 +234,12 @@ def build_learner(
     num_envs: int | None = None,
     ranks: Ranks = ALONE,
     folder: Path | None = None,
+    reads: bool = False,
 ) -> Learner:
     """Return the algorithm with its environment: of several ranks, this one's share of worlds.
 
-    With the folder of a run it has the run's replay, if that is kept, to go on with.
+    With the folder of a run it has the run's replay, if that is kept, to go on with; or to read,
+    where another process acts.
 
     Raises:
         UserError: a setting is not possible.
@@ -260,7 +264,7 @@ def build_learner(
         if isinstance(cfg.algo, PpoCfg):
             return Ppo(cfg.algo, env, seed=cfg.seed, ranks=ranks)
         with user_input("algo"):
-            return off_policy(cfg.algo, env, seed=cfg.seed, ranks=ranks, folder=folder)
+            return off_policy(cfg.algo, env, seed=cfg.seed, ranks=ranks, folder=folder, reads=reads)
     except RelativePoseError as error:
         raise UserError(f"--algo.relative: {error}") from error
     except PictureError as error:
@@ -274,6 +278,7 @@ def off_policy(
     seed: int,
     ranks: Ranks = ALONE,
     folder: Path | None = None,
+    reads: bool = False,
 ) -> OffPolicy:
     """Return what learns from replay.
 
@@ -283,9 +288,11 @@ def off_policy(
         seed: of it.
         ranks: who trains with it; alone.
         folder: of the run whose replay it goes on with, if that is kept.
+        reads: whether another process acts and writes the replay.
     """
     build, kept = partial(AGENTS[type(algo)], algo), None if folder is None else folder / REPLAY
-    return OffPolicy(algo.learn, build, env, seed=seed, ranks=ranks, folder=kept)
+    learn = replace(algo.learn, keep=True) if reads else algo.learn
+    return OffPolicy(learn, build, env, seed=seed, ranks=ranks, folder=kept, reads=reads)
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:

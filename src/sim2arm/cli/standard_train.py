@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,12 +24,14 @@ from .metrics import Metrics
 from .parse import unknown
 from .progress import Progress
 from .run_record import CONFIG, check_run, difference, read_record, settings_of, write_record
-from .runs import CHECKPOINT, METRICS, check_metrics, load_learner, off_policy, save_learner
+from .runs import CHECKPOINT, METRICS, REPLAY, check_metrics, load_learner, off_policy, save_learner
 from .standards import STANDARDS, StandardCfg
 from .train_page import write_standard_page
 
 FIRST_SEED = 500_000
 """Seeds of the episodes of trials start here."""
+SAVE_EVERY = 1000
+"""Frames between checkpoints."""
 FREE = {"frames": 1, "threads": 1, "out": None, "resume": False}
 """Settings that may change when a run goes on."""
 
@@ -44,6 +47,8 @@ def train_standard(name: str, cfg: StandardCfg) -> Path:
     folder = cfg.out or Path("runs") / name
     check_run(folder, resume=cfg.resume, other=lambda: other_standard(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
+    if not (folder / CHECKPOINT).is_file():  # its networks are lost, and begin anew
+        shutil.rmtree(folder / REPLAY, ignore_errors=True)
     learner, trial = build_standard(cfg, folder), Trial(cfg)
     if not cfg.resume:
         write_record(folder, name, to_plain(replace(cfg, out=None, resume=False)))
@@ -52,11 +57,8 @@ def train_standard(name: str, cfg: StandardCfg) -> Path:
     with user_input("metrics", folder / METRICS):
         metrics = Metrics(folder / METRICS, learner.iteration)
     try:
-        with ALONE.interrupts() as interrupted:
+        with ALONE.interrupts(alone=True) as interrupted:
             _learn(learner, trial, cfg, metrics, interrupted)
-    except KeyboardInterrupt:
-        save_learner(learner, folder)
-        raise
     finally:
         metrics.close()
     write_standard_page(folder)
@@ -69,9 +71,11 @@ def build_standard(cfg: StandardCfg, folder: Path | None = None) -> OffPolicy:
     Raises:
         UserError: there is no such task, or a setting is not possible.
     """
+    if cfg.device != "cpu" and not torch.cuda.is_available():
+        raise UserError(f"--device {cfg.device}: expected cpu, as torch finds no GPU here")
     with user_input("--task"):
         env = StandardEnv(
-            cfg.task, num_envs=cfg.num_envs, repeat=cfg.repeat, pixels=cfg.pixels,
+            cfg.task, num_envs=cfg.num_envs, repeat=cfg.steps_per_action, pixels=cfg.pixels,
             seed=cfg.seed, device=cfg.device,
         )  # fmt: skip
     try:
@@ -108,7 +112,11 @@ class Trial:
     def __init__(self, cfg: StandardCfg) -> None:
         """Load the task."""
         self.env = StandardEnv(
-            cfg.task, repeat=cfg.repeat, pixels=cfg.pixels, seed=cfg.seed, device=cfg.device
+            cfg.task,
+            repeat=cfg.steps_per_action,
+            pixels=cfg.pixels,
+            seed=cfg.seed,
+            device=cfg.device,
         )
         self._seeds = range(FIRST_SEED, FIRST_SEED + cfg.trial_episodes)
 
@@ -135,32 +143,37 @@ def _learn(
     metrics: Metrics,
     interrupted: Callable[[], bool],
 ) -> None:
-    folder, env, per = metrics.path.parent, cast(StandardEnv, learner.env), cfg.per_iteration
+    folder, per = metrics.path.parent, cfg.per_iteration
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
-    due = max(1, round(cfg.trial_every / per))
+    due, save = (max(1, round(frames / per)) for frames in (cfg.trial_every, SAVE_EVERY))
     sums, figures = Means(), dict[str, str]()
+
+    def measure() -> None:
+        """Write a row."""
+        ended = cast(StandardEnv, learner.env).take_returns()
+        trained = mean(ended) if ended else ""
+        named = {"return": trained, "measured": mean(trial.returns(learner.actor))}
+        wall = round(time.monotonic() - started, 2)
+        head = {"iteration": learner.iteration, "steps": learner.iteration * per, "wall_s": wall}
+        metrics.write(head | named | sums.take())
+        figures.update({key: f"{value:.1f}" for key, value in named.items() if value != ""})
+
     with Progress("train", cfg.iterations * per, "frames", done=learner.iteration * per) as shown:
         for values in learner.train(cfg.iterations - learner.iteration):
             sums.add({name: value for name, value in values.items() if name not in COUNTS})
-            last, stop = learner.iteration == cfg.iterations, interrupted()
-            if not (last or stop or learner.iteration % due == 0):
-                shown.update(learner.iteration * per, **figures)
-                continue
-            row = sums.take()
-            check_metrics(row, learner, folder)
-            ended = env.take_returns()
-            trained = round(sum(ended) / len(ended), 4) if ended else ""
-            measured = "" if stop and not last else mean(trial.returns(learner.actor))
-            frames = learner.iteration * per
-            head = {"iteration": learner.iteration, "steps": frames}
-            head |= {"wall_s": round(time.monotonic() - started, 2)}
-            metrics.write(head | {"return": trained, "measured": measured} | row)
-            named = {"return": trained, "measured": measured}
-            figures |= {key: f"{value:.1f}" for key, value in named.items() if value != ""}
-            shown.update(frames, **figures)
-            save_learner(learner, folder)
-            if stop and not last:
+            stop, row = interrupted(), learner.iteration % due == 0
+            if row or stop or learner.iteration % save == 0:
+                check_metrics(sums.means(), learner, folder)
+                save_learner(learner, folder)
+            if stop:
                 raise KeyboardInterrupt
+            if row:
+                measure()
+            shown.update(learner.iteration * per, **figures)
+        save_learner(learner, folder)
+        if int(metrics.last.get("iteration", 0)) < learner.iteration:
+            measure()
+            shown.update(learner.iteration * per, **figures)
 
 
 class Means:
@@ -178,12 +191,16 @@ class Means:
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
                 self._counts[name] += 1
 
-    def take(self) -> dict[str, float | str]:
-        """Return the means and begin again; empty where nothing was measured."""
-        found: dict[str, float | str] = {
+    def means(self) -> dict[str, float | str]:
+        """Return the means; empty where nothing was measured."""
+        return {
             name: round(float(self._sums[name]) / count, 6) if count else ""
             for name, count in self._counts.items()
         }
+
+    def take(self) -> dict[str, float | str]:
+        """Return the means and begin again."""
+        found = self.means()
         self._sums, self._counts = {}, dict.fromkeys(self._counts, 0)
         return found
 

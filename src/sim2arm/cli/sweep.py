@@ -37,14 +37,16 @@ class SweepCfg:
     """Each cell is trained once with each."""
     cells: tuple[str, ...] = ()
     """Only cells whose names begin with one of these words, and their teachers; all if empty."""
-    episodes: int = 1024
-    """Episodes that each training is measured on; the papers of standard tasks take 10."""
+    episodes: int | None = None
+    """Episodes that each training is measured on; None: 1024, of standard tasks 10."""
     num_envs: int | None = None
     """Parallel worlds of every training, instead of those of its experiment."""
     iterations: int | None = None
     """Most iterations of every training."""
     steps: int | None = None
     """Steps of learning of every imitation."""
+    frames: int | None = None
+    """Frames of every training on a standard task."""
     data: str | None = None
     """Folder of the demonstrations of every imitation."""
     device: str | None = None
@@ -57,7 +59,7 @@ class SweepCfg:
     @property
     def changes(self) -> dict[str, Any]:
         """Settings that every training has instead of its own."""
-        names = ("num_envs", "iterations", "steps", "data", "device", "world")
+        names = ("num_envs", "iterations", "steps", "frames", "data", "device", "world")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
@@ -80,7 +82,7 @@ def sweep(cfg: SweepCfg) -> list[Row]:
     """
     if cfg.name not in SWEEPS:
         raise UserError(unknown("sweep", cfg.name, SWEEPS))
-    if cfg.episodes < 1 or not cfg.seeds:
+    if (1 if cfg.episodes is None else cfg.episodes) < 1 or not cfg.seeds:
         raise UserError("--episodes and --seeds: expected 1 or more")
     folder = cfg.out or Path("runs") / "sweeps" / cfg.name
     check_folder("--out", folder)

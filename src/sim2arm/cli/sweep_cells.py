@@ -31,6 +31,8 @@ from .trial import solve
 
 FIRST_SEED = 2_000_000
 """Seeds of the episodes that cells are measured on; trials and evaluations have others."""
+EPISODES = (1024, 10)
+"""Episodes that a training is measured on; those of a standard task, as its papers do."""
 MEASURED = "measured.json"
 """In a run folder: what was measured."""
 AnyCfg = TrainCfg | ImitateCfg | StandardCfg
@@ -115,14 +117,18 @@ def settings(folder: Path, cell: Cell, seed: int, changes: Mapping[str, Any], ou
         return replace(base, **values)
 
 
-def run_cell(experiment: str, cfg: AnyCfg, episodes: int) -> Outcome:
+def run_cell(experiment: str, cfg: AnyCfg, episodes: int | None = None) -> Outcome:
     """Train and measure in the folder of the settings, as far as that is not done.
+
+    It is measured on so many episodes, if None on those of `EPISODES`.
 
     Raises:
         UserError: another run lies there.
     """
     assert cfg.out is not None
     out, done = cfg.out, cfg.out / MEASURED
+    if episodes is None:
+        episodes = EPISODES[isinstance(cfg, StandardCfg)]
     most = cfg.steps if isinstance(cfg, ImitateCfg) else cfg.iterations
     if done.is_file():
         with user_input("outcome", done):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Overrides = Mapping[str, Any]
-"""Settings of `TrainCfg` or `ImitateCfg` by name; of a part as `algo.NAME` or `executor.NAME`."""
+"""Settings of a training by name; of a part as `algo.NAME` or `executor.NAME`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,23 +155,32 @@ class Take:
         self._words, self._waits = in_words(arm), waits
         self.gate, self.holds = "passes", False
 
-    def step(self, action: NDArray[np.floating], source: str, hand: str = "") -> None:
+    def step(
+        self,
+        action: NDArray[np.floating],
+        source: str,
+        hand: str = "",
+        pushed: NDArray[np.floating] | None = None,
+    ) -> None:
         """Command an action, let a control period pass, add the row.
 
         Args:
             action: that is asked for (A,).
             source: who asks.
             hand: of a person: engaged, held or silent.
+            pushed: what is done instead (A,); rows keep what was asked for, to be learnt.
         """
         arm, drive = self._arm, self._drive
         measured = arm.measured()
-        row = self._recorder.before(measured)
-        drive.command(action[None], measured["joint_position"])
+        row, q = self._recorder.before(measured), measured["joint_position"]
+        wanted = None if pushed is None else drive.would(action[None], q)[0]
+        drive.command((action if pushed is None else pushed)[None], q)
         arm.step()
         held, share = bool(drive.held[0]), float(drive.share[0])
         row |= self._recorder.after(
-            action, drive.wanted()[0], share, drive.commanded()[0], held, source, hand
-        )
+            action, drive.wanted()[0] if wanted is None else wanted,
+            share, drive.commanded()[0], held, source, hand,
+        )  # fmt: skip
         if held and not self.holds:
             self.gate, self.holds = f"holds ({drive.reason(0)})", True
         elif not held:

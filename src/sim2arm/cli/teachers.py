@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, to_plain
 from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.demo_replay import replay_of
 from sim2arm.policies.distill import Distill
@@ -56,7 +59,7 @@ def take_demonstrations(learner: Learner, cfg: TrainCfg) -> None:
         UserError: there are none, or they are of something else.
     """
     assert isinstance(learner, OffPolicy)  # `TrainCfg` refuses others
-    with user_input("--demos", Path(cfg.demos)):
+    with user_input("--demos", Path(cfg.demos)), _one_line():
         dataset = Dataset(Path(cfg.demos))
         stand = stand_of(dataset)
         task, _ = describe_task(build_task(cfg))
@@ -71,6 +74,15 @@ def take_demonstrations(learner: Learner, cfg: TrainCfg) -> None:
         if lines := differences(theirs, ours):
             raise ValueError(f"its actions are others: {'; '.join(lines)}")
         learner.take_demonstrations(replay_of(learner.replay, dataset))
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Let what is wrong with a dataset be a wrong setting."""
+    try:
+        yield
+    except DatasetError as error:
+        raise ValueError(str(error)) from error
 
 
 def _check_actions(teacher: TrainCfg, cfg: TrainCfg) -> None:

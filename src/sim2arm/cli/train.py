@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         **STANDARDS,
     }
     name, cfg = parse_named(known, argv, "sim2arm train", "experiment")
-    if not isinstance(cfg, TrainCfg):
+    if not isinstance(cfg, TrainCfg) or cfg.online.on:
         return _alone(name, cfg, argv)
     with user_input("torchrun"):
         ranks = ranks_of_torchrun(cfg.device)
@@ -79,10 +79,20 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _alone(name: str, cfg: ImitateCfg | StandardCfg, argv: Sequence[str]) -> int:
-    """Run what knows one process only."""
+def _alone(name: str, cfg: TrainCfg | ImitateCfg | StandardCfg, argv: Sequence[str]) -> int:
+    """Run what knows no ranks.
+
+    Raises:
+        UserError: `torchrun` started several.
+    """
+    if not ranks_of_torchrun("cpu").alone:
+        raise UserError(f"{name} learns in one process: start it without torchrun")
     if isinstance(cfg, ImitateCfg):
         from .imitate import imitate as work
+
+        after = "next: sim2arm export {}"
+    elif isinstance(cfg, TrainCfg):
+        from .online import train_online as work
 
         after = "next: sim2arm export {}"
     else:

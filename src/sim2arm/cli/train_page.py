@@ -75,9 +75,9 @@ def write_standard_page(folder: Path) -> Path:
     last = f"{trials[-1][1]:.1f}" if trials else "not measured"
     caption = (
         f"{cfg.task}: sums of rewards of episodes over {format_cell(frames[-1] if rows else 0)} "
-        f"frames (steps of the task; {cfg.repeat} per action). The line is the mean of the "
-        "training episodes since the point before, random actions included; points are means of "
-        f"{cfg.trial_episodes} seeded episodes without them. The last: {last}."
+        f"frames (steps of the task; {cfg.steps_per_action} per action). The line is the mean of "
+        "the training episodes since the point before, random actions included; points are means "
+        f"of {cfg.trial_episodes} seeded episodes without them. The last: {last}."
     )
     section = Section(title="Learning", blocks=[chart(drawing, caption)])
     words = command(data["experiment"], cfg, folder, default)

@@ -1,0 +1,183 @@
+"""One arm behind controller and gate as an environment: what learning on a robot has.
+
+It acts in real time, or as fast as it goes; a person with a device may take over, and may say by a
+key how an episode ended; where the device falls silent the arm stands. What the gate stops is the
+end of an episode.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sim2arm.core.contract import Contract
+from sim2arm.core.derive import Derivation
+from sim2arm.core.tick_history import TickHistory
+from sim2arm.sensors.teleop.person import Ask, Person, TeleopCfg
+from sim2arm.sim.arm import SimulatedArm
+
+from .drive import Drive
+from .pace import Pace
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineCfg:
+    """Learning on one arm, with acting and updates in processes of their own."""
+
+    on: bool = False
+    """Whether one arm acts behind controller and gate while a process beside it learns."""
+    real_time: bool = True
+    """Whether ticks wait for their deadlines, as on a robot."""
+    device: str = ""
+    """Who may take over: a device of `sim2arm list` as NAME or NAME:WHERE; nobody if empty."""
+    script: str = ""
+    """File of steps that the device script plays, YAML."""
+    teleop: TeleopCfg = field(default_factory=TeleopCfg)
+    """How the arm follows a device."""
+    judge: Literal["task", "key"] = "task"
+    """Who says that an episode succeeded: the task, or the device's keys keep and discard."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that do not go together."""
+        if self.judge == "key" and not self.device:
+            raise ValueError("judge: a key needs a device")
+        if self.script and self.device != "script":
+            raise ValueError("script: only the device script plays one")
+
+
+class OneArm:
+    """An environment of one world; see `policies.base.Env`.
+
+    Info holds besides what was done, `action` (1, A), and `taken_over` (1,) bool: after this step a
+    person took over.
+
+    Attributes:
+        num_envs: one.
+        action_dim: elements of an action.
+        groups: what the policy sees; nobody knows the truth.
+        device: where observations live.
+        pace: of the ticks.
+        interventions: how often a person took over.
+    """
+
+    num_envs = 1
+    device = torch.device("cpu")
+
+    def __init__(
+        self,
+        arm: SimulatedArm,
+        contract: Contract,
+        names: list[str],
+        cfg: OnlineCfg,
+        *,
+        seed: int,
+        person: Person | None = None,
+        now_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Stand ready.
+
+        Args:
+            arm: one arm.
+            contract: of the policy's actions.
+            names: of what the policy sees.
+            cfg: how it acts.
+            seed: of the episodes.
+            person: who may take over, in steps of the tool.
+            now_ns: the clock of the device [ns].
+        """
+        self._arm, self._contract, self._cfg = arm, contract, cfg
+        self._person, self._now_ns = person, now_ns
+        self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
+        self.pace = Pace(contract.period, real_time=cfg.real_time)
+        self.interventions = 0
+        self._seeds = torch.Generator().manual_seed(seed)
+        self._derivation = Derivation(contract)
+        self._history = TickHistory(self._derivation.sampled)
+        self._ask: Ask | None = None
+
+    def reset(self) -> dict[str, Tensor]:
+        """Put the arm at the start of an episode."""
+        arm = self._arm
+        arm.reset(int(torch.randint(2**31 - 1, (1,), generator=self._seeds)))
+        self._drive = Drive(arm, self._contract)
+        self._history.reset()
+        self._hand_over()
+        self._ask = None if self._person is None else self._poll()
+        self.pace.rest()
+        return self._observe()
+
+    def step(self, action: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Any]:
+        """Act for a control period: what the policy says (1, A), or a person who has taken over."""
+        arm, ask = self._arm, self._ask
+        human = ask is not None and ask.state == "engaged"
+        theirs = ask is not None and ask.state in ("engaged", "silent")
+        done_now = np.asarray(ask.action)[None] if ask is not None and theirs else action.numpy()
+        done_now = np.clip(done_now, -1.0, 1.0).astype(np.float32)
+        self._drive.command(done_now, self._measured["joint_position"])
+        arm.step()
+        self.pace.wait()
+        presses: tuple[str, ...] = ()
+        taken = False
+        if self._person is not None:
+            self._ask = self._poll()
+            presses = self._ask.presses
+            taken = self._ask.state == "engaged" and not human
+            self.interventions += taken
+        success, terminated, truncated = self._judge(presses)
+        flags = {name: torch.tensor([value]) for name, value in {
+            "success": success, "diverged": bool(arm.diverged[0]), "taken_over": taken,
+        }.items()}  # fmt: skip
+        last = self._observe()
+        info = {"final_obs": last, "reward_terms": {}, "action": torch.from_numpy(done_now)} | flags
+        obs = self.reset() if terminated or truncated else last
+        ended, cut = torch.tensor([terminated]), torch.tensor([truncated])
+        return obs, flags["success"].float(), ended, cut, info
+
+    def _judge(self, presses: tuple[str, ...]) -> tuple[bool, bool, bool]:
+        """Return whether the episode succeeded, ended in a state without future, and was cut."""
+        arm = self._arm
+        over, stopped = bool(arm.done[0]), bool(self._drive.held[0])
+        if self._cfg.judge == "key":
+            won = "keep" in presses
+            ended = won or "discard" in presses
+            return won, ended, not ended and (over or stopped)
+        won = bool(arm.success[0])
+        ended = over and arm.endings()[0] != "time up"
+        return won, ended, not ended and (over or stopped)
+
+    def _observe(self) -> dict[str, Tensor]:
+        """Return what the policy sees (1, ...)."""
+        self._measured = self._arm.measured()
+        sampled = {
+            spec.name: self._measured[spec.name].astype(spec.dtype, copy=False)
+            for spec in self._derivation.sampled
+        }
+        seen: dict[str, NDArray[Any]] = self._derivation.complete(self._history.add(sampled))
+        return {name: torch.from_numpy(seen[name].copy()) for name in self.groups["actor"]}
+
+    def _poll(self) -> Ask:
+        assert self._person is not None
+        return self._person.step(self._now_ns(), self._arm.tool_pose()[0, 3:])
+
+    def _hand_over(self) -> None:
+        if self._person is not None:
+            self._person.begin(self._arm.joint_state()[0][0])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of the stream that episodes are drawn from."""
+        return {"generator": self._seeds.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing where another stood."""
+        self._seeds.set_state(state["generator"])
+
+    def desynchronise(self) -> None:
+        """Leave the only episode as it is."""

@@ -1,0 +1,208 @@
+"""Training of one arm in real time: this process acts, one beside it learns (`online_learner.py`).
+
+Neither waits for the other: what was done goes through the replay in the run folder, networks come
+back as a file.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sim2arm.core.contract import Provenance
+from sim2arm.core.robot_files import find_robot
+from sim2arm.policies.beside import Remote
+from sim2arm.sensors.teleop.person import Person
+from sim2arm.sim.arm import SimulatedArm
+from sim2arm.sim.contract import make_contract
+from sim2arm.sim.robots.actuators import find_actuators
+
+from .errors import UserError, user_input
+from .metrics import Metrics
+from .one_arm import OneArm
+from .progress import Progress
+from .record_by_hand import open_device_of
+from .run_record import check_run
+from .runs import (
+    AGENTS,
+    CHECKPOINT,
+    METRICS,
+    REPLAY,
+    build_env,
+    build_learner,
+    build_task,
+    find_cameras,
+    find_touch,
+    load_learner,
+    other_run,
+    write_config,
+)
+from .train_page import write_train_page
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from .experiments import TrainCfg
+
+NETWORKS = "networks.safetensors"
+"""In a run folder: what the process that learns tells the one that acts."""
+READY_IN = 120.0
+"""Time that the process beside has to build its networks and read demonstrations [s]."""
+ENDS_IN = 60.0
+"""Time that the process beside has to write its checkpoint [s]."""
+
+
+def train_online(name: str, cfg: TrainCfg) -> Path:
+    """Act and learn until the last iteration; return the run folder.
+
+    Raises:
+        UserError: settings that nothing can be learnt with, a folder that holds another run, or the
+            process that learns failed.
+        KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+    """
+    folder = cfg.out or Path("runs") / name
+    check_run(folder, resume=cfg.resume, other=lambda: other_run(folder, name, cfg))
+    torch.set_num_threads(1)
+    with ExitStack() as stack:
+        env = stack.enter_context(one_arm(cfg))
+        learn = replace(cfg.algo.learn, keep=True, normalise=False)  # pyright: ignore
+        (folder / NETWORKS).unlink(missing_ok=True)  # of another process, which may know less
+        with user_input("algo"):
+            actor = Remote(
+                learn, lambda *seen: AGENTS[type(cfg.algo)](cfg.algo, *seen), env, seed=cfg.seed,
+                folder=folder / REPLAY, networks=folder / NETWORKS,
+            )  # fmt: skip
+        stack.callback(actor.close)
+        if not cfg.resume:
+            write_config(folder, name, cfg)
+        elif (folder / CHECKPOINT).is_file():
+            load_learner(actor, folder)
+        with user_input("metrics", folder / METRICS):
+            metrics = Metrics(folder / METRICS, actor.iteration)
+        stack.callback(metrics.close)
+        with beside(folder) as process:
+            _await(folder / NETWORKS, process)
+            row = _act(actor, env, cfg, metrics, process)
+        _measure(cfg, folder, metrics, row)
+    write_train_page(folder)
+    return folder
+
+
+@contextmanager
+def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
+    """Give the arm of an experiment, with the device of who may take over.
+
+    Raises:
+        UserError: there is no such arm, camera, touch or device.
+    """
+    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    env = build_env(replace(cfg, world="mujoco", device="cpu"), 1)
+    contract = make_contract(env, Provenance(experiment=""))
+    with user_input("task"):
+        arm = SimulatedArm(
+            build_task(cfg), cfg.robot, control_hz=contract.control_hz,
+            actuators=find_actuators(cfg.actuators, find_robot(cfg.robot).name),
+            vision=None if cameras is None else cameras.vision, touch=touch,
+            beside=cfg.online.real_time,
+        )  # fmt: skip
+    names = list(env.groups["actor"])
+    online = cfg.online
+    if not online.device:
+        yield OneArm(arm, contract, names, online, seed=cfg.seed)
+        return
+    with open_device_of(
+        online.device,
+        Path(online.script) if online.script else None,
+        online.teleop,
+        contract.period,
+    ) as hand:
+        with user_input("--online.device"):
+            person = Person(hand.device, contract, online.teleop)
+            if person.contract.action != contract.action:
+                raise ValueError(f"{hand.name} gives joint positions, the policy steps of the tool")
+        yield OneArm(arm, contract, names, online, seed=cfg.seed, person=person, now_ns=hand.now_ns)
+
+
+@contextmanager
+def beside(folder: Path) -> Generator[subprocess.Popen[str]]:
+    """Let a process learn beside; it ends with this one, after its checkpoint.
+
+    Raises:
+        UserError: it failed.
+    """
+    words = [sys.executable, "-m", "sim2arm.cli.online_learner", str(folder)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            try:
+                _, said = process.communicate(timeout=ENDS_IN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                _, said = process.communicate()
+            if process.returncode:
+                lines = said.strip().splitlines() or [f"exit status {process.returncode}"]
+                raise UserError(f"the process that learns failed: {lines[-1]}")
+
+
+def _await(networks: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the process that learns is ready, or has ended: `beside` says why.
+
+    Raises:
+        UserError: it is not ready in time.
+    """
+    begun = time.monotonic()
+    while not networks.is_file() and process.poll() is None:
+        if time.monotonic() - begun > READY_IN:
+            raise UserError(f"the process that learns is not ready after {READY_IN:.0f} s")
+        time.sleep(0.05)
+
+
+def _act(
+    actor: Remote, env: OneArm, cfg: TrainCfg, metrics: Metrics, process: subprocess.Popen[str]
+) -> dict[str, Any]:
+    """Act until the last iteration; return the last row, which is not written yet."""
+    started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
+    per, row = cfg.algo.rollout, dict[str, Any]()
+    recent: list[tuple[float, float]] = []
+    total, done = cfg.iterations * per, actor.iteration * per
+    with Progress("train", total, "steps", done=done) as progress:
+        for values in actor.train(cfg.iterations - actor.iteration):
+            if process.poll() is not None:
+                break  # `beside` says why
+            if row:
+                metrics.write(row)
+            found = {key: "" if x is None else round(float(x), 6) for key, x in values.items()}
+            recent = [*recent, (float(found["episodes"]), float(found["successes"]))][-200:]
+            episodes, successes = (sum(pair[i] for pair in recent) for i in (0, 1))
+            success = successes / max(episodes, 1.0)
+            row = {"iteration": actor.iteration, "steps": actor.iteration * per}
+            row |= {"wall_s": round(time.monotonic() - started, 2), "success": round(success, 4)}
+            row |= {"measured": "", "updates": actor.updates, "missed": env.pace.missed}
+            row |= {"interventions": env.interventions} | found
+            progress.update(
+                actor.iteration * per, success=f"{success:.3f}", updates=str(actor.updates),
+                rate=f"{env.pace.recent_hz:.1f} Hz", missed=str(env.pace.missed),
+            )  # fmt: skip
+    return row
+
+
+def _measure(cfg: TrainCfg, folder: Path, metrics: Metrics, row: dict[str, Any]) -> None:
+    """Try the policy that was learnt, and write the last row."""
+    if not row:
+        return
+    learner = build_learner(cfg, 1)
+    load_learner(learner, folder)
+    trial = Trial(build_env(cfg, cfg.trial_episodes))
+    metrics.write(row | {"measured": round(trial.success(learner.actor), 4)})
