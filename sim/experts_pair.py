@@ -87,15 +87,14 @@ def _give(
 ) -> tuple[Tensor, Tensor]:
     """The right arm picks the cube, brings it, and lets go upwards once the left one has it."""
     off = grip - tool[:, :3]
-    over = _length(off[:, :2]) < 0.006
+    aside = _length(off[:, :2])
+    over = aside < 0.006
     turn = _turn_to(tool, TURNED)
     # on the way to the cube the fingers turn along its faces, a quarter turn at most
     aligned = turn.clone()
     aligned[:, 2] = _face(cube, tool)
     aligned_now = aligned[:, 2].abs() < 0.05
-    pick = torch.cat(
-        [off[:, :2], torch.where(over & aligned_now, off[:, 2], off[:, 2] + 0.08)[:, None]], 1
-    )
+    pick = torch.cat([off[:, :2], (off[:, 2] + _funnel(aside, aligned[:, 2]))[:, None]], 1)
     down = over & aligned_now & (off[:, 2].abs() < 0.004)
     bring = meet - cube[:, :3]
     gone = off.clone()
@@ -139,8 +138,9 @@ def _take(
     yaw = 2.0 * torch.atan2(part[:, 6], part[:, 3])
     turn = _turn_to(tool, TURNED)
     turn[:, 2] += yaw
-    ready = (_length(off[:, :2]) < 0.004) & (turn[:, 2].abs() < 0.05)
-    height = torch.where(ready | (off[:, 2].abs() < 0.004), off[:, 2], off[:, 2] + 0.08)
+    aside = _length(off[:, :2])
+    ready = (aside < 0.004) & (turn[:, 2].abs() < 0.05)
+    height = off[:, 2] + torch.where(off[:, 2].abs() < 0.004, 0.0, _funnel(aside, turn[:, 2]))
     motion = _drive(torch.cat([off[:, :2], height[:, None]], dim=1), turn)
     down = ready & (off[:, 2].abs() < 0.003)
     return torch.where(has[:, None], then, motion), torch.where(has | down, 0.0, 1.0)
@@ -159,6 +159,16 @@ def _insert(peg: Tensor, socket: Tensor, ready: Tensor) -> Tensor:
     along = torch.where(forward, mouth + cfg.depth + 0.015, mouth - 0.03) - inside[:, 1]
     way = torch.stack([-inside[:, 0], along.clamp(-0.0625, 0.0125), -inside[:, 2]], dim=1)
     return _drive(quat_rotate(socket[:, 3:], way), turn)
+
+
+def _funnel(aside: Tensor, turn: Tensor) -> Tensor:
+    """Return how far above its goal a tool stays (N,) [m], that is aside (N,) [m] and turned [rad].
+
+    It comes down as it comes near: where it went up at once for being aside, a push made it go up
+    and down for ever.
+    """
+    off = (aside - 0.003).clamp(min=0.0) + 0.05 * (turn.abs() - 0.03).clamp(min=0.0)
+    return (8.0 * off).clamp(max=0.08)
 
 
 def _face(cube: Tensor, tool: Tensor) -> Tensor:

@@ -373,13 +373,23 @@ def assert_stopped_by_age(
     def moves() -> bool:
         return rig.state() == "ACTIVE" and len(rig.relay.commands) > 10
 
+    told: list[str] = []
     for _ in range(5):
         rig.bring_up()
         rig.judge()
         begin()
         rig.operator.policy.clear()
         rig.operator.activate("policy_node")
-        rig.wait(lambda: moves() or rig.policy_stopped(), "arm that moves")
+        try:
+            rig.wait(lambda: moves() or rig.policy_stopped(), "arm that moves")
+        except OperationError as error:  # seen once: say how it stood, and try again
+            said = (
+                f"{error}: gate {rig.state()} {rig.reason()!r}, {len(rig.relay.commands)} commands"
+            )
+            told.append(f"{said}, policy {rig.operator.policy_message!r}")
+            rig.operator.transition("policy_node", "deactivate")
+            assert len(told) < 2, told
+            continue
         if rig.policy_stopped():
             continue
         stop()

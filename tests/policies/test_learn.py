@@ -17,9 +17,12 @@ from sim2arm.cli.imitate import imitate
 from sim2arm.cli.imitations import IMITATIONS
 from sim2arm.cli.intervals import clopper_pearson
 from sim2arm.cli.runs import METRICS
+from sim2arm.cli.standard_train import train_standard
+from sim2arm.cli.standards import STANDARDS
 from sim2arm.cli.sweep_cells import measure_imitation
 from sim2arm.cli.table import Row
 from sim2arm.cli.train import train
+from sim2arm.policies.cqn import CqnCfg
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.demonstrations import Demonstrations
 from tests.tables import Table
@@ -122,3 +125,32 @@ def test_imitates(
     if found.score is not None:
         table.add(Row(case=case, metric="score", value=found.score))
     assert rate > 0.02
+
+
+STANDARD = ("standard-sac", "standard-tqc", "standard-droq", "standard-td3", "standard-ddpg",
+            "standard-cqn")  # fmt: skip
+
+
+@pytest.mark.learn
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", STANDARD)
+def test_swings_a_pendulum_up(name: str, seed: int, tmp_path: Path, table: Table) -> None:
+    """Standing upright from the start is 0, hanging and random actions are about -1200."""
+    base = STANDARDS[name][1]
+    learn = replace(base.algo.learn, random=500, keep=False)
+    algo = replace(base.algo, learn=learn)
+    if isinstance(algo, CqnCfg):
+        algo = replace(algo, low=-1000.0, high=0.0)
+    frames = 6_000 if name == "standard-droq" else 16_000
+    cfg = replace(
+        base, task="gym:Pendulum-v1", repeat=2, algo=algo, frames=frames, trial_every=frames,
+        trial_episodes=20, seed=seed, out=tmp_path / "run",
+    )  # fmt: skip
+    columns = curve(train_standard(name, cfg))
+    value, case = columns["measured"][-1], f"{name}, gym:Pendulum-v1, seed {seed}"
+    table.add(
+        Row(case=case, metric="return of 20 episodes", value=value),
+        Row(case=case, metric="frames", value=columns["steps"][-1]),
+        Row(case=case, metric="wall time", value=columns["wall_s"][-1], unit="s"),
+    )
+    assert value > -300.0
