@@ -136,18 +136,7 @@ class Replay:
             raise ValueError(f"rows: expected {most + 3} or more in 1 world or more, got {rows}")
         if folder is not None and self.device.type != "cpu":
             raise ValueError("folder: rows on disk are memory of the CPU; leave out the folder")
-        fixed = {
-            ACTION: Column(shape=(action_dim,)),
-            REWARD: Column(),
-            _KIND: Column(dtype=torch.uint8),
-            _AGE: Column(dtype=torch.int32),
-            _NUMBER: Column(dtype=torch.int64),  # the last to be written, so a row with it is whole
-        }
-        known = {**self.obs, **self.columns, **fixed}
-        if len(known) != len(self.obs) + len(self.columns) + len(fixed):
-            raise ValueError(
-                f"columns: names must differ from one another and from {sorted(fixed)}"
-            )
+        known = _all_columns(self.obs, self.columns, action_dim)
         # one row more, where writes go that are for nobody
         self._data = {
             name: _allocate(name, (worlds, rows + 1, *c.shape), c.dtype, self.device, folder)
@@ -454,6 +443,27 @@ class Replay:
         self._head.copy_(self._data[_NUMBER][:, :-1].amax(dim=1))
         self._added = int(self._head.min())
         self.cut()
+
+
+def _all_columns(
+    obs: Mapping[str, Column], columns: Mapping[str, Column], action_dim: int
+) -> dict[str, Column]:
+    """Return all that a row holds, in the order in which it is written.
+
+    Raises:
+        ValueError: two have one name.
+    """
+    fixed = {
+        ACTION: Column(shape=(action_dim,)),
+        REWARD: Column(),
+        _KIND: Column(dtype=torch.uint8),
+        _AGE: Column(dtype=torch.int32),
+        _NUMBER: Column(dtype=torch.int64),  # the last to be written, so a row with it is whole
+    }
+    known = {**obs, **columns, **fixed}
+    if len(known) != len(obs) + len(columns) + len(fixed):
+        raise ValueError(f"columns: names must differ from one another and from {sorted(fixed)}")
+    return known
 
 
 def _allocate(

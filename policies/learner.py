@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -75,6 +75,33 @@ class Tally:
     def metrics(self) -> dict[str, Tensor]:
         """Return `COUNTS` of this rank, which `Ranks.total` adds up, and `reward/<term>`."""
         return self._counts | {f"reward/{name}": term for name, term in self._terms.items()}
+
+
+class Means:
+    """Means of metrics over updates or iterations; no value leaves the device."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Begin; metrics of these names are told even if they never come."""
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = dict.fromkeys(names, 0)
+
+    def add(self, values: Mapping[str, Tensor | None]) -> None:
+        """Take values; None is none."""
+        for name, value in values.items():
+            self._counts.setdefault(name, 0)
+            if value is not None:
+                self._sums[name] = self._sums[name] + value if name in self._sums else value
+                self._counts[name] += 1
+
+    def means(self) -> dict[str, Tensor | None]:
+        """Return the means; None where no value came."""
+        return {name: self._sums[name] / n if n else None for name, n in self._counts.items()}
+
+    def take(self) -> dict[str, Tensor | None]:
+        """Return the means and begin again."""
+        found = self.means()
+        self._sums, self._counts = {}, dict.fromkeys(self._counts, 0)
+        return found
 
 
 def state_of(

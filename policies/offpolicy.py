@@ -23,7 +23,7 @@ from .base import Env, Observations
 from .buffers import DEMO, Batch, Column, Replay, together
 from .distributed import ALONE, Ranks
 from .frames import Frames
-from .learner import Tally, go_on_drawing, load_into, state_of
+from .learner import Means, Tally, go_on_drawing, load_into, state_of
 from .perception import Perception, Seen
 
 DRAWN = 2**22
@@ -308,14 +308,11 @@ class OffPolicy:
 
     def update(self) -> dict[str, Tensor | None]:
         """Learn from the replay; no value leaves the device. None: there was no such update."""
-        cfg, sums, count = self.cfg, dict[str, Tensor](), dict[str, int]()
+        cfg, means = self.cfg, Means(self.agent.metrics)
         for batch in self.batches(cfg.updates if len(self.replay) > cfg.random else 0):
-            for name, value in self.agent.update(batch, self.generator).items():
-                sums[name] = sums[name] + value if name in sums else value
-                count[name] = count.get(name, 0) + 1
+            means.add(self.agent.update(batch, self.generator))
         self.iteration += 1
-        means = {name: value / count[name] for name, value in sums.items()}
-        return {**dict.fromkeys(self.agent.metrics), **means}
+        return means.take()
 
     def train(self, iterations: int) -> Iterator[Mapping[str, Tensor | None]]:
         """Yield the metrics of each iteration."""

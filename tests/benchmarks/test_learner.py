@@ -14,6 +14,7 @@ import torch
 
 from sim2arm.cli import main as cli
 from sim2arm.cli.checkout import find_checkout
+from sim2arm.policies import cqn
 
 ROOT = find_checkout()
 pytestmark = pytest.mark.skipif(ROOT is None, reason="benchmarks are part of a checkout")
@@ -74,7 +75,10 @@ def test_an_update_of_eager_td3_is_ours(cases: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cqn", "cqn-as"])
-def test_eager_cqn_regresses_the_same_targets(cases: Any, name: str) -> None:
+def test_eager_cqn_regresses_the_same_targets(
+    cases: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)  # what fills the replay
     case = quiet(cases.small(cases.PUBLISHED[name]))
     learner, plain = cases.ours(case, "cpu"), cases.eager(case, "cpu")
     model, draw = learner.model, torch.Generator().manual_seed(0)
@@ -88,10 +92,12 @@ def test_eager_cqn_regresses_the_same_targets(cases: Any, name: str) -> None:
     batch = next(learner.batches(1))
     step = cases.step_of(case, batch)
     scaled = step._replace(obs=norm(step.obs), next_obs=norm(step.next_obs))
+    # Both draw between equal bins, each from its own stream: here both take the first.
+    monkeypatch.setattr(cqn, "any_best", lambda values, generator: values.argmax(dim=-1))
+    monkeypatch.setattr(plain, "choose", lambda worth: worth.argmax(dim=-1))
     ours = learner.agent.target(batch, learner.generator)
     for level, theirs in enumerate(plain.targets(scaled)):
-        apart = (ours[:, level] - theirs).abs().amax(dim=-1)
-        assert float((apart < 1e-5).double().mean()) > 0.98  # others are ties, drawn at random
+        torch.testing.assert_close(ours[:, level], theirs, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(ours.sum(dim=-1), torch.ones(ours.shape[:-1]))
     learner.agent.update(batch, learner.generator)
     plain.update(scaled)

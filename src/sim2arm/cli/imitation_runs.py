@@ -26,7 +26,7 @@ from sim2arm.sim.tasks.table import describe_task
 from .errors import UserError, user_input
 from .imitations import IMITATIONS, ImitateCfg
 from .parse import unknown
-from .run_record import CONFIG, difference, provenance, read_record, settings_of
+from .run_record import difference, provenance, read_record, read_run
 from .runs import CHECKPOINT, build_task
 
 CONTRACT = "policy.yaml"
@@ -43,12 +43,7 @@ def read_imitation(folder: Path) -> tuple[str, ImitateCfg]:
     Raises:
         UserError: there is none.
     """
-    data = read_record(folder)
-    experiment = data["experiment"]
-    with user_input("run", folder / CONFIG):
-        if experiment not in IMITATIONS:
-            raise ValueError(unknown("experiment", experiment, IMITATIONS))
-        return experiment, settings_of(data, IMITATIONS[experiment][1], {"held_out": 2})
+    return read_run(folder, IMITATIONS, {"held_out": 2})
 
 
 def is_imitation(folder: Path) -> bool:

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+WINDOW = 1000
+"""Training episodes over which success is measured."""
 EVENTS = "tensorboard"
 """Folder of the event files beside metrics.csv."""
 
@@ -55,6 +58,21 @@ class Metrics:
         writer.writerow(row)
         self.last = row
         self._file.flush()
+
+
+class Window:
+    """Success over the last `WINDOW` training episodes, random actions included."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float]] = deque()
+
+    def add(self, episodes: float, successes: float) -> float:
+        """Take the counts of an iteration; return the share."""
+        self._recent.append((episodes, successes))
+        while sum(pair[0] for pair in self._recent) - self._recent[0][0] >= WINDOW:
+            self._recent.popleft()
+        total = sum(pair[0] for pair in self._recent)
+        return sum(pair[1] for pair in self._recent) / max(total, 1.0)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from sim2arm.sim.contract import make_contract
 from sim2arm.sim.robots.actuators import find_actuators
 
 from .errors import UserError, user_input
-from .metrics import Metrics
+from .metrics import Metrics, Window
 from .one_arm import OneArm
 from .progress import Progress
 from .record_by_hand import open_device_of
@@ -41,10 +42,12 @@ from .runs import (
     build_env,
     build_learner,
     build_task,
+    drop_lost,
     find_cameras,
     find_touch,
     load_learner,
     other_run,
+    rounded,
     write_config,
 )
 from .train_page import write_train_page
@@ -76,9 +79,10 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         env = stack.enter_context(one_arm(cfg))
         learn = replace(cfg.algo.learn, keep=True, normalise=False)  # pyright: ignore
         (folder / NETWORKS).unlink(missing_ok=True)  # of another process, which may know less
+        drop_lost(folder)
         with user_input("algo"):
             actor = Remote(
-                learn, lambda *seen: AGENTS[type(cfg.algo)](cfg.algo, *seen), env, seed=cfg.seed,
+                learn, partial(AGENTS[type(cfg.algo)], cfg.algo), env, seed=cfg.seed,
                 folder=folder / REPLAY, networks=folder / NETWORKS,
             )  # fmt: skip
         stack.callback(actor.close)
@@ -174,8 +178,7 @@ def _act(
 ) -> dict[str, Any]:
     """Act until the last iteration; return the last row, which is not written yet."""
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
-    per, row = cfg.algo.rollout, dict[str, Any]()
-    recent: list[tuple[float, float]] = []
+    per, row, window = cfg.algo.rollout, dict[str, Any](), Window()
     total, done = cfg.iterations * per, actor.iteration * per
     with Progress("train", total, "steps", done=done) as progress:
         for values in actor.train(cfg.iterations - actor.iteration):
@@ -183,10 +186,8 @@ def _act(
                 break  # `beside` says why
             if row:
                 metrics.write(row)
-            found = {key: "" if x is None else round(float(x), 6) for key, x in values.items()}
-            recent = [*recent, (float(found["episodes"]), float(found["successes"]))][-200:]
-            episodes, successes = (sum(pair[i] for pair in recent) for i in (0, 1))
-            success = successes / max(episodes, 1.0)
+            found = rounded(values)
+            success = window.add(found["episodes"], found["successes"])
             row = {"iteration": actor.iteration, "steps": actor.iteration * per}
             row |= {"wall_s": round(time.monotonic() - started, 2), "success": round(success, 4)}
             row |= {"measured": "", "updates": actor.updates, "missed": env.pace.missed}

@@ -20,6 +20,7 @@ from sim2arm.core.robots import ROBOTS
 from .errors import UserError, user_input
 from .machine import describe_commit, describe_versions
 from .outputs import check_folder
+from .parse import unknown
 
 CONFIG = "config.yaml"
 T = TypeVar("T")
@@ -117,6 +118,27 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a run: expected {CONFIG} in it; train first")
     with user_input("run", path):
         return to_plain(from_plain(RunRecord, yaml.safe_load(path.read_text())))
+
+
+def read_run(
+    folder: Path, known: Mapping[str, tuple[str, T]], before: Mapping[str, Any]
+) -> tuple[str, T]:
+    """Return experiment and settings of a run.
+
+    Args:
+        folder: of the run.
+        known: experiments, as they are listed.
+        before: see `settings_of`.
+
+    Raises:
+        UserError: there is none, or none of these experiments.
+    """
+    data = read_record(folder)
+    experiment = data["experiment"]
+    with user_input("run", folder / CONFIG):
+        if experiment not in known:
+            raise ValueError(unknown("experiment", experiment, known))
+        return experiment, settings_of(data, known[experiment][1], before)
 
 
 def settings_of(data: Mapping[str, Any], default: T, before: Mapping[str, Any]) -> T:

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from torch import Tensor
 
 from sim2arm.calibration.latency import read_latency
 from sim2arm.core.durable import write_durably
@@ -292,7 +295,15 @@ def off_policy(
     """
     build, kept = partial(AGENTS[type(algo)], algo), None if folder is None else folder / REPLAY
     learn = replace(algo.learn, keep=True) if reads else algo.learn
+    if folder is not None and not reads:
+        drop_lost(folder)
     return OffPolicy(learn, build, env, seed=seed, ranks=ranks, folder=kept, reads=reads)
+
+
+def drop_lost(folder: Path) -> None:
+    """Remove the replay of a run whose networks are lost: both begin anew."""
+    if not (folder / CHECKPOINT).is_file():
+        shutil.rmtree(folder / REPLAY, ignore_errors=True)
 
 
 def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
@@ -369,6 +380,11 @@ def save_learner(learner: Learner, folder: Path, curriculum: Curriculum | None =
                 f"{last_good(folder)}{_lower(learner)}"
             )
     save_checkpoint(folder / CHECKPOINT, state)
+
+
+def rounded(values: Mapping[str, Tensor | None]) -> dict[str, Any]:
+    """Return numbers for a row, empty where nothing was measured."""
+    return {key: "" if x is None else round(float(x), 6) for key, x in values.items()}
 
 
 def check_metrics(row: Mapping[str, float | str], learner: Learner, folder: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,17 +13,24 @@ import torch
 from sim2arm.core.plain import to_plain
 from sim2arm.policies.actor import Acting, forget
 from sim2arm.policies.distributed import ALONE
-from sim2arm.policies.learner import COUNTS
+from sim2arm.policies.learner import COUNTS, Means
 from sim2arm.policies.networks import PictureError, RelativePoseError
 from sim2arm.policies.offpolicy import OffPolicy
 from sim2arm.sim.standard import StandardEnv
 
 from .errors import UserError, user_input
 from .metrics import Metrics
-from .parse import unknown
 from .progress import Progress
-from .run_record import CONFIG, check_run, difference, read_record, settings_of, write_record
-from .runs import CHECKPOINT, METRICS, REPLAY, check_metrics, load_learner, off_policy, save_learner
+from .run_record import check_run, difference, read_run, write_record
+from .runs import (
+    CHECKPOINT,
+    METRICS,
+    check_metrics,
+    load_learner,
+    off_policy,
+    rounded,
+    save_learner,
+)
 from .standards import STANDARDS, StandardCfg
 from .train_page import write_standard_page
 
@@ -47,8 +53,6 @@ def train_standard(name: str, cfg: StandardCfg) -> Path:
     folder = cfg.out or Path("runs") / name
     check_run(folder, resume=cfg.resume, other=lambda: other_standard(folder, name, cfg))
     torch.set_num_threads(cfg.threads)
-    if not (folder / CHECKPOINT).is_file():  # its networks are lost, and begin anew
-        shutil.rmtree(folder / REPLAY, ignore_errors=True)
     learner, trial = build_standard(cfg, folder), Trial(cfg)
     if not cfg.resume:
         write_record(folder, name, to_plain(replace(cfg, out=None, resume=False)))
@@ -93,12 +97,7 @@ def read_standard(folder: Path) -> tuple[str, StandardCfg]:
     Raises:
         UserError: there is none.
     """
-    data = read_record(folder)
-    name = data["experiment"]
-    with user_input("run", folder / CONFIG):
-        if name not in STANDARDS:
-            raise ValueError(unknown("experiment", name, STANDARDS))
-        return name, settings_of(data, STANDARDS[name][1], {})
+    return read_run(folder, STANDARDS, {})
 
 
 def other_standard(folder: Path, name: str, cfg: StandardCfg) -> str:
@@ -155,7 +154,7 @@ def _learn(
         named = {"return": trained, "measured": mean(trial.returns(learner.actor))}
         wall = round(time.monotonic() - started, 2)
         head = {"iteration": learner.iteration, "steps": learner.iteration * per, "wall_s": wall}
-        metrics.write(head | named | sums.take())
+        metrics.write(head | named | rounded(sums.take()))
         figures.update({key: f"{value:.1f}" for key, value in named.items() if value != ""})
 
     with Progress("train", cfg.iterations * per, "frames", done=learner.iteration * per) as shown:
@@ -163,7 +162,7 @@ def _learn(
             sums.add({name: value for name, value in values.items() if name not in COUNTS})
             stop, row = interrupted(), learner.iteration % due == 0
             if row or stop or learner.iteration % save == 0:
-                check_metrics(sums.means(), learner, folder)
+                check_metrics(rounded(sums.means()), learner, folder)
                 save_learner(learner, folder)
             if stop:
                 raise KeyboardInterrupt
@@ -174,35 +173,6 @@ def _learn(
         if int(metrics.last.get("iteration", 0)) < learner.iteration:
             measure()
             shown.update(learner.iteration * per, **figures)
-
-
-class Means:
-    """Means of metrics over the iterations since the last row."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, values: Mapping[str, torch.Tensor | None]) -> None:
-        """Take those of an iteration; no value leaves the device."""
-        for name, value in values.items():
-            self._counts.setdefault(name, 0)
-            if value is not None:
-                self._sums[name] = self._sums[name] + value if name in self._sums else value
-                self._counts[name] += 1
-
-    def means(self) -> dict[str, float | str]:
-        """Return the means; empty where nothing was measured."""
-        return {
-            name: round(float(self._sums[name]) / count, 6) if count else ""
-            for name, count in self._counts.items()
-        }
-
-    def take(self) -> dict[str, float | str]:
-        """Return the means and begin again."""
-        found = self.means()
-        self._sums, self._counts = {}, dict.fromkeys(self._counts, 0)
-        return found
 
 
 def mean(values: Sequence[float]) -> float:

@@ -6,10 +6,9 @@ On several GPUs or cores: `torchrun --nproc-per-node 2 -m sim2arm.cli.main train
 
 import shlex
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -20,7 +19,7 @@ from sim2arm.sim.env import Env
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .imitations import IMITATIONS, ImitateCfg
-from .metrics import Metrics
+from .metrics import Metrics, Window
 from .parse import parse_named
 from .physics import keep_incidents, physics_of
 from .progress import Progress
@@ -34,6 +33,7 @@ from .runs import (
     check_metrics,
     load_learner,
     other_run,
+    rounded,
     save_learner,
     write_config,
 )
@@ -44,8 +44,6 @@ from .trial import Trial
 
 SAVE_EVERY = 10
 """Iterations between checkpoints."""
-WINDOW = 1000
-"""Training episodes over which success is measured."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -193,7 +191,7 @@ def _follow(
     if reached:
         return
     for values in learner.train(cfg.iterations - learner.iteration):
-        check_metrics(_rounded(values), learner, folder)
+        check_metrics(rounded(values), learner, folder)
         cast(Env, learner.env).world.check_capacity()
         _widen(learner, curriculum)
         if _ends(learner, False, interrupted):
@@ -220,11 +218,6 @@ def _reached(row: Mapping[str, str | float], cfg: TrainCfg, curriculum: Curricul
     return curriculum.complete and measured != "" and float(measured) >= cfg.target_success
 
 
-def _rounded(values: Mapping[str, torch.Tensor | None]) -> dict[str, Any]:
-    """Return numbers for a row, empty where nothing was measured."""
-    return {key: "" if x is None else round(float(x), 6) for key, x in values.items()}
-
-
 def _ends(learner: Learner, reached: bool, interrupted: Callable[[], bool]) -> bool:
     """Return whether the target is reached, of which only the first rank knows.
 
@@ -247,12 +240,12 @@ def _learn(
     per_iteration = cfg.algo.rollout * cfg.num_envs
     world, folder, diverged = cast(Env, learner.env).world, metrics.path.parent, 0.0
     trial = Trial(build_env(cfg, cfg.trial_episodes))
-    window = _Window()
+    window = Window()
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
     total, done = cfg.iterations * per_iteration, learner.iteration * per_iteration
     with Progress("train", total, "steps", done=done) as progress:
         for values in learner.train(cfg.iterations - learner.iteration):
-            row = _rounded(values)
+            row = rounded(values)
             check_metrics(row, learner, folder)
             world.check_capacity()
             if row["diverged"]:
@@ -280,18 +273,3 @@ def _learn(
                 save_learner(learner, folder, curriculum)
             if _ends(learner, _reached(metrics.last, cfg, curriculum), interrupted):
                 break
-
-
-class _Window:
-    """Success over the last `WINDOW` training episodes, random actions included."""
-
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, float]] = deque()
-
-    def add(self, episodes: float, successes: float) -> float:
-        """Take the counts of an iteration; return the share."""
-        self._recent.append((episodes, successes))
-        while sum(pair[0] for pair in self._recent) - self._recent[0][0] >= WINDOW:
-            self._recent.popleft()
-        total = sum(pair[0] for pair in self._recent)
-        return sum(pair[1] for pair in self._recent) / max(total, 1.0)

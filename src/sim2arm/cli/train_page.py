@@ -21,7 +21,7 @@ from .imitations import IMITATIONS, ImitateCfg
 from .metrics import IMITATION, STANDARD, read_metrics
 from .report import Section, chart, code, text, write_report
 from .report_charts import draw_imitation, draw_learning, draw_returns
-from .run_record import CONFIG, read_record, settings_of
+from .run_record import CONFIG, read_record, read_run
 from .runs import METRICS, read_config
 from .standards import STANDARDS, StandardCfg
 from .table import format_cell
@@ -64,9 +64,7 @@ def write_imitation_page(folder: Path) -> Path:
 
 def write_standard_page(folder: Path) -> Path:
     """Write report.html of a run on a standard task into its folder."""
-    data = read_record(folder)
-    default = STANDARDS[data["experiment"]][1]
-    cfg = settings_of(data, default, {})
+    name, cfg = read_run(folder, STANDARDS, {})
     with user_input("metrics", folder / METRICS):
         rows = read_metrics(folder / METRICS, STANDARD)
     frames = [row["steps"] for row in rows]
@@ -80,8 +78,8 @@ def write_standard_page(folder: Path) -> Path:
         f"of {cfg.trial_episodes} seeded episodes without them. The last: {last}."
     )
     section = Section(title="Learning", blocks=[chart(drawing, caption)])
-    words = command(data["experiment"], cfg, folder, default)
-    return _write(folder, data, section, words, verbs=())
+    words = command(name, cfg, folder, STANDARDS[name][1])
+    return _write(folder, read_record(folder), section, words, verbs=())
 
 
 def _write(
