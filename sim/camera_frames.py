@@ -32,6 +32,8 @@ class CameraFrames:
     Attributes:
         due: (N,) bool, the worlds in which a picture is to be taken now.
         history: how many of the latest pictures a tick sees.
+        in_place: whether `read` returns what is kept here, as of one world on a CPU that sees one
+            picture: it stays for another tick, through a start too.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class CameraFrames:
         self.history, self._fixed_phase, self._range = history, phase, latency
         # One that has arrived stays until the next arrives; nothing is under way without latency.
         size = history + (1 + math.ceil(high * rate_hz) if high > 0.0 else 0)
+        self.in_place = n == 1 and history == 1 and device.type == "cpu"
+        size += 2 * self.in_place  # what the tick before saw, and the start that follows this one
         self._ring = frame.new_zeros((n, size, *frame.shape[1:]))
         self._slots = torch.arange(size, device=device).repeat(n, 1)  # oldest first
         self._first = torch.full((n,), size - 1, device=device)  # what is older is the start's too
@@ -114,6 +118,7 @@ class CameraFrames:
         stamps = self._phase[:, None] + number * self._interval
         put(self._stamps, chosen, stamps.round().to(torch.int64).clamp(max=0))
         put(self._first, chosen, size - 1)
+        put(self._slots, chosen, torch.roll(self._slots, -1, dims=1))
         self._write(self._slots[:, -1], chosen, frame)
         put(self.due, chosen, False)
 
@@ -157,7 +162,8 @@ class CameraFrames:
         """Return what this tick sees.
 
         Args:
-            out: (N * history, ...), where the pictures are written; new memory by default.
+            out: (N * history, ...), where the pictures are written unless `in_place`; new memory
+                by default.
 
         Returns:
             The newest picture that has arrived, (N, ...), or the last `history` of them, oldest
@@ -171,6 +177,8 @@ class CameraFrames:
         chosen = torch.maximum(chosen, self._first[:, None])
         slots = torch.take_along_dim(self._slots, chosen, dim=1)
         n, size = self._slots.shape
+        if self.in_place:
+            return self._ring[:, int(slots)], age
         places = (self._worlds[:, None] * size + slots).flatten()
         seen = torch.index_select(self._ring.flatten(0, 1), 0, places, out=out)
         return (seen if self.history == 1 else seen.unflatten(0, (n, -1))), age

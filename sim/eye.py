@@ -71,7 +71,9 @@ class _Array:
             history=sight.history,
         )
         # Of two observations, and of one that is the last of its episode where it is asked for.
-        self.memory = frame.new_zeros((memories, n * sight.history, *frame.shape[1:]))
+        self._memory: Tensor | None = None
+        if not self.recent.in_place:
+            self._memory = frame.new_zeros((memories, n * sight.history, *frame.shape[1:]))
 
     @property
     def count(self) -> int:
@@ -88,6 +90,10 @@ class _Array:
         if fresh is not None:
             self.recent.start(fresh, picture, clock)
         self.recent.push(picture)
+
+    def read(self, memory: int) -> tuple[Tensor, Tensor]:
+        """Return what is seen, in one of the memories, and its age."""
+        return self.recent.read(None if self._memory is None else self._memory[memory])
 
     def develop(self, chosen: Tensor) -> None:
         """Keep what was drawn of chosen worlds since they were exposed."""
@@ -157,10 +163,9 @@ class Eye:
 
     def read(self, memory: int) -> tuple[dict[str, Tensor], Tensor]:
         """Return what is seen, in one of the memories, and its age."""
-        read = {n: array.recent.read(array.memory[memory]) for n, array in self._arrays.items()}
-        return {name: pictures for name, (pictures, _) in read.items()}, next(iter(read.values()))[
-            1
-        ]
+        read = {name: array.read(memory) for name, array in self._arrays.items()}
+        pictures = {name: seen for name, (seen, _) in read.items()}
+        return pictures, next(iter(read.values()))[1]
 
 
 def _as_seen(spec: ArraySpec, sight: Sight, ages: tuple[float, float]) -> ArraySpec:

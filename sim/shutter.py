@@ -74,33 +74,35 @@ class BesideShutter:
 
     def see(self, chosen: Tensor, fresh: Tensor | None) -> None:
         """See `Shutter`."""
-        self._develop()
+        self._wait()
         self._cameras.look(0)
-        job = self._thread.submit(self._draw)
         if fresh is not None:
-            job.result()
+            self._thread.submit(self._draw).result()
             for eye in self.eyes:
                 eye.take(chosen, fresh)
         else:
-            self._job = job
             for eye in self.eyes:
                 eye.expose()
+            self._job = self._thread.submit(self._develop)
 
     def arrive(self) -> None:
         """See `Shutter`."""
-        if self._job is not None and (self._job.done() or bool(self.eyes[0].arrived)):
-            self._develop()
+        if self._job is not None and any(bool(eye.arrived) for eye in self.eyes):
+            self._wait()
 
     def _draw(self) -> None:
         self._cameras.paint(0)
         self._rig.finish()
 
     def _develop(self) -> None:
+        self._draw()
+        for eye in self.eyes:
+            eye.develop(self._all)
+
+    def _wait(self) -> None:
         if self._job is not None:
             self._job.result()
             self._job = None
-            for eye in self.eyes:
-                eye.develop(self._all)
 
 
 def shutter_of(world: World, cfgs: Sequence[CameraCfg], *, beside: bool) -> Shutter | BesideShutter:

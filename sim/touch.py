@@ -268,7 +268,7 @@ class Skin:
             if begins:
                 stream.recent.start(fresh, stream.frame, self._unit[:, :COUNT])
             stream.recent.push(stream.frame)
-            seen, age = stream.recent.read(stream.memory[self._turn])
+            seen, age = stream.read(self._turn)
             found |= stream.split(seen)
             self.ages |= dict.fromkeys(stream.names, age)
         fresh.fill_(False)

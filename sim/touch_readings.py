@@ -26,7 +26,6 @@ class GelReadings:
         recent: those that a tick may see.
         names: of the arrays that they are.
         ages: bounds of the age of what a tick sees, with readings that are lost [s].
-        memory: (2, N history, gels, ...), of what two observations hold: a transition is of two.
     """
 
     def __init__(
@@ -49,11 +48,17 @@ class GelReadings:
         self.recent, self.frame, self._take, self.names = recent, frame, take, tuple(names)
         low, high = recent.ages
         self.ages = low, high + lost
-        self.memory = frame.new_zeros((2, len(frame) * recent.history, *frame.shape[1:]))
+        self._memory: Tensor | None = None  # of two observations: a transition is of two
+        if not recent.in_place:
+            self._memory = frame.new_zeros((2, len(frame) * recent.history, *frame.shape[1:]))
 
     def take(self, chosen: Tensor) -> None:
         """Take a reading in chosen worlds (N,) bool."""
         self._take(self.frame, chosen)
+
+    def read(self, turn: int) -> tuple[Tensor, Tensor]:
+        """Return what is felt, in one of the two memories, and its age."""
+        return self.recent.read(None if self._memory is None else self._memory[turn])
 
     def split(self, seen: Tensor) -> Mapping[str, Tensor]:
         """Return the arrays of a reading: one, or one for each gel."""

@@ -13,11 +13,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sim2arm.core.clock import let_others_first
+
 from .layout import Feature
 from .pictures import VideoFile, encode_png
 from .stats import PictureCount, Stats
 
 Image = npt.NDArray[Any]
+
+
+class _Again:
+    """Stands for the picture before."""
+
+
+_AGAIN = _Again()
+_SOME = 16
+"""One row of pixels of so many is compared first."""
+
+
+def _same(picture: Image, other: Image) -> bool:
+    """Return whether two pictures are equal; that they differ is soon seen."""
+    some = np.array_equal(picture[::_SOME], other[::_SOME])
+    return some and np.array_equal(picture, other)
 
 
 class Encoder:
@@ -39,7 +56,7 @@ class Encoder:
         self.feature, self.path, self.pngs = feature, path, list[bytes]()
         self._fps = fps
         self._count = PictureCount(feature)
-        self._waiting: queue.Queue[Image | None] = queue.Queue(most)
+        self._waiting: queue.Queue[Image | _Again | None] = queue.Queue(most)
         self._error: Exception | None = None
         self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"encode {path.stem}", daemon=True)
@@ -59,9 +76,13 @@ class Encoder:
         if self._error is not None:
             raise OSError(f"{self.path.name}: cannot be encoded: {self._error}") from self._error
 
-    def add(self, picture: Image) -> None:
-        """Take a picture (rows, columns, channels), of which a copy is kept; only if not full."""
-        self._waiting.put_nowait(np.array(picture, order="C"))
+    def add(self, picture: Image | None) -> None:
+        """Take a picture (rows, columns, channels) if not full.
+
+        Args:
+            picture: of which a copy is kept; None: the one before again.
+        """
+        self._waiting.put_nowait(_AGAIN if picture is None else np.array(picture, order="C"))
 
     def finish(self) -> Stats:
         """Wait until all is encoded; return the statistics.
@@ -84,6 +105,7 @@ class Encoder:
                 self._thread.join()
 
     def _run(self) -> None:
+        let_others_first()
         try:
             self._encode()
         except Exception as error:  # whatever it is, the recorder must hear of it
@@ -96,10 +118,13 @@ class Encoder:
         if self.feature.dtype == "video":
             video = VideoFile(self.path, self.feature, self._fps)
         before: Image | None = None
-        while (picture := self._waiting.get()) is not None:
+        while (given := self._waiting.get()) is not None:
+            if isinstance(given, _Again):
+                assert before is not None  # `Episode.add` sees to it
+                picture, again = before, True
+            else:  # rows may come faster than pictures, and not everybody can tell
+                picture, again = given, before is not None and _same(given, before)
             self._count.add(picture)
-            # rows may come faster than pictures
-            again = before is not None and np.array_equal(picture, before)
             if video is not None:
                 video.add(picture, again=again)
             elif again:

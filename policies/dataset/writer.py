@@ -217,6 +217,7 @@ class Episode:
         folder.mkdir(parents=True)
         self.length = self.dropped = 0
         self._lost, self.open = 0, True
+        self._unseen: dict[str, Any] = {}  # pictures of rows that were dropped, until newer ones
         features = self._spec.features
         self._given = {key: f for key, f in features.items() if key != DROPPED}
         self._rows: dict[str, list[Any]] = {
@@ -239,11 +240,13 @@ class Episode:
         """Add a row; return whether there was room for it, else it is dropped and counted.
 
         Args:
-            frame: by column, arrays of the shape and type of its feature, strings; copies are kept.
+            frame: by column, arrays of the shape and type of its feature, strings; copies are
+                kept. None for a picture that is the same as in the row before.
             task: what is done, in words.
 
         Raises:
-            ValueError: a column is missing, unknown, or of another shape or type.
+            ValueError: a column is missing, unknown, or of another shape or type, or the first row
+                lacks a picture.
             DatasetError: the episode has ended.
             OSError: pictures can no longer be encoded.
         """
@@ -254,9 +257,12 @@ class Episode:
         if self.full:
             self._lost += 1
             self.dropped += 1
+            new = {key: checked[key] for key in self._encoders if checked[key] is not None}
+            self._unseen |= {key: picture.copy() for key, picture in new.items()}
             return False
         for key, encoder in self._encoders.items():
-            encoder.add(checked[key])
+            unseen, picture = self._unseen.pop(key, None), checked[key]
+            encoder.add(unseen if picture is None else picture)
         for key, rows in self._rows.items():
             if key in checked:
                 rows.append(checked[key])
@@ -281,6 +287,9 @@ class Episode:
         for key, feature in features.items():
             if feature.dtype == "string":
                 checked[key] = str(frame[key])
+                continue
+            if frame[key] is None and key in self._encoders and self.length + self.dropped:
+                checked[key] = None
                 continue
             kept = np.asarray if key in self._encoders else np.array  # encoders copy themselves
             value = kept(frame[key])

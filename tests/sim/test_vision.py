@@ -356,9 +356,11 @@ def test_drawn_beside_the_ticks_pictures_are_the_same() -> None:
     late = replace(REAL, latency=(0.02, 0.05))
     prompt = Sight(camera=wrist_camera("fr3_hand", rate_hz=20.0, stage=replace(
         STAGE, width=848, crop=(184, 0, 480, 480))))  # fmt: skip
+    # Of one clock with it, drawn in one go, but seen later.
+    after = replace(prompt, camera=replace(prompt.camera, name="after"), latency=(0.03, 0.03))
     seen: dict[bool, list[dict[str, Any]]] = {}
     for beside in (False, True):
-        vision = Vision(sights=(late, prompt))
+        vision = Vision(sights=(late, after, prompt))
         arm = SimulatedArm("reach", "fr3", control_hz=100.0, vision=vision, beside=beside)
         assert arm.eyes is not None
         drawers = {type(shutter).__name__ for shutter in arm.eyes._shutters}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from sim2arm.core.clock import Ticker, steady_ns
+from sim2arm.core.clock import Ticker, keep_time, steady_ns
 
 _RECENT = 120
 """Ticks of which the present rate is that."""
@@ -26,6 +26,8 @@ class Pace:
             real_time: whether to wait for deadlines.
         """
         self.period, self._real = period, real_time
+        if real_time:
+            keep_time()
         self._ticker = Ticker(period)
         self.ticks = self.missed = 0
         self._spent, self._due = 0.0, 0

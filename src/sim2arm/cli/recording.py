@@ -23,7 +23,7 @@ from sim2arm.core.contract import ActionSpec, Contract
 from sim2arm.core.joint_targets import as_joint_targets
 from sim2arm.core.plain import to_plain
 from sim2arm.policies.dataset.columns import column_of
-from sim2arm.policies.dataset.layout import DatasetSpec, Feature
+from sim2arm.policies.dataset.layout import PICTURES, DatasetSpec, Feature
 from sim2arm.sim.arm import SimulatedArm
 
 HAND = "teleop.state"
@@ -66,6 +66,7 @@ class ArmRecorder:
         grips = targets.action.dim // arm.arms - len(contract.joint_names)
         self._arm_part = contract.action.dim // arm.arms - grips
         self._organs = {spec.name: column_of(spec)[0] for spec in arm.organs.specs.values()}
+        self._stamps: dict[str, int] = {}
         self._goals = {spec.name: f"observation.{spec.name}" for spec in arm.task.goals}
         documents = {
             "contract": to_plain(targets),
@@ -123,6 +124,10 @@ class ArmRecorder:
         found = {name: self._arm.world.read(name)[0].numpy() for name in _STATE}
         return {name: value.astype(np.float64) for name, value in found.items() if value.size}
 
+    def begin(self) -> None:
+        """Begin an episode, whose first row has all pictures."""
+        self._stamps = {}
+
     def before(self, measured: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Return the part of a row that is known before the arm moves.
 
@@ -140,7 +145,13 @@ class ArmRecorder:
             feature = self.spec.features[column]
             row[column] = measured[name][0].astype(feature.numpy).reshape(feature.shape)
         for name, (picture, age) in self._arm.organs.newest().items():
-            row[self._organs[name]] = picture  # of the arm's, which stays for another tick
+            column = self._organs[name]
+            row[column] = picture  # of the arm's, which stays for another tick
+            if self.spec.features[column].dtype in PICTURES:
+                stamp = round(1e3 * (float(self._arm.world.time[0]) - age))  # [ms]
+                if self._stamps.get(name) == stamp:
+                    row[column] = None
+                self._stamps[name] = stamp
             row[f"sync.{name}.age"] = np.float32(age)
         return row | {f"sim.{name}": value for name, value in self._state().items()}
 

@@ -151,6 +151,7 @@ class Take:
                 rows for which there is no room are dropped and counted.
         """
         self._arm, self._recorder, self.episode = arm, recorder, episode
+        recorder.begin()
         self._drive = Drive(arm, contract, Late(arm.substeps) if lead else None)
         self._words, self._waits = in_words(arm), waits
         self.gate, self.holds = "passes", False

@@ -7,17 +7,37 @@ Policy and gate tick on the steady clock, so a frozen or jumping ROS clock canno
 from __future__ import annotations
 
 import math
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 _NS_PER_S = 1e9
+_SWITCH_S = 5e-4
+"""Longest time for which a thread goes on in Python while another one wants to."""
+_BACK = 10
+"""Steps of niceness that a thread stands back."""
 
 
 def steady_ns() -> int:
     """Return the steady clock of this machine [ns]: never set, equal in all its processes."""
     return time.monotonic_ns()
+
+
+def let_others_first() -> None:
+    """Let this thread stand back behind those that keep time, where threads can (on Linux)."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        kind = os.getpriority(os.PRIO_PROCESS, thread) + _BACK
+        os.setpriority(os.PRIO_PROCESS, thread, min(kind, 19))
+
+
+def keep_time() -> None:
+    """Let a thread that has waited soon go on, whatever others compute in Python."""
+    sys.setswitchinterval(_SWITCH_S)
 
 
 @dataclass(frozen=True, kw_only=True)

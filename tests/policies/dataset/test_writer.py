@@ -31,10 +31,11 @@ def test_what_is_recorded_is_what_is_read(tmp_path: Path) -> None:
     assert not (tmp_path / ".recording").exists()
 
 
+@pytest.mark.parametrize("known", [False, True])
 def test_a_picture_that_comes_again_is_there_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    """Rows come faster than pictures; those of files without loss are encoded once."""
+    """Rows come faster than pictures, said or not; those without loss are encoded once."""
     encoded: list[int] = []
     once = encoding.encode_png
     monkeypatch.setattr(encoding, "encode_png", lambda p: encoded.append(p.shape[2]) or once(p))
@@ -42,12 +43,19 @@ def test_a_picture_that_comes_again_is_there_again(
     with DatasetWriter(tmp_path, SPEC) as writer:
         running = writer.begin()
         for k, source in enumerate(order):
-            running.add(frame(0, k) | {GEL: frame(0, source)[GEL]}, "t")
+            picture = frame(0, source)[GEL]
+            again = known and k > 0 and source == order[k - 1]
+            running.add(frame(0, k) | {GEL: None if again else picture}, "t")
         running.commit()
     found = Dataset(tmp_path).pictures(GEL, 0, range(len(order)))
     for picture, source in zip(found, order, strict=True):
         np.testing.assert_array_equal(picture, frame(0, source)[GEL])
     assert encoded.count(3) == 3
+
+
+def test_the_first_row_has_all_pictures(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path, SPEC) as writer, pytest.raises(ValueError, match=f"{GEL}: expect"):
+        writer.begin().add(frame(0, 0) | {GEL: None}, "t")
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -89,9 +97,16 @@ def test_statistics_are_those_of_all_frames(tmp_path: Path) -> None:
     assert stats["timestamp"]["max"] == [pytest.approx(6 / 30)]
 
 
+@pytest.mark.parametrize("every", [1, 3])
 def test_frames_without_room_are_dropped_as_a_whole_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
+    """A picture that was new in a row that is dropped is that of the next row, if it stays."""
+
+    def row(k: int) -> dict[str, Any]:
+        new = {} if k % every == 0 else {GEL: None}
+        return frame(0, k) | new
+
     slow = encoding.encode_png
 
     def encode(picture: Any) -> bytes:
@@ -101,10 +116,10 @@ def test_frames_without_room_are_dropped_as_a_whole_and_counted(
     monkeypatch.setattr(encoding, "encode_png", encode)
     with DatasetWriter(tmp_path, SPEC, queue=2) as writer:
         running = writer.begin()
-        kept = [k for k in range(30) if running.add(frame(0, k), "t")]
+        kept = [k for k in range(30) if running.add(row(k), "t")]
         assert 0 < running.dropped == 30 - len(kept)
         assert running.length == len(kept)
-        while not running.add(frame(0, 30), "t"):
+        while not running.add(row(30), "t"):
             time.sleep(0.01)
         dropped = running.dropped
         running.commit()
@@ -116,7 +131,8 @@ def test_frames_without_room_are_dropped_as_a_whole_and_counted(
     assert gaps.sum() == dropped == dataset.notes(0)["dropped"]
     np.testing.assert_array_equal(gaps[1:-1], np.diff(kept) - 1)
     np.testing.assert_array_equal(
-        dataset.pictures(GEL, 0, range(len(stamps))), [frame(0, k)[GEL] for k in stamps]
+        dataset.pictures(GEL, 0, range(len(stamps))),
+        [frame(0, k - k % every)[GEL] for k in stamps],
     )
 
 
