@@ -14,7 +14,8 @@ import yaml
 from .exceptions import RCLError, UnknownROSArgsError
 from .names import expand_topic_name, full_node_name
 
-_IGNORED_FLAGS = re.compile(r"--(enable|disable)-(rosout|stdout|external-lib)-logs")
+_IGNORED_FLAGS = re.compile(r"--(enable|disable)-(stdout|external-lib)-logs")
+_ROSOUT_FLAGS = {"--enable-rosout-logs": True, "--disable-rosout-logs": False}
 _IGNORED_OPTIONS = ("--log-config-file", "--log-file-name", "-e", "--enclave")
 LEVELS = ("unset", "debug", "info", "warn", "error", "fatal")
 
@@ -52,6 +53,8 @@ class RosArguments:
     """Logger name ('' for all) and level."""
     rest: tuple[str, ...] = ()
     """Arguments that are not for ROS."""
+    rosout: bool = True
+    """Whether nodes publish what they log."""
 
     def before(self, other: RosArguments) -> RosArguments:
         """Return both together; these have priority."""
@@ -60,6 +63,7 @@ class RosArguments:
             (*other.parameters, *self.parameters),
             (*other.log_levels, *self.log_levels),
             (*self.rest, *other.rest),
+            self.rosout and other.rosout,
         )
 
     def node_name(self, original: str, namespace: str, name: str) -> tuple[str, str]:
@@ -121,7 +125,11 @@ def parse_arguments(args: Sequence[str]) -> RosArguments:
             _ros_argument(word, words, state)
     parameters = [*state.files, *state.overrides]
     return RosArguments(
-        tuple(state.remaps), tuple(parameters), tuple(state.levels), tuple(state.rest)
+        tuple(state.remaps),
+        tuple(parameters),
+        tuple(state.levels),
+        tuple(state.rest),
+        state.rosout,
     )
 
 
@@ -132,6 +140,7 @@ class _Parsed:
     overrides: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     levels: list[tuple[str, str]] = field(default_factory=list)
     rest: list[str] = field(default_factory=list)
+    rosout: bool = True
 
 
 def _ros_argument(word: str, words: list[str], state: _Parsed) -> None:
@@ -141,6 +150,9 @@ def _ros_argument(word: str, words: list[str], state: _Parsed) -> None:
         return words.pop(0)
 
     if _IGNORED_FLAGS.fullmatch(word):
+        return
+    if word in _ROSOUT_FLAGS:
+        state.rosout = _ROSOUT_FLAGS[word]
         return
     if word in _IGNORED_OPTIONS:
         value()

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .arguments import RosArguments, parse_arguments
-from .callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from .callback_groups import CallbackGroup
 from .clock import Clock, ROSClock
 from .context import Context, get_default_context
 from .endpoints import Endpoints
@@ -27,6 +26,7 @@ from .names import (
     validate_topic_name,
 )
 from .node_graph import NodeGraph
+from .node_owned import NodeOwned
 from .node_parameters import NodeParameters
 from .parameter import Parameter
 from .parameter_service import ParameterService
@@ -38,18 +38,16 @@ from .qos import (
     validate_depth,
 )
 from .ros_logging import RcutilsLogger, get_logger
+from .rosout import Rosout
 from .service import Client, Service
 from .subscription import Subscription
 from .time_source import TimeSource
 from .timer import Rate, Timer
 
-if TYPE_CHECKING:
-    from .executors import Executor
-
 HIDDEN_NODE_PREFIX = "_"
 
 
-class Node(NodeParameters, NodeGraph):
+class Node(NodeParameters, NodeGraph, NodeOwned):
     """A node: publishers, subscriptions, services, clients, timers and parameters."""
 
     def __init__(
@@ -95,24 +93,14 @@ class Node(NodeParameters, NodeGraph):
                 "/parameter_events",
                 qos_profile_parameter_events,
             )
+            if enable_rosout and self._arguments.rosout:
+                self._rosout = Rosout(self._open(), self._logger.name)
             if automatically_declare_parameters_from_overrides:
                 given = [(n, p.value) for n, p in self._parameter_overrides.items()]
                 self.declare_parameters("", given, ignore_override=True)
             self._time_source = TimeSource(self, self._clock)
             if start_parameter_services:
                 self._parameter_service = ParameterService(self)
-
-    def _entity_lists(self) -> None:
-        self._publishers: list[Publisher] = []
-        self._subscriptions: list[Subscription] = []
-        self._services: list[Service] = []
-        self._clients: list[Client] = []
-        self._timers: list[Timer] = []
-        self._guards: list[GuardCondition] = []
-        self._default_callback_group = MutuallyExclusiveCallbackGroup()
-        self._rate_group = ReentrantCallbackGroup()
-        self._executor: weakref.ref[Executor] | None = None
-        self._destroyed = False
 
     # --- identity ---
 
@@ -141,69 +129,6 @@ class Node(NodeParameters, NodeGraph):
         """The context."""
         return self._context
 
-    @property
-    def default_callback_group(self) -> CallbackGroup:
-        """The group of everything created without one: one callback at a time."""
-        return self._default_callback_group
-
-    @property
-    def executor(self) -> Executor | None:
-        """The executor that spins the node."""
-        return None if self._executor is None else self._executor()
-
-    @executor.setter
-    def executor(self, new_executor: Executor | None) -> None:
-        current = self.executor
-        if current is new_executor:
-            return
-        self._executor = None if new_executor is None else weakref.ref(new_executor)
-        if current is not None:
-            current.remove_node(self)
-        if new_executor is not None:
-            new_executor.add_node(self)
-
-    def _wake_executor(self) -> None:
-        executor = self.executor
-        if executor is not None:
-            executor.wake()
-
-    def _waited(self) -> list[Any]:
-        """Return what an executor waits for in its wait set."""
-        owned = (self._subscriptions, self._services, self._clients, self._publishers)
-        return [part for entities in owned for entity in entities for part in _parts(entity)]
-
-    # --- what it owns ---
-
-    @property
-    def publishers(self) -> Iterator[Publisher]:
-        """The publishers."""
-        yield from self._publishers
-
-    @property
-    def subscriptions(self) -> Iterator[Subscription]:
-        """The subscriptions."""
-        yield from self._subscriptions
-
-    @property
-    def services(self) -> Iterator[Service]:
-        """The services."""
-        yield from self._services
-
-    @property
-    def clients(self) -> Iterator[Client]:
-        """The clients."""
-        yield from self._clients
-
-    @property
-    def timers(self) -> Iterator[Timer]:
-        """The timers."""
-        yield from self._timers
-
-    @property
-    def guards(self) -> Iterator[GuardCondition]:
-        """The guard conditions."""
-        yield from self._guards
-
     def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
         """Return the full name of a topic after the remaps."""
         return self._resolve(topic, service=False, only_expand=only_expand)
@@ -227,15 +152,6 @@ class Node(NodeParameters, NodeGraph):
 
     def _group(self, group: CallbackGroup | None) -> CallbackGroup:
         return self._default_callback_group if group is None else group
-
-    def _waits_for(self, entity: Any) -> None:
-        """Put a new entity into its group and the executor."""
-        entity.callback_group.add_entity(entity)
-        executor = self.executor
-        if executor is not None:
-            for part in _parts(entity):
-                executor._attach(part)
-        self._wake_executor()
 
     # --- create ---
 
@@ -387,73 +303,6 @@ class Node(NodeParameters, NodeGraph):
         timer = self.create_timer(1.0 / frequency, None, self._rate_group, clock)
         return Rate(timer, context=self._context)
 
-    # --- destroy ---
-
-    def _drop(self, entities: list[Any], entity: Any) -> bool:
-        if entity not in entities:
-            return False
-        entities.remove(entity)
-        executor = self.executor
-        if executor is not None:
-            for part in _parts(entity):
-                executor._detach(part)
-        entity.destroy()
-        self._wake_executor()
-        return True
-
-    def destroy_publisher(self, publisher: Publisher) -> bool:
-        """End a publisher; return whether it was ours."""
-        return self._drop(self._publishers, publisher)
-
-    def destroy_subscription(self, subscription: Subscription) -> bool:
-        """End a subscription; return whether it was ours."""
-        return self._drop(self._subscriptions, subscription)
-
-    def destroy_service(self, service: Service) -> bool:
-        """End a service; return whether it was ours."""
-        return self._drop(self._services, service)
-
-    def destroy_client(self, client: Client) -> bool:
-        """End a client; return whether it was ours."""
-        return self._drop(self._clients, client)
-
-    def destroy_timer(self, timer: Timer) -> bool:
-        """End a timer; return whether it was ours."""
-        return self._drop(self._timers, timer)
-
-    def destroy_guard_condition(self, guard: GuardCondition) -> bool:
-        """End a guard condition; return whether it was ours."""
-        return self._drop(self._guards, guard)
-
-    def destroy_rate(self, rate: Rate) -> bool:
-        """End a rate; return whether it was ours."""
-        known = self._drop(self._timers, rate._timer)
-        rate.destroy()
-        return known
-
-    def destroy_node(self) -> None:
-        """End the node and all that it owns."""
-        if self._destroyed:
-            return
-        executor = self.executor
-        if executor is not None:
-            executor.remove_node(self)
-        self._parameter_event_publisher = None
-        lists = (
-            self._timers,
-            self._guards,
-            self._subscriptions,
-            self._services,
-            self._clients,
-            self._publishers,
-        )
-        with self._context.graph.batch():
-            for entities in lists:
-                for entity in list(entities):
-                    self._drop(entities, entity)  # type: ignore[arg-type]
-            self._context.graph.remove_node(self._entities)
-        self._destroyed = True
-
     def __enter__(self) -> Node:
         return self
 
@@ -465,12 +314,6 @@ def _arguments(context: Context, cli_args: Sequence[str] | None, use_global: boo
     """Return the node's own arguments in front of those of the process."""
     own = parse_arguments(list(cli_args)) if cli_args else RosArguments()
     return own.before(context.arguments) if use_global else own
-
-
-def _parts(entity: Any) -> list[Any]:
-    """Return what of an entity an executor waits for: itself, its QoS events."""
-    events = getattr(entity, "event_handlers", [])
-    return [entity, *events] if hasattr(entity, "token") else events
 
 
 def _check_message_type(msg_type: Any) -> None:

@@ -1,4 +1,4 @@
-"""Loggers of rclpy: one line per message on standard error, in the format of ROS."""
+"""Loggers of rclpy: one line per message on standard error, in the format of ROS; /rosout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -24,8 +26,35 @@ class LoggingSeverity(IntEnum):
     FATAL = 50
 
 
+@dataclass(frozen=True)
+class LogRecord:
+    """What one call of a logger said, and where it stands."""
+
+    stamp_ns: int
+    """System time [ns]."""
+    severity: LoggingSeverity
+    name: str
+    """Name of the logger."""
+    message: str
+    file: str
+    function: str
+    line: int
+
+
 _levels: dict[str, int] = {"": LoggingSeverity.INFO}
 _write_lock = threading.Lock()
+_rosout: dict[str, Callable[[LogRecord], None]] = {}  # by the name of the logger
+
+
+def add_rosout(name: str, publish: Callable[[LogRecord], None]) -> None:
+    """Publish what this logger says; of two nodes with one name the first publishes for both."""
+    _rosout.setdefault(name, publish)
+
+
+def remove_rosout(publish: Callable[[LogRecord], None]) -> None:
+    """Publish no more by this function."""
+    for name in [name for name, used in list(_rosout.items()) if used == publish]:
+        del _rosout[name]
 
 
 def apply_levels(levels: tuple[tuple[str, str], ...]) -> None:
@@ -39,13 +68,16 @@ class RcutilsLogger:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self._seen: dict[tuple[str, int], float] = {}
+        self._seen: dict[tuple[str, int, str], float] = {}
 
     def get_child(self, name: str) -> RcutilsLogger:
         """Return the logger `<this>.<name>`."""
         if not name:
             raise ValueError("Child logger name must not be empty.")
-        return RcutilsLogger(f"{self.name}.{name}" if self.name else name)
+        full = f"{self.name}.{name}" if self.name else name
+        if self.name in _rosout:
+            add_rosout(full, _rosout[self.name])
+        return RcutilsLogger(full)
 
     def set_level(self, level: int) -> None:
         """Set which severities are shown."""
@@ -93,6 +125,10 @@ class RcutilsLogger:
         )
         with _write_lock:
             print(line, file=sys.stderr, flush=True)
+        publish = _rosout.get(self.name)
+        if publish is not None:
+            file, number, function = _caller()
+            publish(LogRecord(ns, severity, self.name, message, file, function, number))
         return True
 
     def _filtered(self, once: bool, skip_first: bool, throttle: float | None, clock: Any) -> bool:
@@ -132,12 +168,14 @@ class RcutilsLogger:
         return self.log(message, LoggingSeverity.FATAL, **kwargs)
 
 
-def _caller() -> tuple[str, int]:
-    """Return file and line of the nearest frame outside this file."""
+def _caller() -> tuple[str, int, str]:
+    """Return file, line and function of the nearest frame outside this file."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
-    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("", 0)
+    if frame is None:
+        return "", 0, ""
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
 
 
 _loggers: dict[str, RcutilsLogger] = {}

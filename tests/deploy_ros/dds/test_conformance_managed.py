@@ -1,13 +1,16 @@
 # pyright: standard, reportMissingModuleSource=false
 """Behaviour of parameters, graph and lifecycle, the same on the fallback and on a real rclpy."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 from rcl_interfaces.msg import (
     FloatingPointRange,
+    Log,
     ParameterDescriptor,
     ParameterEvent,
     SetParametersResult,
@@ -19,11 +22,12 @@ from rclpy.exceptions import (
     ParameterAlreadyDeclaredException,
     ParameterNotDeclaredException,
 )
-from rclpy.executors import Executor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -273,3 +277,79 @@ def test_a_transition_that_the_state_does_not_allow_raises(managed: Managed) -> 
     assert managed.trigger_shutdown() is TransitionCallbackReturn.SUCCESS
     with pytest.raises(RuntimeError):
         managed.trigger_shutdown()
+
+
+# --- /rosout ---
+
+ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def test_what_a_logger_says_is_on_rosout_also_for_who_comes_late(
+    executor: Executor, node: Node, other: Node
+) -> None:
+    other.get_logger().info("before")
+    heard: list[Any] = []
+    node.create_subscription(Log, "/rosout", heard.append, ROSOUT)
+    other.get_logger().error("after")
+    other.get_logger().debug("below the level")
+    other.get_logger().get_child("arm").warning("of a child")
+
+    def said() -> list[Any]:
+        return [(m.name, m.level, m.msg) for m in heard if m.name.startswith("space.")]
+
+    assert spin_until(executor, lambda: len(said()) == 3)
+    assert said() == [
+        ("space.other_node", 20, "before"),
+        ("space.other_node", 40, "after"),
+        ("space.other_node.arm", 30, "of a child"),
+    ]
+    last = next(m for m in heard if m.msg == "of a child")
+    assert Path(last.file).name == Path(__file__).name
+    assert last.function == "test_what_a_logger_says_is_on_rosout_also_for_who_comes_late"
+    assert last.line > 200
+    assert abs(last.stamp.sec - time.time()) < 60.0
+    (info,) = [
+        i for i in node.get_publishers_info_by_topic("/rosout") if i.node_name == "other_node"
+    ]
+    assert info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert info.qos_profile.lifespan.nanoseconds == 10_000_000_000
+
+
+def test_a_node_without_rosout_and_loggers_of_no_node_say_nothing_there(
+    executor: Executor, node: Node
+) -> None:
+    silent = Node("silent", enable_rosout=False)
+    executor.add_node(silent)
+    heard: list[Any] = []
+    node.create_subscription(Log, "/rosout", heard.append, ROSOUT)
+    silent.get_logger().info("not on the topic")
+    get_logger("nobody").info("not on the topic")
+    node.get_logger().info("on the topic")
+    assert spin_until(executor, lambda: heard)
+    spin_for(executor, 0.1)
+    assert {m.msg for m in heard} == {"on the topic"}
+
+
+def test_a_node_of_the_same_name_is_heard_after_a_restart(ros: None) -> None:
+    for _ in range(2):
+        node = Node("again")
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        heard: list[Any] = []
+        node.create_subscription(Log, "/rosout", heard.append, ROSOUT)
+        node.get_logger().info("hello")
+        assert spin_until(executor, lambda heard=heard: [m.msg for m in heard] == ["hello"])
+        executor.shutdown(1.0)
+        node.destroy_node()
+        rclpy.shutdown()
+        rclpy.init(args=[])
+
+
+def test_rosout_may_be_switched_off_for_a_process() -> None:
+    rclpy.init(args=["--ros-args", "--disable-rosout-logs"])
+    node = Node("silent")
+    assert not node.wait_for_node("nobody", 0.2)
+    assert node.count_publishers("/rosout") == 0
+    node.destroy_node()
+    rclpy.shutdown()
