@@ -13,7 +13,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     packages=find_namespace_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={"": ["*.yaml", "*.msg", "*.srv"]},
+    package_data={"": ["*.yaml", "*.msg", "*.srv", "*.action"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

@@ -1,7 +1,7 @@
-"""Message and service definitions: rosbags' Jazzy store, and the text files in `definitions/`.
+"""Definitions of messages, services and actions: rosbags' Jazzy store, and `definitions/`.
 
-rosbags ships the messages of the common interface packages and no services. What it lacks lies
-in `definitions/<package>/<msg|srv>/<Name>.<msg|srv>` as the public text.
+rosbags ships the messages of the common interface packages, no services and no actions. What it
+lacks lies in `definitions/<package>/<msg|srv|action>/<Name>.<msg|srv|action>` as the public text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ DEFINITIONS = Path(__file__).parent / "definitions"
 EMPTY_MEMBER = "structure_needs_at_least_one_member"
 
 # rosbags drops default values. These are all messages of its Jazzy store whose .msg files have
-# any (geometry_msgs/msg/Quaternion.msg: x 0, y 0, z 0, w 1).
-FIELD_DEFAULTS: dict[tuple[str, str], Any] = {("geometry_msgs/msg/Quaternion", "w"): 1.0}
+# any (geometry_msgs/msg/Quaternion.msg: x 0, y 0, z 0, w 1), and of `definitions/`.
+FIELD_DEFAULTS: dict[tuple[str, str], Any] = {
+    ("geometry_msgs/msg/Quaternion", "w"): 1.0,
+    ("franka_msgs/msg/GraspEpsilon", "inner"): 0.005,  # [m]
+    ("franka_msgs/msg/GraspEpsilon", "outer"): 0.005,  # [m]
+}
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,43 @@ def typestore() -> Typestore:
     for path in sorted(DEFINITIONS.glob("*/*/*")):
         package, kind, name = path.parts[-3], path.parts[-2], path.stem
         text = path.read_text(encoding="utf-8")
-        if kind == "msg":
-            store.register(parse_text(text, f"{package}/msg/{name}"))
-        else:
-            request, _, response = f"\n{text}".partition("\n---")
-            store.register(parse_text(request, f"{package}/srv/{name}_Request"))
-            store.register(parse_text(response, f"{package}/srv/{name}_Response"))
+        parse = {"msg": parse_text, "srv": _parse_service, "action": parse_action}[kind]
+        store.register(parse(text, f"{package}/{kind}/{name}"))
     return store
+
+
+def _parse_service(text: str, name: str) -> dict[str, Any]:
+    return _parse_sections(text, name, ("Request", "Response"))
+
+
+def _parse_sections(text: str, name: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part, section in zip(parts, f"\n{text}".split("\n---"), strict=True):
+        found.update(parse_text(section, f"{name}_{part}"))
+    return found
+
+
+def parse_action(text: str, name: str) -> dict[str, Any]:
+    """Parse one .action text: goal, result, feedback, and what carries them with the goal's id."""
+    uuid = ("goal_id", _message("unique_identifier_msgs/msg/UUID"))
+    stamp = ("stamp", _message("builtin_interfaces/msg/Time"))
+    fields: dict[str, list[tuple[str, Any]]] = {
+        "SendGoal_Request": [uuid, ("goal", _message(f"{name}_Goal"))],
+        "SendGoal_Response": [("accepted", (Nodetype.BASE, ("bool", 0))), stamp],
+        "GetResult_Request": [uuid],
+        "GetResult_Response": [
+            ("status", (Nodetype.BASE, ("int8", 0))),
+            ("result", _message(f"{name}_Result")),
+        ],
+        "FeedbackMessage": [uuid, ("feedback", _message(f"{name}_Feedback"))],
+    }
+    found = _parse_sections(text, name, ("Goal", "Result", "Feedback"))
+    found.update({f"{name}_{part}": ([], members) for part, members in fields.items()})
+    return found
+
+
+def _message(name: str) -> tuple[Any, str]:
+    return (Nodetype.NAME, name)
 
 
 def parse_text(text: str, name: str) -> dict[str, Any]:
@@ -97,27 +131,30 @@ def parse_text(text: str, name: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def packages() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return per package the names of its messages (`msg`) and services (`srv`)."""
+    """Return per package the names of its messages, services and actions, by kind."""
     found: dict[str, dict[str, set[str]]] = {}
     for full in typestore().fielddefs:
         package, kind, name = full.split("/")
-        short = name.rsplit("_", 1)[0] if kind == "srv" else name
+        short = name if kind == "msg" else name.partition("_")[0]
         found.setdefault(package, {}).setdefault(kind, set()).add(short)
     return {p: {k: tuple(sorted(v)) for k, v in kinds.items()} for p, kinds in found.items()}
 
 
 @cache
 def message_spec(name: str) -> MessageSpec:
-    """Return the definition of a message, service request or service response.
+    """Return the definition of a message, or of what a service or action sends.
 
     Args:
-        name: Full name, such as `sensor_msgs/msg/JointState` or `std_srvs/srv/Trigger_Request`.
+        name: Full name, such as `sensor_msgs/msg/JointState`, `std_srvs/srv/Trigger_Request` or
+            `control_msgs/action/GripperCommand_Goal`.
 
     Raises:
         KeyError: the type is neither in rosbags' store nor in `definitions/`.
     """
     if name not in typestore().fielddefs:
-        raise KeyError(f"unknown message type {name!r}: add its .msg or .srv to dds/definitions/")
+        raise KeyError(
+            f"unknown message type {name!r}: add its .msg, .srv or .action to dds/definitions/"
+        )
     constants, fields = typestore().fielddefs[name]
     return MessageSpec(
         name,
@@ -128,7 +165,7 @@ def message_spec(name: str) -> MessageSpec:
 
 @cache
 def type_hash(name: str) -> str:
-    """Return the `RIHS01_...` hash of a message, service request or service response."""
+    """Return the `RIHS01_...` hash of a message, or of what a service or action sends."""
     return typestore().hash_rihs01(name)
 
 

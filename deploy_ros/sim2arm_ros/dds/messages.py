@@ -1,5 +1,5 @@
 # pyright: standard
-"""Message and service classes with the behaviour of the generated ROS Python classes."""
+"""Message, service and action classes with the behaviour of the generated ROS Python classes."""
 
 from __future__ import annotations
 
@@ -94,9 +94,29 @@ class Service(metaclass=_ServiceMeta):
     _NAME: ClassVar[str]
 
 
+class _ActionMeta(type):
+    """Actions are names for three messages; they have no instances."""
+
+    Goal: type[Message]
+    Result: type[Message]
+    Feedback: type[Message]
+    Impl: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            f"{cls.__name__} is an action: use {cls.__name__}.Goal, .Result or .Feedback"
+        )
+
+
+class Action(metaclass=_ActionMeta):
+    """Base of all action classes."""
+
+    _NAME: ClassVar[str]
+
+
 @cache
 def message_class(name: str) -> type[Message]:
-    """Return the class of `package/msg/Name` or `package/srv/Name_Request`."""
+    """Return the class of `package/msg/Name`, `package/srv/Name_Request` and the like."""
     spec = message_spec(name)
     package, kind, short = name.split("/")
     names = [f.name for f in spec.fields]
@@ -128,6 +148,29 @@ def service_class(name: str) -> type[Service]:
 
 
 @cache
+def action_class(name: str) -> type[Action]:
+    """Return the class of `package/action/Name`: goal, result, feedback, and what carries them."""
+    package, kind, short = name.split("/")
+    carriers = {
+        "__module__": f"{package}.{kind}",
+        "SendGoalService": service_class(f"{name}_SendGoal"),
+        "GetResultService": service_class(f"{name}_GetResult"),
+        "FeedbackMessage": message_class(f"{name}_FeedbackMessage"),
+        "CancelGoalService": service_class("action_msgs/srv/CancelGoal"),
+        "GoalStatusMessage": message_class("action_msgs/msg/GoalStatusArray"),
+    }
+    namespace = {
+        "__module__": f"{package}.{kind}",
+        "_NAME": name,
+        "Goal": message_class(f"{name}_Goal"),
+        "Result": message_class(f"{name}_Result"),
+        "Feedback": message_class(f"{name}_Feedback"),
+        "Impl": type("Impl", (), carriers),
+    }
+    return _ActionMeta(short, (Action,), namespace)  # type: ignore[return-value]
+
+
+@cache
 def raw_constructor(name: str) -> Callable[..., Message]:
     """Return a positional constructor without checks, for the decoder."""
     cls = message_class(name)
@@ -143,15 +186,15 @@ def raw_constructor(name: str) -> Callable[..., Message]:
 
 
 def package_module(package: str, kind: str | None = None) -> ModuleType:
-    """Return the module `package`, `package.msg` or `package.srv` with its classes."""
+    """Return the module `package`, or its `msg`, `srv` or `action` with the classes."""
     name = package if kind is None else f"{package}.{kind}"
     module = ModuleType(name, f"ROS {name}, from definitions.")
     if kind is None:
         module.__path__ = []
         return module
+    make = {"msg": message_class, "srv": service_class, "action": action_class}[kind]
     for short in packages()[package][kind]:
-        full = f"{package}/{kind}/{short}"
-        setattr(module, short, message_class(full) if kind == "msg" else service_class(full))
+        setattr(module, short, make(f"{package}/{kind}/{short}"))
     return module
 
 

@@ -123,9 +123,12 @@ def ros_service(dds_name: str) -> str | None:
 
 
 def ros_service_type(dds_name: str) -> str | None:
-    """Return `package/srv/Name` of the DDS type of a request or response."""
+    """Return `package/srv/Name` of the DDS type of a request or response.
+
+    That of a service of an action is such as `package/action/Name_SendGoal`.
+    """
     name = ros_type(dds_name)
-    if name is None or "/srv/" not in name:
+    if name is None or not ("/srv/" in name or "/action/" in name):
         return None
     for ending in ("_Request", "_Response"):
         if name.endswith(ending):

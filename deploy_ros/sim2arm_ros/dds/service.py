@@ -33,7 +33,7 @@ class Service:
         endpoints: Endpoints,
         srv_type: Any,
         srv_name: str,
-        callback: Callable[[Any, Any], Any],
+        callback: Callable[..., Any],
         callback_group: Any,
         qos_profile: QoSProfile,
     ) -> None:
@@ -62,23 +62,28 @@ class Service:
 
     def take(self) -> Callable[[], Any] | None:
         """Take the next request; return the call that answers it."""
-        samples = self.reader.take(1)
-        if not samples:
+        taken = self._next()
+        if taken is None:
             return None
-        decoded = _decode_sample(self, samples[0])
-        if decoded is None:
-            return None
-        header, request = decoded
-        handle = samples[0].publication_handle
+        request, header = taken
 
         def call() -> Any:
             return self.callback(request, self.srv_type.Response())
 
         def answer(response: Any) -> None:
-            self._send(response, header, handle)
+            self.send_response(response, header)
 
         call.answer = answer  # type: ignore[attr-defined]
         return call
+
+    def _next(self) -> tuple[Any, tuple[bytes, int]] | None:
+        """Take the next request, and what a response to it needs: header and client."""
+        samples = self.reader.take(1)
+        decoded = _decode_sample(self, samples[0]) if samples else None
+        if decoded is None:
+            return None
+        header, request = decoded
+        return request, (header, samples[0].publication_handle)
 
     def send_response(self, response: Any, header: tuple[bytes, int]) -> None:
         """Send a response to the request with this header."""
@@ -131,6 +136,15 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.destroy()
+
+
+class DeferredService(Service):
+    """Calls back with request and header; who answers does so by `send_response`, at any time."""
+
+    def take(self) -> Callable[[], Any] | None:
+        """Take the next request; return the call that hands it over."""
+        taken = self._next()
+        return None if taken is None else lambda: self.callback(*taken)
 
 
 class Client:

@@ -177,3 +177,10 @@ class Task(Future):
     def executing(self) -> bool:
         """Return whether it runs now."""
         return self._executing
+
+
+async def await_or_execute(callback: Any, *args: Any) -> Any:
+    """Call a function, or await a coroutine function; return what it returns."""
+    if inspect.iscoroutinefunction(callback):
+        return await callback(*args)
+    return callback(*args)
