@@ -1,5 +1,5 @@
 # pyright: standard
-"""Which name of which rclpy module is made of which of our modules."""
+"""Which name of which module of rclpy and tf2_ros is made of which of our modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .codec import decoder, encoder
 from .messages import Message
 
 # rclpy module -> {our module: names}; '' is rclpy itself
-_MODULES: dict[str, dict[str, str]] = {
+_RCLPY: dict[str, dict[str, str]] = {
     "": {
         "rclpy_api": "init ok shutdown try_shutdown create_node spin spin_once "
         "spin_until_future_complete get_global_executor",
@@ -18,6 +18,24 @@ _MODULES: dict[str, dict[str, str]] = {
         "context": "Context get_default_context",
         "task": "Future",
         "parameter": "Parameter",
+    },
+    "action": {
+        "action_client": "ActionClient",
+        "action_goal": "CancelResponse GoalResponse",
+        "action_server": "ActionServer",
+        "action_graph": "get_action_client_names_and_types_by_node "
+        "get_action_names_and_types get_action_server_names_and_types_by_node",
+    },
+    "action.client": {"action_client": "ActionClient ClientGoalHandle"},
+    "action.graph": {
+        "action_graph": "get_action_client_names_and_types_by_node "
+        "get_action_names_and_types get_action_server_names_and_types_by_node"
+    },
+    "action.server": {
+        "action_goal": "CancelResponse GoalEvent GoalResponse ServerGoalHandle",
+        "action_server": "ActionServer default_cancel_callback default_goal_callback "
+        "default_handle_accepted_callback",
+        "exceptions": "RCLError",
     },
     "callback_groups": {
         "callback_groups": "CallbackGroup MutuallyExclusiveCallbackGroup ReentrantCallbackGroup"
@@ -46,7 +64,8 @@ _MODULES: dict[str, dict[str, str]] = {
     },
     "executors": {
         "executors": "Executor SingleThreadedExecutor MultiThreadedExecutor TimeoutException "
-        "ShutdownException ExternalShutdownException"
+        "ShutdownException ExternalShutdownException",
+        "task": "await_or_execute",
     },
     "expand_topic_name": {"names": "expand_topic_name"},
     "guard_condition": {"guard_condition": "GuardCondition"},
@@ -99,26 +118,45 @@ _MODULES: dict[str, dict[str, str]] = {
 }
 
 
-def rclpy_modules() -> tuple[str, ...]:
-    """Return the names of the modules that exist, `rclpy` first."""
-    return tuple(f"rclpy.{name}" if name else "rclpy" for name in _MODULES)
+_TF2 = "BufferCore TransformException ConnectivityException LookupException "
+_TF2 += "ExtrapolationException InvalidArgumentException TimeoutException"
+_TF2_ROS: dict[str, dict[str, str]] = {
+    "": {
+        "tf2_core": _TF2,
+        "tf2_buffer": "Buffer",
+        "tf2_topics": "TransformListener TransformBroadcaster StaticTransformBroadcaster",
+    },
+    "buffer": {"tf2_buffer": "Buffer"},
+    "static_transform_broadcaster": {"tf2_topics": "StaticTransformBroadcaster"},
+    "transform_broadcaster": {"tf2_topics": "TransformBroadcaster"},
+    "transform_listener": {"tf2_topics": "TransformListener"},
+}
+_PACKAGES = {"rclpy": _RCLPY, "tf2_ros": _TF2_ROS, "tf2_py": {"": {"tf2_core": _TF2}}}
 
 
-def rclpy_module(full_name: str) -> ModuleType:
-    """Return the module `rclpy` or `rclpy.<name>`."""
-    name = full_name.partition(".")[2]
-    module = ModuleType(full_name, "The subset of rclpy that runs without a ROS installation.")
+def facade_modules() -> tuple[str, ...]:
+    """Return the names of the modules that exist, each package in front of its modules."""
+    return tuple(
+        f"{package}.{name}" if name else package
+        for package, modules in _PACKAGES.items()
+        for name in modules
+    )
+
+
+def facade_module(full_name: str) -> ModuleType:
+    """Return a module of `rclpy`, `tf2_ros` or `tf2_py`."""
+    package, _, name = full_name.partition(".")
+    module = ModuleType(full_name, f"The subset of {package} that runs without a ROS installation.")
     if not name:
-        module.__path__ = []
 
         def submodule(wanted: str) -> ModuleType:
             # `import rclpy` alone gives `rclpy.executors` and so on, as the real one does
-            if wanted not in _MODULES:
-                raise AttributeError(f"module 'rclpy' has no attribute {wanted!r}")
-            return import_module(f"rclpy.{wanted}")
+            if wanted not in _PACKAGES[package]:
+                raise AttributeError(f"module {package!r} has no attribute {wanted!r}")
+            return import_module(f"{package}.{wanted}")
 
         module.__getattr__ = submodule  # type: ignore[method-assign]
-    for source, names in _MODULES[name].items():
+    for source, names in _PACKAGES[package][name].items():
         ours = import_module(f".{source}", __package__)
         for entry in names.split():
             theirs, _, shown = entry.partition(":")

@@ -14,6 +14,7 @@ from types import ModuleType
 
 SWITCH = "SIM2ARM_ROS"
 """Environment switch: `dds` forces the fallback even where a ROS is sourced."""
+_FACADES = ("rclpy", "tf2_ros", "tf2_py")
 
 
 class RosImportError(ImportError):
@@ -23,10 +24,10 @@ class RosImportError(ImportError):
 class _Loader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         name = spec.name
-        if name.partition(".")[0] == "rclpy":
-            from .facade import rclpy_module
+        if name.partition(".")[0] in _FACADES:
+            from .facade import facade_module
 
-            return rclpy_module(name)
+            return facade_module(name)
         from .messages import package_module
 
         package, _, kind = name.partition(".")
@@ -37,7 +38,7 @@ class _Loader(Loader):
 
 
 class RosFinder(MetaPathFinder):
-    """Finds `rclpy`, `<package>`, `<package>.msg` and `<package>.srv`."""
+    """Finds `rclpy`, `tf2_ros`, `tf2_py`, `<package>` and its `msg`, `srv` and `action`."""
 
     def find_spec(
         self,
@@ -47,12 +48,15 @@ class RosFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Return a spec for what we provide, None for anything else."""
         package, dot, rest = fullname.partition(".")
-        if package == "rclpy":
-            from .facade import rclpy_modules
+        is_package = not dot
+        if package in _FACADES:
+            from .facade import facade_modules
 
-            known = fullname in rclpy_modules()
+            modules = facade_modules()
+            known = fullname in modules
+            is_package = is_package or any(m.startswith(f"{fullname}.") for m in modules)
         else:
-            if rest not in ("", "msg", "srv") or not package.endswith(
+            if rest not in ("", "msg", "srv", "action") or not package.endswith(
                 ("_msgs", "_interfaces", "_srvs", "_common")
             ):
                 return None
@@ -62,7 +66,6 @@ class RosFinder(MetaPathFinder):
             known = kinds is not None and (not dot or rest in kinds)
         if not known:
             return None
-        is_package = not dot
         return ModuleSpec(fullname, _Loader(), origin="sim2arm_ros.dds", is_package=is_package)
 
 

@@ -16,6 +16,7 @@ from sim2arm_ros.dds.utilities import (
     get_rmw_implementation_identifier as get_rmw_implementation_identifier,
 )
 
+from . import action as action
 from . import callback_groups as callback_groups
 from . import client as client
 from . import clock as clock

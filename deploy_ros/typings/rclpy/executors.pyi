@@ -5,3 +5,4 @@ from sim2arm_ros.dds.executors import MultiThreadedExecutor as MultiThreadedExec
 from sim2arm_ros.dds.executors import ShutdownException as ShutdownException
 from sim2arm_ros.dds.executors import SingleThreadedExecutor as SingleThreadedExecutor
 from sim2arm_ros.dds.executors import TimeoutException as TimeoutException
+from sim2arm_ros.dds.task import await_or_execute as await_or_execute

@@ -2,7 +2,10 @@
 
 import os
 import random
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,31 @@ def other(executor: Executor) -> Node:
     made = Node("other_node", namespace="/space")
     executor.add_node(made)
     return made
+
+
+@pytest.fixture
+def start() -> "Iterator[Callable[..., subprocess.Popen[str]]]":
+    """Start nodes in processes of their own; end what is left."""
+    here = Path(__file__).resolve()
+    path = os.pathsep.join([str(here.parents[3] / "src"), os.environ.get("PYTHONPATH", "")])
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, script: str = "child_node.py") -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, str(here.with_name(script)), *arguments],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.terminate()  # in order, so that the next test finds no dead node in the graph
+        try:
+            process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

@@ -67,7 +67,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
 
 
 def test_unknown_modules_stay_unknown() -> None:
-    code = PRINT + "\ntry:\n import rclpy.action\nexcept ImportError: print('none')"
+    code = PRINT + "\ntry:\n import rclpy.waitable\nexcept ImportError: print('none')"
     assert _run(code).stdout.endswith("none\n")
 
 
@@ -89,7 +89,7 @@ def make(name):
 class Installed(Loader, MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         package = name.partition(".")[0]
-        if package == "rclpy" or package.endswith(("_msgs", "_interfaces", "_srvs")):
+        if package in ("rclpy", "tf2_ros") or package.endswith(("_msgs", "_interfaces", "_srvs")):
             return ModuleSpec(name, self, origin="/opt/ros", is_package=True)
 
     def exec_module(self, module):

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from action_msgs.msg import GoalStatus
+from control_msgs.action import GripperCommand
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.action import ActionClient
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -26,37 +28,9 @@ from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from .spinning import spin_for, spin_until
 
 Start = Callable[..., "subprocess.Popen[str]"]
-CHILD = Path(__file__).with_name("child_node.py")
 SRC = Path(__file__).resolve().parents[3] / "src"
 DISCOVERY = 10.0  # a process starts in about a second; the machine may be busy [s]
 LEASE = 10.0  # of a DDS participant: how long a killed process stays in the graph [s]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start child nodes; kill what is left at the end."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def run(*arguments: str) -> "subprocess.Popen[str]":
-        path = os.pathsep.join([str(SRC), os.environ.get("PYTHONPATH", "")])
-        process = subprocess.Popen(
-            [sys.executable, str(CHILD), *arguments],
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.terminate()  # in order, so that the next test finds no dead node in the graph
-        try:
-            process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
 
 
 def _call(
@@ -164,6 +138,30 @@ def test_a_killed_process_is_replaced_and_leaves_the_graph(
     assert _transition(executor, node, "activate")
     assert spin_until(executor, lambda: heard)
     assert heard[-1].split()[0] == str(second.pid)
+
+
+def test_a_killed_action_server_is_noticed_with_its_lease_and_another_takes_its_place(
+    executor: Executor, node: Node, start: Start
+) -> None:
+    first = start(script="child_server.py")
+    client = ActionClient(node, GripperCommand, "/gripper/grip")
+    assert client.wait_for_server(DISCOVERY)
+    goal = GripperCommand.Goal()
+    goal.command.position = 100.0
+    sent = client.send_goal_async(goal)
+    assert spin_until(executor, sent.done)
+    assert sent.result().accepted
+    result = sent.result().get_result_async()
+    first.kill()
+    first.wait()
+    assert spin_until(executor, lambda: not client.server_is_ready(), LEASE + 5)
+    assert not result.done()
+    start(script="child_server.py")
+    assert client.wait_for_server(DISCOVERY)
+    late = sent.result().get_result_async()  # of a goal that the new one never heard of
+    assert spin_until(executor, late.done)
+    assert late.result().status == GoalStatus.STATUS_UNKNOWN
+    client.destroy()
 
 
 def test_a_stopped_and_continued_process_answers_again(

@@ -12,20 +12,31 @@ import pytest
 import yaml
 from cyclonedds.qos import Policy
 
+from sim2arm_ros.dds.action_server import ActionServer
 from sim2arm_ros.dds.codec import CodecError, decoder, encoder
 from sim2arm_ros.dds.context import Context
 from sim2arm_ros.dds.cyclone import parse_user_data
-from sim2arm_ros.dds.definitions import packages, type_hash, typestore
+from sim2arm_ros.dds.definitions import message_spec, packages, type_hash, typestore
 from sim2arm_ros.dds.discovery import cyclone_config, domain_id
 from sim2arm_ros.dds.endpoints import new_service_id
-from sim2arm_ros.dds.messages import message_class, service_class
+from sim2arm_ros.dds.messages import action_class, message_class, service_class
 from sim2arm_ros.dds.names import dds_service, dds_topic, dds_type, ros_service, ros_type
 from sim2arm_ros.dds.node import Node
 from sim2arm_ros.dds.qos import QoSProfile, to_dds
 
 
 def make(name: str, /, **fields: Any) -> Any:
-    return message_class(name)(**fields)
+    kinds = {field.name: field.base for field in message_spec(name).fields}
+    return message_class(name)(**{key: _made(kinds[key], value) for key, value in fields.items()})
+
+
+def _made(kind: str, value: Any) -> Any:
+    """Return messages for dictionaries, also in lists."""
+    if isinstance(value, dict):
+        return make(kind, **value)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [make(kind, **entry) for entry in value]
+    return value
 
 
 GOLDEN: dict[str, Any] = yaml.safe_load(
@@ -146,6 +157,21 @@ def test_type_hashes(name: str) -> None:
     assert type_hash(name) == f"RIHS01_{GOLDEN_HASHES[name]}"
 
 
+def test_an_action_is_a_name_for_its_messages() -> None:
+    grasp: Any = action_class("franka_msgs/action/Grasp")
+    goal = grasp.Goal(width=0.03, speed=0.1, force=20.0)
+    assert (goal.epsilon.inner, goal.epsilon.outer) == (0.005, 0.005)  # defaults of the .msg
+    request = grasp.Impl.SendGoalService.Request(goal=goal)
+    assert request.get_fields_and_field_types() == {
+        "goal_id": "unique_identifier_msgs/UUID",
+        "goal": "franka_msgs/Grasp_Goal",
+    }
+    with pytest.raises(NotImplementedError, match=r"use Grasp\.Goal"):
+        grasp()
+    follow: Any = action_class("control_msgs/action/FollowJointTrajectory")
+    assert follow.Result.GOAL_TOLERANCE_VIOLATED == -5
+
+
 def test_every_defined_type_has_a_class_a_codec_and_a_hash() -> None:
     for package, kinds in packages().items():
         for short in kinds.get("msg", ()):
@@ -155,6 +181,8 @@ def test_every_defined_type_has_a_class_a_codec_and_a_hash() -> None:
             assert type_hash(name).startswith("RIHS01_")
         for short in kinds.get("srv", ()):
             assert service_class(f"{package}/srv/{short}").Request() is not None
+        for short in kinds.get("action", ()):
+            assert action_class(f"{package}/action/{short}").Goal() is not None
 
 
 def test_names() -> None:
@@ -169,6 +197,31 @@ def test_names() -> None:
         assert ros_type(dds) == ros
     assert ros_type("Plain::Type") is None
     assert ros_service("rt/chatter") is None
+
+
+def test_the_hidden_entities_of_an_action_on_the_wire() -> None:
+    """DDS names, types and user data of an action's server."""
+    context = Context()
+    context.init([])
+    node = Node("serves", context=context, start_parameter_services=False)
+    gripper: Any = action_class("control_msgs/action/GripperCommand")
+    server = ActionServer(node, gripper, "grip", lambda _: gripper.Result())
+
+    def served() -> dict[str, tuple[str, str]]:
+        return {
+            e.topic: (e.type_name, e.user_data["typehash"])
+            for writers in (True, False)
+            for e in context.graph.endpoints(writers)
+            if "/_action/" in e.topic
+        }
+
+    expected = GOLDEN["action_entities"]
+    assert context.graph.wait_until(lambda: served().keys() == expected.keys(), 5.0)
+    for topic, (dds_name, kind) in expected.items():
+        assert served()[topic] == (dds_name, type_hash(kind)), topic
+    server.destroy()
+    node.destroy_node()
+    context.try_shutdown()
 
 
 def test_user_data_on_the_wire() -> None:
