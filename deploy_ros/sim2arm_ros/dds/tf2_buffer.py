@@ -71,7 +71,8 @@ class Buffer(BufferCore):
             LookupException, ConnectivityException, ExtrapolationException,
             InvalidArgumentException: see `lookup_transform_core`.
         """
-        self.can_transform(target_frame, source_frame, time, timeout)
+        if timeout.nanoseconds > 0:
+            self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
     def can_transform(
@@ -116,7 +117,8 @@ class Buffer(BufferCore):
         The fixed frame is what does not move between the times. See `lookup_transform`.
         """
         what = (target_frame, target_time, source_frame, source_time, fixed_frame)
-        self.can_transform_full(*what, timeout)
+        if timeout.nanoseconds > 0:
+            self.can_transform_full(*what, timeout)
         return self.lookup_transform_full_core(*what)
 
     def can_transform_full(
