@@ -123,7 +123,8 @@ class ChunkPolicy(nn.Module):
             cfg: its configuration.
             features: what it sees.
             arrays: demonstrated (F, ...), which say how fields are normalised.
-            actions: demonstrated (F, A), which say how actions are; of offsets, those.
+            actions: demonstrated (F, A), which say how actions are; of offsets, those of whole
+                chunks (F, T, A): they grow along it, so each place is normalised by itself.
             bounds: least and greatest action.
             origin: of each element of an action the joint position that it is an offset from,
                 -1 for none; None: the network answers with actions themselves.
@@ -144,11 +145,17 @@ class ChunkPolicy(nn.Module):
             seen = {name: value[:, None] for name, value in seen.items()}
         return self.features(seen)
 
-    def learnt(self, chunk: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
-        """Return what the network is to answer with for chunks (B, T, A) of actions."""
+    def learnt(self, chunk: Tensor, seen: Mapping[str, Tensor], first: int = 0) -> Tensor:
+        """Return what the network is to answer with for actions (B, T - first, A).
+
+        Args:
+            chunk: actions of chunks.
+            seen: arrays (B, H, ...) at their tick.
+            first: place in the chunk of the first of them.
+        """
         if self.origin is not None:
             chunk = chunk - origin_of(seen, self.origin)
-        return self.actions(chunk)
+        return self.actions(chunk, first)
 
     def forward(
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
@@ -158,12 +165,12 @@ class ChunkPolicy(nn.Module):
         now = {JOINTS: joints if self.cfg.history > 1 else joints[:, None]}
         if prefixed(self.cfg):
             ahead = (0, 0, past, 0)  # what lies before the tick is not told
-            kept = nn.functional.pad(self.learnt(obs[PREFIX], now), ahead)
+            kept = nn.functional.pad(self.learnt(obs[PREFIX], now, past), ahead)
             known = nn.functional.pad(obs[PREFIX_KNOWN][..., None], ahead)
             chunk = self.network(self.see(obs), noise, (kept, known))
         else:
             chunk = self.network(self.see(obs), noise)
-        chunk = self.actions.back(chunk[:, past:])
+        chunk = self.actions.back(chunk[:, past:], past)
         if self.origin is not None:
             chunk = chunk + origin_of(now, self.origin)
         return chunk.maximum(self.get_buffer("low")).minimum(self.get_buffer("high")), {}
@@ -242,13 +249,13 @@ class ChunkFeatures(nn.Module):
 
 
 class Scale(nn.Module):
-    """Shift and stretch of vectors (..., F) by what demonstrations had."""
+    """Shift and stretch of vectors (..., A), or of each place of chunks (..., T, A) by itself."""
 
     center: Tensor
     spread: Tensor
 
     def __init__(self, values: Tensor, scaling: Scaling) -> None:
-        """Take it from values (F, size)."""
+        """Take it from demonstrated values (F, A) or (F, T, A)."""
         super().__init__()
         if scaling == "deviation":
             center = values.mean(dim=0)
@@ -260,10 +267,16 @@ class Scale(nn.Module):
         self.register_buffer("center", center)
         self.register_buffer("spread", spread)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Return normalised values."""
-        return (values - self.center) / self.spread
+    def forward(self, values: Tensor, first: int = 0) -> Tensor:
+        """Return normalised values, of chunks those from the place `first` on."""
+        center, spread = self._from(first)
+        return (values - center) / spread
 
-    def back(self, values: Tensor) -> Tensor:
-        """Return values of normalised ones."""
-        return values * self.spread + self.center
+    def back(self, values: Tensor, first: int = 0) -> Tensor:
+        """Return values of normalised ones, of chunks those from the place `first` on."""
+        center, spread = self._from(first)
+        return values * spread + center
+
+    def _from(self, first: int) -> tuple[Tensor, Tensor]:
+        whole = self.center.ndim == 1
+        return (self.center, self.spread) if whole else (self.center[first:], self.spread[first:])

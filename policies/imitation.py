@@ -100,7 +100,7 @@ def build_policy(
         network: its configuration.
         cfg: of learning.
         arrays: demonstrated (F, ...).
-        actions: demonstrated (F, A), or offsets.
+        actions: demonstrated (F, A), or offsets of whole chunks (F, T, A).
         bounds: least and greatest action.
         joints: of each element of an action its joint among the observed positions, -1 for none.
 
@@ -112,7 +112,7 @@ def build_policy(
     features = ChunkFeatures(arrays, network.scaling, cfg.relative, cfg.lengths, goal, cfg.bases)
     first = {name: values[:1, None] for name, values in arrays.items()}
     first = {name: v.expand(1, network.history, *v.shape[2:]) for name, v in first.items()}
-    built = NETWORKS[type(network)](network, features(first), actions.shape[1])
+    built = NETWORKS[type(network)](network, features(first), actions.shape[-1])
     return ChunkPolicy(
         built, network, features, arrays, actions, bounds, origin=joints if cfg.offsets else None
     )
@@ -121,13 +121,20 @@ def build_policy(
 def scaled_by(
     network: AnyNetworkCfg, cfg: LearnCfg, demonstrations: Demonstrations, joints: Sequence[int]
 ) -> Tensor:
-    """Return what says how actions are normalised (F, A): demonstrated actions, or offsets."""
+    """Return what says how actions are normalised, demonstrated actions (F, A) or offsets.
+
+    Offsets are those of whole chunks (F, T, A); where an episode ends, its last action stays.
+    """
     if not cfg.offsets:
         return demonstrations.actions
     frames = torch.arange(len(demonstrations))
-    chunk, padded = demonstrations.chunk(frames, network.chunk, network.past)
-    now = demonstrations.seen(frames, names=(JOINTS,))
-    return (chunk - origin_of(now, joints))[~padded]
+    chunk, _ = demonstrations.chunk(frames, network.chunk, network.past)
+    return chunk - origin_of(demonstrations.seen(frames, names=(JOINTS,)), joints)
+
+
+def unscaled(network: AnyNetworkCfg, cfg: LearnCfg, size: int) -> Tensor:
+    """Return zeros like `scaled_by`, of actions (A = size): a checkpoint brings the scale."""
+    return torch.zeros((2, *([network.chunk] if cfg.offsets else []), size))
 
 
 class Imitation:

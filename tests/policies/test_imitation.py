@@ -30,6 +30,7 @@ from sim2arm.policies.imitation import (
     build_policy,
     deployed_weights,
     scaled_by,
+    unscaled,
 )
 from sim2arm.policies.networks import PictureError, RelativePoseError
 
@@ -151,23 +152,24 @@ class Fixed(nn.Module):
 
 
 def test_offsets_are_from_the_newest_joint_positions(dataset: Dataset) -> None:
-    """Half a deviation above the mean offset of each element, of the joints 0.1 and 0.2."""
+    """Half a deviation above the mean offset of each place, from the joints 0.1 and 0.2."""
     demos = Demonstrations(dataset, ("joint_position", "touch_field"))
     cfg = ActCfg(chunk=2, dim=32, heads=4)
-    values = torch.tensor([[-1.0, 0.0], [1.0, 4.0]])  # mean 0 and 2, deviation 1 and 2
+    # Of the first place mean 0 and 2, deviation 1 and 2; of the second three times that.
+    values = torch.tensor([[[-1.0, 0.0], [-3.0, 0.0]], [[1.0, 4.0], [3.0, 12.0]]])
     features = ChunkFeatures(demos.arrays, "deviation")
-    low, high = (-1.5, -1.5), (1.5, 3.05)
+    low, high = (-1.5, -1.5), (1.65, 3.05)
     network = Fixed(torch.full((1, 2, 2), 0.5))
     policy = ChunkPolicy(network, cfg, features, demos.arrays, values, (low, high), origin=(0, 1))
     obs = {"joint_position": torch.tensor([[0.1, 0.2]]), "touch_field": torch.zeros(1, 1, 4, 4, 3)}
     chunk, state = policy(obs, {}, {})
-    # 0.1 + 0.5 and 0.2 + 2 + 1, which is more than there may be
-    torch.testing.assert_close(chunk, torch.tensor([[[0.6, 3.05]] * 2]))
+    # 0.1 + 0.5 and 0.2 + 2 + 1, 0.1 + 1.5 and 0.2 + 6 + 3; what is more than there may be is less
+    torch.testing.assert_close(chunk, torch.tensor([[[0.6, 3.05], [1.6, 3.05]]]))
     assert state == {}
-    learnt = policy.learnt(
-        torch.tensor([[[0.6, 3.2]]]), {"joint_position": torch.tensor([[[9.0, 9.0], [0.1, 0.2]]])}
-    )
-    torch.testing.assert_close(learnt, torch.full((1, 1, 2), 0.5))
+    seen = {"joint_position": torch.tensor([[[9.0, 9.0], [0.1, 0.2]]])}
+    asked = torch.tensor([[[0.6, 3.2], [1.6, 9.2]]])
+    torch.testing.assert_close(policy.learnt(asked, seen), torch.full((1, 2, 2), 0.5))
+    torch.testing.assert_close(policy.learnt(asked[:, 1:], seen, 1), torch.full((1, 1, 2), 0.5))
     # fields are normalised by what was demonstrated
     encoder = network.field["touch_field"]
     assert isinstance(encoder, FieldEncoder)
@@ -179,12 +181,14 @@ def test_offsets_are_from_the_newest_joint_positions(dataset: Dataset) -> None:
     assert origin.tolist() == [[[1.0, 2.0, 0.0, 3.0, 4.0, 0.0]]]
 
 
-def test_offsets_are_scaled_by_offsets_that_count(dataset: Dataset) -> None:
+def test_offsets_are_scaled_by_those_of_each_place(dataset: Dataset) -> None:
     demos = Demonstrations(dataset, ("joint_position",))
     values = scaled_by(ActCfg(chunk=3), LearnCfg(), demos, (0, 1))
-    assert values.shape == (sum(3 * length - 3 for length in LENGTHS), 2)
-    q = demos.arrays["joint_position"]
-    torch.testing.assert_close(values[:3], demos.actions[:3] - q[0])
+    assert values.shape == (sum(LENGTHS), 3, 2)
+    q, last = demos.arrays["joint_position"], LENGTHS[0] - 1
+    torch.testing.assert_close(values[0], demos.actions[:3] - q[0])
+    stands = demos.actions[last].expand(3, -1) - q[last]  # where an episode ends, its action stays
+    torch.testing.assert_close(values[last], stands)
     assert scaled_by(ActCfg(chunk=3), LearnCfg(offsets=False), demos, (0, 1)) is demos.actions
 
 
@@ -232,9 +236,8 @@ def test_it_goes_on_where_it_stood(dataset: Dataset) -> None:
     after = second.state_dict()
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(after[name], value, rtol=0.0, atol=0.0)
-    policy = build_policy(
-        SMALL, cfg, {"joint_position": torch.zeros(2, 2)}, torch.zeros(2, 2), BOUNDS, (0, 1)
-    )
+    blank = {"joint_position": torch.zeros(2, 2)}
+    policy = build_policy(SMALL, cfg, blank, unscaled(SMALL, cfg, 2), BOUNDS, (0, 1))
     policy.load_state_dict(deployed_weights(after))  # without demonstrations
     obs = {"joint_position": demos.arrays["joint_position"]}
     with torch.no_grad():

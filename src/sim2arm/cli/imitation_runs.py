@@ -20,7 +20,7 @@ from sim2arm.policies.chunks import JOINTS, ChunkPolicy, prefixed
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.reader import Dataset
 from sim2arm.policies.demonstrations import Demonstrations
-from sim2arm.policies.imitation import build_policy, deployed_weights
+from sim2arm.policies.imitation import build_policy, deployed_weights, unscaled
 from sim2arm.sim.tasks.table import describe_task
 
 from .errors import UserError, user_input
@@ -212,9 +212,8 @@ def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
     }
     action = contract.action
     bounds = action.low, action.high
-    policy = build_policy(
-        cfg.algo, cfg.learn, arrays, torch.zeros((2, action.dim)), bounds, joints_of(contract)
-    )
+    scaled = unscaled(cfg.algo, cfg.learn, action.dim)
+    policy = build_policy(cfg.algo, cfg.learn, arrays, scaled, bounds, joints_of(contract))
     try:
         policy.load_state_dict(deployed_weights(state))
     except (RuntimeError, KeyError) as error:
