@@ -268,6 +268,16 @@ class SimulatedArm:
         q, dq = ([getattr(each, name).numpy() for each in self._joints] for name in ("q", "dq"))
         return np.concatenate(q, axis=-1), np.concatenate(dq, axis=-1)
 
+    def finger_state(self) -> tuple[FloatArray, FloatArray]:
+        """Return measured positions and velocities of the fingers' joints, each (N, arms joints).
+
+        [m] and [m/s], of a hinge [rad] and [rad/s].
+        """
+        if not self._fingers:
+            return np.zeros((self.num_arms, 0)), np.zeros((self.num_arms, 0))
+        q, dq = ([getattr(each, name).numpy() for each in self._fingers] for name in ("q", "dq"))
+        return np.concatenate(q, axis=-1), np.concatenate(dq, axis=-1)
+
     def gripper_width(self) -> FloatArray:
         """Return the measured distance between the pads, (rows,) [m]; 0 without a gripper."""
         if not self._fingers:

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sim2arm.core.trajectory import FloatArray, Trajectory, sample
+
+from .gate import trajectory_dict, trajectory_of
 
 _SLEW = 0.002  # of a period per tick: at 1 rad/s and 60 Hz it costs 0.7 rad/s^2
 _REMEMBERED = 16
@@ -71,6 +75,22 @@ class CommandTrack:
             skipped=missed + slew / self._period_ns,
             drift=drift / 1e9,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it goes on from, as plain data."""
+        sent = [[start, trajectory_dict(way)] for start, way in self._sent]
+        return {
+            "lead_ns": self._lead_ns, "exact": self._exact, "q": self._q.tolist(),
+            "tick": self._tick, "anchor_ns": self._anchor_ns, "sent": sent,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self._lead_ns, self._exact = int(state["lead_ns"]), bool(state["exact"])
+        self._q = np.array(state["q"], dtype=np.float64)
+        self._tick, self._anchor_ns = int(state["tick"]), int(state["anchor_ns"])
+        self._sent.clear()
+        self._sent.extend((int(start), trajectory_of(way)) for start, way in state["sent"])
 
     def add(self, start_ns: int, trajectory: Trajectory) -> None:
         """Note what was published (1 row)."""

@@ -18,12 +18,13 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from sim2arm.core.robots import NO_GRIPPER, Gripper
 from sim2arm.core.spec import ArraySpec
 from sim2arm.core.trajectory import Trajectory
 
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
 from .pictures import COMPRESSED_IMAGE, IMAGE
-from .requests import Request, make_tag, parse_tag
+from .requests import WIDTH, Request, make_tag, parse_tag
 
 FloatArray = NDArray[np.float64]
 MESSAGES: dict[str, Any] = {
@@ -129,17 +130,26 @@ def check_frame(header: Header, spec: ArraySpec) -> None:
 
 
 def read_input(
-    message: Any, binding: InputBinding, spec: ArraySpec
+    message: Any, binding: InputBinding, spec: ArraySpec, gripper: Gripper = NO_GRIPPER
 ) -> tuple[NDArray[Any], int, int]:
     """Return the array of an input (*spec.shape), its stamp [ns] and a sequence number.
 
     Pictures are read by `convert_pictures`.
 
+    Args:
+        message: of the type of the binding.
+        binding: of the input.
+        spec: of the input.
+        gripper: of which the width is, if that is the input.
+
     Raises:
         ValueError: names, frame, shape or numbers are not what the contract says, or a goal lies
             outside of its trained range.
     """
-    if binding.type == JOINT_STATE:
+    if binding.field == WIDTH:
+        fingers = joint_field(message, "position", gripper.joint_names)
+        values = np.asarray([gripper.width(fingers)])
+    elif binding.type == JOINT_STATE:
         values = joint_field(message, binding.field, spec.element_names)
     else:
         values = pose_array(message)
@@ -155,22 +165,31 @@ def read_input(
 def request_message(request: Request, names: Sequence[str], period_ns: int) -> JointTrajectory:
     """Return a request: one point, one control period after its stamp; none for a release."""
     tag = make_tag(request.session, request.tick)
+    grip = [] if request.width is None else [WIDTH]
     message = JointTrajectory(
-        header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag), joint_names=list(names)
+        header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag), joint_names=[*names, *grip]
     )
     if not request.release:
         message.points = [
             JointTrajectoryPoint(
-                positions=request.q.tolist(),
-                velocities=request.dq.tolist(),
+                positions=[*request.q.tolist(), *([request.width] if grip else [])],
+                velocities=[*request.dq.tolist(), *([0.0] if grip else [])],
                 time_from_start=_to_duration(period_ns),
             )
         ]
     return message
 
 
-def request_from(message: JointTrajectory, names: Sequence[str], period_ns: int) -> Request:
+def request_from(
+    message: JointTrajectory, names: Sequence[str], period_ns: int, *, grips: bool = False
+) -> Request:
     """Return the request of a message, joints in our order.
+
+    Args:
+        message: the message.
+        names: of the joints.
+        period_ns: of control [ns].
+        grips: whether it also asks for a width of the gripper.
 
     Raises:
         ValueError: not a request for this robot at this rate.
@@ -191,10 +210,16 @@ def request_from(message: JointTrajectory, names: Sequence[str], period_ns: int)
             f"got {to_ns(point.time_from_start)}"
         )
     q, dq = _point(point, len(message.joint_names))
-    if len(message.joint_names) != len(names):
-        raise ValueError(f"request: expected {len(names)} joints, got {list(message.joint_names)}")
-    order = joint_order(names, message.joint_names)
-    return Request(session=session, tick=tick, stamp_ns=stamp, q=q[order], dq=dq[order])
+    wanted = [*names, *([WIDTH] if grips else [])]
+    if len(message.joint_names) != len(wanted):
+        raise ValueError(
+            f"request: expected {len(names)} joints{' and ' + WIDTH if grips else ''}, "
+            f"got {list(message.joint_names)}"
+        )
+    order = joint_order(wanted, message.joint_names)
+    q, dq = q[order], dq[order]
+    width, n = float(q[-1]) if grips else None, len(names)
+    return Request(session=session, tick=tick, stamp_ns=stamp, q=q[:n], dq=dq[:n], width=width)
 
 
 def _point(point: JointTrajectoryPoint, n: int) -> tuple[FloatArray, FloatArray]:

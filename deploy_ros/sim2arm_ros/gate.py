@@ -13,7 +13,9 @@ joins it on another path; the gate judges that path too (`take_over`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,6 +228,22 @@ class Gate:
         way = on_wire_grid(replace(way, times=way.times + late))
         return way, bool(self._inside(way, ddq, jerk)[0][0])
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what judging goes on from, as plain data."""
+        before, elapsed = self._before
+        return {
+            "trajectory": trajectory_dict(self._trajectory),
+            "elapsed": self._elapsed.tolist(),
+            "before": [trajectory_dict(before), elapsed.tolist()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        before, elapsed = state["before"]
+        self._trajectory = trajectory_of(state["trajectory"])
+        self._elapsed = np.array(state["elapsed"])
+        self._before = trajectory_of(before), np.array(elapsed)
+
     def skip(self, periods: float) -> None:
         """Let control periods pass for which nothing was requested: the stop is under way."""
         self._elapsed = self._elapsed + periods * self.period
@@ -336,6 +354,16 @@ def _standing(q: FloatArray) -> Trajectory:
     times: FloatArray = np.tile(np.arange(6, dtype=np.float64) * 1e-3, (len(q), 1))
     points = np.repeat(q[:, None].astype(np.float64), 6, axis=1)
     return Trajectory(times=times, q=points, dq=np.zeros_like(points))
+
+
+def trajectory_dict(trajectory: Trajectory) -> dict[str, Any]:
+    """Return a trajectory as plain data."""
+    return {name: values.tolist() for name, values in vars(trajectory).items()}
+
+
+def trajectory_of(data: Mapping[str, Any]) -> Trajectory:
+    """Return the trajectory of `trajectory_dict`."""
+    return Trajectory(**{name: np.array(values, dtype=np.float64) for name, values in data.items()})
 
 
 def _copy(trajectory: Trajectory) -> Trajectory:

@@ -14,6 +14,9 @@ that a frozen clock cannot freeze a watchdog.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from sim2arm.core.robots import Robot
@@ -21,9 +24,22 @@ from sim2arm.core.trajectory import FloatArray
 
 from .command_track import CommandTrack
 from .gate import Gate, GateCfg
-from .gate_state import Command, Counters, GateState, Joints, MachineCfg, Session
-from .requests import Request
+from .gate_state import (
+    Command,
+    Counters,
+    GateState,
+    Joints,
+    MachineCfg,
+    Session,
+    joints_dict,
+    joints_of,
+    session_dict,
+    session_of,
+)
+from .requests import Request, request_dict, request_of
 
+RELEASED = "released by the policy"
+"""Reason of a stop that was asked for."""
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
 
@@ -45,7 +61,7 @@ class GateMachine:
         self.rejected = ""
         self.changed = False
         self.good_ticks = 0
-        self._limits = limits
+        self._limits, self._widest = limits, robot.gripper.open_width
         self._gate: Gate | None = None
         self._track = CommandTrack(period, np.zeros(len(robot.limits.q_min)))
         self._joints: Joints | None = None
@@ -55,6 +71,43 @@ class GateMachine:
         self._pending: Request | None = None
         self._problems: dict[str, str] = {}
         self._active_ns = 0  # steady time at which a session was last seen to run
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it goes on from, as plain data."""
+        pending, reference, gate = self._pending, self._reference, self._gate
+        return {
+            "state": self.state.value, "reason": self.reason, "rejected": self.rejected,
+            "changed": self.changed, "good_ticks": self.good_ticks,
+            "counters": dict(vars(self.counters)),
+            "gate": None if gate is None else gate.state_dict(),
+            "track": self._track.state_dict(),
+            "joints": None if self._joints is None else joints_dict(self._joints),
+            "reference": None if reference is None else reference.tolist(),
+            "reference_rests": self._reference_rests, "reference_ns": self._reference_ns,
+            "session": session_dict(self._session),
+            "pending": None if pending is None else request_dict(pending),
+            "problems": dict(self._problems), "active_ns": self._active_ns,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        self.state, self.reason = GateState(state["state"]), str(state["reason"])
+        self.rejected, self.changed = str(state["rejected"]), bool(state["changed"])
+        self.good_ticks, self.counters = int(state["good_ticks"]), Counters(**state["counters"])
+        self._gate = None
+        if state["gate"] is not None:
+            q = np.array(state["gate"]["trajectory"]["q"])[:, 0]
+            self._gate = Gate(self.robot, self.period, self._limits, q)
+            self._gate.load_state_dict(state["gate"])
+        self._track.load_state_dict(state["track"])
+        self._joints = None if state["joints"] is None else joints_of(state["joints"])
+        reference = state["reference"]
+        self._reference = None if reference is None else np.array(reference, dtype=np.float64)
+        self._reference_rests = bool(state["reference_rests"])
+        self._reference_ns, self._active_ns = int(state["reference_ns"]), int(state["active_ns"])
+        self._session = session_of(state["session"])
+        self._pending = None if state["pending"] is None else request_of(state["pending"])
+        self._problems = {str(name): str(text) for name, text in state["problems"].items()}
 
     # -- what is known of the arm --------------------------------------------------------------
 
@@ -196,6 +249,11 @@ class GateMachine:
         return None
 
     @property
+    def problems(self) -> Mapping[str, str]:
+        """Standing problems that keep policies out, by name."""
+        return self._problems
+
+    @property
     def ready(self) -> bool:
         """Whether a new session would be let in now."""
         held = self.state is GateState.HOLD and not self._problems
@@ -269,7 +327,7 @@ class GateMachine:
             self._pending = None
             self._session.end(session)
         if self.state is GateState.ACTIVE and session == self._session.name:
-            self._hold("released by the policy")
+            self._hold(RELEASED)
 
     def _engage(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """Let a new session in if everything is as it must be."""
@@ -335,9 +393,10 @@ class GateMachine:
         self.changed = False
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
-        if decision.share[0] == 0.0:
+        refused = decision.reason() if decision.share[0] == 0.0 else self._misfit(request.width)
+        if refused:
             self.counters.refused += 1
-            self._hold(f"request refused: {decision.reason()}")
+            self._hold(f"request refused: {refused}")
             return None
         trajectory, left_out = decision.trajectory, 0.0
         if not self.cfg.lock_step:
@@ -356,6 +415,12 @@ class GateMachine:
         return Command(
             trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=left_out, request=request
         )
+
+    def _misfit(self, width: float | None) -> str:
+        """Return what is wrong with a wanted width of the gripper [m], or an empty string."""
+        if width is None or 0.0 <= width <= self._widest:
+            return ""
+        return f"gripper: expected 0 to {self._widest} m, got {width}"
 
     def _drop(self, late: float, steady_ns: int) -> None:
         """Leave out a command that is too late; too many of them are a reason to hold."""

@@ -12,8 +12,9 @@ must not command has to be kept out of the ROS domain, or by its security.
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
@@ -27,7 +28,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.clock import ClockGuard, ClockGuardCfg
 from sim2arm.core.contract import Contract
-from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 
@@ -44,10 +44,12 @@ from .convert import (
     to_ns,
 )
 from .dds import backend
+from .flight import Flight, flight_name, flights_folder, gate_robot, keep_flight
 from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
+from .gripper_client import GripperClient
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
 from .requests import READY, REQUEST_TOPIC, make_tag
 from .supported import check_supported
@@ -71,8 +73,16 @@ class GateNode(LifecycleNode):
         self.declare_parameter("clock_freeze_s", 0.1)
         self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
         self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
-        self.machine: GateMachine | None = None
+        self.declare_parameter("flights", "")
+        self._flight: Flight | None = None
+        self._flights: Path | None = None
+        self._gripper: GripperClient | None = None
         self._endpoints = Endpoints(self)
+
+    @property
+    def machine(self) -> GateMachine | None:
+        """What decides, while the node is configured."""
+        return None if self._flight is None else self._flight.machine
 
     # -- lifecycle -----------------------------------------------------------------------------
 
@@ -85,11 +95,12 @@ class GateNode(LifecycleNode):
             self.graph.bindings(self.contract)
             check_supported(self.contract)
             self._check_backend()
-            self.machine = self._make_machine(self.contract)
+            self._flight = self._make_flight(self.contract)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
+        self._flights = flights_folder(self._text("flights"), lock_step=self._flag("lock_step"))
         self._reset_facts()
         try:
             self._connect(self.graph)
@@ -102,7 +113,7 @@ class GateNode(LifecycleNode):
     @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Report; become active only when nothing is red."""
-        assert self.machine is not None
+        assert self._flight is not None
         items = self.report()
         self._activation.publish(String(data=activation.to_json("gate_node", items)))
         red = activation.problems(items)
@@ -112,7 +123,7 @@ class GateNode(LifecycleNode):
                 self.get_logger().error(f"not activated: {line}")
         if red:
             return TransitionCallbackReturn.FAILURE
-        problem = self.machine.operator_reset()
+        problem = self._flight.operator_reset()
         if problem is not None:
             self.get_logger().error(f"not activated: {problem}")
             return TransitionCallbackReturn.FAILURE
@@ -121,9 +132,9 @@ class GateNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Publish nothing more; the arm comes to rest at the end of the last trajectory."""
-        assert self.machine is not None
-        self.machine.set_problem("lifecycle", "the gate is not active")
-        self.machine.set_problem("lifecycle", None)
+        assert self._flight is not None
+        self._flight.set_problem("lifecycle", "the gate is not active")
+        self._flight.set_problem("lifecycle", None)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -170,10 +181,8 @@ class GateNode(LifecycleNode):
             raise ValueError(f"lead_periods: expected 0 to 3, got {lead}")
         return lead
 
-    def _make_machine(self, contract: Contract) -> GateMachine:
-        robot = replace(
-            find_robot(contract.robot), chain=contract.kinematic_chain, limits=contract.limits
-        )
+    def _make_flight(self, contract: Contract) -> Flight:
+        robot = gate_robot(contract)
         low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
         limits = GateCfg(workspace_low=tuple(low), workspace_high=tuple(high))
         joints = contract.input("joint_position")
@@ -187,7 +196,7 @@ class GateNode(LifecycleNode):
         )
         freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
         self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
-        return GateMachine(robot, contract.period, limits, cfg)
+        return Flight(GateMachine(robot, contract.period, limits, cfg), limits)
 
     def _reset_facts(self) -> None:
         self._description: str | None = None
@@ -219,20 +228,26 @@ class GateNode(LifecycleNode):
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
+        if self.contract.grips:
+            lock_step = self._flag("lock_step")
+            self._gripper = GripperClient(
+                self._endpoints, graph, self.contract, lock_step=lock_step
+            )
         self._facts = ControllerFacts(self._endpoints, control, self.contract)
         self._endpoints.timer(self.contract.period, self.on_tick)
         self._endpoints.timer(PERIOD_S, self._facts.ask)
+        self._endpoints.timer(PERIOD_S, self._watch_gripper)
 
     def _disconnect(self) -> None:
-        self.machine = None
+        self._flight = self._gripper = None
         self._endpoints.close()
 
     # -- inputs --------------------------------------------------------------------------------
 
     def on_joints(self, message: JointState) -> None:
         """Take a joint state; in lock step a waiting request may now be judged."""
-        machine = self.machine
-        if machine is None:
+        flight = self._flight
+        if flight is None:
             return
         if not set(message.name) & set(self.contract.joint_names):
             return  # another publisher, of a gripper for example; silence is watched elsewhere
@@ -240,9 +255,9 @@ class GateNode(LifecycleNode):
         try:
             q = joint_field(message, "position", self.contract.joint_names)
         except ValueError as error:
-            machine.set_problem("joint names", f"joint states: {error}", fatal=True)
+            flight.set_problem("joint names", f"joint states: {error}", fatal=True)
             return
-        machine.set_problem("joint names", None)
+        flight.set_problem("joint names", None)
         self._q = q
         if self._joint_receipt:
             period = (steady - self._joint_receipt) / 1e9
@@ -250,12 +265,12 @@ class GateNode(LifecycleNode):
             self._joint_period = period if old is None else old + 0.05 * (period - old)
         self._joint_receipt = steady
         now = self.get_clock().now().nanoseconds
-        machine.on_joints(q, to_ns(message.header.stamp), now, steady)
-        self._send(machine.pending(now, steady))
+        flight.on_joints(q, to_ns(message.header.stamp), now, steady)
+        self._send(flight.pending(now, steady))
 
     def on_controller(self, message: JointTrajectoryControllerState) -> None:
         """Take what the controller commands now."""
-        if self.machine is None:
+        if self._flight is None:
             return
         try:
             order = joint_order(self.contract.joint_names, message.joint_names)
@@ -268,11 +283,11 @@ class GateNode(LifecycleNode):
                     f"reference, got {len(q)} and {len(dq)}"
                 )
         except ValueError as error:
-            self.machine.set_problem("controller", f"controller state: {error}", fatal=True)
+            self._flight.set_problem("controller", f"controller state: {error}", fatal=True)
             return
-        self.machine.set_problem("controller", None)
+        self._flight.set_problem("controller", None)
         stamp, steady = to_ns(message.header.stamp), time.monotonic_ns()
-        self.machine.on_reference(q[order], dq[order], stamp, steady)
+        self._flight.on_reference(q[order], dq[order], stamp, steady)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -280,36 +295,38 @@ class GateNode(LifecycleNode):
 
     def on_request(self, message: JointTrajectory) -> None:
         """Judge a request and publish at once."""
-        machine = self.machine
-        if machine is None or not self._command.is_activated:
+        flight = self._flight
+        if flight is None or not self._command.is_activated:
             return
         steady = time.monotonic_ns()
         try:
-            request = request_from(message, self.contract.joint_names, self._period_ns)
+            request = request_from(
+                message, self.contract.joint_names, self._period_ns, grips=self.contract.grips
+            )
         except ValueError as error:
-            machine.fault(str(error))
+            flight.fault(str(error))
             self._publish_state()
             return
-        self._send(machine.on_request(request, self.get_clock().now().nanoseconds, steady))
+        self._send(flight.on_request(request, self.get_clock().now().nanoseconds, steady))
 
     def on_estop(self, message: Bool) -> None:
         """Latch a fault; while the last message says stop it cannot be reset."""
-        if self.machine is not None:
+        if self._flight is not None:
             reason = "the e-stop topic says stop" if message.data else None
-            self.machine.set_problem("e-stop", reason, fatal=True)
+            self._flight.set_problem("e-stop", reason, fatal=True)
             self._publish_state(only_changes=True)
 
     def on_estop_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Latch a fault."""
-        if self.machine is not None:
-            self.machine.fault("e-stop service")
+        if self._flight is not None:
+            self._flight.fault("e-stop service")
             self._publish_state()
         response.success, response.message = True, "stopped"
         return response
 
     def on_reset_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Leave FAULT for HOLD when its cause is gone."""
-        problem = "not configured" if self.machine is None else self.machine.operator_reset()
+        problem = "not configured" if self._flight is None else self._flight.operator_reset()
         response.success, response.message = problem is None, problem or "in HOLD"
         self._publish_state()
         return response
@@ -317,8 +334,7 @@ class GateNode(LifecycleNode):
     # -- outputs -------------------------------------------------------------------------------
 
     def _send(self, command: Command | None) -> None:
-        machine = self.machine
-        answer = None if machine is None else machine.answer()
+        answer = None if self._flight is None else self._flight.answer()
         if answer is not None:  # before the command, so that the policy goes on from there
             session, tick, q, dq, ddq = answer
             message = joint_state_message(
@@ -328,31 +344,36 @@ class GateNode(LifecycleNode):
             self._commanded.publish(message)
         if command is not None:
             request = command.request
-            self._command.publish(
-                command_message(
-                    command.trajectory, command.elapsed, self.contract.joint_names,
-                    command.stamp_ns, make_tag(request.session, request.tick),
-                )
+            message = command_message(
+                command.trajectory, command.elapsed, self.contract.joint_names,
+                command.stamp_ns, make_tag(request.session, request.tick),
             )  # fmt: skip
+            if self._gripper is None or request.width is None:
+                self._command.publish(message)
+            else:
+                if request.tick == 0:
+                    self._gripper.begin(request.width)
+                self._gripper.command(request.width, lambda: self._command.publish(message))
         self._publish_state(only_changes=True)
 
     def on_tick(self) -> None:
         """Watch the budgets, the clock and who else publishes; say what is commanded."""
-        machine = self.machine
-        if machine is None:
+        flight = self._flight
+        if flight is None:
             return
         now, steady = self.get_clock().now().nanoseconds, time.monotonic_ns()
         fault = self._guard.check(now, steady)
         if fault is not None and fault.kind != "not started":
-            machine.set_problem("clock", fault.message, fatal=True)
+            flight.set_problem("clock", fault.message, fatal=True)
         elif fault is None:
-            machine.set_problem("clock", None)
-        self._watch_publishers(machine)
+            flight.set_problem("clock", None)
+        self._watch_publishers(flight)
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
         text, known = (active and self._facts.problem()) or (None, False)
-        machine.set_problem("facts", text, fatal=known)
-        machine.watch(now, steady)
+        flight.set_problem("facts", text, fatal=known)
+        flight.watch(now, steady)
+        machine = flight.machine
         commanded = machine.commanded()
         if commanded is not None and machine.ready and self._command.is_activated:
             q, dq, stamp = commanded
@@ -360,22 +381,37 @@ class GateNode(LifecycleNode):
                 joint_state_message(self.contract.joint_names, q, dq, stamp, READY)
             )
         self._publish_state(only_changes=True)
+        self._land(flight)
 
-    def _watch_publishers(self, machine: GateMachine) -> None:
+    def _land(self, flight: Flight) -> None:
+        """Keep what came before a stop, beside the ticks: a disk may take its time."""
+        reason = flight.landed()
+        if reason is None or self._flights is None:
+            return
+        path, text = self._flights / flight_name(), flight.to_json(self.contract, reason)
+        self.get_logger().info(f"the last seconds are kept: sim2arm replay {path}")
+        threading.Thread(target=keep_flight, args=(path, text), daemon=True).start()
+
+    def _watch_gripper(self) -> None:
+        """See that the gripper can be worked."""
+        if self._flight is not None and self._gripper is not None:
+            self._flight.set_problem("gripper", self._gripper.problem())
+
+    def _watch_publishers(self, flight: Flight) -> None:
         topic = self._command.topic_name
         self._command_publishers = self.count_publishers(topic)
         if self._command_publishers > 1:
-            machine.set_problem(
+            flight.set_problem(
                 "publishers",
                 f"{self._command_publishers} publishers on {topic}, expected only the gate",
                 fatal=self._command.is_activated,
             )
         else:
-            machine.set_problem("publishers", None)
+            flight.set_problem("publishers", None)
         if self._command.is_activated and self.count_subscribers(topic) == 0:
-            machine.set_problem("subscriber", f"no controller listens on {topic}")
+            flight.set_problem("subscriber", f"no controller listens on {topic}")
         else:
-            machine.set_problem("subscriber", None)
+            flight.set_problem("subscriber", None)
 
     def _publish_state(self, *, only_changes: bool = False) -> None:
         machine = self.machine
@@ -405,6 +441,8 @@ class GateNode(LifecycleNode):
             "session": machine.session,
             "rejected": machine.rejected,
         } | vars(machine.counters)
+        if self._gripper is not None:
+            values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
         self._state_topic.publish(
             status_message(levels[machine.state], "gate", machine.reason, values)
         )
@@ -429,6 +467,7 @@ class GateNode(LifecycleNode):
             activation.equal("robot", contract.robot, machine.robot.name),
             *chain,
             *self._facts.items(),
+            *([] if self._gripper is None else self._gripper.items()),
             activation.equal(
                 "publishers of commands", 1, self._command_publishers, "stop every other publisher"
             ),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+
+import numpy as np
 
 from sim2arm.core.trajectory import FloatArray, Trajectory
 
@@ -109,3 +113,24 @@ class Session:
         self.ended[name] = None
         while len(self.ended) > _ENDED:
             self.ended.popitem(last=False)
+
+
+def joints_dict(joints: Joints) -> dict[str, Any]:
+    """Return a joint state as plain data."""
+    return dict(vars(joints)) | {"q": joints.q.tolist()}
+
+
+def joints_of(data: Mapping[str, Any]) -> Joints:
+    """Return the joint state of `joints_dict`."""
+    return Joints(**(dict(data) | {"q": np.array(data["q"], dtype=np.float64)}))
+
+
+def session_dict(session: Session) -> dict[str, Any]:
+    """Return a session as plain data."""
+    return dict(vars(session)) | {"ended": list(session.ended)}
+
+
+def session_of(data: Mapping[str, Any]) -> Session:
+    """Return the session of `session_dict`."""
+    ended = OrderedDict[str, None]((str(name), None) for name in data["ended"])
+    return Session(**(dict(data) | {"ended": ended}))

@@ -12,6 +12,7 @@ from sim2arm.core.contract import Contract
 from sim2arm.core.spec import ArraySpec
 
 from .pictures import COMPRESSED_IMAGE, PICTURES, Encoding, camera_of, picture_problem
+from .requests import WIDTH
 
 GRAPH_VERSION = 1
 DEFAULT_GRAPH = Path(__file__).parent / "config" / "graph.yaml"
@@ -19,6 +20,10 @@ _POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _UNITS = {"position": ("rad", "m"), "velocity": ("rad/s", "m/s"), "effort": ("N m", "N")}
 JOINT_STATE = "sensor_msgs/msg/JointState"
 POSE_STAMPED = "geometry_msgs/msg/PoseStamped"
+GRIPPER_COMMAND: Literal["control_msgs/action/GripperCommand"] = (
+    "control_msgs/action/GripperCommand"
+)
+FRANKA = "franka_msgs/action/Grasp"
 
 
 NAME = "expected a ROS name such as /arm/joint_states"
@@ -46,8 +51,8 @@ class InputBinding:
         "sensor_msgs/msg/CompressedImage",
     ]
     """Type of the messages."""
-    field: Literal["position", "velocity", "effort", "pose", "image"]
-    """Which field of the message is the input."""
+    field: Literal["position", "velocity", "effort", "gripper_width", "pose", "image"]
+    """Which field of the message is the input; the width follows from the positions of fingers."""
     encoding: Encoding | None = None
     """Of images how pixels are stored, or what JPEG and PNG become; other encodings are refused."""
     staged: bool = False
@@ -65,7 +70,8 @@ class InputBinding:
 
     def problem(self, spec: ArraySpec) -> str | None:
         """Return why this binding cannot feed an input, or None."""
-        known = {POSE_STAMPED: ("pose",), JOINT_STATE: tuple(_UNITS)}.get(self.type, ("image",))
+        joints = (*_UNITS, WIDTH)
+        known = {POSE_STAMPED: ("pose",), JOINT_STATE: joints}.get(self.type, ("image",))
         if self.field not in known:
             return f"{self.type} has no field {self.field!r}"
         for label, name in (("topic", self.topic), ("camera_info", self.camera_info)):
@@ -84,6 +90,9 @@ class InputBinding:
         if self.type == POSE_STAMPED:
             fits = spec.element_names == _POSE
             return None if fits else f"a pose is {' '.join(_POSE)}, not {spec.element_names}"
+        if self.field == WIDTH:
+            fits = spec.unit == "m" and spec.shape == (1,)
+            return None if fits else f"a width is (1,) in m, not {spec.shape} in {spec.unit!r}"
         if not spec.element_names:
             return "joints are found by name: the input needs element_names"
         units = _UNITS[self.field]
@@ -117,11 +126,30 @@ class ControllerBinding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GripperBinding:
+    """The action that works the gripper."""
+
+    name: str = "/gripper_controller/gripper_cmd"
+    """Of the action; of a Franka hand its node, whose actions `grasp` and `move` lie below it."""
+    type: Literal["control_msgs/action/GripperCommand", "franka_msgs/action/Grasp"] = (
+        GRIPPER_COMMAND
+    )
+    """What it takes."""
+    position: Literal["width", "finger"] = "width"
+    """What GripperCommand calls position: the distance between the pads [m], or where a finger's
+    joint is, as ros2_control's parallel grippers do."""
+    slack: float = 0.02
+    """Of a Franka hand: how far from the wanted width what is grasped may be wide [m]; where
+    closing ends at nothing or farther away, the hand says that it failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """The content of graph.yaml."""
 
     version: int = GRAPH_VERSION
     controller: ControllerBinding = field(default_factory=ControllerBinding)
+    gripper: GripperBinding = field(default_factory=GripperBinding)
     robot_description: str = "/robot_description"
     """Topic with the URDF of the robot."""
     observation: str = "/sim_arm/observation"
@@ -134,6 +162,7 @@ class Graph:
         names = {
             "controller.name": self.controller.name,
             "controller.manager": self.controller.manager,
+            "gripper.name": self.gripper.name,
             "robot_description": self.robot_description,
             "observation": self.observation,
         }
@@ -148,9 +177,7 @@ class Graph:
             ValueError: an input has no binding, or one of the wrong kind.
         """
         found: dict[str, InputBinding] = {}
-        for spec in contract.inputs:
-            if spec.kind not in ("sensor", "goal"):
-                continue
+        for spec in measured(contract):
             if spec.name not in self.inputs:
                 raise ValueError(
                     f"graph: input {spec.name!r} has no binding; known: {sorted(self.inputs)}; "
@@ -164,6 +191,18 @@ class Graph:
                 raise ValueError(f"graph: input {spec.name!r}: {problem}")
             found[spec.name] = binding
         return found
+
+
+def measured(contract: Contract) -> tuple[ArraySpec, ...]:
+    """Return the inputs of a contract that come from sensors and goals.
+
+    The width of a gripper that acts is among them whether the policy sees it or not: what is
+    wanted of it begins where it stands.
+    """
+    found = [spec for spec in contract.inputs if spec.kind in ("sensor", "goal")]
+    if contract.grips and WIDTH not in [spec.name for spec in found]:
+        found.append(ArraySpec(name=WIDTH, kind="sensor", shape=(1,), unit="m"))
+    return tuple(found)
 
 
 def intrinsic_range(camera: str, what: str) -> str:

@@ -18,12 +18,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.robot_files import find_robot
 from sim2arm.core.sampling import Sampler
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
 
 from .bag.reader import LogMessage
 from .convert import read_input, status_values, to_ns
-from .graph import InputBinding
+from .graph import InputBinding, measured
 from .log_about import STATUS, About
 from .log_era import Era
 from .picture_inputs import PictureInputs
@@ -88,10 +89,9 @@ class LogInputs:
             ValueError: an input has no binding, or pictures cannot be decoded here.
         """
         bindings = about.graph.bindings(contract)
-        self.specs = {
-            spec.name: _one_frame(spec) for spec in contract.inputs if spec.name in bindings
-        }
+        self.specs = {spec.name: _one_frame(spec) for spec in measured(contract)}
         self._era, self._about = era, about
+        self._gripper = find_robot(contract.robot).gripper
         self._period_ns = round(1e9 / contract.control_hz)
         self._sampler = Sampler(self.specs.values())
         self._pictures = PictureInputs(bindings, self.specs)
@@ -200,7 +200,7 @@ class LogInputs:
                 if binding.is_picture:
                     value, stamp = self._pictures.take(name, read), to_ns(read.header.stamp)
                 else:
-                    value, stamp, _ = read_input(read, binding, self.specs[name])
+                    value, stamp, _ = read_input(read, binding, self.specs[name], self._gripper)
             except ValueError as error:
                 return str(error)
             reading = Reading(

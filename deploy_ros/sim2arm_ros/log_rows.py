@@ -17,14 +17,16 @@ from sim2arm.core.plain import to_plain
 from sim2arm.policies.dataset.columns import column_of
 from sim2arm.policies.dataset.layout import DatasetSpec, Feature
 
+from .graph import measured
 from .log_about import About
 from .log_era import Era
 from .log_inputs import JOINTS, Gap, LogInputs, Seen
 from .log_runs import Run
 from .log_targets import JointTargetsOfLog, target_contract
 from .log_ticks import Session, Tick
+from .requests import WIDTH
 
-VELOCITY, WIDTH = "joint_velocity", "gripper_width"
+VELOCITY = "joint_velocity"
 _POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _ROUNDING = 1e-9
 """Difference of joint positions to which the gate does not change a request [rad]: a command that
@@ -43,8 +45,8 @@ def log_spec(contract: Contract, about: About) -> DatasetSpec:
     fps = round(contract.control_hz)
     if abs(contract.control_hz - fps) > 1e-6:
         raise ValueError(f"control_hz: expected a whole number, got {contract.control_hz}")
-    bindings, joints = about.graph.bindings(contract), contract.joint_names
-    specs = {spec.name: spec for spec in contract.inputs if spec.name in bindings}
+    about.graph.bindings(contract)  # or says what has none
+    joints, specs = contract.joint_names, {spec.name: spec for spec in measured(contract)}
     n, asked, width = len(joints), target_contract(contract).action, WIDTH in specs
     units = " ".join([*["rad"] * n, *["1"] * (asked.dim - n)])
     requested = contract.action
@@ -99,11 +101,10 @@ def _joints(dtype: Any, contract: Contract, unit: str) -> Feature:
 
 def _others(contract: Contract, about: About) -> dict[str, tuple[str, Feature]]:
     """Return the columns of the inputs that are no joints, by input."""
-    bound = about.graph.bindings(contract)
     return {
         spec.name: column_of(replace(spec, history=None))
-        for spec in contract.inputs
-        if spec.name in bound and spec.name not in (JOINTS, VELOCITY, WIDTH)
+        for spec in measured(contract)
+        if spec.name not in (JOINTS, VELOCITY, WIDTH)
     }
 
 

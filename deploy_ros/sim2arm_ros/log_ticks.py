@@ -117,7 +117,7 @@ def sessions(era: Era, contract: Contract, about: About) -> list[Session]:
         if read is None:
             continue
         try:
-            request = request_from(read, contract.joint_names, period_ns)
+            request = request_from(read, contract.joint_names, period_ns, grips=contract.grips)
         except ValueError as error:
             era.problems[str(error)] += 1
             continue

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import rclpy
+from rclpy.action import ActionClient
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -102,6 +103,11 @@ class Endpoints:
     def client(self, kind: Any, name: str) -> Any:
         """Open a client."""
         return self._keep(self._node.create_client(kind, name), self._node.destroy_client)
+
+    def action_client(self, kind: Any, name: str) -> Any:
+        """Open the client of an action."""
+        client = ActionClient(self._node, kind, name)
+        return self._keep(client, lambda each: each.destroy())
 
     def timer(self, period: float, callback: Callable[[], None]) -> Any:
         """Start a timer on the steady clock; period in [s]."""

@@ -27,7 +27,7 @@ from . import activation
 from .activation import Item
 from .asker import Asker, Phase
 from .convert import MESSAGES, read_input, status_values, to_ns
-from .graph import Graph, InputBinding, read_graph
+from .graph import Graph, InputBinding, measured, read_graph
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
@@ -64,7 +64,8 @@ class PolicyNode(LifecycleNode):
             session = PolicySession(
                 policy, find_robot(policy.contract.robot), beside=not self._lock_step
             )
-            specs = {spec.name: spec for spec in session.sampled}
+            specs = {spec.name: spec for spec in (*measured(policy.contract), *session.sampled)}
+            self._gripper = find_robot(policy.contract.robot).gripper
             pictures = PictureInputs(bindings, specs)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
@@ -161,7 +162,7 @@ class PolicyNode(LifecycleNode):
                 if binding.is_picture:
                     value, stamp = self._pictures.take(name, message), to_ns(message.header.stamp)
                 else:
-                    value, stamp, _ = read_input(message, binding, source.spec)
+                    value, stamp, _ = read_input(message, binding, source.spec, self._gripper)
             except ValueError as error:
                 source.problem = str(error)
                 self._stop(str(error))
@@ -273,7 +274,7 @@ class PolicyNode(LifecycleNode):
         now = self.get_clock().now().nanoseconds
         for name, source in self._sources.items():
             items.append(source.fit(self._pictures.problem(name)))
-            if not self._lock_step:
+            if not self._lock_step and name in session.sampler.buffers:
                 items += source.timing(now, steady, contract.control_hz)
         return items + self._pictures.items(contract)
 

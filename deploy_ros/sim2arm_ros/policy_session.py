@@ -19,7 +19,7 @@ from sim2arm.core.spec import Reading
 from sim2arm.policies.runtime import OnnxPolicy
 
 from .request_session import FloatArray, RequestSession
-from .requests import Request
+from .requests import WIDTH, Request
 
 WARM_UP = 10
 """Calls of the policy before it is used: the first ones are slow."""
@@ -86,6 +86,11 @@ class PolicySession:
         reading = Reading(
             arrays={name: value}, sequence=stamp_ns, stamp_ns=stamp_ns, receipt_ns=steady_ns
         )
+        if name == WIDTH:
+            assert not isinstance(value, Later)
+            self.requests.width = float(value[0])
+            if name not in self.sampler.buffers:  # the policy does not see it
+                return True
         if not self.sampler.push(reading, now_ns):
             return False
         self._newest[name] = (reading, now_ns)

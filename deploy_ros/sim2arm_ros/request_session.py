@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import Controller, from_contract
+from sim2arm.core.gripper import WantedWidth
 from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.trajectory import sample
 
 from .gate import GateCfg, motion_and_stop
-from .requests import Request
+from .requests import WIDTH, Request
 
 FloatArray = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ class RequestSession:
         robot: with the contract's chain and limits.
         session: name of the run since `begin`.
         tick: number of the next tick.
+        width: measured last between the pads of the gripper [m]; whoever reads it sets it.
     """
 
     def __init__(self, contract: Contract, robot: Robot) -> None:
@@ -51,6 +53,8 @@ class RequestSession:
         from_contract(self.robot, contract, np.array([robot.home]))  # or says what is missing
         self._controller: Controller | None = None
         self.session, self.tick = "", 0
+        self.width: float | None = None
+        self._wanted: WantedWidth | None = None
 
     def use_chain(self, chain: Chain) -> bool:
         """Compute kinematics with the robot's own chain, if it differs by more than rounding.
@@ -65,9 +69,18 @@ class RequestSession:
         return True
 
     def begin(self, q: FloatArray) -> None:
-        """Begin a run at rest at the commanded position q (n,) [rad]."""
+        """Begin a run at rest at the commanded position q (n,) [rad].
+
+        Raises:
+            ValueError: the gripper acts, and its width was not measured yet.
+        """
         self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
         self.session, self.tick = secrets.token_hex(6), 0
+        gripper, self._wanted = self.contract.gripper, None
+        if gripper is not None and self.contract.grips:
+            if self.width is None:
+                raise ValueError(f"input {WIDTH!r}: nothing received yet")
+            self._wanted = WantedWidth(gripper, np.array([self.width]))
 
     def resume(self, q: FloatArray, dq: FloatArray, ddq: FloatArray) -> None:
         """Go on from what the gate commanded (n,) instead of what was asked for last."""
@@ -96,10 +109,12 @@ class RequestSession:
         controller = self._controller
         assert controller is not None  # `begin` comes first
         measured = forward_pose(self.robot.chain, q[None])
-        goal, velocity = controller.step(action[None].astype(np.float64), measured)
+        asked = action[None].astype(np.float64)
+        goal, velocity = controller.step(asked, measured)
         request = Request(
             session=self.session, tick=self.tick, stamp_ns=stamp_ns,
             q=goal[0].copy(), dq=velocity[0].copy(),
+            width=None if self._wanted is None else float(self._wanted.ask(asked)[0]),
         )  # fmt: skip
         self.tick += 1
         return request

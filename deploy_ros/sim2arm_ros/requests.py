@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,10 @@ REQUEST_TOPIC = "sim2arm/request"
 
 READY = "ready"
 """Tag (`header.frame_id`) of commanded states from which a session may start."""
+
+
+WIDTH = "gripper_width"
+"""What stands for the gripper among the joints of a request; the input of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,8 +39,21 @@ class Request:
     """(n,) position at the end of the period [rad], in the order of the contract."""
     dq: NDArray[np.float64]
     """(n,) velocity there [rad/s]."""
+    width: float | None = None
+    """Wanted distance between the pads of the gripper [m]; None for one that only holds."""
     release: bool = False
     """The policy ends its session; positions do not count."""
+
+
+def request_dict(request: Request) -> dict[str, Any]:
+    """Return a request as plain data."""
+    return dict(vars(request)) | {"q": request.q.tolist(), "dq": request.dq.tolist()}
+
+
+def request_of(data: Mapping[str, Any]) -> Request:
+    """Return the request of `request_dict`."""
+    numbers: dict[str, Any] = {name: np.array(data[name], dtype=np.float64) for name in ("q", "dq")}
+    return Request(**(dict(data) | numbers))
 
 
 def make_tag(session: str, tick: int) -> str:

@@ -1,9 +1,9 @@
 """sim_arm_node: a simulated arm that looks like a ros2_control robot.
 
-Three nodes in one process, as on a robot: `sim_arm` (joint states, `/clock`,
+Several nodes in one process, as on a robot: `sim_arm` (joint states, `/clock`,
 `/robot_description`, the task's inputs, pictures, `~/reset`, `~/episode`),
-`joint_trajectory_controller` (trajectories in, its state and gains out) and `controller_manager`
-(`list_controllers`).
+`joint_trajectory_controller` (trajectories in, its state and gains out), `controller_manager`
+(`list_controllers`) and, of an arm that has a gripper, `gripper_controller` (its action).
 
 In lock step it waits for a command with the stamp of its last observation and then advances by
 one control period; while it waits it sends that observation again. In real time it advances with
@@ -48,6 +48,7 @@ from .node_support import STEADY, latched, run_nodes, streaming
 from .picture_topics import PictureTopics
 from .requests import REQUEST_TOPIC, parse_tag
 from .sim_controller import ControllerNode, ManagerNode
+from .sim_gripper import GripperNode
 
 _FIRST_NS = 1_000_000_000  # a stamp of 0 means none
 _AGAIN_S = 0.02
@@ -92,6 +93,7 @@ class SimArmNode(Node):
         except UnknownNameError as error:  # a camera is on no body of the scene
             raise ValueError(str(error)) from error
         self.names = list(self.arm.robot.chain.joint_names)
+        self.joints = list(self.names)  # that are published: the arm's, then the fingers'
         chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
         self._ends = state_times(self.arm.substeps, chosen, lock_step=self.lock_step)
         self._substep_ns = self.arm.period * 1e9 / self.arm.substeps
@@ -103,6 +105,10 @@ class SimArmNode(Node):
         self._open_topics()
         self.controller = ControllerNode(self)
         self.manager = ManagerNode()
+        self.fingers: GripperNode | None = None
+        if self.arm.robot.gripper.joint_names:
+            self.fingers = GripperNode(self)
+            self.joints += self.arm.robot.gripper.joint_names
         self.begin_episode()
         shared = math.gcd(*np.diff(self._ends, prepend=0).tolist())
         period = _AGAIN_S if self.lock_step else shared * self._substep_ns / 1e9
@@ -226,6 +232,8 @@ class SimArmNode(Node):
             self._controller_tick()
 
     def _controller_tick(self) -> None:
+        if self.fingers is not None:
+            self.fingers.on_step()
         if self.arm.done[0] and not self._announced:
             self._announced = True
             self._publish_episode()
@@ -239,9 +247,10 @@ class SimArmNode(Node):
         stamp = self.stamp_ns
         self._clock_topic.publish(Clock(clock=to_stamp(stamp)))
         self.controller.publish_state(stamp)
-        q, dq = self.arm.joint_state()
+        states = [*zip(self.arm.joint_state(), self.arm.finger_state(), strict=True)]
+        q, dq = (np.concatenate([arm[0], fingers[0]]) for arm, fingers in states)
         self._meter.sent(stamp, time.monotonic_ns())
-        self._joints.publish(joint_state_message(self.names, q[0], dq[0], stamp))
+        self._joints.publish(joint_state_message(self.joints, q, dq, stamp))
         if self._substeps_done % self.arm.substeps == 0:
             self.publish_goals()
             self._pictures.publish(self.arm.organs.newest(), stamp, again=again)
@@ -333,9 +342,9 @@ def state_times(substeps: int, chosen: int, *, lock_step: bool) -> tuple[int, ..
 
 
 def build() -> list[Node]:
-    """Return the three nodes of the process."""
+    """Return the nodes of the process."""
     arm = SimArmNode()
-    return [arm, arm.controller, arm.manager]
+    return [arm, arm.controller, arm.manager, *([arm.fingers] if arm.fingers else [])]
 
 
 def main() -> int:

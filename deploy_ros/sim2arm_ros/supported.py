@@ -55,8 +55,6 @@ def _problems(contract: Contract) -> list[str]:
         found.append(
             f"low_level.kind {contract.low_level.kind!r}: these nodes compare joint impedance gains"
         )
-    if contract.gripper is not None and contract.gripper.kind != "fixed":
-        found.append(f"gripper.kind {contract.gripper.kind!r}: these nodes command no gripper")
     for trained in contract.ranges:
         if trained.name != LEAD and not trained.name.startswith(UNMEASURED):
             found.append(f"range {trained.name!r}: these nodes cannot measure it")

@@ -32,8 +32,9 @@ from . import activation
 from .activation import Item
 from .asker import Asker
 from .convert import read_input
-from .graph import Graph, InputBinding, read_graph
+from .graph import Graph, InputBinding, measured, read_graph
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .requests import WIDTH
 from .sources import Source
 from .supported import check_supported
 from .teleop_session import JOINTS, TeleopSession
@@ -69,13 +70,15 @@ class TeleopNode(LifecycleNode):
             check_supported(contract)
             session = self._session_of(contract)
             alone = replace(contract, inputs=(session.joints,), noise=None)
-            binding = graph.bindings(alone)[JOINTS]
+            bindings = graph.bindings(alone)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
             return TransitionCallbackReturn.FAILURE
         self._session, self._contract = session, contract
         self._source = Source(spec=session.joints)
+        self._widths = [Source(spec=spec) for spec in measured(alone) if spec.name == WIDTH]
+        self._gripper = find_robot(contract.robot).gripper
         self._asker = Asker(
             self, session.requests, who="teleop", begin=session.begin,
             stamp=lambda: self._source.stamp_ns,
@@ -85,7 +88,7 @@ class TeleopNode(LifecycleNode):
         self._q: np.ndarray | None = None
         self._told = ""
         try:
-            self._connect(self._asker, binding, graph)
+            self._connect(self._asker, bindings, graph)
         except NameValidationException as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -153,11 +156,13 @@ class TeleopNode(LifecycleNode):
         self._device = open_hand(self._text("device"), cfg)
         return TeleopSession(self._device, contract, find_robot(contract.robot), cfg)
 
-    def _connect(self, asker: Asker, binding: InputBinding, graph: Graph) -> None:
-        self._binding, reliable = binding, binding.reliability == "reliable"
-        listen = self._endpoints.subscription
-        joints = streaming(binding.depth, reliable=reliable)
-        listen(JointState, binding.topic, self.on_joints, joints)
+    def _connect(self, asker: Asker, bindings: dict[str, InputBinding], graph: Graph) -> None:
+        self._bindings, listen = bindings, self._endpoints.subscription
+        for name, heard in ((JOINTS, self.on_joints), (WIDTH, self.on_width)):
+            if name in bindings:
+                binding = bindings[name]
+                qos = streaming(binding.depth, reliable=binding.reliability == "reliable")
+                listen(JointState, binding.topic, heard, qos)
         listen(String, graph.robot_description, self.on_description, latched())
         asker.connect(self._endpoints, self._text("gate"))
         self._endpoints.timer(self._contract.period, self.on_tick)
@@ -180,7 +185,7 @@ class TeleopNode(LifecycleNode):
             return  # of a gripper, for example; silence is watched elsewhere
         steady = time.monotonic_ns()
         try:
-            q, stamp, _ = read_input(message, self._binding, source.spec)
+            q, stamp, _ = read_input(message, self._bindings[JOINTS], source.spec)
         except ValueError as error:
             source.problem = str(error)
             self._stop(str(error))
@@ -195,6 +200,22 @@ class TeleopNode(LifecycleNode):
         if session.push(q, stamp, now, steady):
             source.take(stamp, steady)
             self._q = q
+
+    def on_width(self, message: JointState) -> None:
+        """Take the positions of the fingers, in messages that have them."""
+        session, (source,) = self._session, self._widths
+        if session is None or not set(message.name) & set(self._gripper.joint_names):
+            return
+        try:
+            binding = self._bindings[WIDTH]
+            width, stamp, _ = read_input(message, binding, source.spec, self._gripper)
+        except ValueError as error:
+            source.problem = str(error)
+            self._stop(str(error))
+            return
+        source.problem = ""
+        source.take(stamp, time.monotonic_ns())
+        session.requests.width = float(width[0])
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -244,6 +265,7 @@ class TeleopNode(LifecycleNode):
             *chain,
             self._source.fit(),
             *self._source.timing(now, steady, contract.control_hz),
+            *(source.fit() for source in self._widths),
             self._hand_item(session),
         ]
 

@@ -81,7 +81,8 @@ class Relay(Node):
 
     def on_message(self, topic: str, message: Any) -> None:
         if topic == "/joint_states":
-            values = (np.array(message.position), np.array(message.velocity))
+            arm = [message.name.index(name) for name in FR3.joint_names if name in message.name]
+            values = (np.array(message.position)[arm], np.array(message.velocity)[arm])
             self.states.append((time.monotonic(), to_ns(message.header.stamp), *values))
         change = self.changes.get(topic)
         passed = message if change is None else change(copy.deepcopy(message))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim2arm.core.robots import FR3
+from sim2arm.core.spec import ArraySpec
 from sim2arm.core.trajectory import Trajectory
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
@@ -169,6 +170,30 @@ def test_requests_come_back_to_the_bit_in_any_order_of_joints() -> None:
     back, sent = convert.request_from(message, NAMES, PERIOD_NS), make_request()
     assert (back.session, back.tick, back.stamp_ns, back.release) == ("a1", 3, 10**9 + 1, False)
     assert back.q.tobytes() == sent.q.tobytes() and back.dq.tobytes() == sent.dq.tobytes()
+
+
+def test_a_request_for_a_gripper_too() -> None:
+    message = request_message(width=0.03)
+    assert list(message.joint_names) == [*NAMES, "gripper_width"]
+    back = convert.request_from(message, NAMES, PERIOD_NS, grips=True)
+    assert back.width == 0.03 and back.q.tobytes() == make_request().q.tobytes()
+    with pytest.raises(ValueError, match="request: expected 7 joints, got"):
+        convert.request_from(message, NAMES, PERIOD_NS)
+    with pytest.raises(ValueError, match="request: expected 7 joints and gripper_width, got"):
+        convert.request_from(request_message(), NAMES, PERIOD_NS, grips=True)
+
+
+def test_the_width_of_a_gripper_is_that_of_its_fingers() -> None:
+    names = [*NAMES, *FR3.gripper.joint_names]
+    message = convert.joint_state_message(names, np.arange(9.0), np.zeros(9), 42)
+    binding = InputBinding(topic="/joint_states", type=JOINT_STATE, field="gripper_width")
+    spec = ArraySpec(name="gripper_width", kind="sensor", shape=(1,), unit="m", dtype="float64")
+    value, stamp, _ = convert.read_input(message, binding, spec, FR3.gripper)
+    assert value.tolist() == [15.0] and stamp == 42  # 7 + 8
+    message.name = message.name[:8]
+    message.position, message.velocity = message.position[:8], message.velocity[:8]
+    with pytest.raises(ValueError, match="joint 'fr3_finger_joint2' is missing"):
+        convert.read_input(message, binding, spec, FR3.gripper)
 
 
 def test_a_release_has_no_points() -> None:

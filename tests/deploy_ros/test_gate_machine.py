@@ -111,6 +111,21 @@ def assert_no_entry(bench: Bench) -> None:
         assert bench.send(bench.request()) is None
 
 
+@pytest.mark.parametrize("width", [-0.001, 0.081, np.nan, np.inf])
+def test_a_width_that_no_gripper_has_is_refused(width: float) -> None:
+    bench = make_active()
+    bench.pass_time(DT)
+    bench.arm()
+    command = bench.send(bench.request(width=0.08))
+    assert command is not None and command.request.width == 0.08
+    bench.pass_time(DT)
+    bench.arm()
+    assert bench.send(bench.request(width=width)) is None
+    assert bench.state is GateState.HOLD
+    assert bench.machine.reason.startswith("request refused: gripper: expected 0 to 0.08 m, got")
+    assert_no_entry(bench)
+
+
 # -- HOLD -> ACTIVE ----------------------------------------------------------------------------
 
 

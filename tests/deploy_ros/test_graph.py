@@ -10,7 +10,9 @@ import pytest
 
 from sim2arm.core.contract import TrainedRange
 from sim2arm.core.driver_stage import DriverStage
+from sim2arm.core.robots import FR3
 from sim2arm.core.spec import ArraySpec
+from sim2arm.sim.specs import gripper_spec
 from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name, read_graph
 from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
 from sim2arm_ros.requests import make_tag, parse_tag
@@ -25,6 +27,19 @@ def test_the_graph_of_the_package_binds_all_inputs() -> None:
     bindings = graph.bindings(CONTRACT)
     assert set(bindings) == {"joint_position", "joint_velocity", "goal_pose"}  # ee_pose is derived
     assert graph.controller.command_topic == "/joint_trajectory_controller/joint_trajectory"
+
+
+def test_a_gripper_that_acts_is_measured_whether_it_is_seen_or_not() -> None:
+    acting = replace(CONTRACT, gripper=gripper_spec(FR3, acts=True))
+    assert set(read_graph().bindings(acting)) == {*read_graph().bindings(CONTRACT), "gripper_width"}
+    graph = read_graph()
+    blind = {name: b for name, b in graph.inputs.items() if name != "gripper_width"}
+    with pytest.raises(ValueError, match="input 'gripper_width' has no binding"):
+        replace(graph, inputs=blind).bindings(acting)
+    other = InputBinding(topic="/x", type=JOINT_STATE, field="gripper_width")
+    wrong = replace(graph, inputs=graph.inputs | {"joint_position": other})
+    with pytest.raises(ValueError, match=r"a width is \(1,\) in m, not \(7,\) in 'rad'"):
+        wrong.bindings(CONTRACT)
 
 
 def _changed(**changes: Any) -> Any:

@@ -15,6 +15,7 @@ from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
 from sim2arm.core.spec import History, StaleReading
+from sim2arm.sim.specs import gripper_spec
 from sim2arm_ros.gate import Gate, GateCfg
 from sim2arm_ros.policy_session import PolicySession
 
@@ -69,6 +70,37 @@ def act(session: PolicySession, tick: int, skipped: int = 0) -> Any:
     now = START + tick * DT_NS
     push_all(session, now)
     return session.act(session.sample(now, now), now, now, skipped)
+
+
+def gripping_contract() -> Contract:
+    """Steps of the tool, and a share of the opening; the policy does not see the width."""
+    contract = swinging_contract()
+    action, element = contract.action, (*contract.action.element_names, "gripper")
+    wider = {
+        name: (*getattr(action, name), value)
+        for name, value in (("scale", 0.04), ("low", -1.0), ("high", 1.0))
+        if getattr(action, name)
+    }
+    gripper = gripper_spec(FR3, acts=True)
+    action = replace(action, dim=7, element_names=element, **wider)
+    return replace(contract, action=action, gripper=gripper)
+
+
+def test_a_wanted_width_begins_where_the_gripper_stands() -> None:
+    contract = gripping_contract()
+    answers = [0.0, 0.04, 1.0, 0.97]  # 40, 41.6 (less than 2 mm more), 80, 78.8 mm
+    policy = Scripted(contract, lambda k: [*[0.0] * 6, answers[k]])
+    session = PolicySession(policy, FR3)  # type: ignore[arg-type]
+    push_all(session, START)
+    with pytest.raises(ValueError, match="input 'gripper_width': nothing received yet"):
+        session.begin(HOME)
+    assert session.push("gripper_width", np.array([0.041]), START, START, START)
+    session.begin(HOME)
+    widths = [act(session, k + 1).width for k in range(4)]
+    assert widths == pytest.approx([0.041, 0.041, 0.08, 0.08])
+    session.requests.width = 0.0813  # fingers lean on a soft stop
+    session.begin(HOME)
+    assert act(session, 6).width == 0.04
 
 
 def test_observations_are_the_contract_s_with_the_derived_ones() -> None:

@@ -70,7 +70,7 @@ class Drive:
         self._gate = Gate(arm.robot, contract.period, GateCfg(), q)
         self._gripper = None
         if contract.gripper is not None:
-            self._gripper = GripperAdapter(contract.gripper, arm.gripper)
+            self._gripper = GripperAdapter(contract.gripper, arm.gripper, arm.gripper_width())
         self.held: NDArray[np.bool_] = np.zeros(arm.num_arms, dtype=bool)
         self.share: NDArray[np.float64] = np.ones(arm.num_arms)
 

@@ -1,5 +1,6 @@
 """`sim2arm replay`: what was recorded, once more.
 
+Of a flight, which the gate keeps of its last seconds before a stop: its decisions (`flights.py`).
 Of a dataset: its episodes, seen with other cameras (`see_again.py`). Of an incident, which
 `sim2arm train` keeps: the step after which a Warp world was invalid, in MuJoCo's C engine. Where
 that breaks too, the scene, its numbers or its controls are at fault; where it does not, single
@@ -22,8 +23,10 @@ import numpy as np
 from tyro.conf import Positional, arg
 
 from sim2arm.sim.worlds.incident import read_incident
+from sim2arm_ros.flight import SUFFIX
 
 from .errors import UserError, user_input
+from .flights import replay_flight
 from .parse import parse
 from .see_again import see_again
 
@@ -35,10 +38,11 @@ GREATEST = 1.0e10
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayCfg:
-    """See simulated episodes with other cameras, or run a step that broke a Warp world again."""
+    """See again: a stop of the gate, episodes with other cameras, a step that broke a Warp world."""
 
-    path: Annotated[Positional[Path], arg(metavar="DATASET|INCIDENT")]
-    """A dataset of sim2arm record, or an incident, a folder in `incidents/` of a run."""
+    path: Annotated[Positional[Path], arg(metavar="FLIGHT|DATASET|INCIDENT")]
+    """A flight of the gate, a dataset of sim2arm record, or an incident, a folder in `incidents/`
+    of a run."""
     cameras: str = "none"
     """Of a dataset: what sees it now, a name of `sim2arm list`."""
     out: Path | None = None
@@ -48,6 +52,10 @@ class ReplayCfg:
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments, run the step and print what happens in its substeps."""
     cfg = parse(ReplayCfg, argv, "sim2arm replay")
+    if cfg.path.suffix == SUFFIX:
+        for line in replay_flight(cfg.path):
+            print(line)
+        return 0
     if (cfg.path / INFO).is_file():
         if cfg.out is None:
             raise UserError("--out: expected the folder of the new dataset")

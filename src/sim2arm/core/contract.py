@@ -247,6 +247,11 @@ class Contract:
         return tuple(prefix + name for prefix in prefixes for name in self.joint_names)
 
     @property
+    def grips(self) -> bool:
+        """Whether an element of the action works the gripper."""
+        return self.gripper is not None and self.gripper.kind != "fixed"
+
+    @property
     def observations(self) -> tuple[ArraySpec, ...]:
         """The inputs that the caller of `act` provides: all but noise."""
         return tuple(spec for spec in self.inputs if spec.kind != "noise")

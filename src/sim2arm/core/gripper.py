@@ -180,8 +180,8 @@ class GripperModel:
             raise ValueError(f"gripper width must lie in 0 to {widest} m, got {width}")
 
 
-class GripperAdapter:
-    """The element of the policy's action that works the gripper, with the contract's meaning.
+class WantedWidth:
+    """The widths that the gripper's element of a policy's actions asks for.
 
     - fixed: the gripper holds what it holds.
     - binary: above `open_above` the gripper is wanted open, below `close_below` closed; between
@@ -191,15 +191,17 @@ class GripperAdapter:
 
     A wanted width that is no farther than `least_change` from the last wanted one is that one.
 
-    What is wanted is commanded until the gripper takes it: a change while it is busy comes as soon
-    as it is free, and every refused tick counts in `GripperModel.dropped`.
-
     Attributes:
-        wanted: (N,) width that the policy last asked for [m].
+        value: (N,) width that is wanted [m].
     """
 
-    def __init__(self, spec: GripperSpec, model: GripperModel) -> None:
-        """Want what the model's grippers were told last.
+    def __init__(self, spec: GripperSpec, width: Array, *, looks: bool = True) -> None:
+        """Want what the grippers stand at.
+
+        Args:
+            spec: what the element means.
+            width: (N,) [m], saturated at closed and open.
+            looks: see `GripperModel`.
 
         Raises:
             ValueError: the spec names no action element, or the thresholds are in the wrong order.
@@ -211,17 +213,79 @@ class GripperAdapter:
                 "gripper.close_below must not exceed open_above, "
                 f"got {spec.close_below} and {spec.open_above}"
             )
-        self.spec, self.model, self.wanted = spec, model, model.goal
+        xp = namespace(width)
+        width = xp.where(width > spec.open_width, spec.open_width, width)
+        self.spec, self.value, self._looks = spec, xp.where(width < 0.0, 0.0, width), looks
+
+    def ask(self, action: Array, rows: Array | None = None) -> Array:
+        """Return the widths (N,) [m] that are wanted from now on.
+
+        Args:
+            action: (N, A) of the policy.
+            rows: grippers (N,) bool that are asked, all if None.
+
+        Raises:
+            ValueError: the gripper's element is not a number.
+        """
+        spec, last = self.spec, self.value
+        if spec.kind == "fixed":
+            return last
+        xp, element = namespace(action), action[:, spec.action_element]
+        if self._looks and not bool(xp.all(xp.isfinite(element))):
+            raise ValueError(f"gripper element of the action: expected numbers, got {element}")
+        if spec.kind == "binary":
+            wanted = xp.where(element > spec.open_above, spec.open_width, last)
+            wanted = xp.where(element < spec.close_below, 0.0, wanted)
+        else:
+            wanted = xp.astype(element, last.dtype)
+            if spec.kind == "share":
+                wanted = 0.5 * spec.open_width * (1.0 + wanted)
+            wanted = xp.where(wanted > spec.open_width, spec.open_width, wanted)
+            wanted = xp.where(wanted < 0.0, 0.0, wanted)
+            wanted = xp.where(xp.abs(wanted - last) <= spec.least_change, last, wanted)
+        self.value = wanted if rows is None else xp.where(rows, wanted, last)
+        return self.value
+
+
+class GripperAdapter:
+    """Commands what actions want until the grippers take it.
+
+    A change while a gripper is busy comes as soon as it is free, and every refused tick counts in
+    `GripperModel.dropped`.
+    """
+
+    def __init__(self, spec: GripperSpec, model: GripperModel, width: Array | None = None) -> None:
+        """Begin where the grippers stand.
+
+        Args:
+            spec: what the gripper's element of actions means.
+            model: the grippers.
+            width: (N,) at which they stand [m]; what they were told last if None.
+
+        Raises:
+            ValueError: see `WantedWidth`.
+        """
+        self.spec, self.model = spec, model
+        stand = model.goal if width is None else width
+        self._wanted = WantedWidth(spec, stand, looks=model.looks)
+        self._told = self._wanted.value
+
+    @property
+    def wanted(self) -> Array:
+        """Width (N,) that was asked for last [m]."""
+        return self._wanted.value
 
     def reset(self, width: Array) -> None:
         """Start again with grippers that stand at a width (N,) [m]."""
         self.model.reset(width)
-        self.wanted = self.model.goal
+        self._wanted.value = self._told = self.model.goal
 
     def restart(self, rows: Array, width: float) -> None:
         """Start again with the grippers `rows` (N,) bool at a width [m]."""
         self.model.restart(rows, width)
-        self.wanted = namespace(rows).where(rows, width, self.wanted)
+        xp = namespace(rows)
+        self._wanted.value = xp.where(rows, width, self.wanted)
+        self._told = xp.where(rows, width, self._told)
 
     def command(self, action: Array, rows: Array | None = None) -> Array:
         """Command what actions (N, A) of one tick ask for; return who took a command (N,) bool.
@@ -233,24 +297,11 @@ class GripperAdapter:
         Raises:
             ValueError: the gripper's element is not a number.
         """
-        spec, model = self.spec, self.model
-        xp = namespace(action)
-        if spec.kind == "fixed":
+        model, xp = self.model, namespace(action)
+        if self.spec.kind == "fixed":
             return xp.zeros_like(model.busy)
-        element = action[:, spec.action_element]
-        if self.model.looks and not bool(xp.all(xp.isfinite(element))):
-            raise ValueError(f"gripper element of the action: expected numbers, got {element}")
-        if spec.kind == "binary":
-            wanted = xp.where(element > spec.open_above, spec.open_width, self.wanted)
-            wanted = xp.where(element < spec.close_below, 0.0, wanted)
-        else:
-            wanted = xp.astype(element, model.goal.dtype)
-            if spec.kind == "share":
-                wanted = 0.5 * spec.open_width * (1.0 + wanted)
-            wanted = xp.where(wanted > spec.open_width, spec.open_width, wanted)
-            wanted = xp.where(wanted < 0.0, 0.0, wanted)
-            near = xp.abs(wanted - self.wanted) <= spec.least_change
-            wanted = xp.where(near, self.wanted, wanted)
-        asked = xp.ones_like(model.busy) if rows is None else rows
-        self.wanted = xp.where(asked, wanted, self.wanted)
-        return model.command(self.wanted, asked & (self.wanted != model.goal))
+        wanted = self._wanted.ask(action, rows)
+        news = wanted != self._told
+        taken = model.command(wanted, news if rows is None else news & rows)
+        self._told = xp.where(taken, wanted, self._told)
+        return taken
