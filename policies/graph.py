@@ -27,6 +27,30 @@ _ORT_TYPES = {
 }
 
 
+def session_of(model: bytes, source: str, threads: int = 1) -> ort.InferenceSession:
+    """Return a session of an ONNX model on the CPU, whose answers can be repeated.
+
+    Args:
+        model: the bytes of the file.
+        source: its name, for messages.
+        threads: of one call.
+
+    Raises:
+        BundleError: onnxruntime refuses the file.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the exceptions of onnxruntime share no other base class
+        raise BundleError(f"{source}: onnxruntime refuses it: {one_line(error)}") from error
+
+
 class PolicyGraph:
     """The ONNX graph of one contract, one row at a time."""
 
@@ -36,19 +60,7 @@ class PolicyGraph:
         Raises:
             BundleError: onnxruntime refuses the file, or its tensors are not the contract's.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(
-                model, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the exceptions of onnxruntime share no other base class
-            raise BundleError(f"{source}: onnxruntime refuses it: {one_line(error)}") from error
+        self._session = session_of(model, source, threads)
         self._contract = contract
         self._outputs = [ACTION, *(state.name_out for state in contract.states)]
         self._compare(source)

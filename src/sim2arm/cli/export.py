@@ -10,7 +10,7 @@ import torch
 from tyro.conf import Positional, arg
 
 from sim2arm.policies.actor import ExportedActor, forget
-from sim2arm.policies.bundle import MANIFEST, BundleError
+from sim2arm.policies.bundle import BundleError
 from sim2arm.policies.export import ExportError, ExportReport, export_bundle
 from sim2arm.policies.ppo import PpoCfg
 from sim2arm.sim.contract import make_contract
@@ -19,7 +19,7 @@ from sim2arm.sim.env import Env
 from .errors import UserError
 from .imitation_runs import is_imitation, restore_imitation
 from .imitation_trial import trial_of
-from .outputs import check_folder
+from .outputs import check_bundle
 from .parse import parse
 from .run_record import provenance
 from .runs import restore
@@ -109,8 +109,4 @@ def _check(cfg: ExportCfg, out: Path) -> None:
     """Refuse what cannot be written, or must not be replaced."""
     if cfg.success is not None and not 0.0 <= cfg.success <= 1.0:
         raise UserError(f"--success must lie in 0 to 1, got {cfg.success}")
-    check_folder("--out", out)
-    if out.exists() and not cfg.overwrite:
-        raise UserError(f"{out} exists: pass --overwrite, or another --out")
-    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise UserError(f"{out} holds something else than a bundle: choose another --out")
+    check_bundle(out, overwrite=cfg.overwrite)

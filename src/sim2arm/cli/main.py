@@ -42,6 +42,22 @@ VERBS: dict[str, tuple[str, str]] = {
         "Make demonstrations of others, LeRobot v3, those of an arm that is known here.",
         "sim2arm.cli.import_lerobot",
     ),
+    "import leapp": (
+        "Make a bundle of a policy that Isaac Lab exported with LEAPP.",
+        "sim2arm.cli.import_leapp",
+    ),
+    "import onnx": (
+        "Make a bundle of an ONNX policy, with what mjlab writes into it.",
+        "sim2arm.cli.import_onnx",
+    ),
+    "import rsl-rl": (
+        "Make a bundle of a checkpoint of rsl_rl.",
+        "sim2arm.cli.import_rsl_rl",
+    ),
+    "import lerobot-act": (
+        "Make a bundle of an ACT policy of LeRobot.",
+        "sim2arm.cli.import_lerobot_act",
+    ),
     "list": ("Show what can be named: experiments, tasks, robots, benchmarks.", "sim2arm.cli.list"),
 }
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from sim2arm.policies.bundle import MANIFEST
+
 from .errors import UserError
 
 
@@ -34,6 +36,19 @@ def check_folder(option: str, path: Path) -> None:
         UserError: a file has this name, or the folder cannot be made or written to.
     """
     _check_writable(option, path, path)
+
+
+def check_bundle(out: Path, *, overwrite: bool) -> None:
+    """Refuse where a bundle cannot be written, or what it must not replace.
+
+    Raises:
+        UserError: says why.
+    """
+    check_folder("--out", out)
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} exists: pass --overwrite, or another --out")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise UserError(f"{out} holds something else than a bundle: choose another --out")
 
 
 def _check_writable(option: str, path: Path, folder: Path) -> None:

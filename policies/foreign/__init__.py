@@ -1,0 +1,1 @@
+"""Policies that were trained elsewhere: their files read, their graphs made ours."""
