@@ -33,7 +33,7 @@ from sim2arm.sim.tasks.table import make_task
 from sim2arm.sim.vision import Vision
 from tests.deploy_ros.seeing import SIDE, VISION
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 THEIRS = tuple(reversed(FR3.joint_names))
 """Joints in the order of the source."""
 BACK = [FR3.joint_names.index(name) for name in THEIRS]
@@ -50,6 +50,10 @@ SAID = ["--robot", "fr3", "--max-stamp-age-s", "0.3", "--max-receipt-age-s", "2.
 TICKS = ["--control-hz", str(HZ)]
 ONE = Vision(sights=(replace(VISION.sights[0], history=1),))
 """What the policy of LeRobot sees."""
+
+
+def floats(values: Any) -> Array:
+    return np.array(values, dtype=np.float32)
 
 
 def write_part(path: Path, part: Mapping[str, Any]) -> list[str]:
@@ -151,8 +155,8 @@ def write_leapp(folder: Path, **changed: Any) -> tuple[Path, list[str]]:
         [tensor(*each) for each in seen.items()], [tensor("features", 28)],
     )  # fmt: skip
     constants = {
-        "W": WEIGHT, "scale": np.float32([SCALE]), "offset": np.float32([DEFAULT]),
-        "kp": np.float32([FR3.kp[::-1]]), "kd": np.float32([FR3.kd[::-1]]),
+        "W": WEIGHT, "scale": floats([SCALE]), "offset": floats([DEFAULT]),
+        "kp": floats([FR3.kp[::-1]]), "kd": floats([FR3.kd[::-1]]),
     }  # fmt: skip
     act = helper.make_graph(
         [
@@ -404,8 +408,8 @@ def lerobot_statistics() -> dict[str, Array]:
     return {
         "observation.state.mean": home,
         "observation.state.std": np.full(7, 20.0, np.float32),
-        f"{SCENE}.mean": np.float32([0.4, 0.5, 0.6]).reshape(3, 1, 1),
-        f"{SCENE}.std": np.float32([0.2, 0.3, 0.4]).reshape(3, 1, 1),
+        f"{SCENE}.mean": floats([0.4, 0.5, 0.6]).reshape(3, 1, 1),
+        f"{SCENE}.std": floats([0.2, 0.3, 0.4]).reshape(3, 1, 1),
         "action.mean": home,
         "action.std": np.linspace(1.0, 4.0, 7, dtype=np.float32),
     }

@@ -21,7 +21,7 @@ from sim2arm.policies.graph import ACTION, Arrays
 
 from .files import ForeignError
 from .onnx_model import OnnxSource
-from .wiring import Wiring
+from .wiring import Tensor, Wiring
 
 LAST, LAST_NEXT = "last_action", "last_action_next"
 """State: what the network answered at the tick before, 0 after a reset."""
@@ -124,7 +124,8 @@ def flat_model(source: OnnxSource, policy: FlatPolicy, contract: Contract) -> An
     if policy.order:
         target = wiring.chosen(target, policy.order)
     shape = (1, contract.action.horizon, contract.action.dim)
-    outputs = [(wiring.reshaped(target, shape), (ACTION, shape, "float32"))]
+    tensor = wiring.reshaped(target, shape)
+    outputs: list[tuple[str, Tensor]] = [(tensor, (ACTION, shape, "float32"))]
     inputs = [(spec.name, (1, *spec.array_shape), spec.dtype) for spec in contract.inputs]
     for state in contract.states:
         inputs.append((state.name_in, (1, *state.shape), state.dtype))
@@ -141,7 +142,8 @@ def _wire_term(wiring: Wiring, term: Term) -> str:
         offset = np.asarray(term.offset, dtype=np.float32)[None]
         value = wiring.node("Sub", value, wiring.constant(offset))
     if term.scale != 1.0:
-        value = wiring.node("Mul", value, wiring.constant(np.float32([[term.scale]])))
+        scale = np.array([[term.scale]], dtype=np.float32)
+        value = wiring.node("Mul", value, wiring.constant(scale))
     return value
 
 

@@ -16,7 +16,7 @@ from sim2arm.policies.graph import ACTION, Arrays
 
 from .files import ForeignError
 from .leapp import Key, Leapp, LeappPort
-from .wiring import Wiring
+from .wiring import Tensor, Wiring
 
 TARGET, KP, KD = "target/joint/position", "kp", "kd"
 """Kinds of outputs that have a meaning here."""
@@ -132,7 +132,8 @@ def leapp_model(leapp: Leapp, policy: LeappPolicy, contract: Contract) -> Any:
         made |= {(name, port): tensor for port, tensor in answers.items()}
     shape = (1, contract.action.horizon, contract.action.dim)
     joints = wiring.chosen(made[policy.target], policy.order)
-    outputs = [(wiring.reshaped(joints, shape), (ACTION, shape, "float32"))]
+    tensor = wiring.reshaped(joints, shape)
+    outputs: list[tuple[str, Tensor]] = [(tensor, (ACTION, shape, "float32"))]
     inputs = [(spec.name, (1, *spec.array_shape), spec.dtype) for spec in contract.inputs]
     for key, state in states.items():
         inputs.append((state.name_in, (1, *state.shape), state.dtype))

@@ -152,7 +152,7 @@ class LerobotAct(nn.Module):
         self.out = nn.Linear(dim, cfg.action)
         if cfg.feedforward_activation == "gelu":
             for layer in (*self.encoder, *self.decoder):
-                layer.feed[1] = nn.GELU()
+                layer.set_submodule("feed.1", nn.GELU())
 
     def forward(
         self, state: Tensor, environment: Tensor | None, pictures: Sequence[Tensor]

@@ -61,9 +61,16 @@ class OnnxSource:
     session: ort.InferenceSession
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the outputs by name for inputs by name."""
+        """Return the outputs by name for inputs by name.
+
+        Raises:
+            ForeignError: the graph cannot be run.
+        """
         names = list(self.outputs)
-        values = self.session.run(names, dict(feed))
+        try:
+            values = self.session.run(names, dict(feed))
+        except Exception as error:  # the exceptions of onnxruntime share no other base class
+            raise ForeignError(f"{self.place}: cannot be run: {one_line(error)}") from error
         return {name: np.asarray(value) for name, value in zip(names, values, strict=True)}
 
 

@@ -151,11 +151,11 @@ def _input_name(port: LeappPort, renamed: dict[str, str]) -> str:
 
 def _known(port: LeappPort) -> dict[str, Any]:
     """Return what a port says of an input of the contract."""
-    shape = port.shape[1:] if len(port.shape) > 1 and port.shape[0] == 1 else port.shape
-    known: dict[str, Any] = {"shape": list(shape), "dtype": port.dtype}
+    shape = list(port.shape[1:] if len(port.shape) > 1 and port.shape[0] == 1 else port.shape)
+    known: dict[str, Any] = {"shape": shape, "dtype": port.dtype}
     if port.kind:
         known["kind"] = "goal" if port.kind.startswith("command/") else "sensor"
-    if port.elements and len(port.elements) == shape[-1]:
+    if port.elements and shape[-1:] == [len(port.elements)]:
         pose = sorted(port.elements) == sorted(_POSE)
         known["element_names"] = list(_POSE if pose else port.elements)
         if pose:

@@ -72,7 +72,8 @@ def ask_flat(
         return asks.find(place, option, {option: getattr(told, name), **sayings}, hint)
 
     observations = find("observations", "NAMES in their order")
-    names = [asks.said.renamed.get(name, name) for name in observations or ()]
+    renamed = asks.said.renamed
+    names = [str(renamed.get(each, each)) for each in observations or ()]
     by_joint = kind == "joint_position"
     part = FlatPart(
         observations=tuple(names),
