@@ -27,7 +27,7 @@ from sim2arm.policies.foreign.lerobot_act import LerobotActCfg
 from sim2arm.policies.foreign.lerobot_policy import ImportedAct, LerobotPolicy
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.policies.verify import load_contract
-from tests import others
+from tests import others, others_lerobot
 
 pytestmark = pytest.mark.timeout(120)
 Obs = dict[str, Any]
@@ -115,15 +115,15 @@ def test_an_actor_of_every_version_of_rsl_rl(layout: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("old", [False, True])
 def test_act_of_lerobot(old: bool, tmp_path: Path) -> None:
-    policy = run("lerobot-act", tmp_path, *others.write_lerobot(tmp_path, old=old))
+    policy = run("lerobot-act", tmp_path, *others_lerobot.write_lerobot(tmp_path, old=old))
     contract = policy.contract
-    assert (contract.executor.kind, contract.executor.execute) == ("receding", others.STEPS)
+    assert (contract.executor.kind, contract.executor.execute) == ("receding", others_lerobot.STEPS)
     assert contract.input("scene_rgb").driver_stage is not None
     for tick in range(3):
         obs = make_obs(tick)
         chunk = policy.act(seen(policy, obs))[0]
-        expected = others.lerobot_chunk(row(obs))
-        assert chunk.shape == (others.CHUNK, 7)
+        expected = others_lerobot.lerobot_chunk(row(obs))
+        assert chunk.shape == (others_lerobot.CHUNK, 7)
         np.testing.assert_allclose(chunk, expected, rtol=1e-5, atol=5e-6)
 
 

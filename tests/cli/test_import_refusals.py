@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from sim2arm.cli import main as cli
 from sim2arm.policies.foreign import files, rsl_rl
-from tests import others
+from tests import others, others_lerobot
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -253,14 +253,14 @@ def test_a_configuration_that_is_none(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed, message = CONFIGS[case]
-    path, said = others.write_lerobot(tmp_path, **changed)
+    path, said = others_lerobot.write_lerobot(tmp_path, **changed)
     assert message in refused("lerobot-act", path, said, capsys)
 
 
 def test_weights_steps_and_maps_that_do_not_fit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, said = others.write_lerobot(tmp_path)
+    path, said = others_lerobot.write_lerobot(tmp_path)
     mapped = tmp_path / "map.yaml"
     good = mapped.read_text()
     for text, message in (

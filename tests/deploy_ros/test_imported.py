@@ -16,7 +16,7 @@ from sim2arm.cli.ros_evaluation import run_through_ros
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.tasks.table import make_task
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
-from tests import others
+from tests import others, others_lerobot
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -24,7 +24,7 @@ KINDS: dict[str, Callable[[Path], tuple[Path, list[str]]]] = {
     "leapp": others.write_leapp,
     "onnx": others.write_mjlab,
     "rsl-rl": others.write_rsl_rl,
-    "lerobot-act": others.write_lerobot,
+    "lerobot-act": others_lerobot.write_lerobot,
 }
 
 
@@ -34,7 +34,7 @@ def test_lock_step_is_the_same_as_in_process_to_the_bit(kind: str, tmp_path: Pat
     bundle = tmp_path / "bundle"
     assert cli.main(["import", kind, str(source), "--out", str(bundle), *said]) == 0
     policy, task = OnnxPolicy(bundle), make_task("reach", "fr3", "max_steps: 20\n")
-    more: dict[str, Any] = {"vision": others.ONE} if kind == "lerobot-act" else {}
+    more: dict[str, Any] = {"vision": others_lerobot.ONE} if kind == "lerobot-act" else {}
     inside = run_episodes(task, policy.contract, of_bundle(policy), [0], num_arms=1, **more)
     outside = run_through_ros(bundle, task, [0], real_time=False, folder=tmp_path / "logs", **more)
     assert outside.episodes.endings == inside.endings

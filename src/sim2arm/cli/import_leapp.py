@@ -9,13 +9,14 @@ the rate. What it says of others (commands, poses, pictures) is their shape; the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from sim2arm.core.contract import Contract
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
 from sim2arm.policies.foreign.files import ForeignError
@@ -40,6 +41,7 @@ from .policy_asks import Asks, SaidCfg
 from .policy_contract import (
     JOINTS,
     VELOCITIES,
+    Arm,
     ask_arm,
     ask_inputs,
     build_contract,
@@ -64,53 +66,89 @@ class ImportLeappCfg:
     said: Annotated[SaidCfg, arg(name="")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The output that moves the joints."""
+
+    key: Key
+    joints: tuple[str, ...]
+    horizon: int
+    """Entries of a chunk."""
+    dt_ms: float | None
+    """Time between them, if it is said."""
+
+
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments, import and print what became of it."""
     cfg = parse(ImportLeappCfg, argv, "sim2arm import leapp")
     check_bundle(cfg.said.out, overwrite=cfg.said.overwrite)
     with foreign_input(cfg.path):
-        leapp = read_leapp(cfg.path)
-        asks, place = Asks(cfg.said), Path(leapp.place).name
-        target, horizon, dt_ms = _target(leapp)
-        renamed, joints = asks.said.renamed, leapp.outputs[target].elements
-        names = {key: _input_name(port, renamed) for key, port in leapp.inputs.items()}
-        robot_name = asks.said.robot or asks.part.robot
-        own = {
-            name: _gains(leapp, key, joints, robot_name, renamed)
-            for name, key in (("kp", find_output(leapp, KP)), ("kd", find_output(leapp, KD)))
-        }
-        arm = ask_arm(asks, place, control_hz=leapp.frequency, **own)
+        leapp, asks = read_leapp(cfg.path), Asks(cfg.said)
+        target = _target(leapp)
+        names = {key: _input_name(p, asks.said.renamed) for key, p in leapp.inputs.items()}
+        arm = _ask_arm(asks, leapp, target)
         wanted: dict[str, dict[str, Any]] = {JOINTS: {}}
         for key, port in leapp.inputs.items():
             wanted[names[key]] = {} if port.kind in OF_JOINTS else _known(port)
         fields = ask_inputs(asks, wanted)
-        if horizon > 1 and asks.part.executor is None:
+        if target.horizon > 1 and asks.part.executor is None:
             asks.miss("executor", "executor: {kind: receding, execute: N} in --contract FILE")
         asks.finish()
-        robot = robot_of(arm)
-        policy = LeappPolicy(
-            feeds={k: _feed(p, names[k], fields, robot, renamed) for k, p in leapp.inputs.items()},
-            target=target, order=_order(joints, robot, renamed),
-        )  # fmt: skip
-        period = 1.0 / float(arm.control_hz or 0.0)
-        if dt_ms is not None and abs(1e-3 * dt_ms - period) > 1e-6:
-            raise ForeignError(
-                f"{leapp.place}: entries of a chunk are {dt_ms:g} ms apart: expected a control "
-                f"period, {1e3 * period:g} ms"
-            )
-        contract = build_contract(
-            asks, arm, origin_of("leapp", Path(leapp.place), Path(leapp.place).read_bytes()),
-            inputs=build_inputs(asks, robot, fields), states=leapp_states(leapp),
-            action=joint_action(asks, robot, period, horizon=horizon), executor=asks.part.executor,
-        )  # fmt: skip
+        contract = _contract(asks, arm, leapp, target, fields)
+        policy = _policy(asks, leapp, target, names, fields, robot_of(arm))
         answer = leapp_answer(leapp, policy, contract)
         report = write_import(leapp_model(leapp, policy, contract), contract, answer, cfg.said.out)
     show(asks, contract, report)
     return 0
 
 
-def _target(leapp: Leapp) -> tuple[Key, int, float | None]:
-    """Return the output that moves the joints, entries of a chunk, and their distance [ms]."""
+def _ask_arm(asks: Asks, leapp: Leapp, target: Target) -> Arm:
+    """Return what is said of the arm; gains in the order of its joints."""
+    name, found = asks.said.robot or asks.part.robot, dict[str, tuple[float, ...]]()
+    for label, kind in (("kp", KP), ("kd", KD)):
+        key = find_output(leapp, kind)
+        if key is None:
+            continue
+        values = gains(leapp, key).tolist()
+        if name is not None:  # it is asked for otherwise
+            elements = leapp.outputs[key].elements or target.joints
+            order = _order(elements, find_robot(name), asks.said.renamed)
+            values = [values[k] for k in order]
+        found[label] = tuple(values)
+    return ask_arm(asks, Path(leapp.place).name, control_hz=leapp.frequency, **found)
+
+
+def _contract(
+    asks: Asks, arm: Arm, leapp: Leapp, target: Target, fields: Mapping[str, Mapping[str, Any]]
+) -> Contract:
+    path, robot, period = Path(leapp.place), robot_of(arm), 1.0 / float(arm.control_hz or 0.0)
+    if target.dt_ms is not None and abs(1e-3 * target.dt_ms - period) > 1e-6:
+        raise ForeignError(
+            f"{leapp.place}: entries of a chunk are {target.dt_ms:g} ms apart: expected a control "
+            f"period, {1e3 * period:g} ms"
+        )
+    return build_contract(
+        asks, arm, origin_of("leapp", path, path.read_bytes()),
+        inputs=build_inputs(asks, robot, fields), states=leapp_states(leapp),
+        action=joint_action(asks, robot, period, horizon=target.horizon),
+        executor=asks.part.executor,
+    )  # fmt: skip
+
+
+def _policy(
+    asks: Asks, leapp: Leapp, target: Target, names: Mapping[Key, str],
+    fields: Mapping[str, Mapping[str, Any]], robot: Robot,
+) -> LeappPolicy:  # fmt: skip
+    renamed = asks.said.renamed
+    return LeappPolicy(
+        feeds={k: _feed(p, names[k], fields, robot, renamed) for k, p in leapp.inputs.items()},
+        target=target.key,
+        order=_order(target.joints, robot, renamed),
+    )
+
+
+def _target(leapp: Leapp) -> Target:
+    """Return the output that moves the joints."""
     key = find_output(leapp, TARGET)
     if key is None:
         kinds = sorted({port.kind for port in leapp.outputs.values()} - {"", KP, KD})
@@ -129,18 +167,12 @@ def _target(leapp: Leapp) -> tuple[Key, int, float | None]:
             f"{leapp.place}: output {'/'.join(key)}: expected joints, or time and joints, got "
             f"{list(port.shape)}"
         )
-    return key, sizes[0] if sizes else 1, port.period_ms if sizes else None
-
-
-def _gains(
-    leapp: Leapp, key: Key | None, joints: Sequence[str], robot: str | None, renamed: dict[str, str]
-) -> tuple[float, ...] | None:
-    """Return the gains of an output, in the order of the robot."""
-    if key is None or robot is None:
-        return None
-    order = _order(leapp.outputs[key].elements or joints, find_robot(robot), renamed)
-    values = gains(leapp, key)
-    return tuple(float(values[k]) for k in order)
+    return Target(
+        key=key,
+        joints=port.elements,
+        horizon=sizes[0] if sizes else 1,
+        dt_ms=port.period_ms if sizes else None,
+    )
 
 
 def _input_name(port: LeappPort, renamed: dict[str, str]) -> str:
@@ -164,7 +196,7 @@ def _known(port: LeappPort) -> dict[str, Any]:
 
 
 def _feed(
-    port: LeappPort, name: str, fields: dict[str, dict[str, Any]], robot: Robot,
+    port: LeappPort, name: str, fields: Mapping[str, Mapping[str, Any]], robot: Robot,
     renamed: dict[str, str],
 ) -> Feed:  # fmt: skip
     """Return where an input of the pipeline comes from."""
