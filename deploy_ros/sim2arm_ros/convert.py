@@ -165,15 +165,16 @@ def read_input(
 def request_message(request: Request, names: Sequence[str], period_ns: int) -> JointTrajectory:
     """Return a request: one point, one control period after its stamp; none for a release."""
     tag = make_tag(request.session, request.tick)
-    grip = [] if request.width is None else [WIDTH]
+    width = () if request.width is None else (request.width,)
     message = JointTrajectory(
-        header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag), joint_names=[*names, *grip]
+        header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag),
+        joint_names=[*names, *(WIDTH for _ in width)],
     )
     if not request.release:
         message.points = [
             JointTrajectoryPoint(
-                positions=[*request.q.tolist(), *([request.width] if grip else [])],
-                velocities=[*request.dq.tolist(), *([0.0] if grip else [])],
+                positions=[*request.q.tolist(), *width],
+                velocities=[*request.dq.tolist(), *(0.0 for _ in width)],
                 time_from_start=_to_duration(period_ns),
             )
         ]

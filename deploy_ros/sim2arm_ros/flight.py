@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from sim2arm.core import plain
 from sim2arm.core.contract import Contract
 from sim2arm.core.durable import write_durably
 from sim2arm.core.robot_files import find_robot
@@ -159,8 +160,8 @@ class Flight:
         machine = self.machine
         head = {
             "version": FLIGHT_VERSION, "reason": reason, "robot": contract.robot,
-            "contract": contract.to_dict(), "limits": asdict(self._limits),
-            "machine": asdict(machine.cfg), "state": self._parts[0].state if self._parts else None,
+            "contract": contract.to_dict(), "limits": plain.to_plain(self._limits),
+            "machine": plain.to_plain(machine.cfg), "state": self._parts[0].state if self._parts else None,
         }  # fmt: skip
         events = [asdict(event) for part in self._parts for event in part.events]
         return "\n".join(json.dumps(line) for line in (head, *events)) + "\n"
@@ -234,9 +235,9 @@ def fly(head: Mapping[str, Any], events: Sequence[Event]) -> Iterator[Step]:
         ValueError: the flight stands on something else than it says.
     """
     contract = Contract.from_dict(head["contract"])
-    limits = {name: tuple(v) if isinstance(v, list) else v for name, v in head["limits"].items()}
-    robot = gate_robot(contract)
-    machine = GateMachine(robot, contract.period, GateCfg(**limits), MachineCfg(**head["machine"]))
+    limits = plain.from_plain(GateCfg, head["limits"], "limits")
+    cfg = plain.from_plain(MachineCfg, head["machine"], "machine")
+    machine = GateMachine(gate_robot(contract), contract.period, limits, cfg)
     if head["state"] is not None:
         machine.load_state_dict(head["state"])
     for event in events:
@@ -271,9 +272,8 @@ def _plain(value: Any) -> Any:
 
 def _live(event: Event) -> tuple[Any, ...]:
     """Return the arguments of an event as the machine takes them."""
-    first, *rest = event.arguments or (None,)
     if event.call == "on_request":
-        return (request_of(first), *rest)
+        return (request_of(event.arguments[0]), *event.arguments[1:])
     if event.call in ("on_joints", "on_reference"):
         return tuple(np.array(v, dtype=np.float64) if isinstance(v, list) else v
                      for v in event.arguments)  # fmt: skip
@@ -289,7 +289,7 @@ def _decision(machine: GateMachine, result: Any) -> dict[str, Any]:
             "elapsed": result.elapsed, "tick": result.request.tick,
         }  # fmt: skip
     elif result is not None:
-        parts = result if isinstance(result, tuple) else (result,)
+        parts = cast("tuple[Any, ...]", result if isinstance(result, tuple) else (result,))
         found["answer"] = [_plain(part) for part in parts]
     return found
 

@@ -122,7 +122,8 @@ def joints_dict(joints: Joints) -> dict[str, Any]:
 
 def joints_of(data: Mapping[str, Any]) -> Joints:
     """Return the joint state of `joints_dict`."""
-    return Joints(**(dict(data) | {"q": np.array(data["q"], dtype=np.float64)}))
+    values: dict[str, Any] = {"q": np.array(data["q"], dtype=np.float64)}
+    return Joints(**(dict(data) | values))
 
 
 def session_dict(session: Session) -> dict[str, Any]:
@@ -133,4 +134,5 @@ def session_dict(session: Session) -> dict[str, Any]:
 def session_of(data: Mapping[str, Any]) -> Session:
     """Return the session of `session_dict`."""
     ended = OrderedDict[str, None]((str(name), None) for name in data["ended"])
-    return Session(**(dict(data) | {"ended": ended}))
+    values: dict[str, Any] = {"ended": ended}
+    return Session(**(dict(data) | values))

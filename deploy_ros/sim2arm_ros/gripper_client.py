@@ -8,6 +8,7 @@ stays held when the gate holds: nothing is sent then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from action_msgs.msg import GoalStatus
@@ -50,7 +51,7 @@ class GripperClient:
         assert contract.gripper is not None  # `grips` says so
         self._binding, self._spec = graph.gripper, contract.gripper
         self._gripper = find_robot(contract.robot).gripper
-        self._asks = lock_step or self._spec.preemptible
+        self._waits, self._asks = lock_step, lock_step or self._spec.preemptible
         self._kinds = _kinds(franka=self._binding.type == FRANKA)
         self._clients = {
             end: endpoints.action_client(kind, f"{self._binding.name}{end}")
@@ -121,7 +122,10 @@ class GripperClient:
         end, goal = self._goal(width, opens=told is not None and width > told)
         future = self._clients[end].send_goal_async(goal)
         self._running = future
-        future.add_done_callback(lambda done: self._on_answer(done, width, then))
+        later = then if self._waits else _nothing
+        future.add_done_callback(partial(self._on_answer, width, later))
+        if not self._waits:
+            then()  # the arm waits for no gripper
 
     def _goal(self, width: float, *, opens: bool) -> tuple[str, Any]:
         spec, binding = self._spec, self._binding
@@ -137,7 +141,7 @@ class GripperClient:
             goal.force, goal.epsilon.inner, goal.epsilon.outer = spec.force, width, binding.slack
         return end, goal
 
-    def _on_answer(self, future: Any, width: float, then: Callable[[], None]) -> None:
+    def _on_answer(self, width: float, then: Callable[[], None], future: Any) -> None:
         handle = future.result()
         if handle is None or not handle.accepted:
             self.dropped += 1
@@ -147,10 +151,10 @@ class GripperClient:
             self._told = width
             if self._running is future:
                 self._running = handle
-            handle.get_result_async().add_done_callback(lambda done: self._on_end(done, handle))
+            handle.get_result_async().add_done_callback(partial(self._on_end, handle))
         then()
 
-    def _on_end(self, future: Any, handle: Any) -> None:
+    def _on_end(self, handle: Any, future: Any) -> None:
         if self._running is handle:
             self._running = None
         answer = future.result()
@@ -158,6 +162,10 @@ class GripperClient:
             self.failed = ""
         elif answer.status == GoalStatus.STATUS_ABORTED:
             self.failed = str(getattr(answer.result, "error", "")) or "it was given up"
+
+
+def _nothing() -> None:
+    """Do nothing: it is done already."""
 
 
 def _kinds(*, franka: bool) -> dict[str, Any]:

@@ -97,15 +97,14 @@ def test_what_one_world_sees_stays_for_another_tick() -> None:
     drawn = torch.tensor([[0.0, 0.5]], dtype=torch.float64)  # 20 ms late: two ticks
     frames.start(one, picture(100)[:1], drawn)
     assert frames.in_place
-    before = frames.read()[0]
+    before = now = frames.read()[0]
     for k in range(1, 40):
         frames.advance()
         frames.push(picture(k)[:1])
-        now = frames.read()[0]
+        before, now = now, frames.read()[0]
         assert now.data_ptr() != before.data_ptr() or k < 3
         numbers = [100 if j < 1 else j for j in (k - 3, k - 2)]
         assert [int(x[0, 0, 0]) for x in (before, now)] == numbers
-        before = now
     frames.start(one, picture(200)[:1], drawn)
     start = frames.read()[0]
     assert [int(x[0, 0, 0]) for x in (now, start)] == [37, 200]

@@ -38,7 +38,7 @@ GREATEST = 1.0e10
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayCfg:
-    """See again: a stop of the gate, episodes with other cameras, a step that broke a Warp world."""
+    """Run a stop of the gate again, a step that broke a Warp world, or see episodes otherwise."""
 
     path: Annotated[Positional[Path], arg(metavar="FLIGHT|DATASET|INCIDENT")]
     """A flight of the gate, a dataset of sim2arm record, or an incident, a folder in `incidents/`
