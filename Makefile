@@ -9,6 +9,7 @@ TORCH_INDEX ?=
 VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
+COMPUTING := tests/calibration tests/core tests/policies tests/sim
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision
 
@@ -43,8 +44,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## train, evaluate, export, run through ROS 2 nodes, report
 	@$(VENV)/bin/sim2arm demo
 
-test: $(STAMP) ## the fast test suite
+# Two at a time what only computes; what keeps time runs alone.
+test: $(STAMP) ## the fast test suite (PYTEST_ARGS="tests/core -k gate")
+ifneq ($(PYTEST_ARGS),)
 	@$(PY) -m pytest $(PYTEST_ARGS)
+else
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(COMPUTING)
+	@$(PY) -m pytest --durations=60 $(addprefix --ignore=,$(COMPUTING))
+endif
 
 learn: $(STAMP) ## learning tests with three seeds (hours), results in benchmarks/results/learn.json
 	@$(PY) -m pytest -m learn --timeout 7200 --table=benchmarks/results/learn.json $(PYTEST_ARGS)

@@ -161,7 +161,8 @@ class Flight:
         head = {
             "version": FLIGHT_VERSION, "reason": reason, "robot": contract.robot,
             "contract": contract.to_dict(), "limits": plain.to_plain(self._limits),
-            "machine": plain.to_plain(machine.cfg), "state": self._parts[0].state if self._parts else None,
+            "machine": plain.to_plain(machine.cfg),
+            "state": self._parts[0].state if self._parts else None,
         }  # fmt: skip
         events = [asdict(event) for part in self._parts for event in part.events]
         return "\n".join(json.dumps(line) for line in (head, *events)) + "\n"
