@@ -10,6 +10,8 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 COMPUTING := tests/calibration tests/core tests/policies tests/sim
+ALONE := demo eval late_arm main measured online record record_teleop ros train_ranks turns
+COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision
 
@@ -50,7 +52,7 @@ ifneq ($(PYTEST_ARGS),)
 	@$(PY) -m pytest $(PYTEST_ARGS)
 else
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(COMPUTING)
-	@$(PY) -m pytest --durations=60 $(addprefix --ignore=,$(COMPUTING))
+	@$(PY) -m pytest $(addprefix --ignore=,$(COMPUTING))
 endif
 
 learn: $(STAMP) ## learning tests with three seeds (hours), results in benchmarks/results/learn.json

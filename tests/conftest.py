@@ -33,6 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", type=Path, help="write the rows of the long tests there, as JSON")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what nodes write in the folder of ROS out of the user's home."""
+    before = os.environ.get("ROS_HOME")
+    os.environ["ROS_HOME"] = str(tmp_path_factory.mktemp("ros"))
+    yield
+    os.environ.pop("ROS_HOME")
+    if before is not None:
+        os.environ["ROS_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def table(request: pytest.FixtureRequest) -> Table:
     """Return the table of this run."""

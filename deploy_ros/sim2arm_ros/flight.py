@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
@@ -37,6 +38,8 @@ SECONDS = 10.0
 SUFFIX = ".flight"
 KEPT = 100
 """Flights that are kept in a folder, the newest ones."""
+_AT_ONCE = 20
+"""Events that become text before others may go on."""
 _PART_NS = 1_000_000_000
 _AFTER = 3
 """Calls after a stop that are still in its file: what the gate makes of what comes next."""
@@ -148,24 +151,37 @@ class Flight:
 
     # -- files ---------------------------------------------------------------------------------
 
-    def landed(self) -> str | None:
-        """Return why the gate stopped, once for each stop and a few calls after it; else None."""
+    def landed(self) -> Landing | None:
+        """Return the last seconds, once for each stop and a few calls after it; else None."""
         if self._stopped is None or self._left:
             return None
         reason, self._stopped = self._stopped, None
-        return reason
+        parts = list(self._parts)
+        events = [event for part in parts for event in part.events]
+        return Landing(reason=reason, state=parts[0].state, events=events,
+                       limits=self._limits, cfg=self.machine.cfg)  # fmt: skip
 
-    def to_json(self, contract: Contract, reason: str) -> str:
-        """Return the last seconds as text: one line of what it stands on, one for each event."""
-        machine = self.machine
-        head = {
-            "version": FLIGHT_VERSION, "reason": reason, "robot": contract.robot,
-            "contract": contract.to_dict(), "limits": plain.to_plain(self._limits),
-            "machine": plain.to_plain(machine.cfg),
-            "state": self._parts[0].state if self._parts else None,
-        }  # fmt: skip
-        events = [asdict(event) for part in self._parts for event in part.events]
-        return "\n".join(json.dumps(line) for line in (head, *events)) + "\n"
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """What becomes the file of a flight; nothing changes it any more."""
+
+    reason: str
+    state: dict[str, Any]
+    """Of the machine before the first event."""
+    events: Sequence[Event]
+    limits: GateCfg
+    cfg: MachineCfg
+
+    def lines(self, contract: Contract) -> Iterator[str]:
+        """Yield one line of what the flight stands on, and one for each event."""
+        yield json.dumps({
+            "version": FLIGHT_VERSION, "reason": self.reason, "robot": contract.robot,
+            "contract": contract.to_dict(), "limits": plain.to_plain(self.limits),
+            "machine": plain.to_plain(self.cfg), "state": self.state,
+        })  # fmt: skip
+        for event in self.events:
+            yield json.dumps(vars(event))
 
 
 def flights_folder(chosen: str, *, lock_step: bool) -> Path | None:
@@ -186,10 +202,18 @@ def flight_name() -> str:
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}{SUFFIX}"
 
 
-def keep_flight(path: Path, text: str) -> None:
-    """Write a flight and forget the oldest of its folder; a disk that is full loses it."""
+def keep_flight(path: Path, landing: Landing, contract: Contract) -> None:
+    """Write a flight and forget the oldest of its folder; a disk that is full loses it.
+
+    It takes its time, so that a gate in the same process is not held up.
+    """
+    lines: list[str] = []
+    for count, line in enumerate(landing.lines(contract)):
+        lines.append(line)
+        if count % _AT_ONCE == 0:
+            time.sleep(1e-3)
     try:
-        write_durably(path, text.encode())
+        write_durably(path, "\n".join([*lines, ""]).encode())
         for old in sorted(path.parent.glob(f"*{SUFFIX}"))[:-KEPT]:
             old.unlink(missing_ok=True)
     except OSError as error:

@@ -385,12 +385,13 @@ class GateNode(LifecycleNode):
 
     def _land(self, flight: Flight) -> None:
         """Keep what came before a stop, beside the ticks: a disk may take its time."""
-        reason = flight.landed()
-        if reason is None or self._flights is None:
+        landing = flight.landed()
+        if landing is None or self._flights is None:
             return
-        path, text = self._flights / flight_name(), flight.to_json(self.contract, reason)
+        path = self._flights / flight_name()
         self.get_logger().info(f"the last seconds are kept: sim2arm replay {path}")
-        threading.Thread(target=keep_flight, args=(path, text), daemon=True).start()
+        kept = path, landing, self.contract
+        threading.Thread(target=keep_flight, args=kept, daemon=True).start()
 
     def _watch_gripper(self) -> None:
         """See that the gripper can be worked."""

@@ -65,6 +65,7 @@ def policy_graph(
     sim_time: bool = True,
     device: str = "",
     settings: Path | None = None,
+    flights: Path | None = None,
 ) -> list[NodeProcess]:
     """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
@@ -75,14 +76,18 @@ def policy_graph(
         sim_time: a simulated arm gives the time; without, this is real hardware.
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
         settings: YAML file with how the arm follows it.
+        flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
     """
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common["lock_step"] = lock_step
     if graph is not None:
         common["graph"] = str(graph.resolve())
+    gate: dict[str, object] = {"real_hardware": not sim_time}
+    if flights is not None:
+        gate["flights"] = str(flights.resolve())
     hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
     return [
-        NodeProcess(executable="gate_node", parameters=common | {"real_hardware": not sim_time}),
+        NodeProcess(executable="gate_node", parameters=common | gate),
         NodeProcess(executable="teleop_node", parameters=common | hand)
         if device
         else NodeProcess(executable="policy_node", parameters=common),

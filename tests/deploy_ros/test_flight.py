@@ -43,7 +43,9 @@ class Flown(Bench):
         assert self.real.ready
 
     def save(self, path: Path) -> Path:
-        keep_flight(path, self.flight.to_json(CONTRACT, str(self.flight.landed())))
+        landing = self.flight.landed()
+        assert landing is not None
+        keep_flight(path, landing, CONTRACT)
         return path
 
 
@@ -126,8 +128,9 @@ def test_a_stop_that_was_asked_for_is_not_kept() -> None:
 
 def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flight, "KEPT", 2)
+    landing = flown(2).flight.landed()
     for name in ("1", "2", "3"):
-        keep_flight(tmp_path / f"{name}.flight", name)
+        keep_flight(tmp_path / f"{name}.flight", landing, CONTRACT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2.flight", "3.flight"]
 
 

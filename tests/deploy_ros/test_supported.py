@@ -71,8 +71,6 @@ def test_inputs_that_go_by_the_time_of_arrival_are_refused() -> None:
     ("changes", "text"),
     [
         ({"ranges": (trained("friction/peg", 1.0),)}, "friction/peg"),
-        ({"gripper": OPENING}, "gripper.kind 'binary'"),
-        ({"gripper": replace(OPENING, kind="share")}, "gripper.kind 'share'"),
         ({"low_level": replace(swinging_contract().low_level, kind="position")}, "'position'"),
     ],
 )

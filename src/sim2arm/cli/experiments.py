@@ -212,17 +212,20 @@ PUSH = TrainCfg(
     controller=EeDeltaCfg(position_scale=0.01, rotation_scale=0.002),
     iterations=1500,
 )
+# An actor that remembers needs longer roll-outs and smaller steps: after 0.64 M steps of placement
+# on a critic (seed 0) 1.5 % of episodes succeeded, with 24 steps and a least rate of 1e-4 0.4 %.
+REMEMBERS = replace(ALGO, actor=ActorCfg(lstm=128), rollout=64, lr_low=1e-5)
 # Touch, once it is seen, says how the peg lies in the hand; until then these guess. The critic is
 # that of peg-placement-ppo.
 PLACE_STUDENT = replace(
     PLACE,
     task=PegPlacementCfg(peg_seen=False),
     algo=replace(
-        ALGO,
+        REMEMBERS,
         relative=(("pad_pose", "ee_pose"),),
         critic_relative=(("pad_pose", "peg_pose"),),
-        actor=ActorCfg(lstm=128),
     ),
+    iterations=PLACE.iterations * ALGO.rollout // REMEMBERS.rollout,
 )
 PLACE_TEACHER = "runs/peg-placement-ppo"
 INSERT_TEACHER = "runs/peg-insertion-ppo-privileged"
@@ -239,11 +242,11 @@ INSERT_PRIVILEGED = replace(
 INSERT_STUDENT = replace(
     INSERT,
     algo=replace(
-        ALGO,
+        REMEMBERS,
         relative=(("socket_pose", "ee_pose"),),
         critic_relative=(("true_socket_pose", "ee_pose"),),
-        actor=ActorCfg(lstm=128),
     ),
+    iterations=INSERT.iterations * ALGO.rollout // REMEMBERS.rollout,
 )
 
 
