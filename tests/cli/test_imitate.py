@@ -14,6 +14,7 @@ import yaml
 from sim2arm.cli import main as cli
 from sim2arm.cli.imitation_runs import (
     joints_of,
+    keep_best,
     open_demonstrations,
     read_imitation,
     restore_imitation,
@@ -252,3 +253,21 @@ def test_demonstrations_alone(
     assert "are not enough to hold 2 out" in capsys.readouterr().err
     assert cli.main([*words, "--data", str(three), "--robot", "panda", "--out", "x"]) == 2
     assert "recorded with robot fr3, expected panda" in capsys.readouterr().err
+
+
+def test_the_best_policy_of_a_run_is_kept(tmp_path: Path) -> None:
+    """Of 0.5, 0.4, 0.5 and 0.3 the third: of equal ones the last."""
+    for steps, score in enumerate((0.5, 0.4, 0.5, 0.3)):
+        keep_best(tmp_path, {"steps": torch.tensor(steps)}, score)
+    assert int(load_checkpoint(tmp_path / "best.safetensors")["steps"]) == 2
+
+
+def test_a_run_is_deployed_as_its_best_policy(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    state = load_checkpoint(folder / "checkpoint.safetensors")
+    better = {n: v + 1.0 if n == "model/network.out.bias" else v for n, v in state.items()}
+    keep_best(folder, better, 2.0)
+    last, best = (restore_imitation(each)[0].state_dict() for each in (run, folder))
+    difference = best["network.out.bias"] - last["network.out.bias"]
+    torch.testing.assert_close(difference, torch.ones_like(difference))

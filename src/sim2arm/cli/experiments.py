@@ -246,7 +246,7 @@ INSERT_STUDENT = replace(
         relative=(("socket_pose", "ee_pose"),),
         critic_relative=(("true_socket_pose", "ee_pose"),),
     ),
-    iterations=INSERT.iterations * ALGO.rollout // REMEMBERS.rollout,
+    iterations=170,  # as many steps as 450 of the teacher, in whole roll-outs of imitation too
 )
 
 

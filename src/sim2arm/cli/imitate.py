@@ -19,7 +19,13 @@ from sim2arm.policies.imitation import Imitation
 from sim2arm.policies.networks import PictureError, RelativePoseError
 
 from .errors import UserError, user_input
-from .imitation_runs import joints_of, open_demonstrations, other_imitation, write_contract
+from .imitation_runs import (
+    joints_of,
+    keep_best,
+    open_demonstrations,
+    other_imitation,
+    write_contract,
+)
 from .imitation_trial import HeldOut, Trial, trial_of
 from .imitations import ImitateCfg
 from .metrics import Metrics
@@ -110,6 +116,8 @@ def _learn(
             progress.update(learner.steps, **shown)
             if tried or interrupted():
                 save_checkpoint(folder / CHECKPOINT, learner.state_dict())
+            if tried:
+                keep_best(folder, learner.state_dict(), trial.score(found))
             if interrupted():
                 raise KeyboardInterrupt
             if measured != "" and float(measured) >= cfg.target_success:

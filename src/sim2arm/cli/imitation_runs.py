@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sim2arm.core.contract import PREFIX, PREFIX_KNOWN, Contract, NoiseSpec, Provenance
 from sim2arm.core.durable import write_durably
 from sim2arm.core.plain import from_plain
 from sim2arm.core.spec import ArraySpec, History
-from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.chunks import JOINTS, ChunkPolicy, prefixed
 from sim2arm.policies.dataset.files import DatasetError
 from sim2arm.policies.dataset.reader import Dataset
@@ -31,6 +32,8 @@ from .runs import CHECKPOINT, build_task
 
 CONTRACT = "policy.yaml"
 """In a run folder: the contract of the policy that is learnt."""
+BEST, SCORE = "best.safetensors", "score"
+"""The checkpoint whose trial was best, and what in it says how good."""
 FREE: dict[str, Any] = {
     "steps": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False
 }  # fmt: skip
@@ -187,6 +190,24 @@ def joints_of(contract: Contract) -> tuple[int, ...]:
     )
 
 
+def keep_best(folder: Path, state: dict[str, Tensor], score: float) -> None:
+    """Keep a checkpoint beside the last one if none before it was better.
+
+    Args:
+        folder: of the run.
+        state: of the learner.
+        score: of its trial; more is better.
+
+    Raises:
+        UserError: the one before is damaged.
+    """
+    path = folder / BEST
+    with user_input("checkpoint", path):
+        known = load_checkpoint(path)[SCORE] if path.is_file() else None
+    if known is None or score >= float(known):
+        save_checkpoint(path, state | {SCORE: torch.tensor(score, dtype=torch.float64)})
+
+
 def write_contract(folder: Path, contract: Contract) -> None:
     """Write the contract of a run into its folder."""
     with user_input("run", folder):
@@ -196,6 +217,9 @@ def write_contract(folder: Path, contract: Contract) -> None:
 def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
     """Return the policy of a run, its contract and its settings; no demonstrations are needed.
 
+    Of the policies that were tried it is the best one, the last of those that were alike: who
+    learns longer from demonstrations may act worse. Evaluations have other seeds than trials.
+
     Raises:
         UserError: no run, no checkpoint, or one that is damaged or of another version.
     """
@@ -203,8 +227,9 @@ def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
     with user_input("run", folder / CONTRACT):
         text = (folder / CONTRACT).read_text(encoding="utf-8")
         contract = Contract.from_yaml(text, str(folder / CONTRACT))
-    with user_input("checkpoint", folder / CHECKPOINT):
-        state = load_checkpoint(folder / CHECKPOINT)
+    checkpoint = folder / (BEST if (folder / BEST).is_file() else CHECKPOINT)
+    with user_input("checkpoint", checkpoint):
+        state = load_checkpoint(checkpoint)
     arrays = {
         spec.name: torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype))
         for spec in contract.observations
@@ -218,8 +243,6 @@ def restore_imitation(folder: Path) -> tuple[ChunkPolicy, Contract, ImitateCfg]:
         policy.load_state_dict(deployed_weights(state))
     except (RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(
-            f"{folder / CHECKPOINT} is not of this version ({reason}); train again"
-        ) from error
+        raise UserError(f"{checkpoint} is not of this version ({reason}); train again") from error
     origin = provenance(folder, int(state["steps"]))
     return policy.eval(), replace(contract, provenance=origin), cfg

@@ -79,6 +79,10 @@ class Trial:
         """Return the share of episodes that succeed, of no policy nothing."""
         return {"measured": "" if policy is None else round(self.run(policy).rate, 4)}
 
+    def score(self, found: Found) -> float:
+        """Return how good a policy is, of what was measured: more is better."""
+        return float(found["measured"])
+
     def frames(self, policy: ChunkPolicy, ticks: int) -> list[dict[str, np.ndarray]]:
         """Return what a policy sees in each of four episodes, (ticks, ...) of each array."""
         found: list[Mapping[str, np.ndarray]] = []
@@ -115,6 +119,10 @@ class HeldOut:
             apart = np.concatenate([self._apart(policy, at) for at in self._some.split(TOGETHER)])
             found["held_out"] = round(float(apart.mean()), 6)
         return found
+
+    def score(self, found: Found) -> float:
+        """Return how good a policy is, of what was measured: more is better."""
+        return -float(found["held_out"])
 
     def _apart(self, policy: ChunkPolicy, frames: torch.Tensor) -> NDArray[np.float32]:
         """Return how far actions of chunks at frames are from what was done, (actions, A)."""
