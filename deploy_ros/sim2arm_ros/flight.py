@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,9 +112,8 @@ class Flight:
         self._call("watch", (ros_ns, steady_ns), steady_ns)
 
     def set_problem(self, name: str, reason: str | None, *, fatal: bool = False) -> None:
-        """See `GateMachine`; what does not change is not remembered."""
-        known = self.machine.problems.get(name)
-        if reason is not None or known is not None:
+        """See `GateMachine`; there is nothing to remember where no problem stands."""
+        if reason is not None or name in self.machine.problems:
             self._call("set_problem", (name, reason, fatal), self._now_ns)
 
     def fault(self, reason: str) -> None:
@@ -136,9 +136,9 @@ class Flight:
             self._parts.append(_Part(state=machine.state_dict(), begun_ns=self._now_ns))
             while self._now_ns - self._parts[0].begun_ns > SECONDS * 1e9 + 2 * _PART_NS:
                 self._parts.popleft()
-        plain = tuple(_plain(value) for value in arguments)
+        told = tuple(_plain(value) for value in arguments)
         result = _invoke(machine, name, arguments)
-        event = Event(call=name, arguments=plain, steady_ns=self._now_ns,
+        event = Event(call=name, arguments=told, steady_ns=self._now_ns,
                       decision=_decision(machine, result))  # fmt: skip
         self._parts[-1].events.append(event)
         stopped = machine.state is not before and machine.state is not GateState.ACTIVE
@@ -197,9 +197,12 @@ def flights_folder(chosen: str, *, lock_step: bool) -> Path | None:
     return None if lock_step else home / "sim2arm" / "flights"
 
 
-def flight_name() -> str:
-    """Return the name of a flight that ends now."""
-    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}{SUFFIX}"
+def keep_beside(folder: Path, landing: Landing, contract: Contract) -> Path:
+    """Begin to write a flight that ends now, in a thread; return where it will be."""
+    path = folder / f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S-%f}{SUFFIX}"
+    kept = path, landing, contract
+    threading.Thread(target=keep_flight, args=kept, daemon=True).start()
+    return path
 
 
 def keep_flight(path: Path, landing: Landing, contract: Contract) -> None:
@@ -259,15 +262,17 @@ def fly(head: Mapping[str, Any], events: Sequence[Event]) -> Iterator[Step]:
     Raises:
         ValueError: the flight stands on something else than it says.
     """
-    contract = Contract.from_dict(head["contract"])
-    limits = plain.from_plain(GateCfg, head["limits"], "limits")
-    cfg = plain.from_plain(MachineCfg, head["machine"], "machine")
-    machine = GateMachine(gate_robot(contract), contract.period, limits, cfg)
-    if head["state"] is not None:
+    try:
+        contract = Contract.from_dict(head["contract"])
+        limits = plain.from_plain(GateCfg, head["limits"], "limits")
+        cfg = plain.from_plain(MachineCfg, head["machine"], "machine")
+        machine = GateMachine(gate_robot(contract), contract.period, limits, cfg)
         machine.load_state_dict(head["state"])
-    for event in events:
-        result = _invoke(machine, event.call, _live(event))
-        yield Step(event=event, again=_decision(machine, result))
+        for event in events:
+            result = _invoke(machine, event.call, _live(event))
+            yield Step(event=event, again=_decision(machine, result))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"it is no flight: {type(error).__name__}: {error}") from error
 
 
 def gate_robot(contract: Contract) -> Robot:

@@ -12,8 +12,8 @@ must not command has to be kept out of the ROS domain, or by its security.
 
 from __future__ import annotations
 
-import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ from .convert import (
     to_ns,
 )
 from .dds import backend
-from .flight import Flight, flight_name, flights_folder, gate_robot, keep_flight
+from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
@@ -182,7 +182,6 @@ class GateNode(LifecycleNode):
         return lead
 
     def _make_flight(self, contract: Contract) -> Flight:
-        robot = gate_robot(contract)
         low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
         limits = GateCfg(workspace_low=tuple(low), workspace_high=tuple(high))
         joints = contract.input("joint_position")
@@ -196,7 +195,7 @@ class GateNode(LifecycleNode):
         )
         freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
         self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
-        return Flight(GateMachine(robot, contract.period, limits, cfg), limits)
+        return Flight(GateMachine(gate_robot(contract), contract.period, limits, cfg), limits)
 
     def _reset_facts(self) -> None:
         self._description: str | None = None
@@ -233,10 +232,10 @@ class GateNode(LifecycleNode):
             self._gripper = GripperClient(
                 self._endpoints, graph, self.contract, lock_step=lock_step
             )
+            self._endpoints.timer(PERIOD_S, self._watch_gripper)
         self._facts = ControllerFacts(self._endpoints, control, self.contract)
         self._endpoints.timer(self.contract.period, self.on_tick)
         self._endpoints.timer(PERIOD_S, self._facts.ask)
-        self._endpoints.timer(PERIOD_S, self._watch_gripper)
 
     def _disconnect(self) -> None:
         self._flight = self._gripper = None
@@ -353,8 +352,17 @@ class GateNode(LifecycleNode):
             else:
                 if request.tick == 0:
                     self._gripper.begin(request.width)
-                self._gripper.command(request.width, lambda: self._command.publish(message))
+                send = partial(self._send_if_active, message, request.session)
+                self._gripper.command(request.width, send)
         self._publish_state(only_changes=True)
+
+    def _send_if_active(self, message: JointTrajectory, session: str) -> None:
+        """Publish a command, unless its session ended while the gripper was asked."""
+        machine = self.machine
+        if machine is None or machine.state is not GateState.ACTIVE:
+            return
+        if machine.session == session:
+            self._command.publish(message)
 
     def on_tick(self) -> None:
         """Watch the budgets, the clock and who else publishes; say what is commanded."""
@@ -388,10 +396,8 @@ class GateNode(LifecycleNode):
         landing = flight.landed()
         if landing is None or self._flights is None:
             return
-        path = self._flights / flight_name()
+        path = keep_beside(self._flights, landing, self.contract)
         self.get_logger().info(f"the last seconds are kept: sim2arm replay {path}")
-        kept = path, landing, self.contract
-        threading.Thread(target=keep_flight, args=kept, daemon=True).start()
 
     def _watch_gripper(self) -> None:
         """See that the gripper can be worked."""
