@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2arm.core.bodies import Clearances
 from sim2arm.core.contract import LEAD, Contract
-from sim2arm.core.robots import Chain
+from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.urdf import chain_from_urdf
 
 from .supported import unmeasured
@@ -157,6 +158,25 @@ def position_items(contract: Contract, q: NDArray[np.float64] | None) -> list[It
         for i, joint in enumerate(contract.joint_names)
     ]  # fmt: skip
     return [max(items, key=_badness)]
+
+
+def body_item(robot: Robot, q: NDArray[np.float64] | None) -> Item:
+    """Return how far the links of an arm at q (n,) [rad] are from each other."""
+    name = "distance of the links"
+    if robot.body is None:
+        return Item(name=name, expected="", measured="not known", ok=True,
+                    note=f"nothing keeps {robot.name} from hitting itself")  # fmt: skip
+    margin = robot.body.margin
+    if q is None or not np.all(np.isfinite(q)):
+        return Item(name=name, expected=f">= {margin:g}", measured="", unit="m", ok=False,
+                    note="nothing received")  # fmt: skip
+    there = Clearances(robot.chain, robot.body)(q)
+    apart = float(there.itself)
+    return Item(
+        name=name, expected=f">= {margin:g}", measured=f"{apart:.3f}", unit="m",
+        margin=apart / margin - 1.0 if margin else None, ok=apart >= margin,
+        note=f"{' and '.join(there.closest)}: move the arm apart first",
+    )  # fmt: skip
 
 
 def lead_item(contract: Contract, lead: float) -> Item:

@@ -2,11 +2,12 @@
 
 Every tick the gate gets the joint state that is wanted one control period ahead. It extends it to
 a trajectory that ends at rest and judges that whole trajectory, stop included, on a 1 kHz grid:
-position, velocity (with its dependence on position), acceleration, jerk, and workspace at 200 Hz.
-What breaks a limit a little is slowed: the motion is moved towards the stop that is already under
-way. What breaks it a lot, or is not finite, is not published: the arm follows the rest of the last
-approved trajectory, which ends at rest. A controller that gets a motion only after it has begun
-joins it on another path; the gate judges that path too (`take_over`).
+position, velocity (with its dependence on position), acceleration, jerk; at 200 Hz the workspace,
+and at 100 Hz the distances of the links to each other and to the table. What breaks a limit a
+little is slowed: the motion is moved towards the stop that is already under way. What breaks it a
+lot, or is not finite, is not published: the arm follows the rest of the last approved trajectory,
+which ends at rest. A controller that gets a motion only after it has begun joins it on another
+path; the gate judges that path too (`take_over`).
 """
 
 # pyright: standard
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2arm.core.bodies import Clearances
 from sim2arm.core.kinematics import forward
 from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import Robot
@@ -34,12 +36,16 @@ from sim2arm.core.trajectory import (
     with_stop,
 )
 
-LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace")
+LIMITS = ("position", "velocity", "acceleration", "jerk", "workspace", "itself", "table")
 """What a trajectory is judged by, in the order of `Judgement.worst`."""
+
+LIMIT_WORDS = (*LIMITS[:5], "too close to itself", "too low for the table")
+"""What a reason says of each."""
 
 _SHORTEST = 1e-3  # less time than this is not worth a way of its own [s]
 _BISECTIONS = 7
 _FAR = 10.0  # multiples of a limit beyond which a request is not computed with at all
+_SOFT = 0.05  # how much less of a distance counts as much as a limit broken twice [m]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +64,18 @@ class GateCfg:
     """Longest braking [s]; what needs longer is too fast for any limit."""
     workspace_stride: int = 5
     """The workspace is judged at every so many points of the grid."""
+    body_stride: int = 10
+    """The distances of links are judged at every so many points of the grid: an arm whose tool
+    moves at 1 m/s comes 5 mm closer than its margin in between, at most."""
     start_tolerance: float = 1e-6
     """Slack on every limit, relative, for rounding."""
     workspace_low: tuple[float, float, float] = (-1.0, -1.0, -0.2)
     """Lowest tool position in the base frame [m]."""
     workspace_high: tuple[float, float, float] = (1.0, 1.0, 1.3)
     """Highest tool position in the base frame [m]."""
+    table_height: float = -10.0
+    """What tool point, links and hand stay above, in the base frame [m]; fingers may reach lower.
+    The default is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +94,7 @@ class GateDecision:
     def reason(self, row: int = 0) -> str:
         """Return why the request was changed, or an empty string."""
         code = int(self.limit[row])
-        return "" if code == -1 else "not finite" if code == -2 else LIMITS[code]
+        return "" if code == -1 else "not finite" if code == -2 else LIMIT_WORDS[code]
 
 
 def motion_and_stop(
@@ -121,24 +133,32 @@ class Gate:
         """Start at rest at q (N, n) [rad] with a control period [s].
 
         Raises:
-            ValueError: q is not finite or outside of the position limits.
+            ValueError: q is not finite, outside of the position limits or too close to itself.
         """
         self.robot, self.period, self.cfg = robot, period, cfg
         self._q_min, self._q_max = np.array(robot.limits.q_min), np.array(robot.limits.q_max)
         self._ddq_max = np.array(robot.limits.ddq_max)
         self._dddq_max = np.array(robot.limits.dddq_max)
+        self._clearances = None if robot.body is None else Clearances(robot.chain, robot.body)
         self._trajectory = _standing(q)
         self._elapsed = np.zeros(len(q))
         self._before = (self._trajectory, self._elapsed)
         self.reset(q, np.arange(len(q)))
 
     def reset(self, q: FloatArray, rows: NDArray[np.int64]) -> None:
-        """Start again at rest at q (len(rows), n) in the given rows."""
+        """Start again at rest at q (len(rows), n) in the given rows.
+
+        Raises:
+            ValueError: q is not finite, outside of the position limits or too close to itself.
+        """
         if not np.all(np.isfinite(q)) or np.any(q < self._q_min) or np.any(q > self._q_max):
             raise ValueError(
                 f"the gate starts from a position inside the limits of {self.robot.name}, "
                 f"got {np.round(q, 4).tolist()}; move the arm inside first"
             )
+        problem = self._too_close(q)
+        if problem:
+            raise ValueError(f"{problem}; move the arm first")
         standing = _standing(q)
         for old, new in zip(_arrays(self._trajectory), _arrays(standing), strict=True):
             old[rows] = new
@@ -258,6 +278,39 @@ class Gate:
         """(N,) whether the approved motion has come to rest."""
         return self._elapsed >= self._trajectory.times[:, -1]
 
+    def _too_close(self, q: FloatArray) -> str:
+        """Return which links of arms at q (N, n) are closer than the gate lets them be, or ""."""
+        body = self.robot.body
+        if self._clearances is None or body is None:
+            return ""
+        there = self._clearances(q)
+        apart, low = float(there.itself.min()), float(there.table.min())
+        if apart < body.margin:
+            one, other = there.closest
+            return (
+                f"{one} and {other} of {self.robot.name} are {apart:.3f} m apart, the gate keeps "
+                f"{body.margin} m"
+            )
+        if low < self.cfg.table_height:
+            return (
+                f"{self.robot.name} reaches down to {low:.3f} m, the gate keeps it above the table "
+                f"at {self.cfg.table_height} m"
+            )
+        return ""
+
+    def _closeness(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return how close arms at q (N, K, n) come to themselves and to the table, (N,) each.
+
+        At most 1 where nothing comes closer than it may.
+        """
+        body, few = self.robot.body, np.zeros(len(q))
+        if self._clearances is None or body is None:
+            return few, few
+        there = self._clearances(q)
+        itself = body.margin - there.itself.min(axis=-1)
+        table = self.cfg.table_height - there.table.min(axis=-1)
+        return 1.0 + itself / _SOFT, 1.0 + table / _SOFT
+
     def _imaginable(self, q: FloatArray, dq: FloatArray) -> NDArray[np.bool_]:
         """Return (N,) whether numbers are near enough to the limits to be computed with."""
         near = np.abs(q - 0.5 * (self._q_max + self._q_min)) <= _FAR * (self._q_max - self._q_min)
@@ -298,6 +351,7 @@ class Gate:
         points = trajectory.times.shape[1]
         seen = np.concatenate([q[:, :points], q[:, points :: cfg.workspace_stride]], axis=1)
         tool = forward(self.robot.chain, seen)[..., :3, 3]  # (N, K, 3)
+        near = np.concatenate([q[:, :points], q[:, points :: cfg.body_stride]], axis=1)
         low_p, high_p = np.array(cfg.workspace_low), np.array(cfg.workspace_high)
         # Each term is <= 1 inside its limit; the middle of the range is 0.
         middle, half = 0.5 * (self._q_max + self._q_min), 0.5 * (self._q_max - self._q_min)
@@ -311,6 +365,7 @@ class Gate:
                     np.max(jump / self._dddq_max, axis=-1),
                 ),
                 np.max(np.abs(2.0 * tool - low_p - high_p) / (high_p - low_p), axis=(1, 2)),
+                *self._closeness(near),
             ],
             axis=-1,
         )

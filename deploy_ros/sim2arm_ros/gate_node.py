@@ -73,6 +73,7 @@ class GateNode(LifecycleNode):
         self.declare_parameter("clock_freeze_s", 0.1)
         self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
         self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
+        self.declare_parameter("table_height", GateCfg().table_height)
         self.declare_parameter("flights", "")
         self._flight: Flight | None = None
         self._flights: Path | None = None
@@ -183,7 +184,11 @@ class GateNode(LifecycleNode):
 
     def _make_flight(self, contract: Contract) -> Flight:
         low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
-        limits = GateCfg(workspace_low=tuple(low), workspace_high=tuple(high))
+        limits = GateCfg(
+            workspace_low=tuple(low),
+            workspace_high=tuple(high),
+            table_height=float(self.get_parameter("table_height").value),
+        )
         joints = contract.input("joint_position")
         cfg = MachineCfg(
             request_timeout_s=float(self.get_parameter("request_timeout_s").value),
@@ -479,6 +484,7 @@ class GateNode(LifecycleNode):
                 "publishers of commands", 1, self._command_publishers, "stop every other publisher"
             ),
             *activation.position_items(contract, self._q),
+            activation.body_item(machine.robot, self._q),
             activation.at_most(
                 "commanded against measured", error, machine.cfg.following_error, "rad",
                 "is the controller active and its state published?",

@@ -10,7 +10,7 @@ Nothing is guessed: what no file says is asked for in one line, or is one of a f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
@@ -21,6 +21,7 @@ from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import Robot
 from sim2arm.core.urdf import links_of_urdf
 
+from .import_body import fit_body
 from .import_fingers import find_fingers
 from .import_model import add_copy, write_model
 from .import_numbers import (
@@ -98,6 +99,7 @@ def import_robot(source: Source, controllers: Mapping[str, Controller], wanted: 
                 f"{RESIDUAL:g}: this file is read differently by the two"
             )
     _check_held(text, robot)
+    robot = replace(robot, body=fit_body(text, robot, notes))
     return Imported(robot=robot, model=text, notes=notes, residuals=residuals)
 
 

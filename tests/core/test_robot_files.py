@@ -55,7 +55,7 @@ def test_robots_that_we_know_come_first_and_others_are_named(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("version: 1", "version: 2", "version: expected 1, got 2; import it again"),
+        ("version: 2", "version: 1", "version: expected 2, got 1; import it again"),
         ("kp:", "kq:", "kq: unknown key"),
         ("model: robot.xml", "model: ../../x.xml", "model: expected the name of a file beside"),
         ("name: mine", "name: other", "name: expected 'mine' as its folder, got 'other'"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sim2arm.core.robots import FR3, ROBOTS
 from sim2arm.core.trajectory import Trajectory, sample
 from sim2arm.core.transforms import pose_from_matrix
 from sim2arm_ros.gate import Gate, GateCfg, GateDecision
+from tests.deploy_ros.apart import Array, distances
 
 DT = 1.0 / 60.0
 
@@ -58,7 +60,7 @@ def test_controller_motion_passes_unchanged(robot: str) -> None:
     gate, q = make_gate(8, robot)
     control = EeDelta(ROBOTS[robot], DT, EeDeltaCfg(), q.copy())
     rng = np.random.default_rng(0)
-    for _ in range(60):
+    for _ in range(40):
         measured = pose_from_matrix(forward(ROBOTS[robot].chain, control.motion.q))
         wanted = control.step(rng.uniform(-1, 1, (8, 6)), measured)
         decision = gate.step(*wanted)
@@ -212,3 +214,54 @@ def test_a_late_take_over_keeps_the_limits_and_is_made_good(late: float) -> None
             jump = np.abs(ddq[:, 0] - there[2])
             assert (jump <= np.array(limits.dddq_max) * 1e-3 * (1 + 1e-5)).all()
     assert joined == 32 if late < 0.012 else joined < 32
+
+
+FOLDED = np.array((0.0, -0.3, 0.0, -2.9, 0.0, 2.2, 0.785))
+"""The hand of an FR3 beside its foot, 0.14 m from it."""
+
+
+def goes_on(gate: Gate, joint: int, speed: float, ticks: int) -> tuple[Array, list[str]]:
+    """Turn a joint until the gate lets it no more; return where it stands and every reason."""
+    reasons: list[str] = []
+    for _ in range(ticks):
+        q, dq, _ = gate.commanded()
+        wanted = np.zeros_like(dq)
+        wanted[:, joint] = np.clip(speed, dq[:, joint] - 0.1, dq[:, joint] + 0.1)
+        reasons.append(gate.step(q + 0.5 * (dq + wanted) * DT, wanted).reason())
+    for _ in range(30):
+        gate.stop()
+    return gate.commanded()[0], reasons
+
+
+def test_an_arm_does_not_fold_into_itself() -> None:
+    assert FR3.body is not None
+    gate = Gate(FR3, DT, GateCfg(), FOLDED[None])
+    q, reasons = goes_on(gate, 5, -0.5, 200)
+    assert "too close to itself" in reasons
+    apart = distances(FR3, q)[0]
+    assert FR3.body.margin - 1e-3 < apart < FR3.body.margin + 0.01
+    # Without the rule it would have gone on.
+    free = Gate(replace(FR3, body=None), DT, GateCfg(), FOLDED[None])
+    q, reasons = goes_on(free, 5, -0.5, 200)
+    assert "too close to itself" not in reasons
+    assert distances(FR3, q)[0] < FR3.body.margin - 0.02
+
+
+def test_an_arm_stays_above_its_table() -> None:
+    gate, _ = make_gate(table_height=0.2)
+    q, reasons = goes_on(gate, 1, 0.4, 200)
+    assert "too low for the table" in reasons
+    assert 0.2 - 1e-3 < float(distances(FR3, q)[1][0]) < 0.21
+
+
+def test_a_start_too_close_to_itself_is_refused_with_the_links() -> None:
+    q = FOLDED.copy()
+    q[5] = 1.6
+    with pytest.raises(
+        ValueError,
+        match=r"^link\d and the hand of fr3 are -?\d.\d+ m apart, the "
+        r"gate keeps 0.06 m; move the arm first$",
+    ):
+        Gate(FR3, DT, GateCfg(), q[None])
+    with pytest.raises(ValueError, match=r"^fr3 reaches down to \d.\d+ m, the gate keeps it above"):
+        make_gate(table_height=0.6)

@@ -16,6 +16,7 @@ from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import ROBOTS, Robot
 from sim2arm.core.trajectory import sample
 from sim2arm_ros.gate import Gate, GateCfg
+from tests.deploy_ros.apart import COARSE, distances
 from tests.tables import Table, none_of
 
 Array = NDArray[np.float64]
@@ -27,7 +28,7 @@ SLACK = 3e-6
 MOOD = 25
 """Ticks for which an arm is asked for the same kind of thing."""
 KINDS = ("policy", "one way", "noise", "reversals", "limits", "absurd", "not finite", "repeat")
-BOX = GateCfg(workspace_low=(0.1, -0.6, 0.05), workspace_high=(0.75, 0.6, 0.95))
+BOX = GateCfg(workspace_low=(0.1, -0.6, 0.05), workspace_high=(0.75, 0.6, 0.95), table_height=0.08)
 
 
 class Asking:
@@ -121,6 +122,12 @@ def check(seen: Seen, robot: Robot, q: Array, dq: Array, ddq: Array, jerk: Array
     }
     for name, fine in inside.items():
         seen.count(name, ~fine.all(axis=(1, 2)))
+    few = q[:, ::4]
+    found = distances(robot, few.reshape(-1, q.shape[-1]))
+    itself, table = (part.reshape(few.shape[:2]) for part in found)
+    assert robot.body is not None
+    seen.count("itself", (itself < robot.body.margin - COARSE).any(axis=1))
+    seen.count("table", (table < BOX.table_height - COARSE).any(axis=1))
 
 
 def fuzz(robot: Robot, ticks: int, seed: int, arms: int = ARMS) -> Seen:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from sim2arm.core.bodies import Clearances
 from sim2arm.core.controller_file import read_controllers
 from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import NO_GRIPPER, ROBOTS, SO101, Robot
@@ -65,7 +67,7 @@ def test_a_small_arm_by_hand(tmp_path: Path) -> None:
     tool = forward(robot.chain, np.zeros(2))[:3, 3]
     np.testing.assert_allclose(tool, 0.4 * x + [0.0, 0.0, 0.7], atol=1e-12)
     assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
-    assert set(found.notes) == {"acceleration", "jerk", "home", "gripper", "fingers"}
+    assert set(found.notes) == {"acceleration", "jerk", "home", "gripper", "fingers", "body"}
 
 
 def test_its_model_has_the_masses_and_joints_of_the_file(tmp_path: Path) -> None:
@@ -162,6 +164,55 @@ def test_our_own_models_come_back_as_mjcf(robot: Robot, tmp_path: Path) -> None:
         f"{robot.name}_{left} is copy_leftfinger and {robot.name}_rightfinger is copy_rightfinger"
     )
     assert max(*found.residuals["file"], *found.residuals["model"]) < 1e-12
+    if robot is SO101:  # its shapes that collide are on the last three links
+        assert "too few links have shapes" in found.notes["body"]
+    else:
+        assert_holds_its_shapes(found)
+
+
+def assert_holds_its_shapes(found: Imported) -> None:
+    """Assert that shapes of links never meet where the capsules around them do not."""
+    robot, body = found.robot, found.robot.body
+    assert body is not None and len(body.pairs) >= 2
+    model = mujoco.MjModel.from_xml_string(found.model)
+    data, line = mujoco.MjData(model), np.zeros(6)
+    places = [model.joint(name).qposadr[0] for name in robot.joint_names]
+    links = [int(model.joint(name).bodyid[0]) for name in robot.joint_names]
+    shapes = [g for g in range(model.ngeom) if model.geom_contype[g]]
+    clearances = Clearances(robot.chain, replace(body, margin=0.0))
+    random = np.random.default_rng(0)
+    q = random.uniform(robot.limits.q_min, robot.limits.q_max, (20_000, len(places)))
+    apart = clearances(q).itself
+    near = np.nonzero((apart > 0.0) & (apart < 0.02))[0][:60]
+    assert len(near) == 60
+    for row in near:
+        data.qpos[places] = q[row]
+        for joint in robot.gripper.joint_names:
+            width = random.uniform(0.0, robot.gripper.open_width)
+            data.qpos[model.joint(joint).qposadr[0]] = robot.gripper.position(width)
+        mujoco.mj_kinematics(model, data)
+        for a, b in itertools.combinations(shapes, 2):
+            if (link_of(model, links, a), link_of(model, links, b)) in body.pairs:
+                assert mujoco.mj_geomDistance(model, data, a, b, 1.0, line) > 0.0
+
+
+def link_of(model: Any, links: list[int], geom: int) -> int:
+    """Return behind which joint a shape lies."""
+    body = int(model.geom_bodyid[geom])
+    while body and body not in links:
+        body = int(model.body_parentid[body])
+    return links.index(body) + 1 if body else 0
+
+
+def test_capsules_around_shapes_by_hand(tmp_path: Path) -> None:
+    body = take(tmp_path).robot.body
+    assert body is not None
+    # One cylinder, 0.2 m long along x of the upper arm around x = 0.1; the other links have none.
+    bar = next(c for c in body.capsules if c.link == 1)
+    ends = sorted((bar.start, bar.end))
+    # As wide as the cylinder (24 corners around it: 0.9 % more), so its ends stand out by a ball.
+    assert bar.radius == pytest.approx(0.03, rel=0.03)
+    np.testing.assert_allclose(ends, [(0.0, 0.0, 0.0), (0.2, 0.0, 0.0)], atol=0.01)
 
 
 REVOLUTE = '<joint name="elbow" type="continuous">'

@@ -44,7 +44,7 @@ class Frame(NamedTuple):
 
 def forward(chain: Chain, q: Array) -> Array:
     """Return `T_base_tool` (..., 4, 4) [m] at joint angles q (..., n) [rad]."""
-    return _matrix(_walk(chain, q)[-1])
+    return _matrix(axis_frames(chain, q)[-1])
 
 
 def forward_pose(chain: Chain, q: Array) -> Array:
@@ -55,7 +55,7 @@ def forward_pose(chain: Chain, q: Array) -> Array:
     sign; w >= 0 would flip the sign of a tool that points down, where w is zero.
     """
     xp = namespace(q)
-    p = _walk(chain, q)[-1].p
+    p = axis_frames(chain, q)[-1].p
     turn = _turn(chain, q)
     return xp.concat([stack_last([p[i] for i in range(3)]), turn], axis=-1)
 
@@ -65,13 +65,18 @@ def link_frames(chain: Chain, q: Array) -> Array:
 
     A joint frame turns with its joint, so it is the frame of the link behind the joint.
     """
-    frames = _walk(chain, q)
+    frames = axis_frames(chain, q)
     back = _plan(chain).back
     matrices: list[Array] = []
     for frame, columns in zip(frames, back, strict=True):
         x, y, z = (_sum(frame[:3], terms) for terms in columns)
         matrices.append(_matrix(Frame(x, y, z, frame.p)))
     return namespace(q).stack(matrices, axis=-3)
+
+
+def axis_turns(chain: Chain) -> FloatArray:
+    """Return rotations (n + 1, 3, 3): of a point in a `link_frames` frame into `axis_frames`'s."""
+    return np.stack([*(_turn_to(axis).T for axis in chain.axes), np.eye(3)])
 
 
 def forward_and_jacobian(chain: Chain, q: Array) -> tuple[Array, Array]:
@@ -92,7 +97,7 @@ def forward_and_jacobian(chain: Chain, q: Array) -> tuple[Array, Array]:
 def tool_and_jacobian(chain: Chain, q: Array) -> tuple[Frame, Array]:
     """Return the tool frame and the Jacobian (..., 6, n) of `forward_and_jacobian`."""
     xp = namespace(q)
-    *frames, tool = _walk(chain, q)
+    *frames, tool = axis_frames(chain, q)
     turn = stack_last([frame.z for frame in frames])  # (3, ..., n)
     arm = tool.p[..., None] - stack_last([frame.p for frame in frames])
     x, y, z = turn[0], turn[1], turn[2]
@@ -108,8 +113,11 @@ def frame_pose(frame: Frame) -> Array:
     return xp.concat([stack_last([frame.p[i] for i in range(3)]), turn], axis=-1)
 
 
-def _walk(chain: Chain, q: Array) -> list[Frame]:
-    """Return the n joint frames, with the joint axis as z, and the tool frame."""
+def axis_frames(chain: Chain, q: Array) -> list[Frame]:
+    """Return the n joint frames, turned so that z is the joint axis, and the tool frame.
+
+    `axis_turns` says how they are turned; where all axes are z they are those of `link_frames`.
+    """
     xp = namespace(q)
     n = len(chain.joint_names)
     if q.shape[-1] != n:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .plain import dump_yaml, from_plain, load_yaml, to_plain
-from .robots import ROBOTS, Chain, Gripper, JointLimits, Numbers, Robot, ToolBox
+from .robots import ROBOTS, Body, Chain, Gripper, JointLimits, Numbers, Robot, ToolBox
 
 FOLDER, ENTRY, MODEL = Path("robots"), "robot.yaml", "robot.xml"
-VERSION = 1
+VERSION = 2
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -35,6 +35,7 @@ class RobotEntry:
     kd: Numbers
     gripper: Gripper
     tool_box: ToolBox | None
+    body: Body | None
     model: str
     """Name of the MJCF in the same folder."""
 
@@ -64,6 +65,7 @@ def write_robot(robot: Robot, folder: Path, made_from: dict[str, str]) -> Path:
         kd=robot.kd,
         gripper=robot.gripper,
         tool_box=robot.tool_box,
+        body=robot.body,
         model=MODEL,
     )
     path = folder / ENTRY
@@ -95,6 +97,7 @@ def read_robot(path: Path) -> Robot:
             kd=entry.kd,
             gripper=entry.gripper,
             tool_box=entry.tool_box,
+            body=entry.body,
             model=str(path.parent / entry.model),
         )
     except (OSError, ValueError) as error:

@@ -208,6 +208,46 @@ class ToolBox:
             )
 
 
+@dataclass(frozen=True)
+class Capsule:
+    """All points within `radius` of a line on a link."""
+
+    link: int
+    """0 the base, i the link behind joint i in the frame of that joint, n + 1 the hand in the
+    frame of the tool."""
+    start: tuple[float, float, float]
+    """[m]"""
+    end: tuple[float, float, float]
+    """[m]"""
+    radius: float
+    """[m]"""
+    above_table: bool = True
+    """Whether it has to stay off the table; fingers and the foot of the arm need not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """What an arm takes up, and which of its links could hit each other."""
+
+    capsules: tuple[Capsule, ...]
+    """They hold the links with their covers and fingers at every width."""
+    pairs: tuple[tuple[int, int], ...]
+    """Pairs of links that are kept apart; the others cannot touch, or always do."""
+    margin: float
+    """Least distance of two capsules of a pair [m]."""
+
+    def __post_init__(self) -> None:
+        """Check that pairs have capsules and sizes are sizes."""
+        links = {capsule.link for capsule in self.capsules}
+        for pair in self.pairs:
+            if not (pair[0] < pair[1] and set(pair) <= links):
+                raise ValueError(
+                    f"body: expected pairs of links of {sorted(links)}, lower first, got {pair}"
+                )
+        if self.margin < 0.0 or any(capsule.radius <= 0.0 for capsule in self.capsules):
+            raise ValueError("body: a margin is at least 0 m and a radius more than 0 m")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Robot:
     """One arm with its tool."""
@@ -225,6 +265,8 @@ class Robot:
     tool_box: ToolBox | None = None
     """Where tasks may ask for any pose; None where there is no such box, as for arms with fewer
     than six joints, or it is not known. Such tasks take poses of joints near home instead."""
+    body: Body | None = None
+    """None where it is not known: then nothing keeps the arm from hitting itself."""
     model: str = ""
     """MJCF file of an imported robot; those that we know have a model of our own."""
 
@@ -243,6 +285,8 @@ class Robot:
                     f"robot {self.name!r}: home of {joint!r}: expected an angle between {low} and "
                     f"{high} rad, got {q}"
                 )
+        if self.body is not None and any(not 0 <= c.link <= n + 1 for c in self.body.capsules):
+            raise ValueError(f"robot {self.name!r}: body: expected links from 0 to {n + 1}")
 
     @property
     def joint_names(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .robot_types import NO_GRIPPER as NO_GRIPPER
+from .robot_types import Body as Body
+from .robot_types import Capsule as Capsule
 from .robot_types import Chain as Chain
 from .robot_types import FloatArray as FloatArray
 from .robot_types import Gripper as Gripper

@@ -10,6 +10,10 @@ Sources, named in the comments by these letters:
 - [V] libfranka, `include/franka/rate_limiting.h`, `computeUpperLimitsJointVelocity` and
   `computeLowerLimitsJointVelocity`: the position-dependent limits of the FR3.
 - [H] Franka Hand data sheet: stroke, speed and force.
+- [C] franka_description 2 (Apache-2.0), `robots/common/franka_arm.xacro` and
+  `end_effectors/common/franka_hand.xacro`: capsules with which Franka's own software watches for
+  collisions of the arm with itself, with a safety distance of 0.03 m; the `.srdf.xacro` beside
+  them: which links cannot touch.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import math
 
 import numpy as np
 
-from .robot_types import Chain, Gripper, JointLimits, Robot, ToolBox
+from .robot_types import Body, Capsule, Chain, Gripper, JointLimits, Robot, ToolBox
 
 
 def _franka_chain(prefix: str) -> Chain:
@@ -41,7 +45,7 @@ def _franka_chain(prefix: str) -> Chain:
     T_last_tool = np.eye(4)
     h = math.sqrt(0.5)
     T_last_tool[:2, :2] = ((h, h), (-h, h))
-    T_last_tool[2, 3] = 0.107 + 0.1034
+    T_last_tool[2, 3] = 0.107 + _TCP
     for array in (T, T_last_tool):
         array.flags.writeable = False
     axes = np.tile(np.array([0.0, 0.0, 1.0]), (7, 1))
@@ -67,6 +71,47 @@ def _franka_hand(prefix: str) -> Gripper:
     )
 
 
+def _bar(
+    link: int,
+    centre: tuple[float, float, float],
+    axis: int,
+    length: float,
+    radius: float,
+    *,
+    above_table: bool = True,
+) -> Capsule:
+    """Return a capsule along an axis (0 x, 1 y, 2 z) as [C] writes them: length without ends."""
+    x, y, z = (0.5 * length * (i == axis) for i in range(3))
+    a, b, c = centre
+    return Capsule(link, (a - x, b - y, c - z), (a + x, b + y, c + z), radius, above_table)
+
+
+_TCP = 0.1034  # from the hand to the tool centre point [U]
+BODY = Body(
+    capsules=(  # [C]
+        _bar(0, (-0.075, 0.0, 0.06), 0, 0.03, 0.06, above_table=False),
+        _bar(1, (0.0, 0.0, -0.1915), 2, 0.283, 0.06, above_table=False),
+        _bar(2, (0.0, 0.0, 0.0), 2, 0.12, 0.06),
+        _bar(3, (0.0, 0.0, -0.145), 2, 0.15, 0.06),
+        _bar(4, (0.0, 0.0, 0.0), 2, 0.12, 0.06),
+        _bar(5, (0.0, 0.0, -0.26), 2, 0.1, 0.06),
+        _bar(5, (0.0, 0.08, -0.13), 2, 0.14, 0.025),
+        _bar(6, (0.0, 0.0, -0.03), 2, 0.08, 0.05),
+        _bar(7, (0.0, 0.0, 0.01), 2, 0.14, 0.04),
+        _bar(7, (0.06, 0.0, 0.082), 0, 0.01, 0.03),
+        _bar(8, (0.0, 0.0, 0.04 - _TCP), 1, 0.1, 0.04),
+        _bar(8, (0.0, 0.0, 0.1 - _TCP), 1, 0.1, 0.02, above_table=False),
+    ),
+    pairs=(
+        *((0, i) for i in (5, 6, 7, 8)),
+        *((1, i) for i in (5, 6, 7, 8)),
+        *((2, i) for i in (5, 7, 8)),
+        (5, 8),
+    ),
+    margin=0.06,  # [C], its safety distance of both
+)
+"""Of Panda and FR3."""
+
 _HOME = (0.0, -math.pi / 4, 0.0, -3 * math.pi / 4, 0.0, math.pi / 2, math.pi / 4)  # [L]
 _KP = (600.0, 600.0, 600.0, 600.0, 250.0, 150.0, 50.0)  # [L]
 _KD = (50.0, 50.0, 50.0, 50.0, 30.0, 25.0, 15.0)  # [L]
@@ -91,6 +136,7 @@ PANDA = Robot(
     kd=_KD,
     gripper=_franka_hand("panda"),
     tool_box=_BOX,
+    body=BODY,
 )
 
 FR3 = Robot(
@@ -118,4 +164,5 @@ FR3 = Robot(
     kd=_KD,
     gripper=_franka_hand("fr3"),
     tool_box=_BOX,
+    body=BODY,
 )

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from .robot_types import Chain, FloatArray, Gripper, JointLimits, Robot
+from .robot_types import Body, Capsule, Chain, FloatArray, Gripper, JointLimits, Robot
 
 STALL = 30 * 0.0980665
 """Torque of a stalled servo [N m] [F]."""
@@ -69,6 +69,44 @@ def _chain() -> Chain:
     )
 
 
+# Around the shapes of the simulation's model, which are estimated to a centimetre. The jaw is held
+# at four angles from closed to open; the links fold, so many of its bars lie near each other.
+_JAW = (0.0, 0.0265, -0.0755)  # its axis, in the frame of the tool
+
+
+def _jaw(y: float, z: float) -> Capsule:
+    return Capsule(6, _JAW, (0.0, y, z), 0.014, above_table=False)
+
+
+BODY = Body(
+    capsules=(
+        Capsule(0, (-0.04, 0.0, 0.01), (0.04, 0.0, 0.01), 0.042, above_table=False),
+        Capsule(0, (0.001, 0.0, 0.04), (0.051, 0.0, 0.04), 0.034, above_table=False),
+        Capsule(1, (-0.03, 0.0, -0.066), (-0.03, 0.0, -0.018), 0.023, above_table=False),
+        Capsule(1, (-0.043, 0.0, -0.01), (0.013, 0.0, -0.01), 0.027, above_table=False),
+        Capsule(2, (0.0, 0.0, 0.0), (0.0, 0.0, 0.037), 0.015),
+        Capsule(2, (-0.1, -0.02, 0.018), (-0.012, -0.004, 0.018), 0.015),
+        Capsule(2, (-0.1125, -0.038, 0.019), (-0.1125, 0.007, 0.019), 0.023),
+        Capsule(3, (-0.105, 0.004, 0.018), (-0.01, 0.0, 0.018), 0.015),
+        Capsule(3, (-0.145, 0.005, 0.019), (-0.1, 0.005, 0.019), 0.023),
+        Capsule(4, (0.0, 0.0, 0.0), (0.0, 0.0, 0.037), 0.014),
+        Capsule(4, (0.0, -0.06, 0.024), (0.0, -0.02, 0.024), 0.025),
+        Capsule(5, (-0.02, 0.0, -0.02), (0.028, 0.0, -0.02), 0.026),
+        Capsule(5, (-0.013, 0.0, -0.065), (-0.013, 0.0, -0.025), 0.017),
+        Capsule(6, (0.0, -0.006, -0.043), (0.0, -0.006, 0.007), 0.014, above_table=False),
+        _jaw(0.012, 0.006),
+        _jaw(0.064, -0.005),
+        _jaw(0.098, -0.036),
+        _jaw(0.11, -0.082),
+    ),
+    pairs=(
+        *((0, i) for i in (3, 4, 5, 6)),
+        *((1, i) for i in (3, 4, 5, 6)),
+        *((2, i) for i in (4, 5, 6)),
+    ),
+    margin=0.01,
+)
+
 SO101 = Robot(
     name="so101",
     chain=_chain(),
@@ -101,6 +139,7 @@ SO101 = Robot(
         delay_s=0.02,  # an assumption: one period of a bus that is written at 50 Hz
         preemptible=True,  # a servo follows its newest goal
     ),
+    body=BODY,
     # A tool with five joints does not reach every pose of any box.
     tool_box=None,
 )

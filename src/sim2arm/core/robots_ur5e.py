@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from .robot_types import Chain, Gripper, JointLimits, Robot, ToolBox
+from .robot_types import Body, Capsule, Chain, Gripper, JointLimits, Robot, ToolBox
 
 COUPLER_HEIGHT = 0.011
 """The Hand-E's coupler between flange and gripper [m] [G]."""
@@ -71,6 +71,37 @@ def _chain() -> Chain:
     )
 
 
+# Around the shapes of the simulation's model, which are read off the data sheet's drawings.
+BODY = Body(
+    capsules=(
+        Capsule(0, (0.0, 0.0, 0.01), (0.0, 0.0, 0.05), 0.076, above_table=False),
+        Capsule(1, (0.0, 0.0, -0.05), (0.0, 0.0, 0.05), 0.063, above_table=False),
+        Capsule(1, (0.0, -0.07, 0.0), (0.0, 0.055, 0.0), 0.061, above_table=False),
+        Capsule(2, (0.0, 0.0, 0.09), (0.0, 0.0, 0.19), 0.061),
+        Capsule(2, (-0.385, 0.0, 0.138), (-0.04, 0.0, 0.138), 0.048),
+        Capsule(2, (-0.425, 0.0, 0.08), (-0.425, 0.0, 0.19), 0.059),
+        Capsule(3, (0.0, 0.0, -0.045), (0.0, 0.0, 0.06), 0.057),
+        Capsule(3, (-0.355, 0.0, 0.007), (-0.04, 0.0, 0.007), 0.04),
+        Capsule(3, (-0.3922, 0.0, -0.04), (-0.3922, 0.0, 0.07), 0.042),
+        Capsule(4, (0.0, 0.0, -0.053), (0.0, 0.0, 0.045), 0.042),
+        Capsule(4, (0.0, -0.05, 0.0), (0.0, 0.0, 0.0), 0.042),
+        Capsule(5, (0.0, 0.0, -0.04), (0.0, 0.0, 0.045), 0.042),
+        Capsule(5, (0.0, 0.0, 0.0), (0.0, 0.05, 0.0), 0.042),
+        Capsule(6, (0.0, 0.0, -0.04), (0.0, 0.0, 0.0), 0.041),
+        Capsule(7, (0.0, 0.0, -0.1465), (0.0, 0.0, -0.07), 0.041),
+        Capsule(7, (0.0, -0.037, -0.05), (0.0, 0.037, -0.05), 0.027),
+        Capsule(7, (0.0, -0.03, -0.02), (0.0, 0.03, -0.02), 0.022, above_table=False),
+        Capsule(7, (0.0, -0.03, 0.0), (0.0, 0.03, 0.0), 0.017, above_table=False),
+    ),
+    pairs=(
+        *((0, i) for i in (3, 4, 5, 6, 7)),
+        *((1, i) for i in (3, 4, 5, 6, 7)),
+        *((2, i) for i in (4, 5, 6, 7)),
+        *((3, i) for i in (6, 7)),
+    ),
+    margin=0.02,
+)
+
 UR5E = Robot(
     name="ur5e",
     chain=_chain(),
@@ -102,4 +133,5 @@ UR5E = Robot(
         low=(0.35, -0.25, 0.2, math.pi - 0.3, -0.3, -0.8),
         high=(0.55, 0.25, 0.45, math.pi + 0.3, 0.3, 0.8),
     ),
+    body=BODY,
 )
