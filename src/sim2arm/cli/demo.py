@@ -1,4 +1,7 @@
-"""`sim2arm demo`: train, export, evaluate, run through ROS 2 nodes, film, report. Resumable."""
+"""`sim2arm demo`: train, export, evaluate, run through ROS 2 nodes, film, report. Resumable.
+
+With `--pretrained` a policy that comes with the package takes the place of training and export.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from typing import Any
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.durable import hash_file
-from sim2arm.core.plain import to_plain
+from sim2arm.core.plain import load_yaml, to_plain
 from sim2arm.policies.bundle import MANIFEST
+from sim2arm.policies.pretrained import PEG_INSERTION
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.policies.verify import load_contract
 from sim2arm.sim.tasks.base import Task
@@ -36,9 +40,11 @@ from .table import write_results
 from .train import train
 from .video import FilmCfg, film_episodes, save_png
 
+EXPORTED = "export.yaml"
 STAGES, BUNDLE, MEASURED, FILM, STILL = "stages.json", "bundle", "measured", "film.mp4", "film.png"
+PRETRAINED = "peg-insertion-ppo"
 IN_PROCESS, BLIND, LOCK_STEP, REAL_TIME = "in process", "blind", "ROS lock step", "ROS real time"
-FRESH = (CONFIG, METRICS, EVENTS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL,
+FRESH = (EXPORTED, CONFIG, METRICS, EVENTS, CHECKPOINT, STAGES, BUNDLE, MEASURED, FILM, STILL,
          "ros-lock-step", "ros-real-time", "summary.json", "report.html")  # fmt: skip
 """What `--fresh` removes from the folder."""
 FILMED, FILMED_SHORT = 3, 5
@@ -53,27 +59,62 @@ TOGETHER = 20
 class DemoCfg:
     """Train a policy, export it, run it through ROS 2 nodes, and report. A second call goes on."""
 
-    experiment: str = "peg-insertion-ppo"
+    experiment: str = PRETRAINED
     """What to train; `sim2arm list experiments` shows all."""
-    episodes: int = 500
-    """Episodes in process."""
-    ros_episodes: int = 50
-    """Of these, how many also run through ROS nodes in lock step; 0 leaves it out."""
-    real_time_episodes: int = 20
-    """Of these, how many also run through ROS nodes in real time; 0 leaves it out."""
+    pretrained: bool = False
+    """Take the policy that comes with the package instead of training one: a minute instead of
+    ten."""
+    episodes: int | None = None
+    """Episodes in process; 500, with --pretrained 40."""
+    ros_episodes: int | None = None
+    """Of these, how many also run through ROS nodes in lock step; 50, with --pretrained 10. 0
+    leaves it out."""
+    real_time_episodes: int | None = None
+    """Of these, how many also run through ROS nodes in real time; 20, with --pretrained 3. 0 leaves
+    it out."""
     iterations: int | None = None
     """Most training iterations; those of the experiment by default."""
-    out: Path = Path("runs/demo")
-    """Folder of the run."""
+    out: Path | None = None
+    """Folder of the run; runs/demo, with --pretrained runs/demo-pretrained."""
     fresh: bool = False
     """Start over instead of going on."""
     json: Path | None = None
     """Also write the measured rows there, as `bench` and `eval` do."""
 
+    def complete(self) -> Asked:
+        """Return what is asked for, with what was left open."""
+        usual = (40, 10, 3) if self.pretrained else (500, 50, 20)
+        asked = (self.episodes, self.ros_episodes, self.real_time_episodes)
+        episodes, ros, real = (u if a is None else a for u, a in zip(usual, asked, strict=True))
+        if self.episodes is not None:  # who asks for few wants few of each
+            ros = min(ros, episodes) if self.ros_episodes is None else ros
+            real = min(real, episodes) if self.real_time_episodes is None else real
+        folder = "runs/demo-pretrained" if self.pretrained else "runs/demo"
+        return Asked(
+            experiment=self.experiment, pretrained=self.pretrained, episodes=episodes,
+            ros_episodes=ros, real_time_episodes=real, iterations=self.iterations,
+            out=Path(folder) if self.out is None else self.out, fresh=self.fresh, json=self.json,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """`DemoCfg` with every number known."""
+
+    experiment: str
+    pretrained: bool
+    episodes: int
+    ros_episodes: int
+    real_time_episodes: int
+    iterations: int | None
+    out: Path
+    fresh: bool
+    json: Path | None
+
 
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run."""
-    cfg = parse(DemoCfg, argv, "sim2arm demo")
+    cfg = parse(DemoCfg, argv, "sim2arm demo").complete()
     _check(cfg)
     try:
         demo(cfg)
@@ -83,9 +124,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _check(cfg: DemoCfg) -> None:
+def _check(cfg: Asked) -> None:
     if cfg.experiment not in EXPERIMENTS:
         raise UserError(unknown("experiment", cfg.experiment, EXPERIMENTS))
+    if cfg.pretrained and (cfg.experiment != PRETRAINED or cfg.iterations is not None):
+        raise UserError(
+            f"--pretrained takes the place of training: expected {PRETRAINED} without "
+            f"--iterations, got {cfg.experiment} and --iterations {cfg.iterations}"
+        )
     if cfg.episodes < 1:
         raise UserError(f"--episodes must be 1 or more, got {cfg.episodes}")
     if cfg.iterations is not None and cfg.iterations < 1:
@@ -100,7 +146,7 @@ def _check(cfg: DemoCfg) -> None:
     check_file("--json", cfg.json)
 
 
-def demo(cfg: DemoCfg) -> dict[str, Any]:
+def demo(cfg: Asked) -> dict[str, Any]:
     """Do every stage that is not done, write summary and report; return the summary.
 
     Raises:
@@ -113,10 +159,14 @@ def demo(cfg: DemoCfg) -> dict[str, Any]:
     _check_folder(cfg.out, cfg.experiment, training)
     task = build_task(training)
     steered = any(spec.name == "socket_pose" for spec in task.goals)
-    total = 4 + steered + (cfg.ros_episodes > 0) + (cfg.real_time_episodes > 0)
+    total = (
+        (3 if cfg.pretrained else 4)
+        + steered
+        + (cfg.ros_episodes > 0)
+        + (cfg.real_time_episodes > 0)
+    )
     stages = Stages(cfg.out / STAGES, total)
-    _train(stages, cfg, training)
-    exported = _export(stages, cfg)
+    exported = _take(stages, cfg) if cfg.pretrained else _make(stages, cfg, training)
     with user_input("bundle"):
         contract = load_contract(cfg.out / BUNDLE)
     process = _in_process(stages, cfg, IN_PROCESS, task, contract)
@@ -136,7 +186,8 @@ def demo(cfg: DemoCfg) -> dict[str, Any]:
         real_time=real_time,
         film=film,
         seconds=stages.seconds,
-        commit_train=stages.entries["train"].commit,
+        pretrained=cfg.pretrained,
+        commit_train=contract.provenance.commit,
     )
     summary = summarise(outcome)
     write_summary(cfg.out, summary)
@@ -157,7 +208,7 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _training(cfg: DemoCfg) -> TrainCfg:
+def _training(cfg: Asked) -> TrainCfg:
     default = EXPERIMENTS[cfg.experiment][1]
     iterations = default.iterations if cfg.iterations is None else cfg.iterations
     return replace(default, out=cfg.out, iterations=iterations)
@@ -175,7 +226,23 @@ def _check_folder(folder: Path, experiment: str, training: TrainCfg) -> None:
     )
 
 
-def _train(stages: Stages, cfg: DemoCfg, training: TrainCfg) -> None:
+def _take(stages: Stages, cfg: Asked) -> Results:
+    """Take the run that comes with the package, with what its export found."""
+
+    def work() -> Results:
+        shutil.copytree(PEG_INSERTION, cfg.out, dirs_exist_ok=True)
+        return load_yaml((cfg.out / EXPORTED).read_text(encoding="utf-8"), EXPORTED)
+
+    inputs = {"manifest": hash_file(PEG_INSERTION / BUNDLE / MANIFEST), "commit": stages.commit}
+    return stages.run("pretrained", inputs, work, outputs=[cfg.out / BUNDLE / MANIFEST])
+
+
+def _make(stages: Stages, cfg: Asked, training: TrainCfg) -> Results:
+    _train(stages, cfg, training)
+    return _export(stages, cfg)
+
+
+def _train(stages: Stages, cfg: Asked, training: TrainCfg) -> None:
     def work() -> Results:
         resume = (cfg.out / CONFIG).is_file()
         train(cfg.experiment, replace(training, resume=resume))
@@ -187,7 +254,7 @@ def _train(stages: Stages, cfg: DemoCfg, training: TrainCfg) -> None:
     stages.run("train", inputs, work, outputs=outputs, goes_on=True)
 
 
-def _export(stages: Stages, cfg: DemoCfg) -> Results:
+def _export(stages: Stages, cfg: Asked) -> Results:
     def work() -> Results:
         report = export(ExportCfg(run=cfg.out, out=cfg.out / BUNDLE, overwrite=True))
         return {
@@ -200,15 +267,13 @@ def _export(stages: Stages, cfg: DemoCfg) -> Results:
     return stages.run("export", inputs, work, outputs=[cfg.out / BUNDLE / MANIFEST])
 
 
-def _inputs(stages: Stages, cfg: DemoCfg, episodes: int) -> Results:
+def _inputs(stages: Stages, cfg: Asked, episodes: int) -> Results:
     """Return what every stage after the export depends on."""
     manifest = hash_file(cfg.out / BUNDLE / MANIFEST)
     return {"bundle": manifest, "first": FIRST_SEED, "episodes": episodes, "commit": stages.commit}
 
 
-def _in_process(
-    stages: Stages, cfg: DemoCfg, name: str, task: Task, contract: Contract
-) -> Measured:
+def _in_process(stages: Stages, cfg: Asked, name: str, task: Task, contract: Contract) -> Measured:
     path = cfg.out / MEASURED / f"{name.replace(' ', '-')}.safetensors"
     seeds = range(FIRST_SEED, FIRST_SEED + cfg.episodes)
     together = min(TOGETHER, cfg.episodes)
@@ -236,7 +301,7 @@ def _in_process(
         return read_measured(path)
 
 
-def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measured:
+def _through_ros(stages: Stages, cfg: Asked, name: str, task: Task) -> Measured:
     real_time = name == REAL_TIME
     episodes = cfg.real_time_episodes if real_time else cfg.ros_episodes
     folder = cfg.out / name.lower().replace(" ", "-")
@@ -263,7 +328,7 @@ def _through_ros(stages: Stages, cfg: DemoCfg, name: str, task: Task) -> Measure
         return read_measured(path)
 
 
-def _film(stages: Stages, cfg: DemoCfg, task: Task, steps: float) -> Results:
+def _film(stages: Stages, cfg: Asked, task: Task, steps: float) -> Results:
     """Film the first episodes; `steps` is how long an episode takes."""
     short = steps < SHORT
     episodes = min(FILMED_SHORT if short else FILMED, cfg.episodes)

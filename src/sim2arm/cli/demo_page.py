@@ -211,8 +211,9 @@ def _named(summary: Mapping[str, Any], start: str) -> list[tuple[str, Any]]:
 
 def _origin(outcome: Outcome, summary: Mapping[str, Any]) -> Section:
     folder = outcome.folder
+    what = "--pretrained" if outcome.pretrained else f"--experiment {outcome.experiment}"
     commands = (
-        f"sim2arm demo --experiment {outcome.experiment} --out {folder} --fresh   # all of it\n"
+        f"sim2arm demo {what} --out {folder} --fresh   # all of it\n"
         f"sim2arm eval {folder}   # success in process, again"
     )
     facts: list[list[Cell | Verdict]] = [

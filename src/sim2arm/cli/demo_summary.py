@@ -48,6 +48,8 @@ class Outcome:
     real_time: Measured | None
     film: Mapping[str, Any]
     seconds: float
+    pretrained: bool
+    """Whether the policy came with the package."""
     commit_train: str
 
     def measured(self) -> dict[str, Measured | None]:
@@ -78,7 +80,9 @@ def summarise(outcome: Outcome) -> dict[str, Any]:
         UserError: metrics.csv of the training is damaged.
     """
     steps, rate = training_rate(outcome.folder / METRICS)
-    summary: dict[str, Any] = {"experiment": outcome.experiment}
+    summary: dict[str, Any] = {
+        "experiment": outcome.experiment, "pretrained": outcome.pretrained
+    }  # fmt: skip
     for key, measured in outcome.measured().items():
         summary |= _success(key, None if measured is None else measured.episodes)
     summary["parity_max_abs"] = outcome.exported["parity_max_abs"]
@@ -232,6 +236,8 @@ def format_summary(summary: Mapping[str, Any]) -> str:
 def sentences(summary: Mapping[str, Any]) -> Sequence[str]:
     """Return what has to be said beside the numbers."""
     found: list[str] = []
+    if summary["pretrained"]:
+        found.append("The policy came with the package; it was not trained here.")
     if (blind := summary["success_open_loop"]) is not None:
         found.append(
             f"This is no result about touch: driving blind to the noisy pose succeeds in "
