@@ -20,6 +20,9 @@ task is `reach` without an end. All times are of the steady clock.
 - baseline *dds-echo*: two processes on bare Cyclone DDS, without our rclpy; messages of the same
   sizes, same rate and QoS; one round trip (two hops), and those that took longer than a period.
 - *in process*: policy and gate called in this process, one after the other, without ROS.
+
+With `--soak` the nodes run with a recorder for ten minutes, at 60 Hz, and gate and executor count
+up to ten million alone, which takes hours; told is what grew.
 """
 
 from __future__ import annotations
@@ -29,13 +32,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from _soak import Watch, counted
 from numpy.typing import NDArray
 
 from sim2arm.calibration.latency import latency_record
@@ -59,7 +63,14 @@ from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.table import build_task, describe_task
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.dds.discovery import cyclone_config, domain_id
-from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
+from sim2arm_ros.launcher import (
+    Launch,
+    NodeProcess,
+    policy_graph,
+    private_domain,
+    recorder,
+    simulated_arm,
+)
 
 HERE = Path(__file__).resolve().parent
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
@@ -75,6 +86,13 @@ class BenchRosCfg:
     """How long each measurement takes [s]."""
     rates: tuple[float, ...] = (60.0, 100.0)
     """Control rates [Hz]."""
+    soak: bool = False
+    """Instead: run the whole graph for long, and gate and executor alone for longer; see what
+    grows."""
+    soak_seconds: float = 600.0
+    """Of the graph [s]."""
+    soak_cycles: int = 10_000_000
+    """Of gate and executor, each."""
     json: Path | None = None
     """Write the rows there."""
     latency: Path | None = None
@@ -110,6 +128,8 @@ def main(argv: Sequence[str]) -> int:
     unknown = [rate for rate in cfg.rates if rate not in SUBSTEPS]
     if cfg.seconds < 1 or unknown or not cfg.rates:
         raise UserError(f"--seconds must be 1 or more, --rates among {sorted(SUBSTEPS)}")
+    if cfg.soak_seconds < 20 or cfg.soak_cycles < 10_000:
+        raise UserError("--soak-seconds must be 20 or more, --soak-cycles 10000 or more")
     if cfg.latency is not None and (len(cfg.rates) > 1 or cfg.latency.suffix != ".yaml"):
         raise UserError("--latency: expected a .yaml file and one rate, such as --rates 60")
     check_file("--json", cfg.json)
@@ -118,8 +138,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"bench ros: {install()}", file=sys.stderr)
     except RosImportError as error:
         raise UserError(str(error)) from error
-    rows: list[Row] = []
-    for rate in cfg.rates:
+    rows: list[Row] = soak(cfg) if cfg.soak else []
+    for rate in () if cfg.soak else cfg.rates:
         with tempfile.TemporaryDirectory(prefix="sim2arm-bench-") as folder:
             rows += measure(rate, cfg.seconds, Path(folder), cfg.latency)
     print(format_results(rows))
@@ -230,14 +250,62 @@ def message_sizes(bundle: Path) -> tuple[int, int]:
 # -- nodes -------------------------------------------------------------------------------------
 
 
-def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs: Path) -> Nodes:
-    """Run policy, gate and simulated arm in real time."""
+def soak(cfg: BenchRosCfg) -> list[Row]:
+    """Return what grew in the nodes and in gate and executor alone."""
+    rate = 60.0
+    with tempfile.TemporaryDirectory(prefix="sim2arm-soak-") as name:
+        folder = Path(name)
+        bundle, settings = make_bundle(rate, cfg.soak_seconds, folder)
+        watched: list[Watch] = []
+        print(f"bench ros: soak: nodes, {cfg.soak_seconds:g} s", file=sys.stderr, flush=True)
+        nodes = run_nodes(
+            bundle, settings, rate, cfg.soak_seconds, folder / "logs",
+            also=[recorder(folder / "log", bundle, graph=None)],
+            started=lambda pids: watched.append(Watch(pids)),
+            ended=lambda: watched[0].close(),
+        )  # fmt: skip
+    case = f"soak, {rate:g} Hz"
+    counts = {"commands": nodes.commands, "missed periods": nodes.latency.missed,
+              "late commands": nodes.late, "early stops": len(nodes.stops)}  # fmt: skip
+    rows = [Row(case=case, metric=name, value=value) for name, value in counts.items()]
+    rows += [
+        Row(case=case, metric=f"observation to command, {name}",
+            value=_ms(nodes.latency.seconds, share), unit="ms")
+        for name, share in SHARES.items()
+    ]  # fmt: skip
+    return rows + watched[0].rows(case) + counted(cfg.soak_cycles)
+
+
+def run_nodes(
+    bundle: Path,
+    settings: Path,
+    rate_hz: float,
+    seconds: float,
+    logs: Path,
+    *,
+    also: Sequence[NodeProcess] = (),
+    started: Callable[[Mapping[str, int]], None] = lambda _: None,
+    ended: Callable[[], None] = lambda: None,
+) -> Nodes:
+    """Run policy, gate and simulated arm in real time.
+
+    Args:
+        bundle: of the policy.
+        settings: of the task.
+        rate_hz: of the policy [Hz].
+        seconds: how long [s].
+        logs: folder of what the nodes say.
+        also: other nodes beside them.
+        started: is told the processes by name once they are active.
+        ended: is called before they end.
+    """
     from sim2arm_ros.supervisor import OperationError, Supervisor
 
     env = private_domain()
     processes = [
         simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
         *policy_graph(bundle, graph=None),
+        *also,
     ]
     latency: list[float] = []
     stops: list[str] = []
@@ -249,6 +317,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
         ):
             supervisor.configure()
             supervisor.activate("gate_node")
+            started({name: process.pid for name, process in launch.processes.items()})
             left = seconds
             while left > 0.5 and len(stops) < 100:
                 log = supervisor.run_episode(seed, left)
@@ -258,6 +327,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
                 missed, late = missed + log.missed, late + log.late
                 commands += len(log.actions)
                 left, seed = seconds - commands / rate_hz, seed + 1
+            ended()
     except OperationError as error:
         said = [f"{path.name}: {path.read_text()[-500:]}" for path in sorted(logs.glob("*.log"))]
         raise UserError("; ".join([str(error), *said])) from error

@@ -306,7 +306,7 @@ class Gate:
         body, few = self.robot.body, np.zeros(len(q))
         if self._clearances is None or body is None:
             return few, few
-        there = self._clearances(q)
+        there = self._clearances(q, near=body.margin + _SOFT)
         itself = body.margin - there.itself.min(axis=-1)
         table = self.cfg.table_height - there.table.min(axis=-1)
         return 1.0 + itself / _SOFT, 1.0 + table / _SOFT

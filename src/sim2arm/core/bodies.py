@@ -41,9 +41,12 @@ class Clearances:
         capsules = body.capsules
         self._link = np.array([c.link for c in capsules], dtype=np.int64)
         self._radius = np.array([c.radius for c in capsules])
+        lengths = [np.subtract(c.end, c.start) for c in capsules]
+        self._around = self._radius + 0.5 * np.linalg.norm(np.reshape(lengths, (-1, 3)), axis=-1)
         turns = np.concatenate([np.eye(3)[None], axis_turns(chain)])[self._link]
-        ends = np.array([(c.start, c.end) for c in capsules])  # (capsules, 2, 3)
-        self._ends = np.einsum("cij,cej->iec", turns, ends)[:, None]  # (3, 1, 2, capsules)
+        ends = np.array([(c.start, c.end) for c in capsules]).reshape(-1, 2, 3)
+        ends = np.einsum("cij,cej->cei", turns, ends)
+        self._ends = np.concatenate([ends, np.ones((len(capsules), 2, 1))], axis=-1)  # of x y z p
         pairs = [
             (a, b)
             for a, one in enumerate(capsules)
@@ -53,36 +56,48 @@ class Clearances:
         self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         self._above = np.array([i for i, c in enumerate(capsules) if c.above_table], dtype=np.int64)
 
-    def __call__(self, q: FloatArray) -> Clearance:
-        """Return the distances at joint angles q (..., n) [rad]."""
+    def __call__(self, q: FloatArray, near: float = np.inf) -> Clearance:
+        """Return the distances at joint angles q (..., n) [rad].
+
+        Distances of links to each other are exact where they are less than `near` [m]; where they
+        are more, which is quicker, some number from `near` to the distance takes their place.
+        """
         lead = q.shape[:-1]
         frames = axis_frames(self._chain, q.reshape(-1, q.shape[-1]))
         ends = self._place(frames)
         itself, closest = np.full(lead, np.inf), ("", "")
         if self._pairs.size:
-            a, b = self._pairs
-            one, other = ends[..., a], ends[..., b]
-            apart = segments_apart(one[:, :, 0], one[:, :, 1], other[:, :, 0], other[:, :, 1])
-            gaps = apart - (self._radius[a] + self._radius[b])
-            itself = gaps.min(axis=-1).reshape(lead)
-            worst = int(np.argmin(gaps.min(axis=0)))
-            first, second = (self._names[self._link[side[worst]]] for side in (a, b))
+            gaps = self._gaps(ends, near)
+            itself = gaps.min(axis=0).reshape(lead)
+            worst = int(np.argmin(gaps.min(axis=1)))
+            first, second = (self._names[self._link[side[worst]]] for side in self._pairs)
             closest = (first, second)
         table = frames[-1].p[2]
         if len(self._above):
-            low = ends[2][..., self._above].min(axis=-2) - self._radius[self._above]
-            table = np.minimum(low.min(axis=-1), table)
+            low = ends[self._above, :, 2].min(axis=1) - self._radius[self._above, None]
+            table = np.minimum(low.min(axis=0), table)
         return Clearance(itself=itself, table=table.reshape(lead), closest=closest)
 
+    def _gaps(self, ends: FloatArray, near: float) -> FloatArray:
+        """Return the distances (pairs, K) of capsules with ends (capsules, 2, 3, K)."""
+        a, b = self._pairs
+        middle = 0.5 * (ends[:, 0] + ends[:, 1])
+        apart = middle[a] - middle[b]
+        around = self._around[a] + self._around[b]
+        gaps = np.sqrt(np.einsum("pik,pik->pk", apart, apart)) - around[:, None]  # of balls around
+        pair, k = np.nonzero(gaps < near)
+        one, other = ends[a[pair], :, :, k], ends[b[pair], :, :, k]  # (M, 2, 3)
+        exact = segments_apart(one[:, 0].T, one[:, 1].T, other[:, 0].T, other[:, 1].T)
+        gaps[pair, k] = exact - self._radius[a[pair]] - self._radius[b[pair]]
+        return gaps
+
     def _place(self, frames: Sequence[Frame]) -> FloatArray:
-        """Return the ends of the capsules in the base, (3, K, 2, capsules) [m]."""
-        base = np.zeros_like(frames[0].x)
-        columns = [base + np.eye(3)[i][:, None] for i in range(3)] + [base]
-        x, y, z, p = (
-            np.stack([first, *(frame[i] for frame in frames)], axis=-1)[..., self._link][:, :, None]
-            for i, first in enumerate(columns)
-        )  # (3, K, 1, capsules)
-        return p + x * self._ends[0] + y * self._ends[1] + z * self._ends[2]
+        """Return the ends of the capsules in the base, (capsules, 2, 3, K) [m]."""
+        count = frames[0].p.shape[-1]
+        base = np.zeros((4, 3, count))
+        base[:3] = np.eye(3)[:, :, None]
+        there = np.array([base, *frames]).reshape(len(frames) + 1, 4, -1)[self._link]
+        return np.matmul(self._ends, there).reshape(len(self._link), 2, 3, count)
 
 
 def segments_apart(p0: FloatArray, p1: FloatArray, r0: FloatArray, r1: FloatArray) -> FloatArray:
