@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,7 +36,8 @@ from tests.bundles import (
 )
 from tests.tables import Table, none_of
 
-MUTATIONS = 2000
+MUTATIONS = 5000
+"""Of a model, and of a contract."""
 
 NAMES = ("policy.onnx", "contract.yaml", "golden.safetensors", "leapp.yaml", "manifest.yaml")
 
@@ -498,3 +500,57 @@ def test_mutated_models_with_a_fitting_manifest_load_unchanged_in_effect_or_are_
     )
     assert through == []
     assert refused > MUTATIONS / 2
+
+
+def mutated(text: bytes, random: np.random.Generator) -> bytes:
+    """Return a text with a byte or a line changed, gone or twice."""
+    data, kind = bytearray(text), random.integers(0, 5)
+    at = int(random.integers(0, len(data)))
+    if kind == 0:
+        data[at] ^= 1 << random.integers(0, 8)
+    elif kind == 1:
+        del data[at : at + int(random.integers(1, 40))]
+    elif kind == 2:
+        data[at:at] = bytes(random.integers(0, 256, int(random.integers(1, 8))).tolist())
+    else:
+        lines = text.splitlines(keepends=True)
+        line = int(random.integers(0, len(lines)))
+        lines[line : line + 1] = [] if kind == 3 else [lines[line]] * 2
+        return b"".join(lines)
+    return bytes(data)
+
+
+def refused_contracts(folder: Path, count: int, seed: int) -> tuple[int, int]:
+    """Change contract.yaml, the manifest fitting; return how many were refused, and let in wrong.
+
+    A contract that says the same in other words is no other contract.
+    """
+    files, random = make_files(), np.random.default_rng(seed)
+    good, contract = files.contents["contract.yaml"], OnnxPolicy(files.write(folder / "x")).contract
+    refused = wrong = 0
+    for i in range(count):
+        files.contents["contract.yaml"] = mutated(good, random)
+        path = files.write(folder / str(i))
+        try:
+            wrong += OnnxPolicy(path).contract != contract
+        except BundleError as error:
+            assert "\n" not in str(error) and len(str(error)) < 2000
+            refused += 1
+        shutil.rmtree(path)
+    return refused, wrong
+
+
+def test_changed_contracts_with_a_fitting_manifest_are_refused(tmp_path: Path) -> None:
+    refused, wrong = refused_contracts(tmp_path, 60, seed=0)
+    assert wrong == 0 and refused > 40
+
+
+@pytest.mark.faults
+def test_thousands_of_changed_contracts_are_refused(tmp_path: Path, table: Table) -> None:
+    refused, wrong = refused_contracts(tmp_path, MUTATIONS, seed=1)
+    case = "contract.yaml with a change and a fitting manifest"
+    table.add(
+        *none_of(case, "loaded as another contract", wrong, MUTATIONS),
+        Row(case=case, metric="refused", value=refused),
+    )
+    assert wrong == 0 and refused > 0.7 * MUTATIONS
