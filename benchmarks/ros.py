@@ -237,7 +237,7 @@ def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs
     env = private_domain()
     processes = [
         simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
-        *policy_graph(bundle, graph=None),
+        *policy_graph(bundle),
     ]
     latency: list[float] = []
     stops: list[str] = []

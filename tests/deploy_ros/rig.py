@@ -43,7 +43,7 @@ from sim2arm_ros.supervisor import OperationError, Supervisor
 
 from .witness import assert_fine
 
-COMMANDS = ControllerBinding().command_topic
+COMMANDS = f"/{ControllerBinding().command_topic}"
 STREAMS: dict[str, Any] = {
     "/joint_states": JointState,
     "/clock": Clock,
