@@ -260,7 +260,7 @@ def soak(cfg: BenchRosCfg) -> list[Row]:
         print(f"bench ros: soak: nodes, {cfg.soak_seconds:g} s", file=sys.stderr, flush=True)
         nodes = run_nodes(
             bundle, settings, rate, cfg.soak_seconds, folder / "logs",
-            also=[recorder(folder / "log", bundle, graph=None)],
+            also=[recorder(folder / "log", bundle)],
             started=lambda pids: watched.append(Watch(pids)),
             ended=lambda: watched[0].close(),
         )  # fmt: skip
@@ -304,7 +304,7 @@ def run_nodes(
     env = private_domain()
     processes = [
         simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
-        *policy_graph(bundle, graph=None),
+        *policy_graph(bundle),
         *also,
     ]
     latency: list[float] = []

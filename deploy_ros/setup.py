@@ -6,7 +6,8 @@ from setuptools import find_namespace_packages, setup
 
 PACKAGE = "sim2arm_ros"
 NODES = (
-    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "sensor_node", "recorder_node",
+    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "so101_node", "sensor_node",
+    "recorder_node",
 )  # fmt: skip
 
 setup(
@@ -19,6 +20,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{PACKAGE}/config", sorted(glob(f"{PACKAGE}/config/*.yaml"))),
+        (f"share/{PACKAGE}/config/robots", sorted(glob(f"{PACKAGE}/config/robots/*.yaml"))),
     ],
     install_requires=["setuptools"],
     zip_safe=False,

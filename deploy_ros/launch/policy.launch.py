@@ -1,7 +1,12 @@
 """Run a policy bundle behind the safety gate, on a robot or on a simulated arm.
 
-    ros2 launch sim2arm_ros policy.launch.py bundle:=/path/to/bundle graph:=/path/to/graph.yaml
-    ros2 launch sim2arm_ros policy.launch.py bundle:=/path/to/bundle sim:=true task:=peg-insertion
+    ros2 launch sim2arm_ros policy.launch.py robot:=fr3 bundle:=/path/to/bundle
+    ros2 launch sim2arm_ros policy.launch.py robot:=fr3 bundle:=... sim:=true task:=peg-insertion
+    ros2 launch sim2arm_ros policy.launch.py robot:=so101 bundle:=... port:=/dev/ttyACM0
+
+`robot` is a name of config/robots (fr3, ur5e, so101) or the path of such a file; without it the
+names of graph.yaml hold. `sim:=true` puts a simulated arm with the same names in place of the
+hardware and changes nothing else. Two arms: one launch each, with `namespace:=left prefix:=left_`.
 
 The policy is configured first, then the gate; the gate is activated, again every second while its
 report is red; then, with `run`, the policy. On a robot `run` is off: look at the report of the
@@ -19,7 +24,7 @@ from launch.actions import (
 )
 from launch.conditions import IfCondition
 from launch.events import matches_action
-from launch.substitutions import LaunchConfiguration, NotSubstitution
+from launch.substitutions import LaunchConfiguration, NotSubstitution, PythonExpression
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
@@ -31,8 +36,13 @@ AGAIN_S = 1.0
 
 ARGUMENTS = {
     "bundle": (None, "policy bundle, an absolute path"),
-    "graph": ("", "graph.yaml of the robot; the one of the package without it"),
-    "robot": ("fr3", "simulated arm: robot of the bundle's contract"),
+    "graph": ("", "graph.yaml of the set-up; the one of the package without it"),
+    "robot": ("", "what the robot calls its topics: a name of config/robots or the path of a file"),
+    "prefix": ("", "of the robot's joints and frames, left_ for example"),
+    "namespace": ("", "of the nodes of this arm"),
+    "port": ("", "so101: serial port of its servos"),
+    "servos": ("", "so101: YAML file with ids, signs and zeros of its servos"),
+    "arm": ("fr3", "simulated arm without robot:=: robot of the bundle's contract"),
     "control_hz": ("60.0", "simulated arm: control rate of the bundle's contract [Hz]"),
     "sim": ("false", "start a simulated arm in place of the robot"),
     "task": ("peg-insertion", "simulated arm: what it does"),
@@ -56,11 +66,20 @@ def flag(name: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(name), value_type=bool)
 
 
+CLOCK = [("/clock", "clock")]
+"""Simulated time is one arm's own: in its namespace."""
+
+
+def place() -> dict[str, ParameterValue]:
+    """Return the parameters that say which arm it is."""
+    return {name: text(name) for name in ("graph", "robot", "prefix")}
+
+
 def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
     """Return policy_node or gate_node; both read the same bundle and graph."""
     common = {
         "bundle": text("bundle"),
-        "graph": text("graph"),
+        **place(),
         "lock_step": flag("lock_step"),
         "use_sim_time": flag("sim"),
     }
@@ -68,7 +87,8 @@ def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
         package=PACKAGE,
         executable=name,
         name=name,
-        namespace="",
+        namespace=LaunchConfiguration("namespace"),
+        remappings=CLOCK,
         parameters=[{**common, **more}],
         output="screen",
         on_exit=[Shutdown(reason=f"{name} ended")],
@@ -80,10 +100,15 @@ def simulated_arm() -> Node:
     return Node(
         package=PACKAGE,
         executable="sim_arm_node",
+        namespace=LaunchConfiguration("namespace"),
+        remappings=CLOCK,
         parameters=[
             {
                 "task": text("task"),
-                "robot": text("robot"),
+                "robot": text("arm"),
+                "as_robot": text("robot"),
+                "graph": text("graph"),
+                "prefix": text("prefix"),
                 "vision": text("vision"),
                 "touch": text("touch"),
                 "control_hz": ParameterValue(LaunchConfiguration("control_hz"), value_type=float),
@@ -96,17 +121,37 @@ def simulated_arm() -> Node:
     )
 
 
+def so101() -> Node:
+    """Return the driver of an SO-101: four nodes in one process; other robots have their own."""
+    return Node(
+        package=PACKAGE,
+        executable="so101_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[{**place(), "port": text("port"), "servos": text("servos")}],
+        output="screen",
+        condition=IfCondition(
+            PythonExpression(
+                ["'", LaunchConfiguration("robot"), "' == 'so101' and '",
+                 LaunchConfiguration("sim"), "'.lower() not in ('true', '1')"]
+            )
+        ),
+        on_exit=[Shutdown(reason="so101_node ended")],
+    )  # fmt: skip
+
+
 def recorder() -> Node:
     """Return the recorder; the others go on when it ends."""
     return Node(
         package=PACKAGE,
         executable="recorder_node",
         name="recorder_node",
+        namespace=LaunchConfiguration("namespace"),
+        remappings=CLOCK,
         parameters=[
             {
                 "folder": text("log"),
                 "bundle": text("bundle"),
-                "graph": text("graph"),
+                **place(),
                 "use_sim_time": flag("sim"),
             }
         ],
@@ -151,5 +196,14 @@ def generate_launch_description() -> LaunchDescription:
         steps.append(after(node, "activating", "inactive", again))
     # Handlers before what they listen to.
     return LaunchDescription(
-        [*arguments, *steps, simulated_arm(), recorder(), gate, policy, change(policy, configure)]
+        [
+            *arguments,
+            *steps,
+            simulated_arm(),
+            so101(),
+            recorder(),
+            gate,
+            policy,
+            change(policy, configure),
+        ]
     )

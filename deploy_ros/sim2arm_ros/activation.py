@@ -21,10 +21,9 @@ from sim2arm.core.contract import LEAD, Contract
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.urdf import chain_from_urdf
 
+from .graph import ChainBounds
+from .robot_modes import RobotModes
 from .supported import unmeasured
-
-CHAIN_METRES, CHAIN_RADIANS = 0.002, math.radians(0.2)
-"""Largest difference of a link of the robot from the contract."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +93,11 @@ def qos_item(mismatches: Sequence[str]) -> Item:
     return equal("QoS of all topics", "compatible", "; ".join(mismatches) or "compatible", note)
 
 
-def chain_items(contract: Contract, description: str | None) -> tuple[list[Item], Chain | None]:
+def chain_items(
+    contract: Contract, description: str | None, bounds: ChainBounds
+) -> tuple[list[Item], Chain | None]:
     """Compare the robot's description with the contract's chain; return its chain too."""
-    metres = f"<= {CHAIN_METRES * 1e3:g} mm, <= {math.degrees(CHAIN_RADIANS):g} deg"
+    metres = f"<= {bounds.metres * 1e3:g} mm, <= {math.degrees(bounds.radians):.3g} deg"
     known = contract.kinematic_chain
     if description is None:
         note = "is /robot_description published (transient local)?"
@@ -117,8 +118,8 @@ def chain_items(contract: Contract, description: str | None) -> tuple[list[Item]
         ], None
     note = "another robot or tool than in training"
     items = [
-        at_most("chain: worst link position", distance, CHAIN_METRES, "m", note),
-        at_most("chain: worst link rotation", angle, CHAIN_RADIANS, "rad", note),
+        at_most("chain: worst link position", distance, bounds.metres, "m", note),
+        at_most("chain: worst link rotation", angle, bounds.radians, "rad", note),
     ]
     return items, chain
 
@@ -141,6 +142,28 @@ def gain_items(contract: Contract, gains: Mapping[str, Sequence[float]] | None) 
         assert worst is not None  # a robot has joints
         items.append(worst)
     return items
+
+
+def law_items(contract: Contract) -> list[Item]:
+    """List the gains of a law that runs inside the robot: nobody can read them, so never red."""
+    ranges = {"kp": contract.low_level.kp_range, "kd": contract.low_level.kd_range}
+    return [
+        Item(name=f"{label} of the joints",
+             expected=f"{min(r[0] for r in spans):g} to {max(r[1] for r in spans):g}",
+             measured="not measured: inside the robot", ok=True)
+        for label, spans in ranges.items()
+    ]  # fmt: skip
+
+
+def mode_items(modes: RobotModes | None, steady_ns: int, *, timed: bool) -> list[Item]:
+    """Return what the robot says of its own state, and whether it still says so."""
+    if modes is None:
+        return [Item(name="modes of the robot", expected="none", measured="none are told", ok=True)]
+    items = [Item(name=fact.name, expected=fact.expected, measured=fact.measured, ok=fact.ok,
+                  note=fact.note) for fact in modes.facts()]  # fmt: skip
+    problem = modes.problem(steady_ns, timed=timed)
+    told = "told" if problem is None or any(not item.ok for item in items) else problem
+    return [*items, equal("modes of the robot", "told", told, "does its driver run?")]
 
 
 def _badness(item: Item) -> float:

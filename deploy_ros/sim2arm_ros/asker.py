@@ -61,6 +61,7 @@ class Asker:
         who: str,
         begin: Callable[[FloatArray], None],
         stamp: Callable[[], int],
+        names: Sequence[str],
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -71,11 +72,12 @@ class Asker:
             who: asks: policy or teleop.
             begin: begins a run at a commanded position (n,) [rad].
             stamp: returns that of the newest joint state [ns].
+            names: of the joints, as the arm has them.
             on_ready: called when `ready` is news.
         """
         self._node, self._requests, self._who = node, requests, who
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
-        self._names = requests.contract.joint_names
+        self._names = list(names)
         self._period_ns = round(1e9 / requests.contract.control_hz)
         self.phase = Phase.IDLE
         self.ready: tuple[FloatArray, int, int] | None = None

@@ -74,11 +74,13 @@ class ControllerFacts:
         """Open the clients and ask for the first time."""
         self._contract = contract
         self._name = control.name.rpartition("/")[2]
-        joints = contract.joint_names
-        names = [control.gain_parameters[g].format(joint=j) for g in ("kp", "kd") for j in joints]
+        self._also = control.also_active
+        joints, gains = contract.joint_names, control.gain_parameters
+        names = [gains[g].format(joint=j) for g in ("kp", "kd") for j in joints] if gains else []
         parameters = endpoints.client(GetParameters, f"{control.name}/get_parameters")
         manager = endpoints.client(ListControllers, f"{control.manager}/list_controllers")
-        self._gains = _Question(parameters, GetParameters.Request(names=names), self._read_gains)
+        ask_gains = GetParameters.Request(names=names)
+        self._gains = _Question(parameters, ask_gains, self._read_gains) if gains else None
         # One question each: a name that is not declared leaves the whole answer empty.
         self._join = {
             name: _Question(parameters, GetParameters.Request(names=[name]), _read_flag)
@@ -89,18 +91,30 @@ class ControllerFacts:
 
     def ask(self) -> None:
         """Ask everything again; answers come later."""
-        for question in (self._gains, *self._join.values(), self._state):
+        gains = [self._gains] if self._gains else []
+        for question in (*gains, *self._join.values(), self._state):
             question.ask()
 
     def items(self) -> list[Item]:
         """Return the items of the activation report."""
         answers = [question.value for question in self._join.values()]
         joins = None if all(answer is None for answer in answers) else any(answers)
+        gains = (
+            activation.gain_items(self._contract, self._gains.value)
+            if self._gains
+            else activation.law_items(self._contract)
+        )
+        states = self._state.value or {}
+        known = "not loaded" if states else None
         return [
-            *activation.gain_items(self._contract, self._gains.value),
-            activation.equal(
-                "controller", "active", self._state.value, "start or switch the controller"
-            ),
+            *gains,
+            *[
+                activation.equal(
+                    "controller" if name == self._name else f"controller {name}", "active",
+                    states.get(name, known), "start or switch the controller",
+                )
+                for name in (self._name, *self._also)
+            ],
             activation.equal(
                 "controller joins from its command", True, joins,
                 f"set {JOIN_PARAMETERS[0]} to true in the controller's parameters",
@@ -125,9 +139,9 @@ class ControllerFacts:
             return None
         return {"kp": list(values[:n]), "kd": list(values[n:])}
 
-    def _read_state(self, answer: Any) -> str:
+    def _read_state(self, answer: Any) -> dict[str, str]:
         states = {controller.name: str(controller.state) for controller in answer.controller}
-        return states.get(self._name, "not loaded")
+        return states or {"": ""}  # an answer, and nothing is loaded
 
 
 def _read_flag(answer: Any) -> bool | None:

@@ -11,7 +11,8 @@ import sys
 from .dds import RosImportError, install
 
 NODES = (
-    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "sensor_node", "recorder_node",
+    "policy_node", "teleop_node", "gate_node", "sim_arm_node", "so101_node", "sensor_node",
+    "recorder_node",
 )  # fmt: skip
 
 
@@ -44,6 +45,11 @@ def gate_node() -> int:
 def sim_arm_node() -> int:
     """Start the simulated arm."""
     return run("sim_arm_node")
+
+
+def so101_node() -> int:
+    """Start the driver of an SO-101."""
+    return run("so101_node")
 
 
 def sensor_node() -> int:

@@ -32,8 +32,9 @@ from .gate import GateCfg, trajectory_dict
 from .gate_machine import RELEASED, GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
+from .robot_modes import ModesCfg, RobotModes, Values
 
-FLIGHT_VERSION = 1
+FLIGHT_VERSION = 2
 SECONDS = 10.0
 """What a flight holds at least, if there was as much [s]."""
 SUFFIX = ".flight"
@@ -99,6 +100,10 @@ class Flight:
         """See `GateMachine`."""
         self._call("on_reference", (q, dq, stamp_ns, steady_ns), steady_ns)
 
+    def on_mode(self, topic: str, values: Values | None, steady_ns: int) -> None:
+        """See `GateMachine`."""
+        self._call("on_mode", (topic, values, steady_ns), steady_ns)
+
     def on_request(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """See `GateMachine`."""
         return self._call("on_request", (request, ros_ns, steady_ns), steady_ns)
@@ -158,8 +163,11 @@ class Flight:
         reason, self._stopped = self._stopped, None
         parts = list(self._parts)
         events = [event for part in parts for event in part.events]
-        return Landing(reason=reason, state=parts[0].state, events=events,
-                       limits=self._limits, cfg=self.machine.cfg)  # fmt: skip
+        modes = self.machine.modes
+        return Landing(
+            reason=reason, state=parts[0].state, events=events, limits=self._limits,
+            cfg=self.machine.cfg, modes=None if modes is None else modes.cfg,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +180,16 @@ class Landing:
     events: Sequence[Event]
     limits: GateCfg
     cfg: MachineCfg
+    modes: ModesCfg | None
+    """Of the robot that is watched."""
 
     def lines(self, contract: Contract) -> Iterator[str]:
         """Yield one line of what the flight stands on, and one for each event."""
         yield json.dumps({
             "version": FLIGHT_VERSION, "reason": self.reason, "robot": contract.robot,
             "contract": contract.to_dict(), "limits": plain.to_plain(self.limits),
-            "machine": plain.to_plain(self.cfg), "state": self.state,
+            "machine": plain.to_plain(self.cfg), "modes": plain.to_plain(self.modes),
+            "state": self.state,
         })  # fmt: skip
         for event in self.events:
             yield json.dumps(vars(event))
@@ -266,7 +277,10 @@ def fly(head: Mapping[str, Any], events: Sequence[Event]) -> Iterator[Step]:
         contract = Contract.from_dict(head["contract"])
         limits = plain.from_plain(GateCfg, head["limits"], "limits")
         cfg = plain.from_plain(MachineCfg, head["machine"], "machine")
-        machine = GateMachine(gate_robot(contract), contract.period, limits, cfg)
+        modes = None
+        if head["modes"] is not None:
+            modes = RobotModes(plain.from_plain(ModesCfg, head["modes"], "modes"))
+        machine = GateMachine(gate_robot(contract), contract.period, limits, cfg, modes)
         machine.load_state_dict(head["state"])
         for event in events:
             result = _invoke(machine, event.call, _live(event))
@@ -281,8 +295,8 @@ def gate_robot(contract: Contract) -> Robot:
     return replace(robot, chain=contract.kinematic_chain, limits=contract.limits)
 
 
-_CALLS = ("on_joints", "on_reference", "on_request", "pending", "watch", "set_problem", "fault",
-          "operator_reset", "answer")  # fmt: skip
+_CALLS = ("on_joints", "on_reference", "on_mode", "on_request", "pending", "watch", "set_problem",
+          "fault", "operator_reset", "answer")  # fmt: skip
 
 
 def _invoke(machine: GateMachine, name: str, arguments: tuple[Any, ...]) -> Any:

@@ -4,7 +4,8 @@ HOLD publishes nothing; the arm stands at the end of the last approved trajector
 rest. ACTIVE passes requests through the limits of `Gate`. FAULT is HOLD that only the operator
 leaves. From HOLD to ACTIVE it takes `good_ticks` healthy joint states in a row and the first
 request after a reset of the policy (tick 0 of a new session); a policy that merely goes on
-asking is not let in again.
+asking is not let in again. What the robot says of its own state comes in here too: while it is not
+well no policy is let in, and once it was, any change of that is a fault.
 
 Times are nanoseconds: `ros_ns` on the clock of the stamps, `steady_ns` on the steady clock, so
 that a frozen clock cannot freeze a watchdog.
@@ -37,6 +38,7 @@ from .gate_state import (
     session_of,
 )
 from .requests import Request, request_dict, request_of
+from .robot_modes import MODES, RobotModes, Values
 
 RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
@@ -51,11 +53,19 @@ class GateMachine:
         reason: why it is in HOLD or FAULT, one line.
         rejected: the last session that was not let in.
         changed: the last request was not commanded as it was asked: the policy must know.
+        modes: what the robot says of its own state, None for one that says nothing.
     """
 
-    def __init__(self, robot: Robot, period: float, limits: GateCfg, cfg: MachineCfg) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        period: float,
+        limits: GateCfg,
+        cfg: MachineCfg,
+        modes: RobotModes | None = None,
+    ) -> None:
         """Start in HOLD; nothing is known of the arm yet."""
-        self.robot, self.period, self.cfg = robot, period, cfg
+        self.robot, self.period, self.cfg, self.modes = robot, period, cfg, modes
         self.state, self.reason = GateState.HOLD, "started"
         self.counters = Counters()
         self.rejected = ""
@@ -87,6 +97,7 @@ class GateMachine:
             "session": session_dict(self._session),
             "pending": None if pending is None else request_dict(pending),
             "problems": dict(self._problems), "active_ns": self._active_ns,
+            "modes": None if self.modes is None else self.modes.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -108,6 +119,8 @@ class GateMachine:
         self._session = session_of(state["session"])
         self._pending = None if state["pending"] is None else request_of(state["pending"])
         self._problems = {str(name): str(text) for name, text in state["problems"].items()}
+        if self.modes is not None:
+            self.modes.load_state_dict(state["modes"])
 
     # -- what is known of the arm --------------------------------------------------------------
 
@@ -149,6 +162,12 @@ class GateMachine:
                     f"the controller is {error:.3f} rad from what was published, allowed "
                     f"{self.cfg.following_error} rad: does somebody else command it?"
                 )
+
+    def on_mode(self, topic: str, values: Values | None, steady_ns: int) -> None:
+        """Take what the robot says on a topic of its modes; None: nobody publishes it any more."""
+        assert self.modes is not None  # who has none says nothing
+        self.modes.hear(topic, values, steady_ns)
+        self._watch_modes(steady_ns)
 
     def set_problem(self, name: str, reason: str | None, *, fatal: bool = False) -> None:
         """State or withdraw (None) a standing problem that keeps policies out."""
@@ -203,6 +222,7 @@ class GateMachine:
 
     def watch(self, ros_ns: int, steady_ns: int) -> None:
         """Look at the budgets; call at least once per control period."""
+        self._watch_modes(steady_ns)
         if self.cfg.lock_step:
             return
         joints = self._joints
@@ -290,7 +310,8 @@ class GateMachine:
         return self._gate
 
     def _health(self, ros_ns: int, steady_ns: int) -> str | None:
-        """Return the first problem of the inputs, or None."""
+        """Return the first problem of the inputs, or None; a robot that is not well may fault."""
+        self._watch_modes(steady_ns)
         if self._problems:
             return next(iter(self._problems.values()))
         joints = self._joints
@@ -306,6 +327,17 @@ class GateMachine:
         if -age > self.cfg.joint_age_s:
             return f"joint states are {-age:.3f} s ahead of the clock"
         return None
+
+    def _watch_modes(self, steady_ns: int) -> None:
+        """State or withdraw what is wrong with the robot; a fault if it was well before."""
+        if self.modes is None:
+            return
+        was_well = self.modes.was_well
+        problem = self.modes.problem(steady_ns, timed=not self.cfg.lock_step)
+        if problem is None:
+            self._problems.pop(MODES, None)
+        else:
+            self.set_problem(MODES, problem, fatal=was_well)
 
     def _silence(self, steady_ns: int) -> str | None:
         silent = (steady_ns - self._session.receipt_ns) / 1e9

@@ -13,6 +13,7 @@ must not command has to be kept out of the ROS domain, or by its security.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -47,12 +48,24 @@ from .dds import backend
 from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .gate import GateCfg
 from .gate_machine import GateMachine
+from .gate_report import Heard, gate_items
 from .gate_state import Command, GateState, MachineCfg
-from .graph import Graph, read_graph
+from .graph import Graph
 from .gripper_client import GripperClient
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .mode_topics import ModeTopics
+from .node_support import (
+    Endpoints,
+    bundle_parameter,
+    declare_set_up,
+    graph_parameter,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .requests import READY, REQUEST_TOPIC, make_tag
-from .supported import check_supported
+from .robot_modes import ModesCfg, RobotModes, Values
+from .supported import check_supported, least_speed
 
 _STATE_PERIOD_S = 0.1
 
@@ -63,8 +76,7 @@ class GateNode(LifecycleNode):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("gate_node")
-        self.declare_parameter("bundle", "")
-        self.declare_parameter("graph", "")
+        declare_set_up(self)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("real_hardware", True)
         self.declare_parameter("allow_fallback_on_hardware", False)
@@ -78,6 +90,7 @@ class GateNode(LifecycleNode):
         self._flight: Flight | None = None
         self._flights: Path | None = None
         self._gripper: GripperClient | None = None
+        self._modes: ModeTopics | None = None
         self._endpoints = Endpoints(self)
 
     @property
@@ -91,12 +104,12 @@ class GateNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle and connect; nothing can be published yet."""
         try:
-            self.contract = load_contract(bundle_parameter(self))
-            self.graph = read_graph(self._text("graph"))
+            self.graph = graph_parameter(self)
+            self.contract = self.graph.named(load_contract(bundle_parameter(self)))
             self.graph.bindings(self.contract)
             check_supported(self.contract)
             self._check_backend()
-            self._flight = self._make_flight(self.contract)
+            self._flight = self._make_flight(self.contract, self.graph.modes)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -105,7 +118,7 @@ class GateNode(LifecycleNode):
         self._reset_facts()
         try:
             self._connect(self.graph)
-        except NameValidationException as error:
+        except (NameValidationException, ValueError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
             return TransitionCallbackReturn.FAILURE
@@ -182,7 +195,7 @@ class GateNode(LifecycleNode):
             raise ValueError(f"lead_periods: expected 0 to 3, got {lead}")
         return lead
 
-    def _make_flight(self, contract: Contract) -> Flight:
+    def _make_flight(self, contract: Contract, watched: ModesCfg | None) -> Flight:
         low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
         limits = GateCfg(
             workspace_low=tuple(low),
@@ -200,7 +213,11 @@ class GateNode(LifecycleNode):
         )
         freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
         self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
-        return Flight(GateMachine(gate_robot(contract), contract.period, limits, cfg), limits)
+        modes = None
+        if watched is not None:
+            modes = RobotModes(replace(watched, least_speed=least_speed(contract)))
+        robot = gate_robot(contract)
+        return Flight(GateMachine(robot, contract.period, limits, cfg, modes), limits)
 
     def _reset_facts(self) -> None:
         self._description: str | None = None
@@ -238,12 +255,15 @@ class GateNode(LifecycleNode):
                 self._endpoints, graph, self.contract, lock_step=lock_step
             )
             self._endpoints.timer(PERIOD_S, self._watch_gripper)
+        if graph.modes is not None:
+            period = self.contract.period
+            self._modes = ModeTopics(self, self._endpoints, graph.modes, period, self._on_mode)
         self._facts = ControllerFacts(self._endpoints, control, self.contract)
         self._endpoints.timer(self.contract.period, self.on_tick)
         self._endpoints.timer(PERIOD_S, self._facts.ask)
 
     def _disconnect(self) -> None:
-        self._flight = self._gripper = None
+        self._flight = self._gripper = self._modes = None
         self._endpoints.close()
 
     # -- inputs --------------------------------------------------------------------------------
@@ -292,6 +312,12 @@ class GateNode(LifecycleNode):
         self._flight.set_problem("controller", None)
         stamp, steady = to_ns(message.header.stamp), time.monotonic_ns()
         self._flight.on_reference(q[order], dq[order], stamp, steady)
+
+    def _on_mode(self, topic: str, values: Values | None, steady_ns: int) -> None:
+        """Take what the robot says of its own state."""
+        if self._flight is not None:
+            self._flight.on_mode(topic, values, steady_ns)
+            self._publish_state(only_changes=True)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -381,6 +407,8 @@ class GateNode(LifecycleNode):
         elif fault is None:
             flight.set_problem("clock", None)
         self._watch_publishers(flight)
+        if self._modes is not None:
+            self._modes.look()
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
         text, known = (active and self._facts.problem()) or (None, False)
@@ -453,6 +481,8 @@ class GateNode(LifecycleNode):
             "session": machine.session,
             "rejected": machine.rejected,
         } | vars(machine.counters)
+        if machine.modes is not None:
+            values |= {fact.name: fact.measured for fact in machine.modes.facts()}
         if self._gripper is not None:
             values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
         self._state_topic.publish(
@@ -463,44 +493,15 @@ class GateNode(LifecycleNode):
 
     def report(self) -> list[Item]:
         """Return every item that the gate answers for."""
-        contract, machine = self.contract, self.machine
-        assert machine is not None
-        chain, _ = activation.chain_items(contract, self._description)
-        age = None
-        if self._joint_receipt:
-            age = (time.monotonic_ns() - self._joint_receipt) / 1e9
-        commanded = machine.commanded()
-        error = None
-        if commanded is not None and self._q is not None:
-            error = float(np.max(np.abs(commanded[0] - self._q)))
-        items = [
-            activation.equal("bundle", "verified", "verified"),
-            activation.qos_item(self._endpoints.mismatches()),
-            activation.equal("robot", contract.robot, machine.robot.name),
-            *chain,
-            *self._facts.items(),
-            *([] if self._gripper is None else self._gripper.items()),
-            activation.equal(
-                "publishers of commands", 1, self._command_publishers, "stop every other publisher"
-            ),
-            *activation.position_items(contract, self._q),
-            activation.body_item(machine.robot, self._q),
-            activation.at_most(
-                "commanded against measured", error, machine.cfg.following_error, "rad",
-                "is the controller active and its state published?",
-            ),
-            *activation.unmeasured_items(contract),
-        ]  # fmt: skip
-        if not machine.cfg.lock_step:
-            lead = machine.cfg.lead_s
-            items += [
-                activation.lead_item(contract, lead),
-                activation.rate_item("joint states", self._joint_period, contract.control_hz),
-                activation.at_most(
-                    "joint states: receipt age", age, machine.cfg.joint_timeout_s, "s"
-                ),
-            ]
-        return items
+        assert self.machine is not None
+        heard = Heard(
+            description=self._description, q=self._q, joint_period=self._joint_period,
+            joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
+            mismatches=self._endpoints.mismatches(),
+        )  # fmt: skip
+        gripper = [] if self._gripper is None else self._gripper.items()
+        more = [*self._facts.items(), *gripper]
+        return gate_items(self.contract, self.graph, self.machine, heard, more)
 
 
 def main() -> int:

@@ -1,21 +1,25 @@
-"""graph.yaml: where every input of a contract comes from, and how the arm is reached."""
+"""graph.yaml: where every input of a contract comes from, and how the arm is reached.
+
+Names without a leading slash lie in the namespace of the nodes, so that two arms have one file.
+"""
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from sim2arm.core import plain
 from sim2arm.core.contract import Contract
+from sim2arm.core.robot_files import find_robot
+from sim2arm.core.robots import Chain, Gripper
 from sim2arm.core.spec import ArraySpec
 
 from .pictures import COMPRESSED_IMAGE, PICTURES, Encoding, camera_of, picture_problem
 from .requests import WIDTH
+from .robot_modes import ModesCfg
 
 GRAPH_VERSION = 1
-DEFAULT_GRAPH = Path(__file__).parent / "config" / "graph.yaml"
 _POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 _UNITS = {"position": ("rad", "m"), "velocity": ("rad/s", "m/s"), "effort": ("N m", "N")}
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -107,12 +111,15 @@ def _gain_parameters() -> dict[str, str]:
 class ControllerBinding:
     """The controller that executes trajectories."""
 
-    name: str = "/joint_trajectory_controller"
+    name: str = "joint_trajectory_controller"
     """Node of the controller; its topics lie below it."""
-    manager: str = "/controller_manager"
+    manager: str = "controller_manager"
     """Node of the controller manager."""
-    gain_parameters: dict[str, str] = field(default_factory=_gain_parameters)
-    """Names of the parameters with the gains of a joint; `{joint}` stands for its name."""
+    gain_parameters: dict[str, str] | None = field(default_factory=_gain_parameters)
+    """Names of the parameters with the gains of a joint; `{joint}` stands for its name. None: the
+    law runs inside the robot, whose gains nobody can read."""
+    also_active: tuple[str, ...] = ()
+    """Controllers that must run beside it, as those that tell the robot's modes."""
 
     @property
     def command_topic(self) -> str:
@@ -129,7 +136,7 @@ class ControllerBinding:
 class GripperBinding:
     """The action that works the gripper."""
 
-    name: str = "/gripper_controller/gripper_cmd"
+    name: str = "gripper_controller/gripper_cmd"
     """Of the action; of a Franka hand its node, whose actions `grasp` and `move` lie below it."""
     type: Literal["control_msgs/action/GripperCommand", "franka_msgs/action/Grasp"] = (
         GRIPPER_COMMAND
@@ -138,21 +145,40 @@ class GripperBinding:
     position: Literal["width", "finger"] = "width"
     """What GripperCommand calls position: the distance between the pads [m], or where a finger's
     joint is, as ros2_control's parallel grippers do."""
+    prefixed: bool = True
+    """Whether the joints of its fingers have the prefix of the arm."""
     slack: float = 0.02
     """Of a Franka hand: how far from the wanted width what is grasped may be wide [m]; where
     closing ends at nothing or farther away, the hand says that it failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChainBounds:
+    """How far the links of the robot may be from those of the contract's chain."""
+
+    metres: float = 0.002
+    radians: float = math.radians(0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
-    """The content of graph.yaml."""
+    """The content of graph.yaml, and of the robot's file over it."""
 
     version: int = GRAPH_VERSION
+    robot: str = ""
+    """Robot of the contracts that it is for; any robot if empty."""
+    prefix: str = ""
+    """Of the names of the joints, and of the links at both ends of the chain."""
+    driver: Literal["", "so101_node"] = ""
+    """Executable of ours that drives the arm; empty where the robot has one of its own."""
     controller: ControllerBinding = field(default_factory=ControllerBinding)
     gripper: GripperBinding = field(default_factory=GripperBinding)
-    robot_description: str = "/robot_description"
+    modes: ModesCfg | None = None
+    """Where the robot tells its own state, None for one that does not."""
+    chain: ChainBounds = field(default_factory=ChainBounds)
+    robot_description: str = "robot_description"
     """Topic with the URDF of the robot."""
-    observation: str = "/sim_arm/observation"
+    observation: str = "sim_arm/observation"
     """Topic on which a simulated arm in lock step says which pictures belong to a tick."""
     inputs: dict[str, InputBinding]
     """By name of the input."""
@@ -166,9 +192,35 @@ class Graph:
             "robot_description": self.robot_description,
             "observation": self.observation,
         }
+        modes = {} if self.modes is None else self.modes.topics
+        names |= {f"modes.topics.{key}": name for key, name in modes.items()}
         for key, name in names.items():
             if not is_name(name):
                 raise ValueError(f"{key}: {NAME}, got {name!r}")
+        if self.prefix and not re.fullmatch(r"[A-Za-z]\w*", self.prefix, re.ASCII):
+            raise ValueError(
+                f"prefix: expected letters, digits and _, a letter first, got {self.prefix!r}"
+            )
+
+    def named(self, contract: Contract) -> Contract:
+        """Return a contract with the names that joints and frames have on this robot.
+
+        Raises:
+            ValueError: it is a contract of another robot.
+        """
+        if self.robot and contract.robot != self.robot:
+            raise ValueError(
+                f"robot: this graph is of a {self.robot}, the bundle is for a {contract.robot}: "
+                "pass the robot or the bundle that belongs to the other"
+            )
+        return prefixed(contract, self.prefix)
+
+    def gripper_of(self, contract: Contract) -> Gripper:
+        """Return the gripper of a contract's robot, with the names that its joints have here."""
+        gripper = find_robot(contract.robot).gripper
+        prefix = self.prefix if self.gripper.prefixed else ""
+        names = tuple(prefix + name for name in gripper.joint_names)
+        return replace(gripper, joint_names=names)
 
     def bindings(self, contract: Contract) -> dict[str, InputBinding]:
         """Return the bindings of the inputs that a contract takes from sensors and goals.
@@ -191,6 +243,43 @@ class Graph:
                 raise ValueError(f"graph: input {spec.name!r}: {problem}")
             found[spec.name] = binding
         return found
+
+
+def prefixed_chain(chain: Chain, prefix: str) -> Chain:
+    """Return a chain with a prefix in front of its joints and of its first and last frame."""
+    names = tuple(prefix + name for name in chain.joint_names)
+    ends = {"base_frame": prefix + chain.base_frame, "tool_frame": prefix + chain.tool_frame}
+    return replace(chain, joint_names=names, **ends)
+
+
+def named_as(chain: Chain, other: Chain) -> Chain:
+    """Return a chain with the names of another."""
+    ends = {"base_frame": other.base_frame, "tool_frame": other.tool_frame}
+    return replace(chain, joint_names=other.joint_names, **ends)
+
+
+def prefixed(contract: Contract, prefix: str) -> Contract:
+    """Return a contract with a prefix in front of the names of joints and ends of the chain."""
+    if not prefix:
+        return contract
+    chain = contract.kinematic_chain
+    return replace(
+        contract,
+        joint_names=tuple(prefix + name for name in contract.joint_names),
+        chain=prefixed_chain(chain, prefix).to_dict(),
+        inputs=tuple(prefixed_spec(spec, chain, prefix) for spec in contract.inputs),
+    )
+
+
+def prefixed_spec(spec: ArraySpec, chain: Chain, prefix: str) -> ArraySpec:
+    """Return an input with the prefix in front of what is named after the chain.
+
+    Frames of cameras and of the world keep their names: which these are is up to who publishes.
+    """
+    ends = (chain.base_frame, chain.tool_frame)
+    names = (prefix + n if n in chain.joint_names else n for n in spec.element_names)
+    frame = prefix + spec.frame if spec.frame in ends else spec.frame
+    return replace(spec, element_names=tuple(names), frame=frame)
 
 
 def measured(contract: Contract) -> tuple[ArraySpec, ...]:
@@ -222,25 +311,3 @@ def _unmeasured(contract: Contract, spec: ArraySpec) -> str | None:
         if trained.name in names:
             return f"camera_info: it is compared with the trained range {trained.name!r}"
     return None
-
-
-def read_graph(path: str | Path | None = None) -> Graph:
-    """Return the graph of a file; the one of the package without a path.
-
-    Raises:
-        ValueError: the file is missing or not as expected; one line.
-    """
-    source = Path(path) if path else DEFAULT_GRAPH
-    try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ValueError(f"{source}: cannot be read: {reason}") from error
-    data = plain.load_yaml(text, str(source))
-    try:
-        graph = plain.from_plain(Graph, data)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-    if graph.version != GRAPH_VERSION:
-        raise ValueError(f"{source}: version: expected {GRAPH_VERSION}, got {graph.version}")
-    return graph

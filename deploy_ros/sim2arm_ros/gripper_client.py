@@ -16,7 +16,6 @@ from control_msgs.action import GripperCommand
 from sensor_msgs.msg import JointState
 
 from sim2arm.core.contract import Contract
-from sim2arm.core.robot_files import find_robot
 
 from . import activation
 from .activation import Item
@@ -50,7 +49,7 @@ class GripperClient:
         """
         assert contract.gripper is not None  # `grips` says so
         self._binding, self._spec = graph.gripper, contract.gripper
-        self._gripper = find_robot(contract.robot).gripper
+        self._gripper = graph.gripper_of(contract)
         self._waits, self._asks = lock_step, lock_step or self._spec.preemptible
         self._kinds = _kinds(franka=self._binding.type == FRANKA)
         self._clients = {

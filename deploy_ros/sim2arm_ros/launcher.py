@@ -33,6 +33,8 @@ class NodeProcess:
     """What it is called here, where one executable runs twice; else as the executable."""
     needed: bool = True
     """Whether it matters to the others that it ends."""
+    namespace: str = ""
+    """In which its nodes and their names lie, with a leading slash; the root without one."""
 
     @property
     def called(self) -> str:
@@ -46,6 +48,9 @@ class NodeProcess:
             words += ["-p", f"{name}:={_text(value)}"]
         for name, other in self.remaps.items():
             words += ["-r", f"{name}:={other}"]
+        if self.namespace:  # simulated time is one arm's own, too
+            words += ["-r", f"__ns:={self.namespace}"]
+            words += ["-r", f"/clock:={self.namespace}/clock"]
         return words
 
 
@@ -57,10 +62,33 @@ def _text(value: object) -> str:
     return repr(value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Which arm it is, and where its names lie."""
+
+    graph: Path | None = None
+    """Another graph.yaml than the one of the package."""
+    robot: str = ""
+    """Name of a robot whose topics we know, or the path of such a file; see `graph_file`."""
+    prefix: str = ""
+    """Of its joints and frames."""
+    namespace: str = ""
+    """Of its nodes, with a leading slash."""
+
+    def parameters(self) -> dict[str, object]:
+        """Return those that every node of the arm has."""
+        found: dict[str, object] = {"robot": self.robot, "prefix": self.prefix}
+        return found | {"graph": str(self.graph.resolve()) if self.graph else ""}
+
+    def label(self, executable: str) -> str:
+        """Return what its process is called here, beside those of other arms."""
+        return f"{self.namespace.strip('/').replace('/', '_')}_{executable}".lstrip("_")
+
+
 def policy_graph(
     bundle: Path,
     *,
-    graph: Path | None,
+    place: Place | None = None,
     lock_step: bool = False,
     sim_time: bool = True,
     device: str = "",
@@ -71,48 +99,55 @@ def policy_graph(
 
     Args:
         bundle: the policy bundle.
-        graph: another graph.yaml than the one of the package.
+        place: which arm it is; one in the root with the names of graph.yaml without it.
         lock_step: the simulated arm waits for commands.
         sim_time: a simulated arm gives the time; without, this is real hardware.
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
         settings: YAML file with how the arm follows it.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
     """
+    place = place or Place()
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
-    common["lock_step"] = lock_step
-    if graph is not None:
-        common["graph"] = str(graph.resolve())
+    common |= {"lock_step": lock_step} | place.parameters()
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())
     hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
+    asker, more = ("teleop_node", hand) if device else ("policy_node", {})
     return [
-        NodeProcess(executable="gate_node", parameters=common | gate),
-        NodeProcess(executable="teleop_node", parameters=common | hand)
-        if device
-        else NodeProcess(executable="policy_node", parameters=common),
-    ]
+        NodeProcess(
+            executable=name, parameters=common | its, namespace=place.namespace,
+            label=place.label(name),
+        )
+        for name, its in (("gate_node", gate), (asker, more))
+    ]  # fmt: skip
 
 
 def recorder(
-    folder: Path, bundle: Path, *, graph: Path | None, task: str = "", sim_time: bool = True
+    folder: Path,
+    bundle: Path,
+    *,
+    place: Place | None = None,
+    task: str = "",
+    sim_time: bool = True,
 ) -> NodeProcess:
     """Return the recorder of a raw log; nobody ends with it.
 
     Args:
         folder: of the log, empty or not there yet.
         bundle: the policy bundle.
-        graph: another graph.yaml than the one of the package.
+        place: which arm it is.
         task: what is done, in words.
         sim_time: a simulated arm gives the time.
     """
+    place = place or Place()
     return NodeProcess(
         executable="recorder_node",
         parameters={
             "folder": str(folder.resolve()), "bundle": str(bundle.resolve()), "task": task,
-            "graph": str(graph.resolve()) if graph is not None else "", "use_sim_time": sim_time,
-        },
-        needed=False,
+            "use_sim_time": sim_time,
+        } | place.parameters(),
+        namespace=place.namespace, label=place.label("recorder_node"), needed=False,
     )  # fmt: skip
 
 
@@ -127,6 +162,7 @@ def simulated_arm(
     actuators: str = "ideal",
     vision: Path | None = None,
     touch: Path | None = None,
+    place: Place | None = None,
 ) -> NodeProcess:
     """Return the simulated arm in place of the hardware.
 
@@ -140,7 +176,11 @@ def simulated_arm(
         actuators: name of what is between law and joints, see `sim/robots/actuators.py`.
         vision: a YAML file with its cameras, a `sim.vision.Vision`; none without one.
         touch: a YAML file with its gels, a `sim.touch.Touch`; none without one.
+        place: whose names it has.
     """
+    place = place or Place()
+    names = place.parameters()
+    names["as_robot"] = names.pop("robot")
     files = {"task_settings": settings, "vision": vision, "touch": touch}
     return NodeProcess(
         executable="sim_arm_node",
@@ -148,7 +188,16 @@ def simulated_arm(
             "task": task, "robot": robot, "control_hz": control_hz, "lock_step": lock_step,
             "episode_seed": seed, "actuators": actuators,
             **{name: str(path.resolve()) if path else "" for name, path in files.items()},
-        },
+        } | names,
+        namespace=place.namespace, label=place.label("sim_arm_node"),
+    )  # fmt: skip
+
+
+def driver(executable: str, place: Place, **parameters: object) -> NodeProcess:
+    """Return the node of ours that drives a real arm, which `Graph.driver` names."""
+    return NodeProcess(
+        executable=executable, parameters=parameters | place.parameters(),
+        namespace=place.namespace, label=place.label(executable),
     )  # fmt: skip
 
 

@@ -15,22 +15,23 @@ from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import BundleError
 from sim2arm.policies.verify import load_contract
 
-from .graph import JOINT_STATE, Graph, read_graph
+from .graph import JOINT_STATE, Graph
 from .pictures import PICTURES
 from .requests import REQUEST_TOPIC
+from .robot_modes import KINDS
 
 ABOUT = "sim2arm"
 """Name of the texts."""
-MARKS = "/recorder_node/episode"
+MARKS = "recorder_node/episode"
 """Topic on which the recorder says what the operator said of an episode."""
-SIM_EPISODE = "/sim_arm/episode"
+SIM_EPISODE = "sim_arm/episode"
 """Topic on which a simulated arm says how its episodes end."""
-GATE_STATE = "/gate_node/state"
+GATE_STATE = "gate_node/state"
 """Topic on which the gate says whether it passes requests."""
 ACTIONS = {
-    "/policy_node/action": "policy",
-    "/teleop_node/action": "human",
-    "/replay_node/action": "replay",
+    "policy_node/action": "policy",
+    "teleop_node/action": "human",
+    "replay_node/action": "replay",
 }
 """Topics with what was asked for in the contract's units, and who asks there."""
 TRAJECTORY = "trajectory_msgs/msg/JointTrajectory"
@@ -95,12 +96,12 @@ class About:
             raise ValueError(f"the texts {ABOUT!r} of the log lack {error}") from error
 
 
-def read_about(bundle: str | Path, graph: str | Path | None, task: str = "") -> About:
+def read_about(bundle: str | Path, graph: Graph, task: str = "") -> About:
     """Return what a log will say of itself.
 
     Args:
         bundle: folder of a policy bundle, or a contract.yaml by itself; empty for none.
-        graph: graph.yaml; the one of the package without it.
+        graph: of the arm.
         task: what is done, in words.
 
     Raises:
@@ -114,10 +115,10 @@ def read_about(bundle: str | Path, graph: str | Path | None, task: str = "") -> 
             contract = load_contract(path)
         except BundleError as error:
             raise ValueError(f"bundle: {error}") from error
-    found = read_graph(graph)
     if contract is not None:
-        found.bindings(contract)
-    return About(contract=contract, graph=found, task=task)
+        contract = graph.named(contract)
+        graph.bindings(contract)
+    return About(contract=contract, graph=graph, task=task)
 
 
 def recorded_topics(about: About) -> list[RecordedTopic]:
@@ -143,11 +144,17 @@ def recorded_topics(about: About) -> list[RecordedTopic]:
     controller = "control_msgs/msg/JointTrajectoryControllerState"
     found.append(RecordedTopic(name=control.state_topic, type=controller))
     found += [RecordedTopic(name=name, type=JOINT_STATE)
-              for name in (*ACTIONS, "/gate_node/commanded")]  # fmt: skip
-    found += [RecordedTopic(name=f"/{node}/activation", type=_TEXT, latched=True)
+              for name in (*ACTIONS, "gate_node/commanded")]  # fmt: skip
+    found += [RecordedTopic(name=f"{node}/activation", type=_TEXT, latched=True)
               for node in ("gate_node", "policy_node", "teleop_node")]  # fmt: skip
-    found += [RecordedTopic(name=f"/{node}/state", type=STATUS, latched=True)
+    found += [RecordedTopic(name=f"{node}/state", type=STATUS, latched=True)
               for node in ("gate_node", "policy_node", "teleop_node")]  # fmt: skip
+    if graph.modes is not None:
+        found += [
+            RecordedTopic(name=graph.modes.topics[name], type=topic.type, latched=topic.latched,
+                          reliable=topic.latched)
+            for name, topic in KINDS[graph.modes.kind].topics.items()
+        ]  # fmt: skip
     found += [
         RecordedTopic(name=graph.robot_description, type=_TEXT, latched=True),
         RecordedTopic(name="/tf_static", type="tf2_msgs/msg/TFMessage", latched=True),

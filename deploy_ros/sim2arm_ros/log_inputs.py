@@ -18,7 +18,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
-from sim2arm.core.robot_files import find_robot
 from sim2arm.core.sampling import Sampler
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
 
@@ -91,7 +90,7 @@ class LogInputs:
         bindings = about.graph.bindings(contract)
         self.specs = {spec.name: _one_frame(spec) for spec in measured(contract)}
         self._era, self._about = era, about
-        self._gripper = find_robot(contract.robot).gripper
+        self._gripper = about.graph.gripper_of(contract)
         self._period_ns = round(1e9 / contract.control_hz)
         self._sampler = Sampler(self.specs.values())
         self._pictures = PictureInputs(bindings, self.specs)

@@ -78,7 +78,7 @@ class JointTargetsOfLog:
         self._robot = replace(robot, chain=self.chain, limits=contract.limits)
         joints = about.graph.inputs["joint_position"].topic
         self._states = {stamp_of(m.data): m for m in reversed(era.of(about.name(joints)))}
-        said = ((era.read(m, JOINT_STATE), m) for m in era.of(about.name("/gate_node/commanded")))
+        said = ((era.read(m, JOINT_STATE), m) for m in era.of(about.name("gate_node/commanded")))
         self._commanded = [(read, message) for read, message in said if read is not None]
         self._answered = {read.header.frame_id for read, _ in self._commanded}
 
@@ -87,7 +87,7 @@ class JointTargetsOfLog:
         for message in self._era.of(about.name(about.graph.robot_description)):
             read = self._era.read(message, "std_msgs/msg/String")
             description = None if read is None else str(read.data)
-            items, chain = activation.chain_items(self._contract, description)
+            items, chain = activation.chain_items(self._contract, description, about.graph.chain)
             if chain is None or not all(item.ok for item in items):
                 continue
             if max(self._contract.kinematic_chain.difference(chain)) > _SAME:

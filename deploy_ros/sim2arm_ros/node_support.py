@@ -27,9 +27,27 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
+from .graph import Graph
+from .graph_file import read_graph
 from .launcher import PARENT_VARIABLE
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+
+def declare_set_up(node: Node) -> None:
+    """Declare the parameters that say which policy runs on which arm."""
+    for name in ("bundle", "graph", "robot", "prefix"):
+        node.declare_parameter(name, "")
+
+
+def graph_parameter(node: Node) -> Graph:
+    """Return the graph of the parameters `graph`, `robot` and `prefix`.
+
+    Raises:
+        ValueError: a file cannot be read, or there is no such robot; one line.
+    """
+    path, robot, prefix = (str(node.get_parameter(p).value) for p in ("graph", "robot", "prefix"))
+    return read_graph(path, robot, prefix)
 
 
 def bundle_parameter(node: Node) -> str:

@@ -27,8 +27,17 @@ from . import activation
 from .activation import Item
 from .asker import Asker, Phase
 from .convert import MESSAGES, read_input, status_values, to_ns
-from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
+from .node_support import (
+    Endpoints,
+    bundle_parameter,
+    declare_set_up,
+    graph_parameter,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
 from .sources import Source
@@ -41,9 +50,8 @@ class PolicyNode(LifecycleNode):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("policy_node")
-        self.declare_parameter("bundle", "")
-        self.declare_parameter("graph", "")
-        self.declare_parameter("gate", "/gate_node")
+        declare_set_up(self)
+        self.declare_parameter("gate", "gate_node")
         self.declare_parameter("lock_step", False)
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
@@ -56,24 +64,30 @@ class PolicyNode(LifecycleNode):
         """Load and verify the bundle, connect to its inputs."""
         try:
             policy = OnnxPolicy(bundle_parameter(self))
-            graph = read_graph(str(self.get_parameter("graph").value))
-            policy.contract.input("joint_position")
-            check_supported(policy.contract)
-            bindings = graph.bindings(policy.contract)
+            graph = graph_parameter(self)
+            contract = graph.named(policy.contract)
+            contract.input("joint_position")
+            check_supported(contract)
+            bindings = graph.bindings(contract)
             self._lock_step = bool(self.get_parameter("lock_step").value)
             session = PolicySession(
                 policy, find_robot(policy.contract.robot), beside=not self._lock_step
             )
-            specs = {spec.name: spec for spec in (*measured(policy.contract), *session.sampled)}
-            self._gripper = find_robot(policy.contract.robot).gripper
+            chain = policy.contract.kinematic_chain
+            specs = {
+                spec.name: prefixed_spec(spec, chain, graph.prefix)
+                for spec in (*measured(policy.contract), *session.sampled)
+            }
+            self._gripper = graph.gripper_of(contract)
             pictures = PictureInputs(bindings, specs)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         session.warm_up()
-        self._session, self._contract = session, policy.contract
+        self._session, self._contract, self._graph = session, contract, graph
         self._asker = Asker(
             self, session.requests, who="policy", begin=session.begin, stamp=self._stamp,
+            names=contract.joint_names,
             on_ready=self.lock_step if self._lock_step else lambda: None,
         )  # fmt: skip
         self._period_ns = round(1e9 / self._contract.control_hz)
@@ -262,9 +276,9 @@ class PolicyNode(LifecycleNode):
         """Return every item that the policy answers for."""
         session, contract = self._session, self._contract
         assert session is not None
-        chain, own = activation.chain_items(contract, self._description)
+        chain, own = activation.chain_items(contract, self._description, self._graph.chain)
         if own is not None and all(item.ok for item in chain):
-            session.use_chain(own)
+            session.use_chain(named_as(own, session.contract.kinematic_chain))
         items = [
             activation.equal("bundle", "verified", "verified"),
             activation.qos_item(self._endpoints.mismatches()),

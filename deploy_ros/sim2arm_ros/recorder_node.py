@@ -30,7 +30,15 @@ from .bag.recording import Recording, RecordingCfg
 from .bag.schemas import definition_of
 from .convert import status_message
 from .log_about import ABOUT, MARKS, STATUS, read_about, recorded_topics
-from .node_support import STEADY, incompatible, latched, run_nodes, streaming
+from .node_support import (
+    STEADY,
+    declare_set_up,
+    graph_parameter,
+    incompatible,
+    latched,
+    run_nodes,
+    streaming,
+)
 from .pictures import PICTURES
 from .recorder_topics import (
     LATCHED_DEPTH,
@@ -62,8 +70,7 @@ class RecorderNode(Node):
         """
         super().__init__("recorder_node", **of_the_node)
         self.declare_parameter("folder", "")
-        self.declare_parameter("bundle", "")
-        self.declare_parameter("graph", "")
+        declare_set_up(self)
         self.declare_parameter("task", "")
         self.declare_parameter("topics", "")
         self.declare_parameter("reliable", False)
@@ -71,7 +78,7 @@ class RecorderNode(Node):
         self.declare_parameter("split_mb", 2048)
         self.declare_parameter("queue_mb", 256)
         self.declare_parameter("least_free_mb", 200)
-        about = read_about(self._text("bundle"), self._text("graph"), self._text("task"))
+        about = read_about(self._text("bundle"), graph_parameter(self), self._text("task"))
         topics = recorded_topics(about)
         names = {topic.name: self.resolve_topic_name(topic.name) for topic in topics}
         names[MARKS] = self.resolve_topic_name("~/episode")

@@ -3,7 +3,9 @@
 Several nodes in one process, as on a robot: `sim_arm` (joint states, `/clock`,
 `/robot_description`, the task's inputs, pictures, `~/reset`, `~/episode`),
 `joint_trajectory_controller` (trajectories in, its state and gains out), `controller_manager`
-(`list_controllers`) and, of an arm that has a gripper, `gripper_controller` (its action).
+(`list_controllers`) and, of an arm that has a gripper, `gripper_controller` (its action). With the
+parameters `graph`, `as_robot` and `prefix` it has the names, types and modes of a robot's file, so
+that what runs beside it cannot tell the two apart.
 
 In lock step it waits for a command with the stamp of its last observation and then advances by
 one control period; while it waits it sends that observation again. In real time it advances with
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
 from sim2arm.sim.worlds.compiled import UnknownNameError
 
+from .controller_face import ControllerNode, ManagerNode
 from .convert import (
     joint_state_message,
     pose_message,
@@ -43,12 +47,14 @@ from .convert import (
     to_stamp,
     trajectory_from,
 )
+from .graph import prefixed_chain, prefixed_spec
+from .graph_file import read_graph
 from .latency import LatencyMeter
 from .node_support import STEADY, latched, run_nodes, streaming
 from .picture_topics import PictureTopics
-from .requests import REQUEST_TOPIC, parse_tag
-from .sim_controller import ControllerNode, ManagerNode
+from .requests import REQUEST_TOPIC, WIDTH, parse_tag
 from .sim_gripper import GripperNode
+from .sim_modes import SimModes
 
 _FIRST_NS = 1_000_000_000  # a stamp of 0 means none
 _AGAIN_S = 0.02
@@ -71,15 +77,21 @@ class SimArmNode(Node):
         self.declare_parameter("vision", "")
         self.declare_parameter("touch", "")
         self.declare_parameter("robot", "fr3")
+        self.declare_parameter("graph", "")
+        self.declare_parameter("as_robot", "")
+        self.declare_parameter("prefix", "")
         self.declare_parameter("actuators", "ideal")
         self.declare_parameter("control_hz", 60.0)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("episode_seed", 0)
         self.declare_parameter("substeps_per_state", 0)  # 0: 2, and 3 at the end of an odd period
-        value = {name: self.get_parameter(name).value for name in ("task", "robot", "control_hz")}
+        value = {name: self.get_parameter(name).value for name in (
+            "task", "robot", "control_hz", "graph", "as_robot", "prefix", "actuators",
+        )}  # fmt: skip
+        self.graph = read_graph(*(str(value[name]) for name in ("graph", "as_robot", "prefix")))
         self.lock_step = bool(self.get_parameter("lock_step").value)
-        task = make_task(str(value["task"]), str(value["robot"]), self._text("task_settings"))
-        robot, actuators = str(value["robot"]), str(self.get_parameter("actuators").value)
+        robot, actuators = self.graph.robot or str(value["robot"]), str(value["actuators"])
+        task = make_task(str(value["task"]), robot, self._text("task_settings"))
         try:
             self.arm = SimulatedArm(
                 task,
@@ -92,8 +104,8 @@ class SimArmNode(Node):
             )
         except UnknownNameError as error:  # a camera is on no body of the scene
             raise ValueError(str(error)) from error
-        self.names = list(self.arm.robot.chain.joint_names)
-        self.joints = list(self.names)  # that are published: the arm's, then the fingers'
+        self.chain = prefixed_chain(self.arm.robot.chain, self.graph.prefix)
+        self.names = list(self.chain.joint_names)
         chosen = 0 if self.lock_step else int(self.get_parameter("substeps_per_state").value)
         self._ends = state_times(self.arm.substeps, chosen, lock_step=self.lock_step)
         self._substep_ns = self.arm.period * 1e9 / self.arm.substeps
@@ -103,12 +115,16 @@ class SimArmNode(Node):
         self._commander = self._barred = ""  # session of the last command; one that ended by reset
         self._meter = LatencyMeter()
         self._open_topics()
-        self.controller = ControllerNode(self)
-        self.manager = ManagerNode()
+        control, gains = self.graph.controller, (self.arm.kp, self.arm.kd)
+        self.controller = ControllerNode(
+            control, self.names, gains, self.on_command, self.arm.set_gains
+        )
+        self.manager = ManagerNode(control)
         self.fingers: GripperNode | None = None
         if self.arm.robot.gripper.joint_names:
-            self.fingers = GripperNode(self)
-            self.joints += self.arm.robot.gripper.joint_names
+            self.fingers = GripperNode(self, self.graph.gripper)
+        modes = self.graph.modes
+        self._modes = None if modes is None else SimModes(self, modes)
         self.begin_episode()
         shared = math.gcd(*np.diff(self._ends, prepend=0).tolist())
         period = _AGAIN_S if self.lock_step else shared * self._substep_ns / 1e9
@@ -143,20 +159,38 @@ class SimArmNode(Node):
 
     def _open_topics(self) -> None:
         self._clock_topic = self.create_publisher(Clock, "/clock", streaming(10))
-        self._joints = self.create_publisher(JointState, "/joint_states", streaming(10))
+        self._open_joint_states()
+        robot, prefix, inputs = self.arm.robot, self.graph.prefix, self.graph.inputs
+        topics = {name: f"~/{name}" for name in (spec.name for spec in self.arm.task.goals)}
+        topics |= {name: inputs[name].topic for name in topics if name in inputs}
         self._goals = {
-            spec.name: (spec, self.create_publisher(PoseStamped, f"~/{spec.name}", streaming(10)))
+            spec.name: (
+                prefixed_spec(spec, robot.chain, prefix),
+                self.create_publisher(PoseStamped, topics[spec.name], streaming(10)),
+            )
             for spec in self.arm.task.goals
         }
         specs, lenses = self.arm.organs.specs, self.arm.intrinsics
         self._pictures = PictureTopics(self, specs, lenses, lock_step=self.lock_step)
         self._episode = self.create_publisher(DiagnosticStatus, "~/episode", latched())
         self._latency = self.create_publisher(Float64MultiArray, "~/latency", streaming(1000))
-        self._description = self.create_publisher(String, "/robot_description", latched())
-        self._description.publish(String(data=urdf_from_robot(self.arm.robot)))
+        self._description = self.create_publisher(String, self.graph.robot_description, latched())
+        described = replace(robot, chain=self.chain)
+        self._description.publish(String(data=urdf_from_robot(described)))
         if not self.lock_step:
             self.create_subscription(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         self.create_service(Trigger, "~/reset", self.on_reset)
+
+    def _open_joint_states(self) -> None:
+        """Open the topics of joint states: the fingers may have one of their own."""
+        inputs, names = self.graph.inputs, self.arm.robot.gripper.joint_names
+        topic = inputs["joint_position"].topic
+        self._joints = self.create_publisher(JointState, topic, streaming(10))
+        prefix = self.graph.prefix if self.graph.gripper.prefixed else ""
+        self._finger_names, self._finger_joints = [prefix + name for name in names], None
+        other = inputs[WIDTH].topic if WIDTH in inputs else topic
+        if names and other != topic:
+            self._finger_joints = self.create_publisher(JointState, other, streaming(10))
 
     @property
     def stamp_ns(self) -> int:
@@ -246,14 +280,26 @@ class SimArmNode(Node):
         """
         stamp = self.stamp_ns
         self._clock_topic.publish(Clock(clock=to_stamp(stamp)))
-        self.controller.publish_state(stamp)
-        states = [*zip(self.arm.joint_state(), self.arm.finger_state(), strict=True)]
-        q, dq = (np.concatenate([arm[0], fingers[0]]) for arm, fingers in states)
+        q, dq = (part[0] for part in self.arm.joint_state())
+        desired_q, desired_dq = (part[0] for part in self.arm.desired())
+        self.controller.publish_state(stamp, (desired_q, desired_dq), (q, dq))
+        if self._modes is not None:
+            self._modes.publish()
         self._meter.sent(stamp, time.monotonic_ns())
-        self._joints.publish(joint_state_message(self.joints, q, dq, stamp))
+        self._publish_joints(q, dq, stamp)
         if self._substeps_done % self.arm.substeps == 0:
             self.publish_goals()
             self._pictures.publish(self.arm.organs.newest(), stamp, again=again)
+
+    def _publish_joints(self, q: np.ndarray, dq: np.ndarray, stamp: int) -> None:
+        names, fingers = self.names, [part[0] for part in self.arm.finger_state()]
+        if self._finger_joints is None:
+            names = [*names, *self._finger_names]
+            q, dq = np.concatenate([q, fingers[0]]), np.concatenate([dq, fingers[1]])
+        else:
+            message = joint_state_message(self._finger_names, *fingers, stamp)
+            self._finger_joints.publish(message)
+        self._joints.publish(joint_state_message(names, q, dq, stamp))
 
     def publish_goals(self) -> None:
         """Publish the inputs that the task gives."""

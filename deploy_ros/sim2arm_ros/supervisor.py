@@ -108,6 +108,7 @@ class Supervisor:
         alive: Callable[[], list[str]] = list,
         env: Mapping[str, str] | None = None,
         asker: str = "policy_node",
+        namespace: str = "",
     ) -> None:
         """Join the domain.
 
@@ -115,6 +116,7 @@ class Supervisor:
             alive: returns one line per process that has died; waiting ends with them.
             env: ROS_DOMAIN_ID and the like, of the processes that were started.
             asker: name of the node that asks the gate.
+            namespace: of the nodes, with a leading slash.
         """
         self.asker = asker
         self._alive = alive
@@ -122,7 +124,7 @@ class Supervisor:
         os.environ.update(env or {})
         self._context = Context()
         rclpy.init(args=[], context=self._context)
-        self.node = Node("supervisor", context=self._context)
+        self.node = Node("supervisor", context=self._context, namespace=namespace or None)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.reports: dict[str, list[Item]] = {}
@@ -140,14 +142,14 @@ class Supervisor:
     def _subscribe(self) -> None:
         create = self.node.create_subscription
         for name in ("gate_node", self.asker):
-            create(String, f"/{name}/activation", self._on_report, latched())
-        create(DiagnosticStatus, "/gate_node/state", self._on_gate, latched())
-        create(DiagnosticStatus, f"/{self.asker}/state", self._on_policy, latched())
-        create(DiagnosticStatus, "/sim_arm/episode", self._on_episode, latched())
-        create(DiagnosticStatus, "/recorder_node/state", self._on_recorder, latched())
-        create(JointState, "/gate_node/commanded", self._on_commanded, streaming(10))
-        create(JointState, f"/{self.asker}/action", self._on_action, streaming(1000))
-        create(Float64MultiArray, "/sim_arm/latency", self._on_latency, streaming(1000))
+            create(String, f"{name}/activation", self._on_report, latched())
+        create(DiagnosticStatus, "gate_node/state", self._on_gate, latched())
+        create(DiagnosticStatus, f"{self.asker}/state", self._on_policy, latched())
+        create(DiagnosticStatus, "sim_arm/episode", self._on_episode, latched())
+        create(DiagnosticStatus, "recorder_node/state", self._on_recorder, latched())
+        create(JointState, "gate_node/commanded", self._on_commanded, streaming(10))
+        create(JointState, f"{self.asker}/action", self._on_action, streaming(1000))
+        create(Float64MultiArray, "sim_arm/latency", self._on_latency, streaming(1000))
 
     # -- waiting -------------------------------------------------------------------------------
 
@@ -186,7 +188,7 @@ class Supervisor:
         """Ask a lifecycle node for a transition; return whether it took place."""
         request = ChangeState.Request()
         request.transition.label = label
-        return bool(self.call(ChangeState, f"/{node}/change_state", request, timeout_s).success)
+        return bool(self.call(ChangeState, f"{node}/change_state", request, timeout_s).success)
 
     def configure(self) -> None:
         """Configure gate and asker.
@@ -231,10 +233,10 @@ class Supervisor:
         """Begin an episode of the simulated arm; return the stamp of its first observation [ns]."""
         value = Parameter("episode_seed", Parameter.Type.INTEGER, seed).to_parameter_msg()
         request = SetParameters.Request(parameters=[value])
-        answer = self.call(SetParameters, "/sim_arm/set_parameters", request)
+        answer = self.call(SetParameters, "sim_arm/set_parameters", request)
         if not answer.results[0].successful:
             raise OperationError(f"episode_seed: {answer.results[0].reason}")
-        message = str(self.call(Trigger, "/sim_arm/reset", Trigger.Request()).message)
+        message = str(self.call(Trigger, "sim_arm/reset", Trigger.Request()).message)
         return int(message.partition("=")[2])
 
     def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
@@ -242,7 +244,7 @@ class Supervisor:
         log = EpisodeLog(seed=seed)
         begin = self.reset_arm(seed)
         if self.gate.get("state") == "FAULT":
-            self.call(Trigger, "/gate_node/reset", Trigger.Request())
+            self.call(Trigger, "gate_node/reset", Trigger.Request())
         self.spin_until(lambda: self._ready_ns >= begin, START_S, "gate that is ready")
         before = dict(self.gate)
         self._log, self._begin_ns, self.policy, self.policy_message = log, begin, {}, ""

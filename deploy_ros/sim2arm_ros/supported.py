@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim2arm.core.contract import LEAD, Contract, TrainedRange
+from sim2arm.core.contract import LEAD, SPEED, Contract, TrainedRange
 
 from .graph import INTRINSICS, intrinsic_range
 from .pictures import camera_of
@@ -34,9 +34,21 @@ def check_supported(contract: Contract) -> None:
         raise ValueError(f"contract: {problem}")
 
 
+def least_speed(contract: Contract) -> float:
+    """Return the least share of its full speed at which an arm may run, 1 if training knew none.
+
+    Raises:
+        ValueError: the range is none of shares.
+    """
+    lows = [trained.low for trained in contract.ranges if trained.name == SPEED]
+    if lows and not 0.0 < lows[0] <= 1.0:
+        raise ValueError(f"contract: range {SPEED!r}: expected a low end up to 1, got {lows[0]}")
+    return lows[0] if lows else 1.0
+
+
 def unmeasured(contract: Contract) -> list[TrainedRange]:
     """Return the ranges of training that no node can measure."""
-    measured = {LEAD, *seen_intrinsics(contract)}
+    measured = {LEAD, SPEED, *seen_intrinsics(contract)}
     ranges = [trained for trained in contract.ranges if trained.name not in measured]
     return [trained for trained in ranges if trained.name.startswith(UNMEASURED)]
 
@@ -56,7 +68,7 @@ def _problems(contract: Contract) -> list[str]:
             f"low_level.kind {contract.low_level.kind!r}: these nodes compare joint impedance gains"
         )
     for trained in contract.ranges:
-        if trained.name != LEAD and not trained.name.startswith(UNMEASURED):
+        if trained.name not in (LEAD, SPEED) and not trained.name.startswith(UNMEASURED):
             found.append(f"range {trained.name!r}: these nodes cannot measure it")
     for spec in contract.inputs:
         if spec.clock == "receipt":

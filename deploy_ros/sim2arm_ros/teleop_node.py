@@ -32,8 +32,17 @@ from . import activation
 from .activation import Item
 from .asker import Asker
 from .convert import read_input
-from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
+from .node_support import (
+    Endpoints,
+    bundle_parameter,
+    declare_set_up,
+    graph_parameter,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .requests import WIDTH
 from .sources import Source
 from .supported import check_supported
@@ -48,9 +57,8 @@ class TeleopNode(LifecycleNode):
     def __init__(self) -> None:
         """Declare the parameters."""
         super().__init__("teleop_node")
-        self.declare_parameter("bundle", "")
-        self.declare_parameter("graph", "")
-        self.declare_parameter("gate", "/gate_node")
+        declare_set_up(self)
+        self.declare_parameter("gate", "gate_node")
         self.declare_parameter("device", "")
         self.declare_parameter("settings", "")
         self.declare_parameter("lock_step", False)
@@ -65,23 +73,24 @@ class TeleopNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle, open the device, connect to the arm."""
         try:
-            contract = load_contract(bundle_parameter(self))
-            graph = read_graph(self._text("graph"))
+            trained, graph = load_contract(bundle_parameter(self)), graph_parameter(self)
+            contract = graph.named(trained)
             check_supported(contract)
-            session = self._session_of(contract)
-            alone = replace(contract, inputs=(session.joints,), noise=None)
+            session = self._session_of(trained)
+            joints = prefixed_spec(session.joints, trained.kinematic_chain, graph.prefix)
+            alone = replace(contract, inputs=(joints,), noise=None)
             bindings = graph.bindings(alone)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
             return TransitionCallbackReturn.FAILURE
-        self._session, self._contract = session, contract
-        self._source = Source(spec=session.joints)
+        self._session, self._contract, self._graph = session, contract, graph
+        self._source = Source(spec=joints)
         self._widths = [Source(spec=spec) for spec in measured(alone) if spec.name == WIDTH]
-        self._gripper = find_robot(contract.robot).gripper
+        self._gripper = graph.gripper_of(contract)
         self._asker = Asker(
             self, session.requests, who="teleop", begin=session.begin,
-            stamp=lambda: self._source.stamp_ns,
+            stamp=lambda: self._source.stamp_ns, names=contract.joint_names,
         )  # fmt: skip
         self._period_ns = round(1e9 / contract.control_hz)
         self._description: str | None = None
@@ -255,9 +264,10 @@ class TeleopNode(LifecycleNode):
         """Return every item that the hand answers for."""
         session, contract = self._session, self._contract
         assert session is not None
-        chain, own = activation.chain_items(contract, self._description)
+        chain, own = activation.chain_items(contract, self._description, self._graph.chain)
         if own is not None and all(item.ok for item in chain):
-            session.requests.use_chain(own)
+            requests = session.requests
+            requests.use_chain(named_as(own, requests.contract.kinematic_chain))
         steady, now = time.monotonic_ns(), self.get_clock().now().nanoseconds
         return [
             activation.equal("bundle", "verified", "verified"),

@@ -1,7 +1,7 @@
 """Bytes on the buses of smart servos: Dynamixel protocol 2.0 and Feetech's STS protocol.
 
-Only what a leader needs: one question to all servos (sync read) and their answers. Nothing here
-writes to a servo. Broken bytes are skipped, never guessed.
+A leader needs one question to all servos (sync read) and their answers; an arm of Feetech servos
+that follows also writes (`write`, `sync_write`). Broken bytes are skipped, never guessed.
 
 Sources: ROBOTIS e-Manual, "DYNAMIXEL Protocol 2.0" (packets, byte stuffing, CRC-16 with polynomial
 0x8005 from 0, sync read) and "XL330-M288" (control table); Feetech, "Communication Protocol
@@ -11,7 +11,7 @@ Manual" (packets, checksum, SYNC READ) and "STS3215" memory table.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -148,6 +148,15 @@ class FeetechProtocol:
         """Return the packet that asks servos for a register."""
         return self.packet(BROADCAST, 0x82, bytes((register.address, register.size, *ids)))
 
+    def write(self, id: int, register: Register, value: int) -> bytes:
+        """Return the packet that sets a register of one servo, which answers it."""
+        return self.packet(id, 0x03, bytes((register.address,)) + number(register, value))
+
+    def sync_write(self, register: Register, values: Mapping[int, int]) -> bytes:
+        """Return the packet that sets a register of servos by id; nobody answers it."""
+        told = b"".join(bytes((id,)) + number(register, value) for id, value in values.items())
+        return self.packet(BROADCAST, 0x83, bytes((register.address, register.size)) + told)
+
     def take(self, received: bytes) -> tuple[list[Status], bytes]:
         """Return the whole answers in received bytes, and what may be the start of another."""
         found: list[Status] = []
@@ -178,8 +187,19 @@ class FeetechProtocol:
 
     def ticks(self, data: bytes) -> int:
         """Return the position: sign in bit 15, size below it."""
-        number = int.from_bytes(data, "little")
-        return -(number & 0x7FFF) if number & 0x8000 else number
+        ticks = int.from_bytes(data, "little")
+        return -(ticks & 0x7FFF) if ticks & 0x8000 else ticks
+
+
+def number(register: Register, value: int) -> bytes:
+    """Return a number as a Feetech register holds it: low byte first, none below zero.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    if not 0 <= value < 1 << (8 * register.size):
+        raise ValueError(f"register {register.address}: {value} does not fit {register.size} bytes")
+    return value.to_bytes(register.size, "little")
 
 
 def _start_of(header: bytes, received: bytes) -> bytes:

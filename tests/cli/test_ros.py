@@ -96,7 +96,7 @@ def test_bad_input_is_one_line_and_code_2(
     broken = tmp_path / "graph.yaml"
     broken.write_text("version: 1\ninputs: {joint_position: {topic: /x}}\n")
     graph = tmp_path / "names.yaml"
-    graph.write_text(ros.DEFAULT_GRAPH.read_text().replace("/joint_states", "/joint states"))
+    graph.write_text(ros.DEFAULT_GRAPH.read_text().replace("joint_states", "joint states"))
     known = {"BUNDLE": str(bundle), "BROKEN": str(broken), "GRAPH": str(graph)}
     assert cli.main(["ros", "up", *(known.get(word, word) for word in words)]) == 2
     captured = capsys.readouterr()

@@ -15,7 +15,7 @@ NAMES = {
     ),
     "launch.conditions": ("IfCondition",),
     "launch.events": ("matches_action",),
-    "launch.substitutions": ("LaunchConfiguration", "NotSubstitution"),
+    "launch.substitutions": ("LaunchConfiguration", "NotSubstitution", "PythonExpression"),
     "launch_ros": (),
     "launch_ros.actions": ("LifecycleNode", "Node"),
     "launch_ros.event_handlers": ("OnStateTransition",),

@@ -30,7 +30,7 @@ from sim2arm_ros.convert import (
     request_message,
     status_message,
 )
-from sim2arm_ros.graph import read_graph
+from sim2arm_ros.graph_file import read_graph
 from sim2arm_ros.log_about import ABOUT, GATE_STATE, MARKS, SIM_EPISODE, About
 from sim2arm_ros.requests import READY, Request, make_tag
 

@@ -37,13 +37,13 @@ from trajectory_msgs.msg import JointTrajectory
 from sim2arm.core.robots import FR3
 from sim2arm_ros.convert import to_ns
 from sim2arm_ros.graph import ControllerBinding
-from sim2arm_ros.launcher import Launch, NodeProcess, private_domain, simulated_arm
+from sim2arm_ros.launcher import Launch, NodeProcess, Place, private_domain, simulated_arm
 from sim2arm_ros.node_support import streaming
 from sim2arm_ros.supervisor import OperationError, Supervisor
 
 from .witness import assert_fine
 
-COMMANDS = ControllerBinding().command_topic
+COMMANDS = f"/{ControllerBinding().command_topic}"
 STREAMS: dict[str, Any] = {
     "/joint_states": JointState,
     "/clock": Clock,
@@ -57,8 +57,9 @@ PATIENCE = 20.0
 class Relay(Node):
     """Passes messages on, and is the witness."""
 
-    def __init__(self, context: Context, streams: dict[str, Any]) -> None:
+    def __init__(self, context: Context, streams: dict[str, Any], joints: str) -> None:
         super().__init__("relay", context=context)
+        self._joint_states = joints
         self.changes: dict[str, Callable[[Any], Any]] = {}
         """By topic: what a message becomes; None drops it."""
         self.commands: list[tuple[float, JointTrajectory]] = []
@@ -80,7 +81,7 @@ class Relay(Node):
         )
 
     def on_message(self, topic: str, message: Any) -> None:
-        if topic == "/joint_states":
+        if topic == self._joint_states:
             arm = [message.name.index(name) for name in FR3.joint_names if name in message.name]
             values = (np.array(message.position)[arm], np.array(message.velocity)[arm])
             self.states.append((time.monotonic(), to_ns(message.header.stamp), *values))
@@ -117,6 +118,8 @@ class Rig:
         touch: Path | None = None,
         more: dict[str, Any] | None = None,
         device: str = "",
+        robot: str = "",
+        joints: str = "/joint_states",
     ) -> None:
         """Start everything.
 
@@ -129,10 +132,14 @@ class Rig:
             touch: file with its gels.
             more: topics of these types that the relay passes on beside `STREAMS`.
             device: of a hand that asks in place of the policy, under its name.
+            robot: file of a robot whose names the arm has.
+            joints: topic of its joint states.
         """
+        self.place = Place(robot=robot)
         self.bundle, self.lock_step = bundle, lock_step
         self.task, self.vision, self.touch = task, vision, touch
-        self.streams = STREAMS | (more or {})
+        moved = {joints if topic == "/joint_states" else topic: t for topic, t in STREAMS.items()}
+        self.streams = moved | (more or {})
         self.most_speed, self.device = 1.0, device
         self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
         self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
@@ -142,7 +149,7 @@ class Rig:
             self.operator = Supervisor(env=self.env)
             self._context = Context()
             rclpy.init(args=[], context=self._context)
-            self.relay = Relay(self._context, self.streams)
+            self.relay = Relay(self._context, self.streams, joints)
             self._executor = SingleThreadedExecutor(context=self._context)
             self._executor.add_node(self.relay)
             self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -157,8 +164,9 @@ class Rig:
 
     def _arm(self) -> NodeProcess:
         arm = simulated_arm(
-            self.task, "fr3", 60.0, lock_step=self.lock_step, vision=self.vision, touch=self.touch
-        )
+            self.task, "fr3", 60.0, lock_step=self.lock_step, vision=self.vision, touch=self.touch,
+            place=self.place,
+        )  # fmt: skip
         parameters = dict(arm.parameters)
         if not self.lock_step:
             parameters["substeps_per_state"] = 4  # 120 Hz: kind to a busy machine
@@ -174,6 +182,7 @@ class Rig:
             return
         parameters: dict[str, object] = {
             "bundle": str(self.bundle), "use_sim_time": True, "lock_step": self.lock_step,
+            "robot": self.place.robot,
         }  # fmt: skip
         if name == "gate_node":
             parameters |= {

@@ -11,6 +11,7 @@ from sim2arm.core.robots import FR3, PANDA
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm_ros import activation
 from sim2arm_ros.activation import Item
+from sim2arm_ros.graph import ChainBounds
 
 from .swinging import swinging_contract
 
@@ -78,7 +79,7 @@ def test_qos_names_every_mismatch() -> None:
 
 
 def test_chain_of_the_robot_itself_is_green() -> None:
-    items, chain = activation.chain_items(CONTRACT, urdf_from_robot(FR3))
+    items, chain = activation.chain_items(CONTRACT, urdf_from_robot(FR3), ChainBounds())
     assert chain is not None and [item.ok for item in items] == [True, True]
 
 
@@ -86,7 +87,7 @@ def test_chain_that_is_2_1_mm_off_is_red() -> None:
     data = FR3.chain.to_dict()
     data["T_last_tool"][2][3] += 0.0021
     contract = swinging_contract(chain=data)
-    items, _ = activation.chain_items(contract, urdf_from_robot(FR3))
+    items, _ = activation.chain_items(contract, urdf_from_robot(FR3), ChainBounds())
     assert [item.ok for item in items] == [False, True]
     assert items[0].margin == pytest.approx(1.0 - 0.0021 / 0.002, abs=1e-6)
 
@@ -96,7 +97,7 @@ def test_chain_that_is_2_1_mm_off_is_red() -> None:
     [(None, "robot_description"), ("<robot", ""), (urdf_from_robot(PANDA), "fr3")],
 )
 def test_no_or_another_description_is_red(text: str | None, note: str) -> None:
-    items, chain = activation.chain_items(CONTRACT, text)
+    items, chain = activation.chain_items(CONTRACT, text, ChainBounds())
     assert chain is None and not items[0].ok and note in items[0].note
 
 

@@ -13,7 +13,8 @@ from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.robots import FR3
 from sim2arm.core.spec import ArraySpec
 from sim2arm.sim.specs import gripper_spec
-from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name, read_graph
+from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name
+from sim2arm_ros.graph_file import read_graph
 from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
 from sim2arm_ros.requests import make_tag, parse_tag
 
@@ -26,7 +27,7 @@ def test_the_graph_of_the_package_binds_all_inputs() -> None:
     graph = read_graph()
     bindings = graph.bindings(CONTRACT)
     assert set(bindings) == {"joint_position", "joint_velocity", "goal_pose"}  # ee_pose is derived
-    assert graph.controller.command_topic == "/joint_trajectory_controller/joint_trajectory"
+    assert graph.controller.command_topic == "joint_trajectory_controller/joint_trajectory"
 
 
 def test_a_gripper_that_acts_is_measured_whether_it_is_seen_or_not() -> None:
@@ -163,8 +164,8 @@ def test_pictures_of_the_package_s_graph_are_the_newest_only() -> None:
     assert {"scene_rgb", "scene_depth", "wrist_rgb", "wrist_depth", "touch_field"} < set(pictures)
     for name, binding in pictures.items():
         assert (binding.reliability, binding.depth) == ("best_effort", 1)
-        assert binding.topic == f"/sim_arm/{name}/image_raw"
-        assert binding.camera_info in (None, f"/sim_arm/{name}/camera_info")
+        assert binding.topic == f"sim_arm/{name}/image_raw"
+        assert binding.camera_info in (None, f"sim_arm/{name}/camera_info")
 
 
 def test_an_input_without_a_binding() -> None:

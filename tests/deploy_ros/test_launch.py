@@ -7,11 +7,13 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim2arm.cli import ros
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
 
@@ -23,8 +25,11 @@ from rclpy.node import Node  # noqa: E402
 
 from sim2arm_ros import executables  # noqa: E402
 from sim2arm_ros.gate_node import GateNode  # noqa: E402
+from sim2arm_ros.graph_file import read_graph  # noqa: E402
 from sim2arm_ros.launcher import (  # noqa: E402
     NodeProcess,
+    Place,
+    driver,
     policy_graph,
     private_domain,
     recorder,
@@ -33,8 +38,12 @@ from sim2arm_ros.launcher import (  # noqa: E402
 from sim2arm_ros.policy_node import PolicyNode  # noqa: E402
 from sim2arm_ros.recorder_node import RecorderNode  # noqa: E402
 from sim2arm_ros.sim_arm_node import SimArmNode  # noqa: E402
+from sim2arm_ros.so101_node import So101Node  # noqa: E402
 
 from .launch_standin import Recorded, describe  # noqa: E402
+from .servos import FakeServos  # noqa: E402
+from .swinging import swinging_contract  # noqa: E402
+from .test_servo_arm import HOME  # noqa: E402
 
 FILE = Path(__file__).resolve().parents[2] / "deploy_ros" / "launch" / "policy.launch.py"
 CLASSES: dict[str, Callable[[], Node]] = {
@@ -42,6 +51,7 @@ CLASSES: dict[str, Callable[[], Node]] = {
     "gate_node": GateNode,
     "sim_arm_node": SimArmNode,
     "recorder_node": RecorderNode,
+    "so101_node": So101Node,
 }
 Declared = Callable[[str, str], type | None]
 
@@ -60,10 +70,11 @@ def nodes(entities: list[Recorded]) -> dict[str, Recorded]:
 def declared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Declared]:
     """Tells the type of a parameter that a node has declared, None without one."""
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-    log = tmp_path_factory.mktemp("launch") / "log"
-    rclpy.init(args=["--ros-args", "-p", f"folder:={log}"])
+    log, bus = tmp_path_factory.mktemp("launch") / "log", FakeServos(HOME)
+    rclpy.init(args=["--ros-args", "-p", f"folder:={log}", "-p", f"port:={bus.path}"])
     made = {name: build() for name, build in CLASSES.items()}
     arm: Any = made["sim_arm_node"]
+    servo_arm: Any = made["so101_node"]
     try:
         yield (
             lambda node, name: (
@@ -73,9 +84,11 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Declared]:
             )
         )
     finally:
-        for node in [*made.values(), arm.controller, arm.manager]:
+        others = [each for a in (arm, servo_arm) for each in (a.controller, a.manager)]
+        for node in [*made.values(), *others, servo_arm.jaw]:
             node.destroy_node()
         rclpy.try_shutdown()
+        bus.close()
 
 
 def parameters(node: Recorded) -> dict[str, Any]:
@@ -102,9 +115,10 @@ def test_every_executable_exists(nodes: dict[str, Recorded]) -> None:
 def test_lifecycle_nodes_have_the_names_that_others_call(nodes: dict[str, Recorded]) -> None:
     for name in ("policy_node", "gate_node"):
         assert (nodes[name].kind, nodes[name].name) == ("LifecycleNode", name)
-    # A name would be given to all three nodes of the process.
-    assert nodes["sim_arm_node"].kind == "Node"
-    assert "name" not in nodes["sim_arm_node"].kwargs
+    for name in ("sim_arm_node", "so101_node"):
+        # A name would be given to all nodes of the process.
+        assert nodes[name].kind == "Node"
+        assert "name" not in nodes[name].kwargs
 
 
 def test_every_parameter_is_declared_by_its_node_with_the_same_type(
@@ -120,7 +134,7 @@ def test_every_parameter_comes_from_a_declared_argument(
     entities: list[Recorded], nodes: dict[str, Recorded]
 ) -> None:
     arguments = [e.args[0] for e in entities if e.kind == "DeclareLaunchArgument"]
-    assert {"robot", "bundle", "graph", "sim", "task", "lock_step"} <= set(arguments)
+    assert {"robot", "prefix", "namespace", "bundle", "graph", "sim", "task"} <= set(arguments)
     for node in nodes.values():
         for value in parameters(node).values():
             assert source(value)[0] in arguments
@@ -138,14 +152,79 @@ def test_real_hardware_is_what_is_not_simulated(nodes: dict[str, Recorded]) -> N
 
 
 def test_the_stand_alone_launcher_gives_no_other_parameters(nodes: dict[str, Recorded]) -> None:
-    both: list[NodeProcess] = policy_graph(Path("bundle"), graph=Path("graph.yaml"))
+    both: list[NodeProcess] = policy_graph(Path("bundle"), place=Place(graph=Path("graph.yaml")))
     both.append(simulated_arm("reach", "fr3", 60.0, lock_step=False))
-    both.append(recorder(Path("log"), Path("bundle"), graph=None))
+    both.append(recorder(Path("log"), Path("bundle")))
+    both.append(driver("so101_node", Place(robot="so101"), port="/dev/x", servos=""))
     alone = {node.executable: set(node.parameters) for node in both}
     for name in ("policy_node", "gate_node"):
         assert set(parameters(nodes[name])) - {"allow_fallback_on_hardware"} == alone[name]
     assert set(parameters(nodes["recorder_node"])) <= alone["recorder_node"]
     assert set(parameters(nodes["sim_arm_node"])) <= alone["sim_arm_node"]
+    assert set(parameters(nodes["so101_node"])) == alone["so101_node"]
+
+
+def test_a_simulated_arm_changes_nothing_but_the_arm(nodes: dict[str, Recorded]) -> None:
+    arms = {
+        name for name, node in nodes.items() if "sim" in conditions_of(node.kwargs.get("condition"))
+    }
+    assert arms == {"sim_arm_node", "so101_node"}
+    for name in set(nodes) - arms:
+        told = {key for key, value in parameters(nodes[name]).items() if source(value)[0] == "sim"}
+        assert told <= {"use_sim_time", "real_hardware"}, name
+    names = {"graph": "graph", "as_robot": "robot", "prefix": "prefix"}
+    arm = parameters(nodes["sim_arm_node"])
+    assert {key: source(arm[key])[0] for key in names} == names
+
+
+@pytest.mark.parametrize("robot", ["fr3", "ur5e", "so101"])
+def test_nor_does_it_for_the_stand_alone_launcher(robot: str) -> None:
+    graph, contract = read_graph(robot=robot), replace(swinging_contract(), robot=robot)
+    bundle, more = Path("bundle"), {"robot": robot, "prefix": "left_", "namespace": "left"}
+    real = ros.nodes(ros.RosUpCfg(bundle=bundle, port="/dev/x", **more), bundle, contract, graph)
+    sim = ros.nodes(ros.RosUpCfg(bundle=bundle, sim="reach", **more), bundle, contract, graph)
+    arms = {"sim_arm_node", "so101_node"}
+    assert [n.executable for n in real if n.executable in arms] == [graph.driver] * bool(
+        graph.driver
+    )
+    assert [n.executable for n in sim if n.executable in arms] == ["sim_arm_node"]
+    told = ("use_sim_time", "real_hardware", "allow_fallback_on_hardware")
+
+    def others(found: list[NodeProcess]) -> list[NodeProcess]:
+        return [
+            replace(n, parameters={k: v for k, v in n.parameters.items() if k not in told})
+            for n in found
+            if n.executable not in arms
+        ]
+
+    assert others(real) == others(sim) and len(others(sim)) == 2
+    assert {node.namespace for node in [*real, *sim]} == {"/left"}
+
+
+@pytest.mark.parametrize(
+    ("robot", "sim", "starts"),
+    [("so101", "false", True), ("so101", "true", False), ("fr3", "false", False), ("", "", False)],
+)
+def test_our_own_driver_starts_for_its_robot_alone(
+    nodes: dict[str, Recorded], robot: str, sim: str, starts: bool
+) -> None:
+    (expression,) = nodes["so101_node"].condition.args
+    given = {"robot": robot, "sim": sim}
+    words = [p if isinstance(p, str) else given[p.args[0]] for p in expression.args[0]]
+    assert eval("".join(words)) is starts  # what PythonExpression does
+
+
+def conditions_of(value: Any) -> set[str]:
+    """Return the launch arguments in a described thing."""
+    if isinstance(value, Recorded):
+        if value.kind == "LaunchConfiguration":
+            return {value.args[0]}
+        return conditions_of([*value.args, *value.kwargs.values()])
+    if isinstance(value, dict):
+        return conditions_of([*value.values()])
+    if isinstance(value, list | tuple):
+        return {name for each in value for name in conditions_of(each)}
+    return set()
 
 
 class Play:

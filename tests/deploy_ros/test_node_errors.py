@@ -29,7 +29,7 @@ from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
 from sim2arm_ros import gate_node, policy_node, sim_arm_node  # noqa: E402
-from sim2arm_ros.graph import DEFAULT_GRAPH  # noqa: E402
+from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
 
@@ -117,7 +117,7 @@ def test_graph_with_a_topic_that_ros_does_not_accept(
     node: Any, lines: list[str], tmp_path: Path
 ) -> None:
     graph = tmp_path / "graph.yaml"
-    graph.write_text(DEFAULT_GRAPH.read_text().replace("/joint_states", "/joint states"))
+    graph.write_text(DEFAULT_GRAPH.read_text().replace("joint_states", "joint states"))
     set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), graph=str(graph))
     assert_refused(node, lines, "joint states")
 

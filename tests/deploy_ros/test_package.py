@@ -55,8 +55,11 @@ def test_data_files_exist_and_are_all_of_them(setup: dict[str, Any]) -> None:
     assert installed[Path("package.xml")] == share
     index = Path("share/ament_index/resource_index/packages")
     assert installed[Path("resource/sim2arm_ros")] == index
-    for file in (PACKAGE / "sim2arm_ros" / "config").glob("*"):
-        assert installed[file.relative_to(PACKAGE)] == share / "config"
+    config = PACKAGE / "sim2arm_ros" / "config"
+    for file in config.rglob("*.yaml"):
+        to = share / file.parent.relative_to(PACKAGE / "sim2arm_ros")
+        assert installed[file.relative_to(PACKAGE)] == to
+    assert {path.suffix for path in config.rglob("*") if path.is_file()} == {".yaml"}
 
 
 def test_a_build_has_every_file_of_the_package(tmp_path: Path) -> None:

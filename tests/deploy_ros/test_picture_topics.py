@@ -19,7 +19,8 @@ install()
 
 from sim2arm_ros.convert import status_values, to_ns  # noqa: E402
 from sim2arm_ros.convert_pictures import camera_info_message, image_message  # noqa: E402
-from sim2arm_ros.graph import InputBinding, read_graph  # noqa: E402
+from sim2arm_ros.graph import InputBinding  # noqa: E402
+from sim2arm_ros.graph_file import read_graph  # noqa: E402
 from sim2arm_ros.picture_inputs import PictureInputs  # noqa: E402
 from sim2arm_ros.picture_topics import PictureTopics  # noqa: E402
 from sim2arm_ros.pictures import IMAGE  # noqa: E402

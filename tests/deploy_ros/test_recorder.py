@@ -125,11 +125,11 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     found = Evidence(bundle=bundle, killed=root / "killed", full=root / "full")
     settings = root / "task.yaml"
     settings.write_text("max_steps: 100000\n")
-    victim = recorder(found.killed, bundle, graph=None)
+    victim = recorder(found.killed, bundle)
     nodes = [
         simulated_arm("reach", "fr3", 60.0, lock_step=True, settings=settings),
-        *policy_graph(bundle, graph=None, lock_step=True),
-        recorder(found.full, bundle, graph=None, task="swing"),
+        *policy_graph(bundle, lock_step=True),
+        recorder(found.full, bundle, task="swing"),
         replace(victim, label="victim", remaps={"__node": "victim"}),
     ]
     env = private_domain()

@@ -24,6 +24,7 @@ from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm_ros.bag.reader import Log
 from sim2arm_ros.bag.scan import LogError
 from sim2arm_ros.dds import RosImportError, install
+from sim2arm_ros.graph_file import read_graph
 from sim2arm_ros.log_about import ABOUT, About, read_about
 
 from .errors import UserError, user_input
@@ -118,7 +119,7 @@ def find_about(cfg: ConvertCfg, log: Log) -> About:
         told = None if texts is None else About.of_texts(texts)
     if told is None or cfg.bundle is not None or cfg.graph is not None:
         with user_input("--bundle, --graph"):
-            given = read_about(cfg.bundle or "", cfg.graph)
+            given = read_about(cfg.bundle or "", read_graph(cfg.graph))
         if told is None:
             told = given
         if cfg.bundle is not None:

@@ -7,6 +7,7 @@ The stand-alone launcher: it starts the same executables with the same parameter
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -23,10 +24,13 @@ from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.verify import load_contract
 from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
 from sim2arm_ros.dds import RosImportError, install
-from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
+from sim2arm_ros.graph import Graph
+from sim2arm_ros.graph_file import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.launcher import (
     Launch,
     NodeProcess,
+    Place,
+    driver,
     policy_graph,
     private_domain,
     recorder,
@@ -44,7 +48,18 @@ class RosUpCfg:
     """Start policy and gate as ROS 2 nodes, bring them up and watch them until Ctrl-C."""
 
     graph: Annotated[Positional[Path | None], arg(metavar="[GRAPH]")] = None
-    """graph.yaml of the robot; without it the one of the package."""
+    """graph.yaml of the set-up; without it the one of the package."""
+    robot: str = ""
+    """What the robot calls its topics, controllers and modes: a name of `sim2arm list`, or the path
+    of such a file; without it what the graph says alone. With --sim the simulated arm has them."""
+    prefix: str = ""
+    """Of the robot's joints and frames, `left_` for example."""
+    namespace: str = ""
+    """Of this arm's nodes and topics, `left` for example: several arms, a command for each."""
+    port: str = ""
+    """Serial port of a robot that our own node drives (so101)."""
+    servos: Path | None = None
+    """YAML file with ids, signs and zeros of its servos; those of LeRobot's calibration without."""
     bundle: Path
     """Policy bundle, or a run with one."""
     teleop: str = ""
@@ -88,7 +103,14 @@ def main(argv: Sequence[str]) -> int:
     with user_input("bundle"):
         contract = load_contract(bundle)
     with user_input("graph"):
-        read_graph(cfg.graph).bindings(contract)
+        graph = read_graph(cfg.graph, cfg.robot, cfg.prefix)
+        graph.bindings(graph.named(contract))
+    if cfg.sim is None and bool(graph.driver) != bool(cfg.port):
+        raise UserError(
+            f"--port: expected the serial port of the {graph.robot}, got nothing"
+            if graph.driver
+            else "--port: this robot has a driver of its own; --robot so101 has a port"
+        )
     sensors: dict[str, Path | None] = {}
     if cfg.sim is not None:
         check_task(cfg.sim, contract, cfg.settings)
@@ -106,7 +128,7 @@ def main(argv: Sequence[str]) -> int:
     for name, text in describe(cfg, bundle, contract, which, env).items():
         print(f"{name:<8}{text}")
     with _signals_interrupt():
-        return _up(cfg, nodes(cfg, bundle, contract, **sensors), env)
+        return _up(cfg, nodes(cfg, bundle, contract, graph, **sensors), env)
 
 
 def check(cfg: RosUpCfg) -> None:
@@ -122,15 +144,20 @@ def check(cfg: RosUpCfg) -> None:
         if not cfg.yes and not sys.stdin.isatty():
             raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
     else:
+        if cfg.port or cfg.servos:
+            raise UserError("--port and --servos: a simulated arm has none; leave out --sim")
         from sim2arm.sim.tasks.table import TASKS
 
         if cfg.sim not in TASKS:
             raise UserError(unknown("task", cfg.sim, TASKS))
-    for name in ("settings", "teleop_settings"):
+    for name in ("settings", "teleop_settings", "servos"):
         path = getattr(cfg, name)
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
     check_hand(cfg)
+    parts = cfg.namespace.strip("/").split("/")
+    if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
+        raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
     if not 0 <= cfg.seed < 2**63:
         raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
@@ -236,10 +263,17 @@ def environment(cfg: RosUpCfg) -> dict[str, str]:
     return private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
 
 
+def place_of(cfg: RosUpCfg) -> Place:
+    """Return which arm it is."""
+    namespace = f"/{cfg.namespace.strip('/')}" if cfg.namespace else ""
+    return Place(graph=cfg.graph, robot=cfg.robot, prefix=cfg.prefix, namespace=namespace)
+
+
 def nodes(
     cfg: RosUpCfg,
     bundle: Path,
     contract: Contract,
+    graph: Graph,
     *,
     vision: Path | None = None,
     touch: Path | None = None,
@@ -250,29 +284,34 @@ def nodes(
         cfg: the options.
         bundle: of the policy.
         contract: of the bundle.
+        graph: of the arm.
         vision: file with the cameras of the simulated arm, see `write_sensors`.
         touch: file with its gels.
     """
-    simulated = cfg.sim is not None
-    graph = policy_graph(
-        bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
+    simulated, place = cfg.sim is not None, place_of(cfg)
+    found = policy_graph(
+        bundle, place=place, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
         settings=cfg.teleop_settings,
     )  # fmt: skip
     if cfg.record is not None:
-        graph.append(recorder(cfg.record, bundle, graph=cfg.graph, sim_time=simulated))
+        found.append(recorder(cfg.record, bundle, place=place, sim_time=simulated))
     if cfg.sim is not None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
-            settings=cfg.settings, vision=vision, touch=touch,
+            settings=cfg.settings, vision=vision, touch=touch, place=place,
         )  # fmt: skip
-        return [arm, *graph]
+        return [arm, *found]
     hardware = {"real_hardware": True, "allow_fallback_on_hardware": cfg.allow_fallback}
-    return [
+    found = [
         replace(node, parameters={**node.parameters, **hardware})
         if node.executable == "gate_node"
         else node
-        for node in graph
+        for node in found
     ]
+    if graph.driver:
+        servos = str(cfg.servos.resolve()) if cfg.servos else ""
+        found.insert(0, driver(graph.driver, place, port=cfg.port, servos=servos))
+    return found
 
 
 def describe(
@@ -283,12 +322,14 @@ def describe(
     arm = "real hardware"
     if cfg.sim is not None:
         arm = f"simulated, {cfg.sim}, {'lock step' if cfg.lock_step else 'real time'}"
+    names = [cfg.robot and f"robot {cfg.robot}", cfg.prefix and f"prefix {cfg.prefix}",
+             cfg.namespace and f"namespace {cfg.namespace}"]  # fmt: skip
     reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "as ROS has it")
     hand = TELEOP_DEVICES[cfg.teleop.partition(":")[0]].buttons if cfg.teleop else ""
     return {
         "bundle": f"{bundle} ({contract.provenance.experiment or 'unknown experiment'})",
         "robot": f"{contract.robot}, {arm}, {contract.control_hz:g} Hz",
-        "graph": str(cfg.graph or DEFAULT_GRAPH),
+        "graph": ", ".join([str(cfg.graph or DEFAULT_GRAPH), *filter(None, names)]),
         "rclpy": which.partition(": ")[2],
         "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
         "logs": str(cfg.logs),
@@ -302,11 +343,11 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
     from .ros_operator import Operator
 
     for process in processes:  # the logs of another run would be taken for this one's
-        (cfg.logs / f"{process.executable}.log").unlink(missing_ok=True)
+        (cfg.logs / f"{process.called}.log").unlink(missing_ok=True)
     with (
         StateLine() as line,
         Launch(processes, log_folder=cfg.logs, env=env) as launch,
-        Operator(launch, line, env=env, patience_s=cfg.patience) as operator,
+        Operator(launch, line, env=env, patience_s=cfg.patience, place=place_of(cfg)) as operator,
     ):
         try:
             operator.bring_up()

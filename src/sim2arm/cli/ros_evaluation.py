@@ -85,7 +85,7 @@ def run_through_ros(
             vision=write_record(folder / "vision.yaml", vision),
             touch=write_record(folder / "touch.yaml", touch),
         ),
-        *policy_graph(bundle, graph=None, lock_step=lock_step, flights=folder / "flights"),
+        *policy_graph(bundle, lock_step=lock_step, flights=folder / "flights"),
     ]
     longest_s = _LOCK_STEP_S if lock_step else task.cfg.max_steps * contract.period + _EXTRA_S
     logs: list[EpisodeLog] = []

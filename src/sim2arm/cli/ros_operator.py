@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 
 from sim2arm_ros.activation import format_items, problems
-from sim2arm_ros.launcher import Launch
+from sim2arm_ros.launcher import Launch, Place
 from sim2arm_ros.supervisor import OperationError, Supervisor
 
 from .errors import UserError
@@ -25,7 +25,13 @@ class Operator:
     """Operates policy and gate for a person who looks at the screen."""
 
     def __init__(
-        self, launch: Launch, line: StateLine, *, env: Mapping[str, str], patience_s: float
+        self,
+        launch: Launch,
+        line: StateLine,
+        *,
+        env: Mapping[str, str],
+        patience_s: float,
+        place: Place | None = None,
     ) -> None:
         """Join the domain of running nodes.
 
@@ -34,13 +40,17 @@ class Operator:
             line: where to say how things stand.
             env: ROS_DOMAIN_ID and the like, of the processes.
             patience_s: how long an activation may stay red [s].
+            place: which arm it is.
         """
-        self._launch, self._line = launch, line
+        self._launch, self._line, self._place = launch, line, place or Place()
         self._shown: set[str] = set()
         self._waiting, self._stopping = "starting", False
         self._supervisor: Supervisor | None = None
-        asker = "teleop_node" if "teleop_node" in launch.processes else "policy_node"
-        self._supervisor = Supervisor(alive=self._watch, env=env, asker=asker)
+        hand = self._place.label("teleop_node") in launch.processes
+        self._supervisor = Supervisor(
+            alive=self._watch, env=env, asker="teleop_node" if hand else "policy_node",
+            namespace=self._place.namespace,
+        )  # fmt: skip
         self._supervisor.patience_s = patience_s
 
     @property
@@ -59,7 +69,8 @@ class Operator:
             for node in ("gate_node", self.supervisor.asker):
                 self._waiting = f"configuring {node}"
                 if not self.supervisor.transition(node, "configure"):
-                    raise UserError(f"{node}: {self._last_word(node, 'not configured')}")
+                    said = self._last_word(self._place.label(node), "not configured")
+                    raise UserError(f"{node}: {said}")
             self._waiting = "activating gate_node"
             self.supervisor.activate("gate_node")
             self._waiting = ""
@@ -122,7 +133,7 @@ class Operator:
             return
         self._waiting, self._stopping = "stopping", True
         ended = self._launch.dead()
-        if any(line.startswith("gate_node") for line in ended):
+        if any(line.startswith(self._place.label("gate_node")) for line in ended):
             self._line.note("gate_node has ended: the last trajectory ends at rest")
             return
         try:

@@ -146,6 +146,9 @@ PREFIX, PREFIX_KNOWN = "prefix", "prefix_known"
 (T, A), and which entries those are (T,), 1 or 0."""
 LEAD = "latency/lead"
 """Name of the range of the time from a tick to the start of its motion [s]."""
+SPEED = "speed_scaling"
+"""Name of the range of the share of its commanded speed at which an arm runs, 1 at full speed; arms
+that are told to be slower (a speed slider) are refused without it."""
 
 
 @dataclass(frozen=True, kw_only=True)

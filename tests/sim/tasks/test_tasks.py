@@ -14,7 +14,7 @@ from sim2arm.sim.draws import SeededDraws, StreamDraws
 from sim2arm.sim.env import Env
 from sim2arm.sim.specs import arm_specs
 from sim2arm.sim.tasks.table import TASKS, describe_task, make_task
-from sim2arm_ros.graph import read_graph
+from sim2arm_ros.graph_file import read_graph
 
 EVERY = pytest.mark.parametrize("name", sorted(TASKS))
 N = 4
