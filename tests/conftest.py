@@ -135,7 +135,8 @@ def pytest_report_header() -> list[str]:
     """Name what the base run leaves out, and why."""
     if not BASE_ENVIRONMENT:
         return []
-    lines = ["base environment: no train, no dds; not collected, because they import these extras:"]
+    extras = ", ".join(LEFT_OUT)
+    lines = [f"base environment without {extras}; not collected, because they import these extras:"]
     for path in sorted((*TESTS.rglob("test_*.py"), *TESTS.glob("*/**/conftest.py"))):
         if extras := missing_extras(path):
             lines.append(f"  {path.relative_to(TESTS)} ({', '.join(sorted(extras))})")
