@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-EXTRAS ?= train,dds,vision,meshes,view,suite,dev
+EXTRAS ?= train,dds,vision,meshes,view,suite,realsense,dev
 # Address of another package index for torch alone (PyTorch's CPU wheels, for example).
 TORCH_INDEX ?=
 VENV ?= .venv

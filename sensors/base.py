@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sim2arm.core.clock import steady_ns
@@ -37,6 +37,24 @@ class Clocks:
     """Of receipts: never set [ns]."""
     wall_ns: Callable[[], int] = time.time_ns
     """Of stamps: ROS time on a robot whose ROS clock is the system's [ns]."""
+    system_ns: Callable[[], int] = time.time_ns
+    """Of devices whose driver stamps by the system's clock [ns]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """What happened to the pictures of a camera since the start."""
+
+    frames: int = 0
+    """New ones."""
+    duplicates: int = 0
+    """That came again: the same number, stamp or bytes, by what the device has of these."""
+    drops: int = 0
+    """That must have been between two that came, by their numbers, or their stamps and the rate."""
+    broken: int = 0
+    """That could not be used: not decoded, stamped by another clock, or their stamp went back."""
+    reconnects: int = 0
+    """Times the device was opened again."""
 
 
 def picture_spec(
@@ -55,6 +73,23 @@ def picture_spec(
         max_receipt_age_s=max_age,
         driver_stage=stage.text,
     )
+
+
+def depth_spec(
+    name: str, stage: DriverStage, *, frame: str | None, rate_hz: float | None, max_age: float
+) -> ArraySpec:
+    """Return the spec of depth along the optical axis [m], 0 where nothing was measured.
+
+    Args:
+        name: of the array.
+        stage: of the pictures of the same camera; of depth it always takes nearest pixels.
+        frame: of the camera.
+        rate_hz: of the sensor.
+        max_age: by stamp and by receipt [s].
+    """
+    nearest = replace(stage, resample="nearest")
+    colours = picture_spec(name, nearest, frame=frame, rate_hz=rate_hz, max_age=max_age)
+    return replace(colours, shape=colours.shape[:2], dtype="float32", unit="m")
 
 
 def check_fresh(

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
-from sim2arm.core.driver_stage import DriverStage, run_stage
+from sim2arm.core.driver_stage import DriverStage, Intrinsics, check_intrinsics, run_stage
 from sim2arm.core.spec import ArraySpec, Reading
 
 from .base import Clocks, check_fresh, picture_spec
@@ -62,12 +62,28 @@ class ReplayCfg:
 class Replay:
     """A recording as a sensor; time begins with the first `read`."""
 
-    def __init__(self, path: str | Path, cfg: ReplayCfg, *, clocks: Clocks | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        cfg: ReplayCfg,
+        *,
+        intrinsics: Intrinsics | None = None,
+        clocks: Clocks | None = None,
+    ) -> None:
         """Read the stamps; pictures are read when they are due.
 
+        Args:
+            path: folder or video.
+            cfg: how.
+            intrinsics: of the recorded pictures, where the stage undistorts.
+            clocks: others than those of this machine.
+
         Raises:
-            ValueError: it is no recording; one line.
+            ValueError: it is no recording, or the stage undistorts and there are no intrinsics or
+                others; one line.
         """
+        check_intrinsics(cfg.stage, intrinsics)
+        self._intrinsics = intrinsics
         self.path, self.cfg, self._clocks = Path(path), cfg, clocks or Clocks()
         self.stamps_ns, self._files = _index(self.path)
         self._pictures: Iterator[Image] | None = None
@@ -104,7 +120,7 @@ class Replay:
         after = (self.stamps_ns - self.stamps_ns[0]) / self.cfg.speed
         newest = int(np.searchsorted(after, due, side="right")) - 1
         if newest > self._at:
-            array = run_stage(self.cfg.stage, self._picture(newest))
+            array = run_stage(self.cfg.stage, self._picture(newest), self._intrinsics)
             array.flags.writeable = False
             passed = round(float(after[newest]))
             stamp = wall + passed if self.cfg.shift else int(self.stamps_ns[newest])

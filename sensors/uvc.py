@@ -1,7 +1,6 @@
 """Cameras over V4L2 with OpenCV: the newest picture, its stamp, and what went wrong on the way.
 
-A thread takes pictures from the driver as they come and keeps the newest; what is not read is never
-decoded. Video4Linux stamps a picture by the steady clock when it begins to arrive; the offset of
+`camera_thread.py` takes pictures from the driver as they come. Video4Linux stamps a picture by the steady clock when it begins to arrive; the offset of
 the wall clock, measured as it is received, makes ROS time of it.
 """
 
@@ -10,9 +9,7 @@ the wall clock, measured as it is received, makes ROS time of it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
@@ -20,10 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sim2arm.core.driver_stage import run_stage
+from sim2arm.core.driver_stage import Intrinsics, check_intrinsics, run_stage
 from sim2arm.core.spec import ArraySpec, Reading
 
-from .base import Clocks, check_fresh
+from .base import Clocks, Counters
+from .camera_thread import CameraThread
 from .devices import find_camera
 from .uvc_cfg import REDUCED, UvcCfg, array_spec
 
@@ -45,42 +43,20 @@ class Capture(Protocol):
     def release(self) -> None: ...  # noqa: D102
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counters:
-    """What happened to pictures since the start."""
-
-    frames: int = 0
-    """New ones."""
-    duplicates: int = 0
-    """That came again, with the same stamp (or bytes, where there is no stamp)."""
-    drops: int = 0
-    """That must have been between two that came, by their stamps and the rate."""
-    broken: int = 0
-    """That could not be decoded, or whose stamp went back."""
-    reconnects: int = 0
-    """Times the device was opened again."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Frame:
-    data: npt.NDArray[np.uint8]
-    sequence: int
-    stamp_ns: int
-    receipt_ns: int
-
-
 class UvcCamera:
     """A camera as a sensor; use it in a `with` block or close it.
 
     Attributes:
         cfg: which camera and how.
         clocks: of its stamps and receipts.
+        thread: that takes its pictures.
     """
 
     def __init__(
         self,
         cfg: UvcCfg,
         *,
+        intrinsics: Intrinsics | None = None,
         open_capture: Callable[[str], Capture] | None = None,
         find: Callable[[str], Any] = find_camera,
         clocks: Clocks | None = None,
@@ -89,28 +65,28 @@ class UvcCamera:
 
         Args:
             cfg: which camera and how.
+            intrinsics: of the decoded picture, where the stage undistorts.
             open_capture: makes a capture of a path; OpenCV's over V4L2 by default.
             find: returns the path of `cfg.device`, now and after the device went away.
             clocks: others than those of this machine.
 
         Raises:
             OSError: no such camera; one line with those that are there.
+            ValueError: the stage undistorts, and there are no intrinsics or others.
         """
         self.cfg = cfg
         self._open = open_capture or _open_v4l2
         self._find, self.clocks = find, clocks or Clocks()
-        self._news = threading.Condition()
-        self._newest: _Frame | None = None
-        self._decoded: Reading | None = None
-        self._counters = Counters()
-        self._why, self._fault = "", ""
-        self._stop = threading.Event()
+        check_intrinsics(cfg.stage, intrinsics)
+        self._intrinsics = intrinsics
         self._last_stamp: int | None = None
         self._strange = 0
         self._find(cfg.device)
         self._spec = {cfg.name: array_spec(cfg)}
-        self._thread = threading.Thread(target=self._run, name=f"uvc {cfg.device}", daemon=True)
-        self._thread.start()
+        self.thread = CameraThread(
+            cfg.device, self._connect, self._decode, retry=cfg.retry, errors=(OSError, cv2.error)
+        )
+        self.thread.start()
 
     @property
     def spec(self) -> Mapping[str, ArraySpec]:
@@ -125,8 +101,7 @@ class UvcCamera:
     @property
     def counters(self) -> Counters:
         """What happened to pictures so far."""
-        with self._news:
-            return self._counters
+        return self.thread.counters
 
     def wait(self, timeout: float) -> Reading:
         """Return the first reading, when it is there.
@@ -135,8 +110,7 @@ class UvcCamera:
             StaleReading: nothing came in time [s].
             RuntimeError: as `read`.
         """
-        with self._news:
-            self._news.wait_for(lambda: self._newest is not None or bool(self._fault), timeout)
+        self.thread.wait(timeout)
         return self.read()
 
     def read(self) -> Reading:
@@ -146,20 +120,11 @@ class UvcCamera:
             StaleReading: it is too old, as while a device that went away is looked for.
             RuntimeError: the device does not give what was asked for; it takes another config.
         """
-        with self._news:
-            frame, why, fault = self._newest, self._why, self._fault
-        if fault:
-            raise RuntimeError(f"{self.cfg.device}: {fault}")
-        if frame is not None and not (
-            self._decoded is not None and self._decoded.sequence == frame.sequence
-        ):
-            self._decode(frame)
-        return check_fresh(self._decoded, self._spec, self.clocks, why)
+        return self.thread.read(self._spec, self.clocks)
 
     def close(self) -> None:
         """Stop the thread and let the device go."""
-        self._stop.set()
-        self._thread.join(timeout=2.0)  # OpenCV may sit in select() for 10 s; the thread is daemon
+        self.thread.close()
 
     def __enter__(self) -> UvcCamera:
         return self
@@ -172,61 +137,36 @@ class UvcCamera:
     ) -> None:
         self.close()
 
-    def _decode(self, frame: _Frame) -> None:
-        """Make a reading of a frame; one that is broken leaves the reading before it."""
-        cfg, picture = self.cfg, frame.data
+    def _decode(self, data: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.uint8]] | None:
+        """Return the array of what the driver gave, or none if it is broken."""
+        cfg, picture = self.cfg, data
         if cfg.jpeg_scale > 1:
-            picture = cv2.imdecode(frame.data.reshape(-1), REDUCED[cfg.jpeg_scale])
+            picture = cv2.imdecode(data.reshape(-1), REDUCED[cfg.jpeg_scale])
         if picture is None:
-            with self._news:
-                self._count(broken=1)
-                if self._newest is frame:
-                    self._newest = None
-            return
-        array = run_stage(cfg.stage, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        array.flags.writeable = False
-        self._decoded = Reading(
-            arrays={cfg.name: array},
-            sequence=frame.sequence,
-            stamp_ns=frame.stamp_ns,
-            receipt_ns=frame.receipt_ns,
-        )
+            return None
+        colours = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return {cfg.name: run_stage(cfg.stage, colours, self._intrinsics)}
 
-    def _run(self) -> None:
-        """Keep the device open until the end."""
-        first = True
-        while not self._stop.is_set():
-            try:
-                self._connect(first)
-            except (OSError, cv2.error) as error:
-                self._say(" ".join(str(error).split()))
-            except Exception as error:  # a fault of ours: `read` says so instead of waiting
-                self._give_up(f"{type(error).__name__}: {error}")
-                return
-            if self._fault:
-                return
-            first = False
-            self._stop.wait(self.cfg.retry)
-
-    def _connect(self, first: bool) -> None:
+    def _connect(self) -> None:
         """Open the device and take pictures until it fails."""
         capture = self._open(str(self._find(self.cfg.device)))
         try:
             if not capture.isOpened():
-                self._say("the device does not open (in use, or no permission: group video)")
+                self.thread.say("the device does not open (in use, or no permission: group video)")
                 return
-            if not first:
-                with self._news:
-                    self._count(reconnects=1)
+            self.thread.opened()
             self._last_stamp = None
-            if self._set_up(capture):
-                self._say("waiting for a picture")
+            fault = self._set_up(capture)
+            if fault:
+                self.thread.give_up(fault)
+            else:
+                self.thread.say("waiting for a picture")
                 self._stream(capture)
         finally:
             capture.release()
 
-    def _set_up(self, capture: Capture) -> bool:
-        """Ask for the stream; return whether the device gives it."""
+    def _set_up(self, capture: Capture) -> str:
+        """Ask for the stream; return what of it the device does not give, or an empty string."""
         cfg = self.cfg
         capture.set(cv2.CAP_PROP_FOURCC, float(cv2.VideoWriter.fourcc(*cfg.fourcc)))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, cfg.width)
@@ -237,34 +177,24 @@ class UvcCamera:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0)
         for name, value in cfg.controls.items():
             if not capture.set(getattr(cv2, f"CAP_PROP_{name.upper()}"), value):
-                return self._give_up(f"the device refuses {name} = {value:g}")
+                return f"the device refuses {name} = {value:g}"
         got = [int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
         if got == [cfg.width, cfg.height]:
-            return True
-        return self._give_up(
-            f"expected {cfg.width} x {cfg.height} pixels, the device gives {got[0]} x {got[1]}"
-        )
-
-    def _give_up(self, fault: str) -> bool:
-        """Make `read` raise a fault from now on; return False."""
-        with self._news:
-            self._fault = fault
-            self._news.notify_all()
-        return False
+            return ""
+        return f"expected {cfg.width} x {cfg.height} pixels, the device gives {got[0]} x {got[1]}"
 
     def _stream(self, capture: Capture) -> None:
         broken = 0
-        while not self._stop.is_set() and not self._fault and broken < MOST_BROKEN:
+        while not self.thread.stopping and broken < MOST_BROKEN:
             if not capture.grab():
-                self._say("the device stopped to send pictures; opening it again")
+                self.thread.say("the device stopped to send pictures; opening it again")
                 return
             # Before `retrieve`, which hands the buffer back to the driver.
             stamp, receipt = capture.get(cv2.CAP_PROP_POS_MSEC), self.clocks.steady_ns()
             done, data = capture.retrieve()
             if not done or data is None or data.size == 0:
                 broken += 1
-                with self._news:
-                    self._count(broken=1)
+                self.thread.count(broken=1)
                 continue
             broken = 0
             self._take(np.asarray(data), round(1e6 * stamp), receipt)
@@ -277,32 +207,23 @@ class UvcCamera:
             stamp: by the driver, on the steady clock [ns].
             receipt: on the steady clock [ns].
         """
-        hardware, last, newest = self.cfg.stamps == "hardware", self._last_stamp, self._newest
+        hardware, last, newest = self.cfg.stamps == "hardware", self._last_stamp, self.thread.newest
         if hardware and not self._is_steady(stamp, receipt):
             return
-        with self._news:
-            mine = stamp if hardware else receipt
-            same = stamp == last if hardware else newest is not None and _equal(newest.data, data)
-            if same:
-                self._count(duplicates=1)
-                return
-            if last is not None and mine < last:
-                self._count(broken=1)
-                return
-            if last is not None:
-                between = round(1e-9 * (mine - last) * self.cfg.rate_hz) - 1
-                self._count(drops=max(between, 0))
-            self._last_stamp = mine
-            self._count(frames=1)
-            offset = self.clocks.wall_ns() - self.clocks.steady_ns() if hardware else 0
-            self._newest = _Frame(
-                data=data,
-                sequence=self._counters.frames,
-                stamp_ns=mine + offset,
-                receipt_ns=receipt,
-            )
-            self._why = ""
-            self._news.notify_all()
+        mine = stamp if hardware else receipt
+        same = stamp == last if hardware else newest is not None and _equal(newest.data, data)
+        if same:
+            self.thread.count(duplicates=1)
+            return
+        if last is not None and mine < last:
+            self.thread.count(broken=1)
+            return
+        if last is not None:
+            between = round(1e-9 * (mine - last) * self.cfg.rate_hz) - 1
+            self.thread.count(drops=max(between, 0))
+        self._last_stamp = mine
+        offset = self.clocks.wall_ns() - self.clocks.steady_ns() if hardware else 0
+        self.thread.keep(data, mine + offset, receipt)
 
     def _is_steady(self, stamp: int, receipt: int) -> bool:
         """Return whether a stamp is of the steady clock; drivers get a few wrong at the start."""
@@ -310,23 +231,13 @@ class UvcCamera:
             self._strange = 0
             return True
         self._strange += 1
-        with self._news:
-            self._count(broken=1)
+        self.thread.count(broken=1)
         if self._strange >= MOST_BROKEN:
-            self._give_up(
+            self.thread.give_up(
                 f"the driver's stamps are not of the steady clock: {1e-9 * stamp:.3f} s at "
                 f"{1e-9 * receipt:.3f} s: set stamps to receipt"
             )
         return False
-
-    def _count(self, **more: int) -> None:
-        """Add to counters; the lock is held."""
-        now = self._counters
-        self._counters = replace(now, **{n: getattr(now, n) + k for n, k in more.items()})
-
-    def _say(self, why: str) -> None:
-        with self._news:
-            self._why = why
 
 
 def _equal(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> bool:

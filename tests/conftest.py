@@ -19,12 +19,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 TESTS = Path(__file__).resolve().parent
 SRC = TESTS.parent / "src"
 
-# `make test-base` sets this: an environment of the robot side, without two extras. A test file
+# `make test-base` sets this: an environment of the robot side, without these extras. A test file
 # that imports their libraries, itself or through our modules, is not collected there and is named
 # in the header. Everywhere else a missing library is an error. rclpy comes from a ROS installation
 # or from the extra `dds`.
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
-LEFT_OUT = ("train", "dds")
+LEFT_OUT = ("train", "dds", "realsense")
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 
 
@@ -135,7 +135,8 @@ def pytest_report_header() -> list[str]:
     """Name what the base run leaves out, and why."""
     if not BASE_ENVIRONMENT:
         return []
-    lines = ["base environment: no train, no dds; not collected, because they import these extras:"]
+    extras = ", ".join(LEFT_OUT)
+    lines = [f"base environment without {extras}; not collected, because they import these extras:"]
     for path in sorted((*TESTS.rglob("test_*.py"), *TESTS.glob("*/**/conftest.py"))):
         if extras := missing_extras(path):
             lines.append(f"  {path.relative_to(TESTS)} ({', '.join(sorted(extras))})")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 from array import array
-from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -18,13 +17,14 @@ from std_msgs.msg import Header
 
 from sim2arm.core.driver_stage import Intrinsics, parse_stage, run_stage
 from sim2arm.core.spec import ArraySpec
+from sim2arm.sensors.camera_info import MODEL, lens_numbers
 
+from .compress_pictures import buffer_of, stored
 from .convert import check_frame, to_stamp
 from .graph import InputBinding
 from .pictures import COMPRESSED_IMAGE, LAYOUTS, Encoding, message_size, stored_size
 
 _MILLIMETRE = 1000.0
-_NOT_READ = "compressedDepth"
 
 
 def image_array(message: Image) -> NDArray[Any]:
@@ -47,7 +47,7 @@ def image_array(message: Image) -> NDArray[Any]:
             f"image: {width} x {height} pixels of {message.encoding} in rows of {step} bytes: "
             f"expected 1 pixel or more and step of {row} or more"
         )
-    data = np.frombuffer(_buffer(message.data), dtype=np.uint8)
+    data = np.frombuffer(buffer_of(message.data), dtype=np.uint8)
     if data.size != step * height:
         raise ValueError(f"image: expected step * height = {step * height} bytes, got {data.size}")
     pixels = data.reshape(height, step)[:, :row].view(dtype)
@@ -58,11 +58,12 @@ def decoded(message: CompressedImage) -> NDArray[Any]:
     """Return the pixels of a JPEG or PNG, colours in the order r g b.
 
     Raises:
-        ValueError: broken, or with something else than colours, grey or 16 bits.
+        ValueError: broken, of a format that is not read, or with something else than colours, grey
+            or 16 bits.
     """
     import cv2  # an extra: `check_decoder`
 
-    data = np.frombuffer(_buffer(message.data), dtype=np.uint8)
+    data = np.frombuffer(stored(message), dtype=np.uint8)
     # Neither turned as its camera was held, nor made to 8 bits or three channels.
     found = cast(Any, cv2.imdecode(data, cv2.IMREAD_UNCHANGED)) if data.size else None
     if found is None:
@@ -100,9 +101,7 @@ def check_picture(message: Image | CompressedImage, binding: InputBinding, spec:
     check_frame(message.header, spec)
     if isinstance(message, CompressedImage):
         try:
-            if _NOT_READ in message.format:
-                raise ValueError("it is not read: use png, or the raw image")
-            height, width = stored_size(memoryview(_buffer(message.data)).cast("B"))
+            height, width = stored_size(stored(message))
         except ValueError as error:
             raise ValueError(f"input {spec.name!r}: format {message.format!r}: {error}") from error
         _check_size(height, width, binding, spec)
@@ -224,7 +223,7 @@ def camera_info_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> Ca
         header=Header(stamp=to_stamp(stamp_ns), frame_id=frame),
         height=k.height,
         width=k.width,
-        distortion_model="plumb_bob",
+        distortion_model=MODEL,
         d=list(k.distortion) or [0.0] * 5,
         k=bare,
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
@@ -252,28 +251,11 @@ def intrinsics_from(message: CameraInfo) -> Intrinsics:
         )
     if skew != 0.0:
         raise ValueError(f"camera_info: K has skew {skew:g}, expected 0")
+    try:
+        lens = lens_numbers(message.distortion_model, [float(v) for v in message.d])
+    except ValueError as error:
+        raise ValueError(f"camera_info: {error}") from error
     return Intrinsics(
         width=int(message.width), height=int(message.height), fx=fx, fy=fy, cx=cx, cy=cy,
-        distortion=_lens(message.distortion_model, [float(v) for v in message.d]),
+        distortion=lens,
     )  # fmt: skip
-
-
-def _lens(model: str, numbers: Sequence[float]) -> tuple[float, ...]:
-    if not any(numbers):
-        return ()
-    if model == "plumb_bob" and len(numbers) in (4, 5):
-        return (*numbers, 0.0)[:5]
-    # The first five of the rational model are those of plumb_bob, the rest its denominator.
-    if model == "rational_polynomial" and len(numbers) == 8 and not any(numbers[5:]):
-        return tuple(numbers[:5])
-    raise ValueError(
-        f"camera_info: lens model {model!r} with {len(numbers)} numbers; expected plumb_bob with 5"
-    )
-
-
-def _buffer(data: Any) -> Any:
-    """Return the memory of the field `data`; a copy only of what has none, such as a list."""
-    try:
-        return memoryview(data)
-    except TypeError:
-        return bytes(data)

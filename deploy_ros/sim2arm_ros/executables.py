@@ -12,7 +12,7 @@ from .dds import RosImportError, install
 
 NODES = (
     "policy_node", "teleop_node", "gate_node", "sim_arm_node", "so101_node", "sensor_node",
-    "recorder_node",
+    "recorder_node", "bag_node",
 )  # fmt: skip
 
 
@@ -60,6 +60,11 @@ def sensor_node() -> int:
 def recorder_node() -> int:
     """Start the recorder."""
     return run("recorder_node")
+
+
+def bag_node() -> int:
+    """Start the player of recordings."""
+    return run("bag_node")
 
 
 def main() -> int:

@@ -8,6 +8,11 @@ Nor does the gate keep others from the controller: whoever publishes on its comm
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
 own commands and latches a fault; the foreign commands, the first one included, reach the arm. Who
 must not command has to be kept out of the ROS domain, or by its security.
+
+With `dry_run` it judges and commands nobody: no publisher, no client and no action leads to a
+controller or a gripper, commands go to `~/dry_run`, and the arm is taken to stand commanded where
+it is measured. That is how recordings are run (`bag_node`); beside a recording a gate for real
+hardware does not become active.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from sim2arm.policies.verify import load_contract
 
 from . import activation
 from .activation import Item
+from .bag_topics import RECORDING
 from .controller_facts import PERIOD_S, ControllerFacts
 from .convert import (
     command_message,
@@ -68,6 +74,8 @@ from .robot_modes import ModesCfg, RobotModes, Values
 from .supported import check_supported, least_speed
 
 _STATE_PERIOD_S = 0.1
+_ANYWHERE = 1e3
+"""How far an arm may be from its command in a dry run, in which it does not follow [rad]."""
 
 
 class GateNode(LifecycleNode):
@@ -80,6 +88,7 @@ class GateNode(LifecycleNode):
         self.declare_parameter("lock_step", False)
         self.declare_parameter("real_hardware", True)
         self.declare_parameter("allow_fallback_on_hardware", False)
+        self.declare_parameter("dry_run", False)
         self.declare_parameter("request_timeout_s", 0.1)
         self.declare_parameter("lead_periods", 1.0)
         self.declare_parameter("clock_freeze_s", 0.1)
@@ -114,7 +123,8 @@ class GateNode(LifecycleNode):
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
-        self._flights = flights_folder(self._text("flights"), lock_step=self._flag("lock_step"))
+        unkept = self._flag("lock_step") or self._flag("dry_run")
+        self._flights = flights_folder(self._text("flights"), lock_step=unkept)
         self._reset_facts()
         try:
             self._connect(self.graph)
@@ -175,6 +185,10 @@ class GateNode(LifecycleNode):
         return bool(self.get_parameter(name).value)
 
     def _check_backend(self) -> None:
+        if self._flag("dry_run"):
+            if self._flag("real_hardware") or self._flag("lock_step"):
+                raise ValueError("dry_run: there is no arm: neither real_hardware nor lock_step")
+            return
         if self._flag("real_hardware") and self._flag("lock_step"):
             raise ValueError("real hardware does not wait: lock_step is for simulated arms only")
         fallback = "fallback" in backend()
@@ -209,6 +223,7 @@ class GateNode(LifecycleNode):
             joint_age_s=joints.max_stamp_age_s or 0.05,
             latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
             lead_s=self._lead() * contract.period,
+            following_error=_ANYWHERE if self._flag("dry_run") else MachineCfg.following_error,
             lock_step=self._flag("lock_step"),
         )
         freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
@@ -233,23 +248,26 @@ class GateNode(LifecycleNode):
         control = graph.controller
         joints = graph.inputs["joint_position"]
         reliable, listen = joints.reliability == "reliable", self._endpoints.subscription
+        dry = self._flag("dry_run")
         self._command = self._endpoints.lifecycle_publisher(
-            JointTrajectory, control.command_topic, streaming(1)
+            JointTrajectory, "~/dry_run" if dry else control.command_topic, streaming(1)
         )
         self._state_topic = self._endpoints.publisher(DiagnosticStatus, "~/state", latched())
         self._commanded = self._endpoints.publisher(JointState, "~/commanded", streaming(10))
         self._activation = self._endpoints.publisher(String, "~/activation", latched())
         listen(JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable))
-        listen(
-            JointTrajectoryControllerState, control.state_topic, self.on_controller, streaming(10)
-        )
+        if not dry:
+            listen(
+                JointTrajectoryControllerState, control.state_topic, self.on_controller,
+                streaming(10),
+            )  # fmt: skip
         listen(String, graph.robot_description, self.on_description, latched())
         listen(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         for qos in (latched(), streaming(10, reliable=False)):  # whatever the operator sends with
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
-        if self.contract.grips:
+        if self.contract.grips and not dry:
             lock_step = self._flag("lock_step")
             self._gripper = GripperClient(
                 self._endpoints, graph, self.contract, lock_step=lock_step
@@ -258,9 +276,10 @@ class GateNode(LifecycleNode):
         if graph.modes is not None:
             period = self.contract.period
             self._modes = ModeTopics(self, self._endpoints, graph.modes, period, self._on_mode)
-        self._facts = ControllerFacts(self._endpoints, control, self.contract)
+        self._facts = None if dry else ControllerFacts(self._endpoints, control, self.contract)
         self._endpoints.timer(self.contract.period, self.on_tick)
-        self._endpoints.timer(PERIOD_S, self._facts.ask)
+        if self._facts is not None:
+            self._endpoints.timer(PERIOD_S, self._facts.ask)
 
     def _disconnect(self) -> None:
         self._flight = self._gripper = self._modes = None
@@ -289,6 +308,8 @@ class GateNode(LifecycleNode):
             self._joint_period = period if old is None else old + 0.05 * (period - old)
         self._joint_receipt = steady
         now = self.get_clock().now().nanoseconds
+        if self._facts is None:  # a dry run: no controller says what it commands
+            flight.on_reference(q, np.zeros_like(q), to_ns(message.header.stamp), steady)
         flight.on_joints(q, to_ns(message.header.stamp), now, steady)
         self._send(flight.pending(now, steady))
 
@@ -411,7 +432,8 @@ class GateNode(LifecycleNode):
             self._modes.look()
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
-        text, known = (active and self._facts.problem()) or (None, False)
+        facts = self._facts
+        text, known = (active and facts is not None and facts.problem()) or (None, False)
         flight.set_problem("facts", text, fatal=known)
         flight.watch(now, steady)
         machine = flight.machine
@@ -448,7 +470,15 @@ class GateNode(LifecycleNode):
             )
         else:
             flight.set_problem("publishers", None)
-        if self._command.is_activated and self.count_subscribers(topic) == 0:
+        if self._flag("real_hardware") and self.count_publishers(RECORDING):
+            flight.set_problem(
+                "recording", f"a recording is played here ({RECORDING})",
+                fatal=self._command.is_activated,
+            )  # fmt: skip
+        else:
+            flight.set_problem("recording", None)
+        listened = self._facts is None or self.count_subscribers(topic) > 0
+        if self._command.is_activated and not listened:
             flight.set_problem("subscriber", f"no controller listens on {topic}")
         else:
             flight.set_problem("subscriber", None)
@@ -480,6 +510,7 @@ class GateNode(LifecycleNode):
             "ready": machine.ready,
             "session": machine.session,
             "rejected": machine.rejected,
+            "dry_run": self._facts is None,
         } | vars(machine.counters)
         if machine.modes is not None:
             values |= {fact.name: fact.measured for fact in machine.modes.facts()}
@@ -497,10 +528,16 @@ class GateNode(LifecycleNode):
         heard = Heard(
             description=self._description, q=self._q, joint_period=self._joint_period,
             joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
-            mismatches=self._endpoints.mismatches(),
+            mismatches=self._endpoints.mismatches(), dry=self._facts is None,
         )  # fmt: skip
-        gripper = [] if self._gripper is None else self._gripper.items()
-        more = [*self._facts.items(), *gripper]
+        more = [] if self._facts is None else self._facts.items()
+        more += [] if self._gripper is None else self._gripper.items()
+        if self._flag("real_hardware"):
+            played = self.count_publishers(RECORDING)
+            more.append(activation.equal("recordings that are played here", 0, played))
+        if heard.dry:
+            more.append(Item(name="dry run", expected="no controller", ok=True,
+                             measured=f"commands go to {self._command.topic_name}"))  # fmt: skip
         return gate_items(self.contract, self.graph, self.machine, heard, more)
 
 

@@ -33,6 +33,8 @@ class Heard:
     """On the topic of commands, the gate included."""
     mismatches: Sequence[str]
     """Peers with QoS that does not match."""
+    dry: bool
+    """Commands go to nobody, so no arm follows them."""
 
 
 def gate_items(
@@ -65,10 +67,10 @@ def gate_items(
         ),
         *activation.position_items(contract, heard.q),
         activation.body_item(machine.robot, heard.q),
-        activation.at_most(
+        *([] if heard.dry else [activation.at_most(
             "commanded against measured", error, machine.cfg.following_error, "rad",
             "is the controller active and its state published?",
-        ),
+        )]),
         *activation.unmeasured_items(contract),
     ]  # fmt: skip
     if not timed:

@@ -25,7 +25,8 @@ class NodeProcess:
     """One executable with its parameters."""
 
     executable: str
-    """policy_node, teleop_node, gate_node, sim_arm_node, sensor_node or recorder_node."""
+    """policy_node, teleop_node, gate_node, sim_arm_node, sensor_node, recorder_node or
+    bag_node."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""

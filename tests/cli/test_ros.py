@@ -196,7 +196,7 @@ def test_a_run_is_found_by_its_bundle(bundle: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_signals_end_it_as_ctrl_c_does(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), ros._signals_interrupt():  # pyright: ignore
+    with pytest.raises(KeyboardInterrupt), ros.signals_interrupt():
         os.kill(os.getpid(), number)
         time.sleep(1.0)
     assert signal.getsignal(number) == before

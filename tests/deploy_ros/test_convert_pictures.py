@@ -29,6 +29,7 @@ install()
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
 from sim2arm_ros import convert_pictures as pictures  # noqa: E402
+from sim2arm_ros.compress_pictures import Compression, compressed_message  # noqa: E402
 from sim2arm_ros.graph import InputBinding  # noqa: E402
 from sim2arm_ros.pictures import (  # noqa: E402
     COMPRESSED_IMAGE,
@@ -332,6 +333,48 @@ def test_png_comes_back(encoding: str) -> None:
     np.testing.assert_array_equal(found, raw)
 
 
+def small_of(pixels: np.ndarray, encoding: str) -> CompressedImage:
+    pytest.importorskip("cv2")
+    return compressed_message(pixels, encoding, "eye_optical", 7, Compression())
+
+
+@pytest.mark.parametrize("words", ["16UC1; compressedDepth png", "16UC1; compressedDepth"])
+def test_depth_goes_through_image_transports_format(words: str) -> None:
+    metres = np.array([[0.0, 0.0014, 1.2346], [65.535, 65.6, np.nan]], np.float32)
+    message = small_of(metres, "32FC1")
+    data = bytes(message.data)
+    assert data[:12] == bytes(12) and data[12:16] == b"\x89PNG"
+    assert message.format == "16UC1; compressedDepth png" and message.header.stamp.nanosec == 7
+    message.format = words  # older plugins do not name what they compress with
+    found = pictures.read_picture(message, bind("16UC1", COMPRESSED_IMAGE), DEPTH)
+    # To whole millimetres; what is farther than 16 bits, or no number, was not measured.
+    expected = np.array([[0.0, 0.001, 1.235], [65.535, 0.0, 0.0]], np.float32)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_colours_and_grey_go_through_jpeg() -> None:
+    grey = np.full((2, 3, 1), 77, np.uint8)
+    message = small_of(grey, "mono8")
+    assert message.format == "mono8; jpeg compressed mono8"
+    spec = make_spec(shape=(2, 3, 1))
+    found = pictures.read_picture(message, bind("mono8", COMPRESSED_IMAGE), spec)
+    np.testing.assert_array_equal(found, grey)
+    colours = np.zeros((2, 3, 3), np.uint8)
+    colours[..., 0], colours[..., 2] = 200, 40
+    found = pictures.read_picture(
+        small_of(colours, "rgb8"), bind(kind=COMPRESSED_IMAGE), make_spec()
+    )
+    assert np.abs(found.astype(int) - colours).max() <= 4
+    with pytest.raises(ValueError, match="32FC3: neither JPEG nor PNG stores it"):
+        small_of(np.zeros((2, 3, 3), np.float32), "32FC3")
+
+
+def test_how_to_compress_is_checked() -> None:
+    for change, text in (({"jpeg_quality": 0}, "1 to 100, got 0"), ({"png_level": 10}, "0 to 9")):
+        with pytest.raises(ValueError, match=text):
+            Compression(**change)
+
+
 def test_jpeg_is_near_and_runs_through_the_stage() -> None:
     spec = make_spec(driver_stage=STAGE.text)
     pixels = np.zeros((6, 8, 3), np.uint8)
@@ -347,8 +390,12 @@ def test_jpeg_is_near_and_runs_through_the_stage() -> None:
         (lambda: CompressedImage(format="jpeg", data=array("B", b"nonsense")),
          "format 'jpeg': 8 bytes are neither JPEG nor PNG"),
         (lambda: CompressedImage(format="png"), "format 'png': 0 bytes are neither"),
+        (lambda: CompressedImage(format="32FC1; compressedDepth png", data=array("B", b"x" * 40)),
+         "compressedDepth png': of compressedDepth only 16UC1 as png is read: bind the raw image"),
+        (lambda: CompressedImage(format="16UC1; compressedDepth rvl", data=array("B", b"x" * 40)),
+         "compressedDepth rvl': of compressedDepth only 16UC1"),
         (lambda: CompressedImage(format="16UC1; compressedDepth png", data=array("B", b"x")),
-         "compressedDepth png': it is not read: use png"),
+         "compressedDepth png': 0 bytes are neither JPEG nor PNG"),
         (lambda: cut(compressed(pixels_of("rgb8")), 30), "30 bytes of format 'png' cannot be"),
         (lambda: compressed(pixels_of("mono8")), r"expected rgb8 .* got uint8 of shape \(2, 3\)"),
         (lambda: compressed(pixels_of("16UC1")), r"expected rgb8 .* got uint16 of shape \(2, 3\)"),

@@ -17,13 +17,14 @@ from sim2arm_ros.dds import install
 
 install()
 
+from sim2arm_ros.compress_pictures import Compression  # noqa: E402
 from sim2arm_ros.convert import status_values, to_ns  # noqa: E402
 from sim2arm_ros.convert_pictures import camera_info_message, image_message  # noqa: E402
 from sim2arm_ros.graph import InputBinding  # noqa: E402
 from sim2arm_ros.graph_file import read_graph  # noqa: E402
 from sim2arm_ros.picture_inputs import PictureInputs  # noqa: E402
 from sim2arm_ros.picture_topics import PictureTopics  # noqa: E402
-from sim2arm_ros.pictures import IMAGE  # noqa: E402
+from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE  # noqa: E402
 
 from .swinging import swinging_contract  # noqa: E402
 
@@ -38,6 +39,8 @@ SPECS = {
         ArraySpec(name="touch_field", kind="sensor", shape=(2, 4, 5, 3), unit="N", frame="gel"),
     )
 }  # fmt: skip
+DEPTH_SPEC = ArraySpec(name="scene_depth", kind="sensor", shape=(4, 6), dtype="float32", unit="m",
+                       frame="scene_optical")  # fmt: skip
 RANDOM = np.random.default_rng(0)
 TICK = 1_000_000_000
 PERIOD = 16_666_667
@@ -48,10 +51,16 @@ class Publishers:
 
     def __init__(self) -> None:
         self.sent: dict[str, list[Any]] = {}
+        self.listeners: dict[str, int] = {}
+        """How many there are of a topic, if not one."""
 
     def create_publisher(self, kind: Any, topic: str, qos: Any) -> Any:
         kept = self.sent.setdefault(topic, [])
-        return type("Publisher", (), {"publish": lambda _, message: kept.append(message)})()
+        methods = {
+            "publish": lambda _, message: kept.append(message),
+            "get_subscription_count": lambda _: self.listeners.get(topic, 1),
+        }
+        return type("Publisher", (), methods)()
 
     def take(self) -> dict[str, list[Any]]:
         """Return what came since the last call, topics without a message left out."""
@@ -118,6 +127,31 @@ def test_in_real_time_nothing_is_said_of_ticks() -> None:
     topics, node = make_topics(lock_step=False)
     topics.publish(see(0, 0, 0), TICK, again=False)
     assert "~/observation" not in node.sent
+
+
+def test_images_are_made_for_who_listens() -> None:
+    pytest.importorskip("cv2")
+    node = Publishers()
+    specs = SPECS | {"scene_depth": DEPTH_SPEC}
+    topics = PictureTopics(node, specs, {}, compression=Compression())  # type: ignore[arg-type]
+    assert {topic for topic in node.sent if topic.count("/") == 3} == {
+        "~/scene_rgb/image_raw/compressed", "~/touch_left_rgb/image_raw/compressed",
+        "~/scene_depth/image_raw/compressedDepth",
+    }  # fmt: skip
+    node.listeners = dict.fromkeys(node.sent, 0)
+    picture = np.full(SPECS["scene_rgb"].shape, 100, np.uint8)
+    topics.send("scene_rgb", picture, TICK)
+    assert node.take() == {}
+    node.listeners["~/scene_rgb/image_raw/compressed"] = 1
+    topics.send("scene_rgb", picture, TICK)
+    ((topic, (message,)),) = node.take().items()
+    assert topic == "~/scene_rgb/image_raw/compressed"
+    assert to_ns(message.header.stamp) == TICK and message.format == "rgb8; jpeg compressed bgr8"
+    # The policy's side of it: the same binding but for topic and type.
+    binding = InputBinding(topic="/scene", type=COMPRESSED_IMAGE, field="image", encoding="rgb8",
+                           staged=True)  # fmt: skip
+    later = make_inputs(scene_rgb=binding).take("scene_rgb", message)
+    np.testing.assert_array_equal(later.array, picture)  # one grey: JPEG loses nothing of it
 
 
 def test_an_array_that_no_image_holds_is_refused() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim2arm.core.driver_stage import DriverStage, intrinsics_of_view
+from sim2arm.core.driver_stage import DriverStage, intrinsics_of_view, stage_intrinsics
 from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
+from sim2arm.sensors.camera_info import write_camera_info
+from sim2arm.sensors.realsense_cfg import RealSenseCfg
 from sim2arm.sensors.replay import ReplayCfg, write_recording
 from sim2arm.sensors.uvc import UvcCfg
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -22,8 +25,10 @@ from sim2arm_ros.dds import install
 install()
 
 import rclpy  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 
-from sim2arm_ros.convert import to_ns  # noqa: E402
+from sim2arm_ros import sensor_node  # noqa: E402
+from sim2arm_ros.convert import status_values, to_ns  # noqa: E402
 from sim2arm_ros.convert_pictures import image_array  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.sensor_file import (  # noqa: E402
@@ -81,6 +86,9 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Sensor
         sent: list[Any] = []
         for publisher in (*node._topics._images.values(), *node._topics._infos.values()):
             monkeypatch.setattr(publisher, "publish", sent.append)
+            monkeypatch.setattr(publisher, "get_subscription_count", lambda: 1)
+        node.told = []  # type: ignore[attr-defined]
+        monkeypatch.setattr(node._diagnostics, "publish", node.told.append)  # type: ignore[attr-defined]
         return node, sent
 
     yield make_node
@@ -133,9 +141,59 @@ def test_a_device_that_never_will_ends_the_node(make: Any) -> None:
         node.on_timer()
 
 
+# -- how it does -------------------------------------------------------------------------------
+
+
+def test_diagnostics_say_how_the_sensor_does(make: Any) -> None:
+    sensor = Scripted()
+    node, _ = make(sensor)
+    node.on_timer()
+    node.on_diagnostics()
+    (status,) = node.told[-1].status
+    assert status.level == DiagnosticStatus.STALE
+    assert (status.name, status.message) == (
+        "sensor: touch_left_rgb", "nothing received yet: nothing yet"
+    )  # fmt: skip
+    now = node.now_ns()
+    sensor.show(1, now, time.monotonic_ns())
+    node.on_timer()
+    sensor.next = StaleReading("the camera was unplugged")
+    node.on_timer()
+    node.on_diagnostics()
+    (status,) = node.told[-1].status
+    values = status_values(status)
+    assert float(values["age [s]"]) < 1.0 and values["camera_info"] == "no calibration"
+    assert abs(to_ns(node.told[-1].header.stamp) - now) < 10**9
+
+
+def test_what_compresses_is_a_parameter(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rclpy.try_shutdown()
+    rclpy.init(args=["--ros-args", "-p", "jpeg_quality:=101"])
+    with pytest.raises(ValueError, match="jpeg_quality: expected 1 to 100, got 101"):
+        make(Scripted())
+    monkeypatch.setattr(sensor_node, "can_compress", lambda: False)
+    rclpy.try_shutdown()
+    rclpy.init(args=[])
+    node, sent = make(Scripted())
+    assert node._topics._small == {}  # raw images alone, and it says so
+
+
+def test_a_missing_library_is_one_line(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, _ = make(Scripted())
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.delitem(sys.modules, "sim2arm_ros.sensor_file")
+    for name in ("uvc", "uvc_cfg", "replay"):
+        monkeypatch.delitem(sys.modules, f"sim2arm.sensors.{name}")
+    with pytest.raises(ValueError, match=r"needs cv2, .*pip install 'sim2arm\[vision\]'"):
+        sensor_node.open_named(node)
+
+
 # -- files -------------------------------------------------------------------------------------
 
 CAMERA = UvcCfg(device="no such camera", width=6, height=4, rate_hz=30.0, stage=STAGE)
+
+REALSENSE = RealSenseCfg(name="scene", width=6, height=4, rate_hz=30, stage=STAGE,
+                         recording="/nowhere.db3")  # fmt: skip
 
 
 def write(path: Path, file: SensorFile) -> str:
@@ -149,14 +207,15 @@ def test_a_recording_is_opened_on_the_clock_of_the_node(make: Any, tmp_path: Pat
     cfg = RecordingCfg(
         path=str(tmp_path / "recording"), cfg=ReplayCfg(stage=STAGE, name="touch_left_rgb")
     )
-    lens = intrinsics_of_view(3, 2, 60.0)
-    path = write(tmp_path / "sensor.yaml", SensorFile(recording=cfg, intrinsics=lens))
+    lens = intrinsics_of_view(6, 4, 60.0)
+    write_camera_info(tmp_path / "lens.yaml", "left", lens)
+    path = write(tmp_path / "sensor.yaml", SensorFile(recording=cfg, camera_info="lens.yaml"))
     node, _ = make(Scripted())
     node.declare_parameter = lambda *_: None
     node.get_parameter = lambda _: type("Parameter", (), {"value": path})()
     before = node.now_ns()
     sensor, intrinsics = open_file(node)
-    assert intrinsics == {"touch_left_rgb": lens}
+    assert intrinsics == {"touch_left_rgb": stage_intrinsics(STAGE, lens)}
     reading = sensor.read()
     assert before <= reading.stamp_ns <= node.now_ns()
     assert reading.arrays["touch_left_rgb"].shape == (2, 3, 3)
@@ -166,7 +225,8 @@ def test_a_recording_is_opened_on_the_clock_of_the_node(make: Any, tmp_path: Pat
     ("text", "said"),
     [
         (None, "cannot be read: No such file"),
-        ("{}", "expected either camera or recording"),
+        ("{}", "expected either camera, realsense or recording, got none of them"),
+        ("realsense: {name: scene}", "realsense.width: missing key"),
         ("camera: {device: x}", "camera.width: missing key"),
         ("recording: {path: x, cfg: {stage: {}}}", "recording.cfg.stage"),
         (
@@ -194,7 +254,7 @@ def test_no_file_is_refused() -> None:
 
 def test_both_at_once_is_refused(tmp_path: Path) -> None:
     recording = RecordingCfg(path="x", cfg=ReplayCfg(stage=STAGE))
-    with pytest.raises(ValueError, match="either camera or recording"):
+    with pytest.raises(ValueError, match="recording, got camera and recording"):
         SensorFile(camera=CAMERA, recording=recording)
 
 
@@ -204,6 +264,8 @@ def test_both_at_once_is_refused(tmp_path: Path) -> None:
         (SensorFile(recording=RecordingCfg(path="/nowhere", cfg=ReplayCfg(stage=STAGE))),
          "/nowhere: no such recording"),
         (SensorFile(camera=CAMERA), "no such camera"),
+        (SensorFile(realsense=REALSENSE), "no such recording"),
+        (SensorFile(camera=CAMERA, camera_info="none.yaml"), "none.yaml: cannot be read: No such"),
     ],
 )  # fmt: skip
 def test_a_sensor_that_is_not_there_is_one_line(

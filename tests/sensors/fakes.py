@@ -20,7 +20,7 @@ Image = npt.NDArray[np.uint8]
 
 
 class FakeClock:
-    """Both clocks, moved by hand; the wall clock is 1000 s ahead."""
+    """All clocks, moved by hand; ROS's is 1000 s ahead of the steady one, the system's 2000 s."""
 
     def __init__(self) -> None:
         self.ns = 5_000_000_000
@@ -30,7 +30,11 @@ class FakeClock:
 
     @property
     def clocks(self) -> Clocks:
-        return Clocks(steady_ns=lambda: self.ns, wall_ns=lambda: self.ns + 10**12)
+        return Clocks(
+            steady_ns=lambda: self.ns,
+            wall_ns=lambda: self.ns + 10**12,
+            system_ns=lambda: self.ns + 2 * 10**12,
+        )
 
 
 class FakeDevice:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sim2arm.core import plain
-from sim2arm.core.driver_stage import DriverStage
+from sim2arm.core.driver_stage import DriverStage, intrinsics_of_view, run_stage
 from sim2arm.core.spec import StaleReading
 from sim2arm.sensors.devices import find_camera
 from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_cfg
@@ -23,6 +23,7 @@ from tests.sensors.fakes import FakeClock, FakeDevice, picture, until
 
 MS = 1_000_000
 STAGE = DriverStage(width=64, height=48, out_width=32, out_height=24)
+STAGE_LENS = intrinsics_of_view(32, 24, 60.0)
 CFG = UvcCfg(
     device="camera", width=64, height=48, rate_hz=25.0, stage=STAGE, fourcc="YUYV", retry=0.01
 )
@@ -133,7 +134,7 @@ def test_a_stall_is_stale_and_ends(rig: Rig) -> None:
 def test_a_camera_that_was_unplugged_is_opened_again(rig: Rig) -> None:
     rig.send(1)
     rig.device.unplug()
-    until(lambda: "no camera matches" in rig.camera._why)
+    until(lambda: "no camera matches" in rig.camera.thread.why)
     rig.clock.move(1.0)
     with pytest.raises(StaleReading, match=r"allowed 0.2 s: no camera matches 'camera'"):
         rig.camera.read()
@@ -198,6 +199,22 @@ def test_a_control_that_the_device_refuses_is_a_fault() -> None:
     with pytest.raises(RuntimeError, match="camera: the device refuses exposure = 150"):
         camera.wait(5.0)
     camera.close()
+
+
+def test_a_lens_is_taken_out_with_the_intrinsics_of_a_calibration() -> None:
+    stage, device = replace(STAGE, undistort=True), FakeDevice(FakeClock(), (64, 48))
+    lens = replace(intrinsics_of_view(64, 48, 60.0), distortion=(-0.3, 0.0, 0.0, 0.0, 0.0))
+    cfg, clocks = replace(CFG, stage=stage), device.clock.clocks
+    for given, text in ((None, "undistort needs the intrinsics"), (STAGE_LENS, "64 x 48 pixels")):
+        with pytest.raises(ValueError, match=text):
+            UvcCamera(cfg, intrinsics=given, open_capture=device.open, find=device.find)
+    with UvcCamera(
+        cfg, intrinsics=lens, open_capture=device.open, find=device.find, clocks=clocks
+    ) as camera:
+        device.push(picture(48, 64, 3))
+        array = camera.wait(5.0).arrays["tactile_rgb"]
+        np.testing.assert_array_equal(array, run_stage(stage, picture(48, 64, 3), lens))
+        device.unplug()
 
 
 def test_a_config_survives_its_file() -> None:

@@ -32,6 +32,9 @@ _PLAIN = (Op.SCHEMA, Op.CHANNEL, Op.MESSAGE)
 """Records that in our files are always in a chunk, below its checksum."""
 
 
+_KEPT = re.compile(r"^[ -]*durability: (transient_local|1)\s*$", re.MULTILINE)
+
+
 class LogMessage:
     """A message of a log.
 
@@ -88,6 +91,7 @@ class Log:
             out and named in the problems.
         problems: what is damaged or missing, a line each.
         ours: whether our recorder wrote it, so that missing numbers are missing messages.
+        kept: topics whose publishers kept the last message for who came late.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -101,6 +105,7 @@ class Log:
         self.messages: list[LogMessage] = []
         self.metadata: list[tuple[str, Mapping[str, str]]] = []
         self.problems: list[str] = []
+        self.kept: set[str] = set()
         self.ours = True
         self._open = ExitStack()
         try:
@@ -117,6 +122,7 @@ class Log:
         self.messages.extend(part.messages())
         part.scan.expect(len(self.messages) - before)
         self.metadata += part.metadata
+        self.kept |= part.kept
         self.problems += part.problems()
         self.ours = self.ours and part.scan.library.startswith(LIBRARY)
 
@@ -156,8 +162,11 @@ class _Part:
     def __init__(self, scan: Scan, file: IO[bytes]) -> None:
         self.scan, self._file = scan, file
         self.metadata: list[tuple[str, Mapping[str, str]]] = []
+        self.kept: set[str] = set()
         self._schemas: dict[int, Schema] = dict(scan.schemas)
-        self._channels: dict[int, Channel] = dict(scan.channels)
+        self._channels: dict[int, Channel] = {}
+        for channel in scan.channels.values():
+            self._of_channel(channel)
         self._ours = scan.library.startswith(LIBRARY)
         self._nameless: dict[int, int] = {}
         self._damaged = 0
@@ -185,14 +194,19 @@ class _Part:
                 schema = read_schema(content)
                 self._schemas[schema.number] = schema
             elif op == Op.CHANNEL:
-                channel = read_channel(content)
-                self._channels[channel.number] = channel
+                self._of_channel(read_channel(content))
             elif op == Op.METADATA:
                 self._of_metadata(Fields(content))
             elif op == Op.MESSAGE:
                 yield from self._of_message(content, offset)
         except RecordError:
             self._damaged += 1
+
+    def _of_channel(self, channel: Channel) -> None:
+        self._channels[channel.number] = channel
+        # rosbag2 writes words, in older versions the numbers of rmw.
+        if _KEPT.search(channel.metadata.get("offered_qos_profiles", "")):
+            self.kept.add(channel.topic)
 
     def _of_metadata(self, fields: Fields) -> None:
         name, values = fields.text(), fields.mapping()

@@ -18,6 +18,7 @@ EXTRA_OF = {
     "warp": "train",
     "dm_control": "suite",
     "mujoco_menagerie": "meshes",
+    "libusb_package": "realsense",
     "pyrealsense2": "realsense",
     "viser": "view",
 }

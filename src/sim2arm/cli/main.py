@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("Say what is wrong with a dataset.", "sim2arm.cli.doctor"),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
+    "ros replay": ("Play a recording to ROS 2 nodes, without an arm.", "sim2arm.cli.ros_replay"),
     "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
     "calibrate pictures": (
         "Take the pictures of ball presses that calibrate tactile needs.",

@@ -127,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
     env = environment(cfg)
     for name, text in describe(cfg, bundle, contract, which, env).items():
         print(f"{name:<8}{text}")
-    with _signals_interrupt():
+    with signals_interrupt():
         return _up(cfg, nodes(cfg, bundle, contract, graph, **sensors), env)
 
 
@@ -364,7 +364,7 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
 
 
 @contextmanager
-def _signals_interrupt() -> Generator[None]:
+def signals_interrupt() -> Generator[None]:
     """Let SIGTERM and SIGHUP end the command as Ctrl-C does, so that the arm is stopped."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -275,6 +275,16 @@ def undistort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
     )
 
 
+def check_intrinsics(stage: DriverStage, intrinsics: Intrinsics | None) -> None:
+    """Check that a stage has what it needs, before the first picture.
+
+    Raises:
+        ValueError: it undistorts, and the camera's intrinsics are not there or of another picture.
+    """
+    if stage.undistort or intrinsics is not None:
+        _check_camera(stage, intrinsics)
+
+
 def _check_camera(stage: DriverStage, intrinsics: Intrinsics | None) -> Intrinsics:
     if intrinsics is None:
         raise ValueError("driver stage: undistort needs the intrinsics of the camera")

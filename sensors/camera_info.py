@@ -1,0 +1,116 @@
+"""Intrinsics of a camera as a file: the YAML that ROS's `camera_calibration` writes.
+
+`camera_info_manager`, `camera_calibration` and `image_proc` read and write it; other keys than
+those of the format are left to whoever wrote them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from sim2arm.core.driver_stage import Intrinsics
+from sim2arm.core.durable import write_durably
+
+MODEL = "plumb_bob"
+"""ROS's name for k1 k2 p1 p2 k3 of Brown and Conrady."""
+
+
+def lens_numbers(model: str, numbers: Sequence[float]) -> tuple[float, ...]:
+    """Return k1 k2 p1 p2 k3 of a lens in ROS's words, nothing where it bends nothing.
+
+    Raises:
+        ValueError: it is of another model; one line.
+    """
+    if not any(numbers):
+        return ()
+    if model == MODEL and len(numbers) in (4, 5):
+        return (*numbers, 0.0)[:5]
+    # The first five of the rational model are those of plumb_bob, the rest its denominator.
+    if model == "rational_polynomial" and len(numbers) == 8 and not any(numbers[5:]):
+        return tuple(numbers[:5])
+    raise ValueError(f"lens model {model!r} with {len(numbers)} numbers; expected {MODEL} with 5")
+
+
+def read_camera_info(path: str | Path) -> Intrinsics:
+    """Return the intrinsics of a file.
+
+    Raises:
+        ValueError: it cannot be read, or is no calibration; one line.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ValueError(f"{path}: cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        return _intrinsics(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write_camera_info(path: str | Path, name: str, given: Intrinsics) -> None:
+    """Write intrinsics of a camera called `name`, durably.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    lens = list(given.distortion) or [0.0] * 5
+    bare = [given.fx, 0.0, given.cx, 0.0, given.fy, given.cy, 0.0, 0.0, 1.0]
+    still = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    data = {
+        "image_width": given.width, "image_height": given.height, "camera_name": name,
+        "camera_matrix": _matrix(3, 3, bare),
+        "distortion_model": MODEL, "distortion_coefficients": _matrix(1, len(lens), lens),
+        "rectification_matrix": _matrix(3, 3, still),
+        "projection_matrix": _matrix(3, 4, [*bare[:3], 0.0, *bare[3:6], 0.0, *bare[6:], 0.0]),
+    }  # fmt: skip
+    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+    write_durably(Path(path), text.encode())
+
+
+def _matrix(rows: int, cols: int, numbers: Sequence[float]) -> dict[str, Any]:
+    return {"rows": rows, "cols": cols, "data": [float(v) for v in numbers]}
+
+
+def _intrinsics(data: object) -> Intrinsics:
+    if not isinstance(data, Mapping):
+        raise ValueError("expected a mapping with image_width, camera_matrix and so on")
+    told = cast(Mapping[str, Any], data)
+    width, height = (_whole(told, key) for key in ("image_width", "image_height"))
+    fx, skew, cx, _, fy, cy, *_ = _numbers(told, "camera_matrix", 9)
+    if skew != 0.0:
+        raise ValueError(f"camera_matrix: expected no skew, got {skew:g}")
+    model, lens = told.get("distortion_model", MODEL), _numbers(told, "distortion_coefficients")
+    return Intrinsics(
+        width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy,
+        distortion=lens_numbers(str(model), lens),
+    )  # fmt: skip
+
+
+def _whole(told: Mapping[str, Any], key: str) -> int:
+    value = told.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{key}: expected a whole number, got {value!r}")
+    return value
+
+
+def _numbers(told: Mapping[str, Any], key: str, count: int | None = None) -> list[float]:
+    """Return the numbers of a matrix `{rows, cols, data}`."""
+    value = told.get(key)
+    data = cast(Mapping[str, Any], value).get("data") if isinstance(value, Mapping) else None
+    numbers = cast(list[Any], data) if isinstance(data, list) else []
+    if not numbers or not all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in numbers
+    ):
+        raise ValueError(f"{key}: expected a mapping with data: [finite numbers], got {value!r}")
+    if count is not None and len(numbers) != count:
+        raise ValueError(f"{key}: expected {count} numbers, got {len(numbers)}")
+    return [float(v) for v in numbers]
