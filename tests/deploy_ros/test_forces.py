@@ -1,0 +1,84 @@
+"""Forces that stop an arm: their sizes by hand, and when they are a problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm_ros.forces import (
+    EFFORTS,
+    FIELD,
+    WRENCH,
+    ForceCfg,
+    ForceWatch,
+    size_of_efforts,
+    size_of_field,
+    size_of_wrench,
+)
+
+WRIST = ForceCfg(name="wrist", topic="/ft", type=WRENCH, most=40.0, most_torque=5.0)
+JOINTS = ForceCfg(name="joints", topic="/ext", type=EFFORTS, most=8.0, timeout_s=0.05)
+MS = 1_000_000
+
+
+def test_sizes_by_hand() -> None:
+    assert size_of_wrench(np.array([3.0, 0.0, 4.0]), np.array([0.0, 2.0, 0.0])) == (5.0, 2.0)
+    assert size_of_efforts(np.array([1.0, -7.0, 3.0])) == (7.0, 0.0)
+    field = np.zeros((2, 2, 3))
+    field[0, 0], field[1, 1] = (1.0, 0.0, 2.0), (2.0, 0.0, 2.0)
+    assert size_of_field(field) == (5.0, 0.0)
+
+
+def test_what_is_within_its_limit_is_no_problem() -> None:
+    watch = ForceWatch([WRIST, JOINTS])
+    assert watch.problem(0) == "wrist: nothing was heard on /ft"
+    watch.hear("wrist", (40.0, 5.0), 0)
+    assert watch.problem(0) == "joints: nothing was heard on /ext"
+    watch.hear("joints", (8.0, 0.0), 0)
+    assert watch.problem(50 * MS) is None
+    assert watch.value("wrist") == 40.0
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("wrist", (40.1, 0.0), "wrist: 40.1 N, allowed 40 N"),
+        ("wrist", (1.0, 5.01), "wrist: 5.01 N m, allowed 5 N m"),
+        ("wrist", (np.nan, 0.0), "wrist: nan N, allowed 40 N"),
+        ("wrist", (1.0, np.inf), "wrist: inf N m, allowed 5 N m"),
+        ("joints", (8.2, 0.0), "joints: 8.2 N m, allowed 8 N m"),
+    ],
+)
+def test_what_is_too_much_or_no_number_is_one(
+    name: str, size: tuple[float, float], words: str
+) -> None:
+    watch = ForceWatch([WRIST, JOINTS])
+    for cfg in watch.cfgs:
+        watch.hear(cfg.name, (0.0, 0.0), 0)
+    watch.hear(name, size, 0)
+    assert watch.problem(0) == words
+    watch.hear(name, (0.0, 0.0), 0)
+    assert watch.problem(0) is None
+
+
+def test_silence_is_one_where_time_counts() -> None:
+    watch = ForceWatch([JOINTS])
+    watch.hear("joints", (0.0, 0.0), 0)
+    assert watch.problem(51 * MS) == "joints: silent for more than 0.05 s"
+    assert watch.problem(51 * MS, timed=False) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"most": 0.0}, "forces: x: most: expected above 0, got 0.0"),
+        ({"most": np.nan}, "forces: x: most: expected above 0, got nan"),
+        ({"timeout_s": 2.0}, "forces: x: timeout_s: expected up to 1, got 2.0"),
+        ({"most_torque": 1.0}, "forces: x: most_torque: sensor_msgs/msg/Image has no torque"),
+    ],
+)
+def test_limits_that_limit_nothing_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ForceCfg(**({"name": "x", "topic": "/x", "type": FIELD, "most": 1.0} | wrong))
