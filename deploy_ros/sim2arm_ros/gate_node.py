@@ -52,6 +52,8 @@ from .convert import (
 )
 from .dds import backend
 from .flight import Flight, flights_folder, gate_robot, keep_beside
+from .force_topics import ForceTopics
+from .forces import ForceWatch
 from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_report import Heard, gate_items
@@ -235,6 +237,7 @@ class GateNode(LifecycleNode):
         return Flight(GateMachine(robot, contract.period, limits, cfg, modes), limits)
 
     def _reset_facts(self) -> None:
+        self._forces = ForceWatch(self.graph.forces)
         self._description: str | None = None
         self._q: np.ndarray | None = None
         self._joint_period: float | None = None
@@ -273,6 +276,9 @@ class GateNode(LifecycleNode):
                 self._endpoints, graph, self.contract, lock_step=lock_step
             )
             self._endpoints.timer(PERIOD_S, self._watch_gripper)
+        self._force_topics = ForceTopics(
+            self._endpoints, graph.forces, self.contract.joint_names, self.on_force
+        )
         if graph.modes is not None:
             period = self.contract.period
             self._modes = ModeTopics(self, self._endpoints, graph.modes, period, self._on_mode)
@@ -339,6 +345,20 @@ class GateNode(LifecycleNode):
         if self._flight is not None:
             self._flight.on_mode(topic, values, steady_ns)
             self._publish_state(only_changes=True)
+
+    def on_force(self, name: str, size: tuple[float, float], steady: int) -> None:
+        """Take a force; what is too much stops the arm at once, and a gripper that closes."""
+        self._forces.hear(name, size, steady)
+        self._watch_forces(steady)
+
+    def _watch_forces(self, steady: int) -> None:
+        flight = self._flight
+        if flight is None or not self._forces.cfgs:
+            return
+        problem = self._forces.problem(steady, timed=not self._flag("lock_step"))
+        if problem is not None and self._gripper is not None:
+            self._gripper.stop()
+        flight.set_problem("forces", problem)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -430,6 +450,7 @@ class GateNode(LifecycleNode):
         self._watch_publishers(flight)
         if self._modes is not None:
             self._modes.look()
+        self._watch_forces(steady)
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
         facts = self._facts
@@ -529,6 +550,7 @@ class GateNode(LifecycleNode):
             description=self._description, q=self._q, joint_period=self._joint_period,
             joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
             mismatches=self._endpoints.mismatches(), dry=self._facts is None,
+            forces=self._forces,
         )  # fmt: skip
         more = [] if self._facts is None else self._facts.items()
         more += [] if self._gripper is None else self._gripper.items()

@@ -13,6 +13,7 @@ from sim2arm.core.trajectory import FloatArray
 
 from . import activation
 from .activation import Item
+from .forces import EFFORTS, ForceWatch
 from .gate_machine import GateMachine
 from .graph import Graph
 
@@ -33,8 +34,20 @@ class Heard:
     """On the topic of commands, the gate included."""
     mismatches: Sequence[str]
     """Peers with QoS that does not match."""
+    forces: ForceWatch
     dry: bool
     """Commands go to nobody, so no arm follows them."""
+
+
+def force_items(watch: ForceWatch) -> list[Item]:
+    """Return the items of forces that are watched."""
+    return [
+        activation.at_most(
+            f"force: {cfg.name}", watch.value(cfg.name), cfg.most,
+            "N m" if cfg.type == EFFORTS else "N", f"is {cfg.topic} published, and zeroed?",
+        )
+        for cfg in watch.cfgs
+    ]  # fmt: skip
 
 
 def gate_items(
@@ -61,6 +74,7 @@ def gate_items(
         activation.equal("robot", contract.robot, machine.robot.name),
         *chain,
         *activation.mode_items(machine.modes, steady, timed=timed),
+        *force_items(heard.forces),
         *more,
         activation.equal(
             "publishers of commands", 1, heard.command_publishers, "stop every other publisher"

@@ -15,6 +15,7 @@ from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Chain, Gripper
 from sim2arm.core.spec import ArraySpec
 
+from .forces import ForceCfg
 from .pictures import COMPRESSED_IMAGE, PICTURES, Encoding, camera_of, picture_problem
 from .requests import WIDTH
 from .robot_modes import ModesCfg
@@ -175,6 +176,8 @@ class Graph:
     gripper: GripperBinding = field(default_factory=GripperBinding)
     modes: ModesCfg | None = None
     """Where the robot tells its own state, None for one that does not."""
+    forces: tuple[ForceCfg, ...] = ()
+    """Above which the arm stops."""
     chain: ChainBounds = field(default_factory=ChainBounds)
     robot_description: str = "robot_description"
     """Topic with the URDF of the robot."""
@@ -194,6 +197,9 @@ class Graph:
         }
         modes = {} if self.modes is None else self.modes.topics
         names |= {f"modes.topics.{key}": name for key, name in modes.items()}
+        names |= {f"forces: {force.name}: topic": force.topic for force in self.forces}
+        if len({force.name for force in self.forces}) != len(self.forces):
+            raise ValueError(f"forces: expected a name each, got {[f.name for f in self.forces]}")
         for key, name in names.items():
             if not is_name(name):
                 raise ValueError(f"{key}: {NAME}, got {name!r}")

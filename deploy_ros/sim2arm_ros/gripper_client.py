@@ -64,6 +64,7 @@ class GripperClient:
         self._width: float | None = None
         self._misfit = ""
         self._running: Any = None  # a goal that was sent, until its result came
+        self._closes = False
 
     def on_fingers(self, message: JointState) -> None:
         """Take the positions of the fingers, in messages that have them."""
@@ -118,13 +119,33 @@ class GripperClient:
             self.dropped += 1
             then()
             return
-        end, goal = self._goal(width, opens=told is not None and width > told)
+        opens = told is not None and width > told
+        end, goal = self._goal(width, opens=opens)
+        self._closes = not opens
         future = self._clients[end].send_goal_async(goal)
         self._running = future
         later = then if self._waits else _nothing
         future.add_done_callback(partial(self._on_answer, width, later))
         if not self._waits:
             then()  # the arm waits for no gripper
+
+    def stop(self) -> None:
+        """Close no further, where a goal that closes is under way.
+
+        A gripper that takes goals while it moves gets one for where it stands; another one is asked
+        to give its goal up.
+        """
+        running, width = self._running, self._width
+        if running is None or not self._closes:
+            return
+        self._closes = False
+        if self._spec.preemptible and width is not None:
+            self._told = None
+            self.command(min(max(width, 0.0), self._spec.open_width), _nothing)
+        elif hasattr(running, "cancel_goal_async"):
+            running.cancel_goal_async()
+        else:  # not answered yet
+            running.add_done_callback(_give_up)
 
     def _goal(self, width: float, *, opens: bool) -> tuple[str, Any]:
         spec, binding = self._spec, self._binding
@@ -161,6 +182,13 @@ class GripperClient:
             self.failed = ""
         elif answer.status == GoalStatus.STATUS_ABORTED:
             self.failed = str(getattr(answer.result, "error", "")) or "it was given up"
+
+
+def _give_up(future: Any) -> None:
+    """Ask to give up a goal that was accepted just now."""
+    handle = future.result()
+    if handle is not None and handle.accepted:
+        handle.cancel_goal_async()
 
 
 def _nothing() -> None:

@@ -152,9 +152,7 @@ class SensorNode(Node):
                 "camera_info": "published" if name in self._calibrated else "no calibration",
             }
             label = f"{self.get_name()}: {name}"
-            message.status.append(
-                status_message(LEVELS[found.level], label, found.message, values)
-            )
+            message.status.append(status_message(LEVELS[found.level], label, found.message, values))
         self._diagnostics.publish(message)
 
     def destroy_node(self) -> None:

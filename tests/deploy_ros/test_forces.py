@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim2arm_ros.forces import (
+from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from sim2arm_ros.dds import install
+
+install()
+
+from geometry_msgs.msg import WrenchStamped  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
+
+from sim2arm_ros.force_topics import size_of  # noqa: E402
+from sim2arm_ros.forces import (  # noqa: E402
     EFFORTS,
     FIELD,
     WRENCH,
@@ -82,3 +91,33 @@ def test_silence_is_one_where_time_counts() -> None:
 def test_limits_that_limit_nothing_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ForceCfg(**({"name": "x", "topic": "/x", "type": FIELD, "most": 1.0} | wrong))
+
+
+def test_sizes_of_messages() -> None:
+    wrench = WrenchStamped()
+    wrench.wrench.force.z, wrench.wrench.torque.x = -7.0, 0.5
+    assert size_of(wrench, WRIST, ()) == (7.0, 0.5)
+    joints = JointState(name=["b", "a", "x"], position=[0.0] * 3, effort=[1.0, -6.0, 90.0])
+    assert size_of(joints, JOINTS, ("a", "b")) == (6.0, 0.0)
+    field = np.zeros((2, 3, 3), dtype=np.float32)
+    field[0, 0], field[1, 2] = (0.0, 3.0, 0.0), (4.0, 0.0, 0.0)
+    cfg = ForceCfg(name="x", topic="/x", type=FIELD, most=1.0)
+    image = Image(height=2, width=3, encoding="32FC3", step=36, is_bigendian=0)
+    image.data = field.tobytes()
+    assert size_of(image, cfg, ()) == (5.0, 0.0)
+    image.is_bigendian, image.data = 1, field.astype(">f4").tobytes()
+    assert size_of(image, cfg, ()) == (5.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", ["encoding", "short", "joint"])
+def test_messages_that_cannot_be_read_are_an_error(wrong: str) -> None:
+    image = Image(height=2, width=3, encoding="32FC3", step=36, data=bytes(72))
+    cfg = ForceCfg(name="x", topic="/x", type=FIELD, most=1.0)
+    if wrong == "encoding":
+        image.encoding = "32FC1"
+    elif wrong == "short":
+        image.data = bytes(68)
+    else:
+        image, cfg = JointState(name=["a"], effort=[1.0]), JOINTS
+    with pytest.raises(ValueError, match=r"expected|joint"):
+        size_of(image, cfg, ("a", "b"))
