@@ -5,7 +5,7 @@ control period, which is as often as silence is looked for.
 """
 
 # Messages have other types on each backend.
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def ur_facts(said: Mapping[str, Values], least_speed: float) -> list[Fact]:
         Fact(name="safety mode", expected="NORMAL", measured=safety, ok=safety == "NORMAL",
              note="unlock or restart it on the pendant"),
         Fact(name="program of the robot", expected="running", ok=runs is True,
-             measured={True: "running", False: "stopped"}.get(runs, ""),
+             measured="" if runs is None else "running" if runs else "stopped",
              note="start External Control on the pendant"),
         Fact(name="speed scaling", expected=f">= {100.0 * least_speed:g} %", ok=fast,
              measured="" if speed is None else f"{speed:.3g} %",
