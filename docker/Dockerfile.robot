@@ -2,7 +2,7 @@
 #   docker build -f docker/Dockerfile.robot -t sim2arm-robot .
 #   docker run --rm --network host -it -v "$PWD/bundle:/bundle:ro" sim2arm-robot
 #       (-e RMW_IMPLEMENTATION=rmw_cyclonedds_cpp where the robot runs Cyclone DDS)
-#   ros2 launch sim2arm_ros policy.launch.py bundle:=/bundle graph:=/path/to/graph.yaml
+#   ros2 launch sim2arm_ros policy.launch.py robot:=fr3 bundle:=/bundle
 ARG DISTRIBUTION=jazzy
 FROM ros:${DISTRIBUTION}
 

@@ -26,7 +26,7 @@ from .convert import to_stamp
 from .graph import ControllerBinding
 from .node_support import streaming
 
-_GAINS = {"kp": "gains.{joint}.p", "kd": "gains.{joint}.d"}
+_GAINS: dict[str, str] = {"kp": "gains.{joint}.p", "kd": "gains.{joint}.d"}
 
 
 class ControllerNode(Node):
@@ -52,9 +52,9 @@ class ControllerNode(Node):
         super().__init__(binding.name.strip("/"))
         self._names, self._use = list(names), use_gains
         parameters = binding.gain_parameters or _GAINS
-        self._gains = {parameters[gain].format(joint=joint): (gain, i)
+        self._gains: dict[str, tuple[str, int]] = {parameters[gain].format(joint=joint): (gain, i)
                        for i, joint in enumerate(names) for gain in ("kp", "kd")}  # fmt: skip
-        values = dict(zip(("kp", "kd"), gains, strict=True))
+        values: dict[str, FloatArray] = {"kp": gains[0], "kd": gains[1]}
         self.declare_parameter("joints", self._names)
         self.declare_parameter(JOIN_PARAMETERS[0], True)  # as `join` does
         for key, (gain, i) in self._gains.items():
@@ -86,7 +86,7 @@ class ControllerNode(Node):
         if self._use is None:
             return
         new = {p.name: p.value for p in changed}
-        gains = {"kp": np.zeros(len(self._names)), "kd": np.zeros(len(self._names))}
+        gains: dict[str, FloatArray] = {k: np.zeros(len(self._names)) for k in ("kp", "kd")}
         for key, (gain, i) in self._gains.items():
             gains[gain][i] = new.get(key, self.get_parameter(key).value)
         self._use(gains["kp"], gains["kd"])

@@ -104,7 +104,7 @@ class ControllerFacts:
             if self._gains
             else activation.law_items(self._contract)
         )
-        states = self._state.value or {}
+        states: dict[str, str] = self._state.value or {}
         known = "not loaded" if states else None
         return [
             *gains,

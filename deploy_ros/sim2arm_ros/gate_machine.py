@@ -332,12 +332,12 @@ class GateMachine:
         """State or withdraw what is wrong with the robot; a fault if it was well before."""
         if self.modes is None:
             return
-        was_well = self.modes.was_well
         problem = self.modes.problem(steady_ns, timed=not self.cfg.lock_step)
         if problem is None:
+            self.modes.was_well = True
             self._problems.pop(MODES, None)
         else:
-            self.set_problem(MODES, problem, fatal=was_well)
+            self.set_problem(MODES, problem, fatal=self.modes.was_well)
 
     def _silence(self, steady_ns: int) -> str | None:
         silent = (steady_ns - self._session.receipt_ns) / 1e9

@@ -56,7 +56,7 @@ from .force_topics import ForceTopics
 from .forces import ForceWatch
 from .gate import GateCfg
 from .gate_machine import GateMachine
-from .gate_report import Heard, gate_items
+from .gate_report import Heard, gate_items, gate_values
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph
 from .gripper_client import GripperClient
@@ -526,15 +526,7 @@ class GateNode(LifecycleNode):
             GateState.HOLD: DiagnosticStatus.WARN,
             GateState.FAULT: DiagnosticStatus.ERROR,
         }
-        values = {
-            "state": machine.state.value,
-            "ready": machine.ready,
-            "session": machine.session,
-            "rejected": machine.rejected,
-            "dry_run": self._facts is None,
-        } | vars(machine.counters)
-        if machine.modes is not None:
-            values |= {fact.name: fact.measured for fact in machine.modes.facts()}
+        values = gate_values(machine) | {"dry_run": self._facts is None}
         if self._gripper is not None:
             values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
         self._state_topic.publish(

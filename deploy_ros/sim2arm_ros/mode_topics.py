@@ -5,7 +5,7 @@ control period, which is as often as silence is looked for.
 """
 
 # Messages have other types on each backend.
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def mode_values(message: Any, kind: str) -> dict[str, Any]:
     if kind == "std_msgs/msg/Bool":
         return {"data": bool(message.data)}
     assert kind == "std_msgs/msg/Float64"  # no other is in KINDS
-    return {"data": float(message.data)}
+    return {"data": round(float(message.data), 1)}  # [%]; less than that is noise, and no news
 
 
 def _set_flags(errors: Any) -> list[str]:

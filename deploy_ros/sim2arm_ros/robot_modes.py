@@ -1,9 +1,9 @@
 """What a robot says of its own state, and why its arm must not move because of it. No ROS.
 
-A robot that was stopped by its own safety functions, runs no program or runs slower than it is told
-does not do what it is commanded. Each kind of robot is judged by a pure function of what its topics
-said last; `RobotModes` watches over time: what was well once and no longer is, is said to be
-`broken`, which the gate answers with a fault that only the operator leaves.
+A robot that was stopped by its own safety functions, runs no program or runs slower than it is
+told does not do what it is commanded. Each kind of robot is judged by a pure function of what its
+topics said last; `RobotModes` keeps that and watches over silence. What was well once and no longer
+is, the gate answers with a fault that only the operator leaves.
 
 Sources: franka_ros2 (Apache-2.0), `franka_msgs/msg/{FrankaRobotState,Errors}.msg`;
 Universal_Robots_ROS2_Driver (BSD-3-Clause), `ur_dashboard_msgs/msg/{RobotMode,SafetyMode}.msg`,
@@ -107,7 +107,7 @@ def ur_facts(said: Mapping[str, Values], least_speed: float) -> list[Fact]:
         Fact(name="safety mode", expected="NORMAL", measured=safety, ok=safety == "NORMAL",
              note="unlock or restart it on the pendant"),
         Fact(name="program of the robot", expected="running", ok=runs is True,
-             measured={True: "running", False: "stopped"}.get(runs, ""),
+             measured="" if runs is None else "running" if runs else "stopped",
              note="start External Control on the pendant"),
         Fact(name="speed scaling", expected=f">= {100.0 * least_speed:g} %", ok=fast,
              measured="" if speed is None else f"{speed:.3g} %",
@@ -195,7 +195,7 @@ class RobotModes:
 
     Attributes:
         cfg: what is watched.
-        was_well: everything was well at once, at least once.
+        was_well: everything was well at once, at least once; who watches sets it.
     """
 
     cfg: ModesCfg
@@ -214,23 +214,18 @@ class RobotModes:
             return
         self._topics[topic] = _Topic(values=dict(values), heard_ns=steady_ns)
 
-    def problem(self, steady_ns: int, *, timed: bool = True) -> str | None:
-        """Return why the arm must not move, or None; remember that all was well.
-
-        Args:
-            steady_ns: steady time [ns].
-            timed: whether silence counts; it does not where a simulation waits for commands.
-        """
-        found = self._problem(steady_ns, timed=timed)
-        self.was_well = self.was_well or found is None
-        return found
-
     def facts(self) -> list[Fact]:
         """Return everything that the robot says of itself, well or not."""
         said = {n: t.values for n, t in self._topics.items() if t.values is not None and not t.gone}
         return KINDS[self.cfg.kind].facts(said, self.cfg.least_speed)
 
-    def _problem(self, steady_ns: int, *, timed: bool) -> str | None:
+    def problem(self, steady_ns: int, *, timed: bool = True) -> str | None:
+        """Return why the arm must not move, or None.
+
+        Args:
+            steady_ns: steady time [ns].
+            timed: whether silence counts; it does not where a simulation waits for commands.
+        """
         topics = KINDS[self.cfg.kind].topics
         for name, topic in self._topics.items():
             if topic.gone:

@@ -292,12 +292,12 @@ class SimArmNode(Node):
             self._pictures.publish(self.arm.organs.newest(), stamp, again=again)
 
     def _publish_joints(self, q: np.ndarray, dq: np.ndarray, stamp: int) -> None:
-        names, fingers = self.names, [part[0] for part in self.arm.finger_state()]
+        names, (finger_q, finger_dq) = self.names, (part[0] for part in self.arm.finger_state())
         if self._finger_joints is None:
             names = [*names, *self._finger_names]
-            q, dq = np.concatenate([q, fingers[0]]), np.concatenate([dq, fingers[1]])
+            q, dq = np.concatenate([q, finger_q]), np.concatenate([dq, finger_dq])
         else:
-            message = joint_state_message(self._finger_names, *fingers, stamp)
+            message = joint_state_message(self._finger_names, finger_q, finger_dq, stamp)
             self._finger_joints.publish(message)
         self._joints.publish(joint_state_message(names, q, dq, stamp))
 

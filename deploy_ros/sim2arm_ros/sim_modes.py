@@ -1,7 +1,7 @@
 """What a simulated arm says of its state, where the graph has a robot that tells: all is well."""
 
 # Messages have other types on each backend.
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 
 from __future__ import annotations
 

@@ -1,8 +1,5 @@
 """The gripper action of an SO-101's jaw."""
 
-# Messages have other types on each backend.
-# pyright: standard
-
 from __future__ import annotations
 
 import time

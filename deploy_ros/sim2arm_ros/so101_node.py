@@ -13,9 +13,6 @@ Parameters: `port`, `servos` (YAML, fields of `servo_arm.ServosCfg`), `rate_hz`,
 `prefix`. It has been run on a fake bus only, never on servos.
 """
 
-# Messages have other types on each backend.
-# pyright: standard
-
 from __future__ import annotations
 
 import sys

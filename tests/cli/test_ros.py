@@ -28,6 +28,7 @@ from sim2arm.policies.verify import load_contract
 from sim2arm.sim.vision import Vision
 from sim2arm_ros.bag.reader import Log
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
+from sim2arm_ros.graph_file import read_graph
 from tests.deploy_ros.swinging import write_swinging
 
 PATIENCE = 90.0
@@ -68,7 +69,7 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["--bundle", "BUNDLE", "--sim", "reach", "--record", "BUNDLE"], "expected a new folder"),
         (["none.yaml", "--bundle", "BUNDLE", "--sim", "reach"], "none.yaml: cannot be read"),
         (["BROKEN", "--bundle", "BUNDLE", "--sim", "reach"], "inputs"),
-        (["GRAPH", "--bundle", "BUNDLE", "--sim", "reach"], "got '/joint states'"),
+        (["GRAPH", "--bundle", "BUNDLE", "--sim", "reach"], "got 'joint states'"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--seed", "-1"], "--seed: expected 0 or more"),
         (
             ["--bundle", "BUNDLE", "--sim", "reach", "--teleop", "gamepat"],
@@ -88,6 +89,21 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             "the policy needs goal_pose, and peg-insertion gives socket_pose",
         ),
         (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--robot", "kuka"],
+            "robot: expected one of ['fr3', 'so101', 'ur5e'] or the path of a .yaml file",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--robot", "ur5e"],
+            "this graph is of a ur5e, the bundle is for a fr3",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--yes", "--robot", "fr3", "--port", "/dev/x"],
+            "--port: this robot has a driver of its own",
+        ),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--port", "/dev/x"], "a simulated arm has none"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--namespace", "1 2"], "a name such as left"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--prefix", "1_"], "prefix: expected letters"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
@@ -156,7 +172,7 @@ def test_a_simulated_arm_is_never_in_the_domain_of_a_robot(
 
 def test_the_simulated_arm_is_the_robot_of_the_contract(bundle: Path) -> None:
     cfg = make_cfg(bundle, lock_step=True, seed=3)
-    arm, *others = ros.nodes(cfg, bundle, load_contract(bundle))
+    arm, *others = ros.nodes(cfg, bundle, load_contract(bundle), read_graph())
     assert arm.executable == "sim_arm_node"
     expected = {
         "task": "reach", "robot": "fr3", "control_hz": 60.0, "lock_step": True, "episode_seed": 3,
@@ -176,7 +192,7 @@ def test_the_simulated_arm_has_the_cameras_that_the_policy_needs(
     assert sensors["touch"] is None
     text = (tmp_path / "logs" / "vision.yaml").read_text()
     assert from_plain(Vision, load_yaml(text, "vision")) == CAMERAS["scene"].vision
-    arm = ros.nodes(cfg, bundle, contract, **sensors)[0]
+    arm = ros.nodes(cfg, bundle, contract, read_graph(), **sensors)[0]
     assert arm.parameters["vision"] == str(tmp_path / "logs" / "vision.yaml")
     assert arm.parameters["touch"] == ""
     eye = ArraySpec(
@@ -282,11 +298,17 @@ def gone(pids: dict[str, int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--robot", "fr3", "--prefix", "left_", "--namespace", "left"]],
+    ids=["graph", "robot"],
+)
 def test_episodes_run_and_end_by_themselves(
-    bundle: Path, short: list[str], running: list[Up]
+    bundle: Path, short: list[str], running: list[Up], words: list[str]
 ) -> None:
     log = Path(short[-1]).parent / "log"
-    up = Up("--bundle", str(bundle), *short, "--seed", "5", "--episodes", "2", "--record", str(log))
+    up = Up("--bundle", str(bundle), *short, "--seed", "5", "--episodes", "2", "--record", str(log),
+            *words)  # fmt: skip
     running.append(up)
     assert up.end() == 0, up.errors
     text = "\n".join(up.lines)

@@ -65,14 +65,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gripping(tmp_path_factory.mktemp("gripping") / "bundle", arm)
 
 
-def test_lock_step_is_the_same_as_in_process_to_the_bit(bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("robot", ["", "fr3"], ids=["gripper command", "franka hand"])
+def test_lock_step_is_the_same_as_in_process_to_the_bit(
+    bundle: Path, tmp_path: Path, robot: str
+) -> None:
     task, policy = make_task("lift-cube", "fr3", SETTINGS), OnnxPolicy(bundle)
     widths: list[float] = []
     inside = run_episodes(
         task, policy.contract, of_bundle(policy), [0, 3], num_arms=1,
         record=lambda arm: widths.append(float(arm.gripper_width()[0])),
     )  # fmt: skip
-    outside = run_through_ros(bundle, task, [0, 3], real_time=False, folder=tmp_path / "logs")
+    outside = run_through_ros(
+        bundle, task, [0, 3], real_time=False, folder=tmp_path / "logs", robot=robot
+    )
     assert outside.episodes.endings == inside.endings
     for through, alone in zip(outside.episodes.actions, inside.actions, strict=True):
         np.testing.assert_array_equal(through, alone)

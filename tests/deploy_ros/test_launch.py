@@ -181,9 +181,10 @@ def test_a_simulated_arm_changes_nothing_but_the_arm(nodes: dict[str, Recorded])
 @pytest.mark.parametrize("robot", ["fr3", "ur5e", "so101"])
 def test_nor_does_it_for_the_stand_alone_launcher(robot: str) -> None:
     graph, contract = read_graph(robot=robot), replace(swinging_contract(), robot=robot)
-    bundle, more = Path("bundle"), {"robot": robot, "prefix": "left_", "namespace": "left"}
-    real = ros.nodes(ros.RosUpCfg(bundle=bundle, port="/dev/x", **more), bundle, contract, graph)
-    sim = ros.nodes(ros.RosUpCfg(bundle=bundle, sim="reach", **more), bundle, contract, graph)
+    bundle = Path("bundle")
+    cfg = ros.RosUpCfg(bundle=bundle, robot=robot, prefix="left_", namespace="left")
+    real = ros.nodes(replace(cfg, port="/dev/x"), bundle, contract, graph)
+    sim = ros.nodes(replace(cfg, sim="reach"), bundle, contract, graph)
     arms = {"sim_arm_node", "so101_node"}
     assert [n.executable for n in real if n.executable in arms] == [graph.driver] * bool(
         graph.driver

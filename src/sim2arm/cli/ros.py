@@ -50,8 +50,8 @@ class RosUpCfg:
     graph: Annotated[Positional[Path | None], arg(metavar="[GRAPH]")] = None
     """graph.yaml of the set-up; without it the one of the package."""
     robot: str = ""
-    """What the robot calls its topics, controllers and modes: a name of `sim2arm list`, or the path
-    of such a file; without it what the graph says alone. With --sim the simulated arm has them."""
+    """What the robot calls its topics, controllers and modes: fr3, so101, ur5e, or the path of such
+    a file; without it what the graph says alone. With --sim the simulated arm has them."""
     prefix: str = ""
     """Of the robot's joints and frames, `left_` for example."""
     namespace: str = ""

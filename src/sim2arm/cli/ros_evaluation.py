@@ -18,7 +18,7 @@ from sim2arm.sim.robots.actuators import IDEAL
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task
 from sim2arm_ros.dds import RosImportError, install
-from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
+from sim2arm_ros.launcher import Launch, Place, policy_graph, private_domain, simulated_arm
 
 from .errors import UserError, user_input
 from .evaluation import Episodes
@@ -44,6 +44,7 @@ def run_through_ros(
     actuators: str = IDEAL,
     vision: "Vision | None" = None,
     touch: "Touch | None" = None,
+    robot: str = "",
 ) -> Measured:
     """Run one episode per seed through policy_node, gate_node and sim_arm_node.
 
@@ -57,6 +58,7 @@ def run_through_ros(
         actuators: name of what is between law and joints of the simulated arm.
         vision: its cameras.
         touch: its gels.
+        robot: whose names for topics, controllers, modes and gripper it has; see `read_graph`.
 
     Raises:
         UserError: no rclpy here, a bundle that is not as exported, or nodes that do not come up.
@@ -73,7 +75,7 @@ def run_through_ros(
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "task.yaml"
     settings.write_text(text, encoding="utf-8")
-    lock_step, env = not real_time, private_domain()
+    lock_step, env, place = not real_time, private_domain(), Place(robot=robot)
     nodes = [
         simulated_arm(
             name,
@@ -84,8 +86,9 @@ def run_through_ros(
             actuators=actuators,
             vision=write_record(folder / "vision.yaml", vision),
             touch=write_record(folder / "touch.yaml", touch),
+            place=place,
         ),
-        *policy_graph(bundle, lock_step=lock_step, flights=folder / "flights"),
+        *policy_graph(bundle, place=place, lock_step=lock_step, flights=folder / "flights"),
     ]
     longest_s = _LOCK_STEP_S if lock_step else task.cfg.max_steps * contract.period + _EXTRA_S
     logs: list[EpisodeLog] = []
