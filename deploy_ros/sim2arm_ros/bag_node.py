@@ -1,7 +1,7 @@
 """bag_node: the messages of a recording once more, as if a robot and its sensors said them now.
 
-MCAP logs of `recorder_node` or of `ros2 bag`. What is played is what the graph binds (`bag_topics`),
-never a command. That no gate takes a recording for an arm:
+MCAP logs of `recorder_node` or of `ros2 bag`. What is played is what the graph binds
+(`bag_topics`), never a command. That no gate takes a recording for an arm:
 
 - `/sim2arm/recording` says that one is played here; a gate for real hardware does not become
   active beside it, and faults if one begins. A gate in `dry_run` has no way to a controller.
@@ -9,8 +9,8 @@ never a command. That no gate takes a recording for an arm:
 - `sim2arm ros replay` starts it in a ROS domain of its own.
 
 Parameters: `bag` (folder or file), `graph` (of logs that do not say theirs), `topics` (others that
-are played), `rate`, `loop`, `stamps` (now, receipt, recorded), and `hold`: the first moment is shown
-until the service `~/play` is called. At the end the node ends.
+are played), `rate`, `loop`, `stamps` (now, receipt, recorded), and `hold`: the first moment is
+shown until the service `~/play` is called. At the end the node ends.
 """
 
 from __future__ import annotations

@@ -80,7 +80,10 @@ def compressed_message(
         good, data = cv2.imencode(".png", counts, [cv2.IMWRITE_PNG_COMPRESSION, how.png_level])
     elif encoding in ("rgb8", "mono8"):
         stored_as = pixels[..., ::-1] if encoding == "rgb8" else pixels
-        words, head = f"{encoding}; jpeg compressed {'bgr8' if encoding == 'rgb8' else 'mono8'}", b""
+        words, head = (
+            f"{encoding}; jpeg compressed {'bgr8' if encoding == 'rgb8' else 'mono8'}",
+            b"",
+        )
         quality = [cv2.IMWRITE_JPEG_QUALITY, how.jpeg_quality]
         good, data = cv2.imencode(".jpg", np.ascontiguousarray(stored_as), quality)
     else:

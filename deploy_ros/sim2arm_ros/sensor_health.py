@@ -45,9 +45,7 @@ class SensorHealth:
         """Note a new reading: its stamp in ROS time and its receipt in steady time [ns]."""
         self._source.take(stamp_ns, receipt_ns)
 
-    def look(
-        self, now_ns: int, steady_ns: int, *, why: str, counters: Mapping[str, int]
-    ) -> Health:
+    def look(self, now_ns: int, steady_ns: int, *, why: str, counters: Mapping[str, int]) -> Health:
         """Return how it does, now and since the last look.
 
         Args:
