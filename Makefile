@@ -10,7 +10,7 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 COMPUTING := tests/calibration tests/core tests/policies tests/sim
-ALONE := demo eval late_arm main measured online record record_teleop ros train_ranks turns
+ALONE := demo eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision

@@ -37,6 +37,7 @@ class CameraThread:
         counters: what happened so far.
         why: what is known of a device that does not deliver, empty if it does.
         fault: why it never will with this config, empty if it may.
+        on_news: called in the thread with each new frame and with a fault; does nothing by itself.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class CameraThread:
         self._decoded: Reading | None = None
         self.counters = Counters()
         self.why = self.fault = ""
+        self.on_news: Callable[[], object] = _nothing
         self._stop = threading.Event()
         self._opened = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -146,6 +148,7 @@ class CameraThread:
             )
             self.why = ""
             self._news.notify_all()
+        self.on_news()
 
     def count(self, **more: int) -> None:
         """Add to counters."""
@@ -163,6 +166,7 @@ class CameraThread:
         with self._news:
             self.fault = fault
             self._news.notify_all()
+        self.on_news()
 
     def pause(self, seconds: float) -> None:
         """Wait, unless the thread is to stop [s]."""
@@ -178,3 +182,7 @@ class CameraThread:
             except Exception as error:  # a fault of ours: `read` says so instead of waiting
                 self.give_up(f"{type(error).__name__}: {error}")
             self.pause(0.0 if self.stopping else self._retry)
+
+
+def _nothing() -> None:
+    """Nobody waits for news."""

@@ -83,7 +83,7 @@ class DeviceClock:
             self._fit()
         elif delay < self._window[1]:
             self._window = (t, delay)
-        slope, offset = self._line
+        slope = self._line[0]
         points = [*self._minima, self._window, (t, delay)]  # a slope may lead above the newest
         self._line = (slope, min(d - slope * at for at, d in points))
 

@@ -200,9 +200,9 @@ class RealSenseCamera:
                 if pair is not None:
                     last = now
                     self._take(*pair, now)
-            elif self.cfg.recording and str(
-                device.as_playback().current_status()
-            ).endswith("stopped"):
+            elif self.cfg.recording and str(device.as_playback().current_status()).endswith(
+                "stopped"
+            ):
                 self.thread.say("the recording is over")
             elif now - last > 1e9 * SILENCE:
                 self.thread.say("the device stopped to send pictures; opening it again")

@@ -145,7 +145,9 @@ def _set_option(sdk: Any, sensor: Any, name: str, value: float) -> None:
         raise ValueError(f"{where}: expected {allowed.min:g} to {allowed.max:g}, got {value:g}")
     sensor.set_option(option, float(value))
     if abs(sensor.get_option(option) - value) > max(allowed.step, 1e-6):
-        raise ValueError(f"{where}: set to {value:g}, the camera says {sensor.get_option(option):g}")
+        raise ValueError(
+            f"{where}: set to {value:g}, the camera says {sensor.get_option(option):g}"
+        )
 
 
 def _info(sdk: Any, each: Any, what: str) -> str:

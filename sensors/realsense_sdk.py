@@ -45,8 +45,7 @@ def load_sdk(load: Callable[[str], Any]) -> Any:
         return load("pyrealsense2")
     except (ImportError, OSError) as error:
         raise ValueError(
-            f"pyrealsense2 needs {_LIBUSB}: apt install libusb-1.0-0, or {_ADVICE} "
-            f"({_line(error)})"
+            f"pyrealsense2 needs {_LIBUSB}: apt install libusb-1.0-0, or {_ADVICE} ({_line(error)})"
         ) from error
 
 

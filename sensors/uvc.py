@@ -1,7 +1,8 @@
 """Cameras over V4L2 with OpenCV: the newest picture, its stamp, and what went wrong on the way.
 
-`camera_thread.py` takes pictures from the driver as they come. Video4Linux stamps a picture by the steady clock when it begins to arrive; the offset of
-the wall clock, measured as it is received, makes ROS time of it.
+`camera_thread.py` takes pictures from the driver as they come. Video4Linux stamps a picture by the
+steady clock when it begins to arrive; the offset of the wall clock, measured as it is received,
+makes ROS time of it.
 """
 
 # OpenCV's stubs are incomplete.

@@ -1,7 +1,7 @@
 """bag_node: the messages of a recording once more, as if a robot and its sensors said them now.
 
-MCAP logs of `recorder_node` or of `ros2 bag`. What is played is what the graph binds (`bag_topics`),
-never a command. That no gate takes a recording for an arm:
+MCAP logs of `recorder_node` or of `ros2 bag`. What is played is what the graph binds
+(`bag_topics`), never a command. That no gate takes a recording for an arm:
 
 - `/sim2arm/recording` says that one is played here; a gate for real hardware does not become
   active beside it, and faults if one begins. A gate in `dry_run` has no way to a controller.
@@ -9,8 +9,8 @@ never a command. That no gate takes a recording for an arm:
 - `sim2arm ros replay` starts it in a ROS domain of its own.
 
 Parameters: `bag` (folder or file), `graph` (of logs that do not say theirs), `topics` (others that
-are played), `rate`, `loop`, `stamps` (now, receipt, recorded), and `hold`: the first moment is shown
-until the service `~/play` is called. At the end the node ends.
+are played), `rate`, `loop`, `stamps` (now, receipt, recorded), and `hold`: the first moment is
+shown until the service `~/play` is called. At the end the node ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .bag.scan import LogError
 from .bag_player import PlayCfg, Player
 from .bag_topics import RECORDING, about_of, choose
 from .convert import status_message
-from .graph import read_graph
+from .graph_file import read_graph
 from .node_support import STEADY, latched, run_nodes
 
 _STATE_S = 0.25

@@ -1,4 +1,4 @@
-"""Which topics of a log are played: what the robot and its sensors said, never what moves an arm."""
+"""Which topics of a log are played: what robot and sensors said, never what moves an arm."""
 
 from __future__ import annotations
 

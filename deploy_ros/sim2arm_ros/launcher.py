@@ -152,6 +152,21 @@ def recorder(
     )  # fmt: skip
 
 
+def sensor(file: Path, *, sim_time: bool = False) -> NodeProcess:
+    """Return a sensor of this computer; its node is called as its file is.
+
+    Args:
+        file: a `sensor_file.SensorFile`.
+        sim_time: a simulated arm gives the time.
+    """
+    return NodeProcess(
+        executable="sensor_node",
+        label=file.stem,
+        parameters={"sensor": str(file.resolve()), "use_sim_time": sim_time},
+        remaps={"__node": file.stem},
+    )
+
+
 def simulated_arm(
     task: str,
     robot: str,

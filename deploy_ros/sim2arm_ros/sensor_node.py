@@ -29,7 +29,7 @@ from .pictures import camera_of
 from .sensor_health import Level, SensorHealth
 
 _LOOKS = 4
-"""How often the sensor is asked per picture; the newest is late by at most a part of its period."""
+"""How often a sensor that does not say when it has news is asked per picture."""
 _UNKNOWN_HZ = 60.0
 _DIAGNOSTICS_S = 1.0
 LEVELS: dict[Level, bytes] = {
@@ -41,7 +41,7 @@ LEVELS: dict[Level, bytes] = {
 
 
 class Device(Protocol):
-    """A sensor, as `sensors.base` has it; drivers may have `counters` and `close`, too."""
+    """A sensor, as `sensors.base` has it; live ones have `counters`, `close`, `thread`, too."""
 
     @property
     def spec(self) -> Mapping[str, ArraySpec]:
@@ -104,7 +104,11 @@ class SensorNode(Node):
                 self.get_logger().warning(f"{name}: no calibration: camera_info is not published")
         fastest = max([spec.rate_hz or _UNKNOWN_HZ for spec in self._specs.values()])
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", streaming(10))
-        self.create_timer(1.0 / (_LOOKS * fastest), self.on_timer, clock=STEADY)
+        thread = getattr(self._device, "thread", None)
+        if thread is not None:  # a live camera: the timer only says that nothing comes
+            thread.on_news = self.create_guard_condition(self.on_timer).trigger
+        looks = _LOOKS if thread is None else 1
+        self.create_timer(1.0 / (looks * fastest), self.on_timer, clock=STEADY)
         self.create_timer(_DIAGNOSTICS_S, self.on_diagnostics, clock=STEADY)
 
     def now_ns(self) -> int:
@@ -157,6 +161,9 @@ class SensorNode(Node):
 
     def destroy_node(self) -> None:
         """Let the sensor go too."""
+        thread = getattr(self._device, "thread", None)
+        if thread is not None:
+            thread.on_news = lambda: None  # whoever hears of news is gone
         close = getattr(self._device, "close", None)
         if close is not None:
             close()

@@ -88,6 +88,12 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             ["--bundle", "BUNDLE", "--sim", "peg-insertion"],
             "the policy needs goal_pose, and peg-insertion gives socket_pose",
         ),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--sensors", "BROKEN"], "unknown key"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--sensors", "no-name.yaml"], "names of ROS nod"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--sensors", "a/x.yaml", "b/x.yaml"],
+            "expected files of different names",
+        ),
         (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
         (
             ["--bundle", "BUNDLE", "--sim", "reach", "--robot", "kuka"],

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.serialization import serialize_message
+from std_msgs.msg import String
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.controllers import Controller, from_contract
@@ -21,6 +22,7 @@ from sim2arm.core.joint_targets import as_joint_targets
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
 from sim2arm.core.trajectory import Trajectory
+from sim2arm.core.urdf import urdf_from_robot
 from sim2arm_ros.bag.description import Topic
 from sim2arm_ros.bag.folder import BagFolder
 from sim2arm_ros.convert import (
@@ -32,6 +34,8 @@ from sim2arm_ros.convert import (
 )
 from sim2arm_ros.graph_file import read_graph
 from sim2arm_ros.log_about import ABOUT, GATE_STATE, MARKS, SIM_EPISODE, About
+from sim2arm_ros.node_support import latched
+from sim2arm_ros.recorder_topics import plain_qos
 from sim2arm_ros.requests import READY, Request, make_tag
 
 from .swinging import swinging_contract
@@ -40,6 +44,7 @@ PERIOD_NS = 16_666_664
 """1/60 s, of four whole parts [ns]."""
 START_NS = 5_000_000_000
 HOME = np.array(FR3.home)
+DESCRIPTION = "/robot_description"
 JOINTS, GOAL, ACTION = "/joint_states", "/sim_arm/goal_pose", "/policy_node/action"
 LEADER, COMMANDED = "/teleop_node/action", "/gate_node/commanded"
 REQUEST, COMMAND = "/sim2arm/request", "/joint_trajectory_controller/joint_trajectory"
@@ -83,6 +88,8 @@ class MadeUp:
     """Topic of the actions."""
     sent: list[Sent] = field(default_factory=list[Sent])
     types: dict[str, str] = field(default_factory=lambda: dict(TYPES))
+    kept: set[str] = field(default_factory=set)
+    """Topics whose publishers keep the last message."""
     asked: dict[tuple[str, int], tuple[np.ndarray, ...]] = field(default_factory=dict)
     """By session and tick: requested position and velocity, and the goal behind them."""
 
@@ -144,6 +151,13 @@ class MadeUp:
         self.sent.append(sent)
         return sent
 
+    def describe(self) -> MadeUp:
+        """Add the robot's description."""
+        self.types[DESCRIPTION] = "std_msgs/msg/String"
+        self.kept.add(DESCRIPTION)
+        self.add(DESCRIPTION, START_NS, 0, String(data=urdf_from_robot(FR3)))
+        return self
+
     def mark(self, event: str, number: int, log_ns: int, task: str = "") -> None:
         """Add what the operator says."""
         values = {"event": event, "number": number, "task": task}
@@ -175,7 +189,8 @@ class MadeUp:
         texts = About(contract=self.contract, graph=read_graph(), task=self.task).texts()
         bag = BagFolder(folder, {ABOUT: texts} if about else {})
         for topic, kind in self.types.items():
-            bag.add_topic(Topic(name=topic, type=kind))
+            qos = [plain_qos(latched())] if topic in self.kept else []
+            bag.add_topic(Topic(name=topic, type=kind, qos=qos))
         numbers: dict[str, int] = {}
         for sent in sorted(self.sent, key=lambda sent: sent.log_ns) if in_time else self.sent:
             number = numbers.get(sent.topic, 0) + sent.lost

@@ -1,5 +1,5 @@
 # pyright: standard, reportMissingModuleSource=false
-"""Recordings once more: what is played and what never is, and that no gate takes them for an arm."""
+"""Recordings once more: what is played, what never is, and that no gate takes them for an arm."""
 
 from __future__ import annotations
 
@@ -184,7 +184,10 @@ def test_beside_somebody_else_it_ends(play: Any) -> None:
         ({"stamps": "old"}, "stamps: expected one of now, receipt, recorded, got 'old'"),
         ({"stamps": "recorded", "loop": True}, "time neither stands nor goes back"),
         ({"rate": 0.0}, "rate: expected above 0, got 0"),
-        ({"topics": "/camera"}, "topics: /camera is not in the log; it has /gate_node/commanded, /"),
+        (
+            {"topics": "/camera"},
+            "topics: /camera is not in the log; it has /gate_node/commanded, /",
+        ),
         ({"topics": COMMAND}, "is what arms obey: it is not played"),
         ({"topics": REQUEST}, "is what arms obey: it is not played"),
     ],

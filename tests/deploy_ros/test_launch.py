@@ -9,11 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from sim2arm.cli import ros
+from sim2arm.core.spec import ArraySpec
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.dds import install
 
@@ -33,10 +34,12 @@ from sim2arm_ros.launcher import (  # noqa: E402
     policy_graph,
     private_domain,
     recorder,
+    sensor,
     simulated_arm,
 )
 from sim2arm_ros.policy_node import PolicyNode  # noqa: E402
 from sim2arm_ros.recorder_node import RecorderNode  # noqa: E402
+from sim2arm_ros.sensor_node import SensorNode  # noqa: E402
 from sim2arm_ros.sim_arm_node import SimArmNode  # noqa: E402
 from sim2arm_ros.so101_node import So101Node  # noqa: E402
 
@@ -318,3 +321,30 @@ def test_a_private_domain_is_one_in_which_nobody_listens(monkeypatch: pytest.Mon
         other.bind(("", 7410 + 250 * first))
         assert int(private_domain()["ROS_DOMAIN_ID"]) != first
     assert int(private_domain()["ROS_DOMAIN_ID"]) == first
+
+
+# -- sensors -----------------------------------------------------------------------------------
+
+
+class NoPictures:
+    """A sensor that never has one."""
+
+    spec: ClassVar[dict[str, Any]] = {
+        "rgb": ArraySpec(name="rgb", kind="sensor", shape=(2, 3, 3), dtype="uint8")
+    }
+
+
+def test_a_sensor_is_started_by_a_file_of_its_own(declared: Declared) -> None:
+    found = describe(FILE.with_name("sensor.launch.py"))
+    arguments = [e.args[0] for e in found if e.kind == "DeclareLaunchArgument"]
+    (node,) = [e for e in found if e.kind == "Node"]
+    assert (node.package, node.executable) == ("sim2arm_ros", "sensor_node")
+    assert node.name.args[0] == "name"
+    made = SensorNode(lambda node: (node.declare_parameter("sensor", ""), NoPictures(), {})[1:])
+    for name, value in parameters(node).items():
+        assert source(value)[0] == name and name in arguments
+        assert type(made.get_parameter(name).value) is value.value_type, name
+    made.destroy_node()
+    alone = sensor(Path("scene.yaml"))
+    assert alone.called == "scene" and alone.remaps == {"__node": "scene"}
+    assert set(alone.parameters) <= set(parameters(node))

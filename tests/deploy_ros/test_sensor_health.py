@@ -44,7 +44,9 @@ def test_a_sensor_at_its_rate_is_ok() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("period_ms", "level"), [(37, "OK"), (43, "OK"), (36, "WARN"), (45, "WARN")])
+@pytest.mark.parametrize(
+    ("period_ms", "level"), [(37, "OK"), (43, "OK"), (36, "WARN"), (45, "WARN")]
+)
 def test_another_rate_is_a_warning(period_ms: int, level: str) -> None:
     """25 Hz and 10 %: 22.5 to 27.5 Hz, periods of 36.4 to 44.4 ms."""
     health, now = watch(period_ms)

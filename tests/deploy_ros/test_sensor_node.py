@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +31,7 @@ install()
 
 import rclpy  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 
 from sim2arm_ros import sensor_node  # noqa: E402
 from sim2arm_ros.convert import status_values, to_ns  # noqa: E402
@@ -115,6 +121,24 @@ def test_each_reading_is_published_once_with_its_stamp(make: Any) -> None:
     assert sensor.closed
 
 
+def test_a_live_camera_is_published_when_it_has_news(make: Any) -> None:
+    sensor: Any = Scripted()
+    sensor.thread = SimpleNamespace(on_news=None)
+    node, sent = make(sensor)
+    for timer in list(node.timers):  # nothing but the news
+        node.destroy_timer(timer)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    sensor.show(1, 7, time.monotonic_ns())
+    executor.spin_once(timeout_sec=0.01)
+    assert sent == []
+    threading.Thread(target=sensor.thread.on_news).start()
+    executor.spin_once(timeout_sec=5.0)
+    assert len(sent) == 1
+    node.destroy_node()
+    sensor.thread.on_news()  # a camera whose thread ends later wakes nobody
+
+
 def test_without_a_measured_offset_the_stamp_is_the_time_of_arrival(make: Any) -> None:
     sensor = Scripted(clock="receipt")
     node, sent = make(sensor)
@@ -174,7 +198,7 @@ def test_what_compresses_is_a_parameter(make: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sensor_node, "can_compress", lambda: False)
     rclpy.try_shutdown()
     rclpy.init(args=[])
-    node, sent = make(Scripted())
+    node, _ = make(Scripted())
     assert node._topics._small == {}  # raw images alone, and it says so
 
 
@@ -278,3 +302,25 @@ def test_a_sensor_that_is_not_there_is_one_line(
     with pytest.raises(ValueError, match=f"sensor: .*{said}") as error:
         open_file(node)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (SensorFile(camera=CAMERA), "no camera matches 'no such camera': "),
+        (SensorFile(realsense=replace(REALSENSE, recording="", serial="0")),
+         "no RealSense camera with the serial number 0: "),
+    ],
+)  # fmt: skip
+def test_the_process_ends_with_one_line_and_code_2(
+    tmp_path: Path, file: SensorFile, said: str
+) -> None:
+    path = write(tmp_path / "sensor.yaml", file)
+    done = subprocess.run(
+        [sys.executable, "-m", "sim2arm_ros.executables", "sensor_node", "--ros-args",
+         "-p", f"sensor:={path}"],
+        capture_output=True, text=True, timeout=60, env={**os.environ, **private_domain()},
+    )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line and str(path) in line

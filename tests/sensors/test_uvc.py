@@ -119,6 +119,18 @@ def test_a_few_wrong_stamps_are_left_out(rig: Rig) -> None:
     assert rig.camera.read().sequence == 1 and rig.camera.counters.broken == 3
 
 
+def test_who_waits_hears_of_each_new_picture_and_of_a_fault(rig: Rig) -> None:
+    heard: list[int] = []
+    rig.camera.thread.on_news = lambda: heard.append(rig.camera.counters.frames)
+    for seed in (1, 2):
+        rig.clock.move(0.04)
+        rig.send(seed)
+    rig.send(2, stamp_ns=rig.clock.ns)  # the same again
+    until(lambda: len(heard) >= 2)
+    rig.camera.thread.give_up("no more")
+    assert heard == [1, 2, 2]
+
+
 def test_a_stall_is_stale_and_ends(rig: Rig) -> None:
     with pytest.raises(StaleReading, match="nothing was received yet"):
         rig.camera.wait(0.01)

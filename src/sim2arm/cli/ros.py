@@ -24,7 +24,7 @@ from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.verify import load_contract
 from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
 from sim2arm_ros.dds import RosImportError, install
-from sim2arm_ros.graph import Graph
+from sim2arm_ros.graph import Graph, is_name
 from sim2arm_ros.graph_file import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.launcher import (
     Launch,
@@ -34,6 +34,7 @@ from sim2arm_ros.launcher import (
     policy_graph,
     private_domain,
     recorder,
+    sensor,
     simulated_arm,
 )
 
@@ -91,6 +92,9 @@ class RosUpCfg:
     """On a robot: allow the DDS fallback in place of a ROS 2 installation."""
     logs: Path = Path("runs/ros-logs")
     """Where the output of the nodes goes, a file each."""
+    sensors: tuple[Path, ...] = ()
+    """YAML files with sensors of this computer, see `deploy_ros/sim2arm_ros/sensor_file.py`; the
+    topics of NAME.yaml lie below /NAME."""
     record: Path | None = None
     """Folder of a raw log of all messages, which `sim2arm convert` makes a dataset of."""
 
@@ -155,6 +159,7 @@ def check(cfg: RosUpCfg) -> None:
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
     check_hand(cfg)
+    check_sensors(cfg)
     parts = cfg.namespace.strip("/").split("/")
     if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
         raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
@@ -186,6 +191,26 @@ def check_hand(cfg: RosUpCfg) -> None:
         raise UserError("--teleop terminal: a node has no terminal; pass keyboard, or another")
     if cfg.lock_step:
         raise UserError("--teleop: a hand does not wait for commands: leave out --lock-step")
+
+
+def check_sensors(cfg: RosUpCfg) -> None:
+    """Refuse sensors that their nodes could not open, or whose names are none.
+
+    Raises:
+        UserError: one line.
+    """
+    if not cfg.sensors:
+        return
+    from sim2arm_ros.sensor_file import read_sensor_file
+
+    names = [path.stem for path in cfg.sensors]
+    for path in cfg.sensors:
+        if not is_name(path.stem) or names.count(path.stem) > 1:
+            raise UserError(
+                f"--sensors: {path}: expected files of different names that are names of ROS nodes"
+            )
+        with user_input("--sensors"):
+            read_sensor_file(str(path))
 
 
 def check_task(name: str, contract: Contract, settings: Path | None) -> None:
@@ -293,6 +318,7 @@ def nodes(
         bundle, place=place, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
         settings=cfg.teleop_settings,
     )  # fmt: skip
+    found += [sensor(path, sim_time=simulated) for path in cfg.sensors]
     if cfg.record is not None:
         found.append(recorder(cfg.record, bundle, place=place, sim_time=simulated))
     if cfg.sim is not None:

@@ -1,7 +1,7 @@
 """`sim2arm ros replay BAG`: a recording as if a robot and its sensors said it now.
 
-Alone it is there for whoever listens. With a bundle policy and gate run on it: the policy sees what
-was recorded, the gate judges what it asks for, in a dry run, and nothing of it reaches a controller.
+Alone it is there for whoever listens. With a bundle policy and gate run on it: the policy sees
+what was recorded, the gate judges what it asks for, in a dry run, and nothing reaches a controller.
 """
 
 from __future__ import annotations
@@ -156,7 +156,11 @@ def nodes(cfg: RosReplayCfg, bundle: Path | None) -> list[NodeProcess]:
 
 
 def _play(
-    cfg: RosReplayCfg, processes: Sequence[NodeProcess], env: Mapping[str, str], *, with_policy: bool
+    cfg: RosReplayCfg,
+    processes: Sequence[NodeProcess],
+    env: Mapping[str, str],
+    *,
+    with_policy: bool,
 ) -> int:
     """Start the processes, wait for the end, say how it went; return the exit code."""
     for process in processes:
