@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from sim2arm.core.driver_stage import Intrinsics, parse_stage, run_stage
+from sim2arm.core.driver_stage import LENS_MODELS, Intrinsics, parse_stage, run_stage
 from sim2arm.core.spec import ArraySpec
 
 from .convert import check_frame, to_stamp
@@ -217,14 +217,14 @@ def image_message(pixels: NDArray[Any], encoding: Encoding, frame: str, stamp_ns
 
 
 def camera_info_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
-    """Return intrinsics as a message, lens model `plumb_bob`."""
+    """Return intrinsics as a message."""
     k = intrinsics
     bare = [k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0]
     return CameraInfo(
         header=Header(stamp=to_stamp(stamp_ns), frame_id=frame),
         height=k.height,
         width=k.width,
-        distortion_model="plumb_bob",
+        distortion_model=LENS_MODELS[len(k.distortion)],
         d=list(k.distortion) or [0.0] * 5,
         k=bare,
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
@@ -259,15 +259,18 @@ def intrinsics_from(message: CameraInfo) -> Intrinsics:
 
 
 def _lens(model: str, numbers: Sequence[float]) -> tuple[float, ...]:
-    if not any(numbers):
+    # A fisheye bends also with zeros; it puts rays by their angle.
+    if not any(numbers) and model != "equidistant":
         return ()
     if model == "plumb_bob" and len(numbers) in (4, 5):
         return (*numbers, 0.0)[:5]
-    # The first five of the rational model are those of plumb_bob, the rest its denominator.
-    if model == "rational_polynomial" and len(numbers) == 8 and not any(numbers[5:]):
-        return tuple(numbers[:5])
+    if model == "rational_polynomial" and len(numbers) == 8:
+        return tuple(numbers) if any(numbers[5:]) else tuple(numbers[:5])
+    if model == "equidistant" and len(numbers) == 4:
+        return tuple(numbers)
     raise ValueError(
-        f"camera_info: lens model {model!r} with {len(numbers)} numbers; expected plumb_bob with 5"
+        f"camera_info: lens model {model!r} with {len(numbers)} numbers; expected plumb_bob with "
+        "5, rational_polynomial with 8 or equidistant with 4"
     )
 
 
