@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -149,7 +150,7 @@ class Plan:
 
     def path(self, places: FloatArray, colour: Colour, thick: int = 1) -> None:
         """Draw lines through places (N, 3) [m]."""
-        for a, b in zip(places[:-1], places[1:], strict=True):
+        for a, b in pairwise(places):
             line(self.picture, self.at(a), self.at(b), colour, thick)
 
     def frame(self, T: FloatArray, length: float) -> None:

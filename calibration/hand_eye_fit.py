@@ -1,8 +1,8 @@
 """The weighted least squares behind hand-eye calibration, and what the arm is inexact by.
 
-A view's residual is how far the board is from where it should be, (6,) in the camera. Its covariance
-is that of the pose from the picture plus that of the arm, whose two standard deviations are
-estimated: those of largest likelihood of the residuals, with the fitted numbers integrated out.
+A view's residual is how far the board is from where it should be, (6,) in the camera. Its
+covariance is that of the pose from the picture plus that of the arm, whose two standard deviations
+are estimated: those of largest likelihood of the residuals, with the fitted numbers integrated out.
 """
 
 # SciPy's stubs are incomplete.

@@ -150,7 +150,7 @@ def make_record(
             note="per coordinate, by a lens of other views and a pose of every second corner",
         ),
         "view": make_residuals(
-            found.errors, "px", excluded=found.wrong, note="per coordinate, by the lens that is told"
+            found.errors, "px", excluded=found.wrong, note="per coordinate, by the found lens"
         ),
     }  # fmt: skip
     return CalibrationRecord(
@@ -237,8 +237,8 @@ def draw(
         "coverage": (
             _coverage(found),
             f"Corners of all views that were used, and what is left unexplained, {LOUDER:g} times "
-            f"as long. Numbers: corners in each cell, red below {ENOUGH}. Lines that point the same "
-            "way in one region would mean a lens model that does not fit there.",
+            f"as long. Numbers: corners in each cell, red below {ENOUGH}. Lines that point the "
+            "same way in one region would mean a lens model that does not fit there.",
         ),
         "uncertainty": (
             map_with_scale(_uncertainty(found), _half(found.lens), "px"),

@@ -265,8 +265,8 @@ def _checked(
         raise ValueError("stamps: expected 20 or more that rise")
     if stamps[-1] - stamps[0] < LEAST_SECONDS:
         raise ValueError(
-            f"expected {LEAST_SECONDS:g} s or more, got {stamps[-1] - stamps[0]:.1f} s: a minute is "
-            "good"
+            f"expected {LEAST_SECONDS:g} s or more, got {stamps[-1] - stamps[0]:.1f} s: record a "
+            "minute"
         )
     return stamps, leader, follower
 

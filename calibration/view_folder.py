@@ -1,8 +1,8 @@
 """Pictures of a board in a folder, and where the arm was: how calibrations are recorded.
 
-A folder holds pictures and, where an arm is part of it, `views.csv` with a line per picture: `file`,
-`stamp_ns` (may be absent) and either the joints of the arm by their names [rad] or the pose of the
-tool in the base, `x y z qw qx qy qz` [m].
+A folder holds pictures and, where an arm is part of it, `views.csv` with a line per picture:
+`file`, `stamp_ns` (may be absent) and either the joints of the arm by their names [rad] or the pose
+of the tool in the base, `x y z qw qx qy qz` [m].
 """
 
 # OpenCV's stubs are incomplete.

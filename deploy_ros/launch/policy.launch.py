@@ -32,6 +32,7 @@ AGAIN_S = 1.0
 ARGUMENTS = {
     "bundle": (None, "policy bundle, an absolute path"),
     "graph": ("", "graph.yaml of the robot; the one of the package without it"),
+    "calibrations": ("", "records of the robot's cameras, absolute paths, commas between"),
     "robot": ("fr3", "simulated arm: robot of the bundle's contract"),
     "control_hz": ("60.0", "simulated arm: control rate of the bundle's contract [Hz]"),
     "sim": ("false", "start a simulated arm in place of the robot"),
@@ -135,7 +136,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=what)
         for name, (default, what) in ARGUMENTS.items()
     ]
-    policy = lifecycle_node("policy_node")
+    policy = lifecycle_node("policy_node", calibrations=text("calibrations"))
     gate = lifecycle_node(
         "gate_node",
         real_hardware=ParameterValue(NotSubstitution(LaunchConfiguration("sim")), value_type=bool),

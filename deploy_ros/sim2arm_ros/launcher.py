@@ -66,6 +66,7 @@ def policy_graph(
     device: str = "",
     settings: Path | None = None,
     flights: Path | None = None,
+    calibrations: Sequence[Path] = (),
 ) -> list[NodeProcess]:
     """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
@@ -77,6 +78,7 @@ def policy_graph(
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
         settings: YAML file with how the arm follows it.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
+        calibrations: records of the robot's cameras, which the policy compares with its training.
     """
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common["lock_step"] = lock_step
@@ -85,12 +87,15 @@ def policy_graph(
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())
+    told: dict[str, object] = {}
+    if calibrations:
+        told["calibrations"] = ",".join(str(path.resolve()) for path in calibrations)
     hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
     return [
         NodeProcess(executable="gate_node", parameters=common | gate),
         NodeProcess(executable="teleop_node", parameters=common | hand)
         if device
-        else NodeProcess(executable="policy_node", parameters=common),
+        else NodeProcess(executable="policy_node", parameters=common | told),
     ]
 
 

@@ -26,6 +26,7 @@ from sim2arm.policies.runtime import OnnxPolicy
 from . import activation
 from .activation import Item
 from .asker import Asker, Phase
+from .camera_calibrations import CameraCalibrations, read_calibrations
 from .convert import MESSAGES, read_input, status_values, to_ns
 from .graph import Graph, InputBinding, measured, read_graph
 from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
@@ -45,6 +46,8 @@ class PolicyNode(LifecycleNode):
         self.declare_parameter("graph", "")
         self.declare_parameter("gate", "/gate_node")
         self.declare_parameter("lock_step", False)
+        self.declare_parameter("calibrations", "")  # files of `sim2arm calibrate`, commas between
+        self._calibrations = CameraCalibrations(lenses={}, poses={})
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
@@ -67,6 +70,9 @@ class PolicyNode(LifecycleNode):
             specs = {spec.name: spec for spec in (*measured(policy.contract), *session.sampled)}
             self._gripper = find_robot(policy.contract.robot).gripper
             pictures = PictureInputs(bindings, specs)
+            told = str(self.get_parameter("calibrations").value)
+            files = [name.strip() for name in told.split(",") if name.strip()]
+            self._calibrations = read_calibrations(files)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -276,7 +282,8 @@ class PolicyNode(LifecycleNode):
             items.append(source.fit(self._pictures.problem(name)))
             if not self._lock_step and name in session.sampler.buffers:
                 items += source.timing(now, steady, contract.control_hz)
-        return items + self._pictures.items(contract)
+        items += self._pictures.items(contract)
+        return items + self._calibrations.items(contract)
 
 
 def main() -> int:

@@ -58,6 +58,9 @@ class RosUpCfg:
     """YAML file with the settings of the simulated task; its defaults without one."""
     cameras: str = "none"
     """Cameras of the simulated arm, a name of `sim2arm list`."""
+    calibrations: tuple[Path, ...] = ()
+    """Records of `calibrate intrinsics` and `calibrate hand-eye` of the robot's cameras, which the
+    policy compares with its training; with --sim the simulated cameras are as these say."""
     touch: str = "none"
     """Gels of the simulated arm."""
     lock_step: bool = False
@@ -130,6 +133,11 @@ def check(cfg: RosUpCfg) -> None:
         path = getattr(cfg, name)
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
+    for path in cfg.calibrations:
+        if not path.is_file() or "," in str(path):
+            raise UserError(f"--calibrations: no such file, or a comma in its name: {path}")
+    if cfg.calibrations and cfg.teleop:
+        raise UserError("--calibrations: the policy compares them, and a hand asks in its place")
     check_hand(cfg)
     if not 0 <= cfg.seed < 2**63:
         raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
@@ -195,7 +203,8 @@ def write_sensors(cfg: RosUpCfg, contract: Contract) -> dict[str, Path | None]:
     from .ros_evaluation import write_record
     from .runs import find_cameras, find_touch
 
-    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    files = [str(path) for path in cfg.calibrations]
+    cameras, touch = find_cameras(cfg.cameras, files, contract.robot), find_touch(cfg.touch)
     vision = None if cameras is None else cameras.vision
     sights = () if vision is None else vision.sights
     seen = {name for sight in sights for name in camera_specs(sight.camera)}
@@ -256,7 +265,7 @@ def nodes(
     simulated = cfg.sim is not None
     graph = policy_graph(
         bundle, graph=cfg.graph, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
-        settings=cfg.teleop_settings,
+        settings=cfg.teleop_settings, calibrations=cfg.calibrations,
     )  # fmt: skip
     if cfg.record is not None:
         graph.append(recorder(cfg.record, bundle, graph=cfg.graph, sim_time=simulated))
