@@ -145,7 +145,9 @@ class BoardFinder:
         numbers = np.asarray(numbers).ravel()
         where = np.ascontiguousarray(np.asarray(found, dtype=np.float32).reshape(-1, 1, 2))
         near = _spacing(where[:, 0], self._corners[numbers])
-        half = int(np.clip(round(0.25 * near), 2, 9))
+        # Within the white about a corner: edges of markers would draw it to themselves.
+        white = 0.5 * (1.0 - self.board.marker_mm / self.board.square_mm)
+        half = int(np.clip(0.9 * white * near, 2, 9))
         criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-3)
         fine = cv2.cornerSubPix(grey, where.copy(), (half, half), (-1, -1), criteria)
         moved = np.linalg.norm((fine - where)[:, 0], axis=1)

@@ -38,6 +38,8 @@ class Bundle:
     pose_information: FloatArray
     """(V, 6, 6) of a small shift [m] and turn [rad] of the board in the camera's frame, for pixels
     of unit noise and a lens that is known."""
+    by_lens: FloatArray
+    """(V, 6, P) by how much that move changes with the numbers of the lens, the corners kept."""
 
 
 def fit(
@@ -89,6 +91,7 @@ def fit(
         residuals=now.residuals,
         information=now.reduced(np.zeros(len(views)))[0],
         pose_information=now.by_pose,
+        by_lens=-np.linalg.solve(now.by_pose, now.cross),
     )
 
 
@@ -127,7 +130,7 @@ class _Linear:
         b = corners.padded(root[..., None] * by_lens)  # (V, 2 most, P)
         r = corners.padded(root * self.residuals)  # (V, 2 most)
         across = a.transpose(0, 2, 1)
-        self.by_pose, self._cross = across @ a, across @ b  # (V, 6, 6), (V, 6, P)
+        self.by_pose, self.cross = across @ a, across @ b  # (V, 6, 6), (V, 6, P)
         self._to_pose = (across @ r[..., None])[..., 0]
         flat = b.reshape(-1, b.shape[-1])
         self._by_lens, self._to_lens = flat.T @ flat, flat.T @ r.ravel()
@@ -137,9 +140,9 @@ class _Linear:
         diagonal = np.einsum("vii->vi", self.by_pose)
         damped = self.by_pose + np.eye(6) * ((damping[:, None] * diagonal) + 1e-12)[:, :, None]
         inverse = np.linalg.inv(damped)
-        tied = self._cross.transpose(0, 2, 1) @ inverse  # (V, P, 6)
+        tied = self.cross.transpose(0, 2, 1) @ inverse  # (V, P, 6)
         square = self._by_lens * (1.0 + damping[0] * np.eye(len(self._by_lens)))
-        left = square - np.einsum("vpi,viq->pq", tied, self._cross)
+        left = square - np.einsum("vpi,viq->pq", tied, self.cross)
         right = self._to_lens - np.einsum("vpi,vi->p", tied, self._to_pose)
         return left, right, inverse
 
@@ -153,5 +156,5 @@ class _Linear:
             scale = 1.0 / np.sqrt(np.diag(self._by_lens).clip(1e-300))
             solved = np.linalg.lstsq(scale[:, None] * left * scale, scale * right, rcond=1e-14)[0]
             d_lens = scale * solved
-        d_pose = np.einsum("vij,vj->vi", inverse, self._to_pose - self._cross @ d_lens)
+        d_pose = np.einsum("vij,vj->vi", inverse, self._to_pose - self.cross @ d_lens)
         return d_lens, d_pose

@@ -14,19 +14,21 @@ from typing import Any, cast
 from sim2arm.core import plain
 from sim2arm.core.calibration_file import parse_record, read_record
 from sim2arm.core.calibration_record import CalibrationRecord
-from sim2arm.core.driver_stage import LENS_MODELS, Intrinsics
+from sim2arm.core.driver_stage import LENS_MODELS, FloatArray, Intrinsics
 
 INTRINSICS, HAND_EYE = "intrinsics", "hand-eye"
 """`what` of the records."""
 CAMERA, DISTORTION, SIZE = "camera", "distortion", "size"
 """Values of intrinsics: fx fy cx cy; coefficients of the lens; width and height [pixels]."""
+COVARIANCE = "covariance"
+"""Of all of these numbers but the size, together."""
 POSE, INTERVAL = "pose_camera", "interval_95"
 """Values of hand-eye: the optical frame in the one that carries it; halves of its intervals, shift
 [m] and turn [rad] along and about the axes of that frame."""
 LARGEST = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MeasuredIntrinsics:
     """Intrinsics with the halves of their 95 % intervals."""
 
@@ -35,6 +37,8 @@ class MeasuredIntrinsics:
     intrinsics: Intrinsics
     half: tuple[float, float, float, float]
     """Of fx fy cx cy [pixels]; zeros where they are not known."""
+    covariance: FloatArray | None = None
+    """(P, P) of fx fy cx cy and the coefficients; None where it is not known."""
     id: str = ""
     """Of the record."""
 
@@ -104,11 +108,16 @@ def intrinsics_of(record: CalibrationRecord, path: str | Path = "record") -> Mea
         )  # fmt: skip
         sigma = record.values[CAMERA].uncertainty or (0.0,) * 4
         half = tuple(1.96 * s for s in sigma)
+        covariance = record.value(COVARIANCE)
+        count = 4 + len(found.distortion)
+        if covariance.shape != (count, count):
+            raise ValueError(f"{COVARIANCE}: expected {(count, count)}, got {covariance.shape}")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return MeasuredIntrinsics(
-        camera=record.device, intrinsics=found, half=cast(Any, half), id=record.id
-    )
+        camera=record.device, intrinsics=found, half=cast(Any, half), covariance=covariance,
+        id=record.id,
+    )  # fmt: skip
 
 
 def read_pose(path: str | Path) -> MeasuredPose:

@@ -134,14 +134,14 @@ class Plan:
         step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if span / s <= 8)
         for axis in (0, 1):
             first = np.ceil(self._low[axis] / step) * step
-            for value in np.arange(first, self._low[axis] + span, step):
+            for value in np.round(np.arange(first, self._low[axis] + span, step), 6):
                 at = (value - self._low[axis]) * self._scale
                 at = at if axis == 0 else width - at
                 ends = ((at, 0), (at, width)) if axis == 0 else ((0, at), (width, at))
                 line(self.picture, *ends, LINE)
                 where = (at + 2, width - 4) if axis == 0 else (2, at - 2)
-                text(self.picture, f"{value:.2f}".rstrip("0").rstrip("."), *where, SOFT, 0.35)
-        text(self.picture, f"{names[0]} to the right, {names[1]} up [m]", 6, 16, SOFT, 0.42)
+                text(self.picture, f"{value + 0.0:.2g}", *where, SOFT, 0.35)
+        text(self.picture, f"{names[0]} to the right, {names[1]} up [m]", 60, 16, SOFT, 0.42)
 
     def at(self, place: FloatArray) -> tuple[float, float]:
         """Return the pixel of a place (3,) [m]."""

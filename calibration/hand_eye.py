@@ -30,7 +30,7 @@ from sim2arm.core.driver_stage import FloatArray
 from .board_pose import solve_poses
 from .board_views import BoardView, Corners
 from .bundle import fit, seen_points
-from .hand_eye_fit import PoseViews, State, distances, information, predicted, solve
+from .hand_eye_fit import PoseViews, State, distances, information, predicted, sensitivity, solve
 from .hand_eye_model import Arm, Mount, difference, inverse
 from .hand_eye_start import rotation_vectors, start
 from .lens import Lens, project
@@ -123,7 +123,12 @@ class HandEyeCalibration:
 
 
 def calibrate_hand_eye(
-    views: Sequence[BoardView], arm: Arm, lens: Lens, cfg: HandEyeCfg | None = None
+    views: Sequence[BoardView],
+    arm: Arm,
+    lens: Lens,
+    cfg: HandEyeCfg | None = None,
+    *,
+    lens_covariance: FloatArray | None = None,
 ) -> HandEyeCalibration:
     """Return the camera's pose that explains N views.
 
@@ -132,6 +137,8 @@ def calibrate_hand_eye(
         arm: where the tool was in each.
         lens: the camera.
         cfg: how.
+        lens_covariance: (P, P) of the lens's numbers, which makes the result less sure; a lens
+            without is taken for exact.
 
     Raises:
         ValueError: too few views, motions from which it cannot be told, more than `MOST_WRONG` of
@@ -142,7 +149,7 @@ def calibrate_hand_eye(
         raise ValueError("joint offsets need joint positions, and these views have tool poses")
     views, arm, rejected = _with_board(views, arm)
     check_motion(arm.T_base_tool)
-    found, noise_px = _look(views, arm, lens, cfg.mount)
+    found, noise_px, by_lens = _look(views, arm, lens, cfg.mount)
     first, found = _begin(found, views, lens, cfg)
     n = 0 if arm.q is None else arm.q.shape[1]
     # The first joint turns the board or camera in the base, the last one that on the tool: both
@@ -152,7 +159,12 @@ def calibrate_hand_eye(
     names = [view.name for view in views]
     check_motion(found.arm.T_base_tool[good])
     told = information(found.where(good), state, free)
-    sigma = _sigma(told, 6 * int(good.sum()), free, n)
+    covariance = _covariance(told, 6 * int(good.sum()))
+    if lens_covariance is not None:
+        moves = sensitivity(found.where(good), state, free, by_lens[good])
+        covariance = covariance + moves @ lens_covariance @ moves.T
+    sigma = np.zeros(12 + n)
+    sigma[np.concatenate([np.arange(12), 12 + free])] = np.sqrt(np.diag(covariance))
     if arm.chain is not None:
         _check_offsets(sigma[12:], [arm.chain.joint_names[k] for k in free], free)
     residuals, distance = distances(found, state)
@@ -203,8 +215,8 @@ def _with_board(
 
 def _look(
     views: Sequence[BoardView], arm: Arm, lens: Lens, mount: Mount
-) -> tuple[PoseViews, float]:
-    """Return the board's poses with their covariances, and the noise of a corner [pixels]."""
+) -> tuple[PoseViews, float, FloatArray]:
+    """Return the board's poses, the noise of a corner [pixels], how poses change with the lens."""
     bundle, errors = solve_poses(lens, views)
     lost = [view.name for view, e in zip(views, errors, strict=True) if not np.isfinite(e)]
     if lost:
@@ -221,7 +233,7 @@ def _look(
     worse = np.maximum(each, noise**2)
     covariance = np.linalg.inv(bundle.pose_information) * worse[:, None, None]
     found = PoseViews(mount=mount, arm=arm, measured=bundle.T_camera_board, covariance=covariance)
-    return found, noise
+    return found, noise, bundle.by_lens
 
 
 def _begin(
@@ -313,16 +325,13 @@ def check_motion(T_base_tool: FloatArray) -> None:
 # -- what it is worth ------------------------------------------------------------------------------
 
 
-def _sigma(
-    told: FloatArray, residuals: int, free: npt.NDArray[np.int64], joints: int
-) -> FloatArray:
+def _covariance(told: FloatArray, residuals: int) -> FloatArray:
+    """Return the covariance of camera, board and free offsets, the lens taken for exact."""
     scale = 1.0 / np.sqrt(np.diag(told).clip(1e-300))
     values, vectors = np.linalg.eigh(scale[:, None] * told * scale)
-    variance = scale**2 * np.sum(vectors**2 / values.clip(1e-14), axis=1)
+    inverse = vectors / values.clip(1e-14) @ vectors.T
     wide = float(student.ppf(0.975, max(residuals - len(told), 1))) / 1.96
-    sigma = np.zeros(12 + joints)
-    sigma[np.concatenate([np.arange(12), 12 + free])] = wide * np.sqrt(variance)
-    return sigma
+    return wide**2 * scale[:, None] * inverse * scale
 
 
 def _check_offsets(sigma: FloatArray, names: Sequence[str], free: npt.NDArray[np.int64]) -> None:

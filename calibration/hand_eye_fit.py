@@ -104,6 +104,16 @@ def information(views: PoseViews, state: State, free: npt.NDArray[np.int64]) -> 
     return (np.swapaxes(J, -1, -2) @ np.linalg.inv(covariance) @ J).sum(axis=0)
 
 
+def sensitivity(
+    views: PoseViews, state: State, free: npt.NDArray[np.int64], by_lens: FloatArray
+) -> FloatArray:
+    """Return how the fit moves with the numbers of the lens, (12 + free, P); by_lens (N, 6, P)."""
+    _, J, covariance = _linear(views, state, free)
+    tied = np.swapaxes(J, -1, -2) @ np.linalg.inv(covariance)
+    normal, right = (tied @ J).sum(axis=0), (tied @ by_lens).sum(axis=0)
+    return np.stack([_solved(normal, column) for column in right.T], axis=-1)
+
+
 def predicted(views: PoseViews, state: State) -> Seen:
     """Return what should be seen."""
     return predict(views.mount, views.arm, state.X, state.Y, state.offsets)

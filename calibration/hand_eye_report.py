@@ -258,7 +258,7 @@ def _sheet(
         pixels = project(found.lens, points[ahead])[0]
         for at, expected in zip(view.pixels[ahead], pixels, strict=True):
             line(image, at, expected, RED, max(1, round(wide)))
-            dot(image, at, 1.6 * wide, GREEN)
+            dot(image, at, 2.5 * wide, GREEN)
         images.append(image)
         off, _, px = found.held_out[k]
         titles.append(f"{view.name}  {1e3 * off:.2f} mm, {px:.1f} px")

@@ -31,7 +31,7 @@ from sim2arm.core.transforms import quat_from_rotvec, quat_to_matrix
 
 from .board import Image
 from .board_views import BoardView
-from .camera_file import CAMERA, DISTORTION, INTRINSICS, SIZE, camera_info_yaml
+from .camera_file import CAMERA, COVARIANCE, DISTORTION, INTRINSICS, SIZE, camera_info_yaml
 from .coverage import ENOUGH, GRID
 from .drawing import (
     BLUE,
@@ -51,8 +51,9 @@ from .drawing import (
 from .intrinsics import METHOD, IntrinsicsCalibration, IntrinsicsCfg
 from .lens import Lens, project
 
-LOUDER = 60.0
-"""How much longer than they are residuals are drawn."""
+LOUDER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""How much longer than they are residuals are drawn: the typical one about `LENGTH` pixels."""
+LENGTH = 9.0
 SHEET = 9
 """Most pictures of a contact sheet."""
 
@@ -122,6 +123,11 @@ def make_record(
         ),
         SIZE: make_quantity(
             [lens.width, lens.height], "px", element_names=("width", "height")
+        ),
+        COVARIANCE: make_quantity(
+            found.covariance, "1",
+            note="of fx fy cx cy [px] and the coefficients together, such that 1.96 deviations are "
+            "the half of a 95 % interval",
         ),
         "noise": make_quantity(
             found.noise_px, "px", note="of a corner's coordinate, by the residuals"
@@ -233,10 +239,11 @@ def draw(
     factory: Comparison | None = None,
 ) -> dict[str, tuple[Image, str]]:
     """Return pictures (rows, cols, 3) RGB with captions, by name."""
+    louder = _louder(found)
     drawn = {
         "coverage": (
-            _coverage(found),
-            f"Corners of all views that were used, and what is left unexplained, {LOUDER:g} times "
+            _coverage(found, louder),
+            f"Corners of all views that were used, and what is left unexplained, {louder} times "
             f"as long. Numbers: corners in each cell, red below {ENOUGH}. Lines that point the "
             "same way in one region would mean a lens model that does not fit there.",
         ),
@@ -261,7 +268,13 @@ def _half(lens: Lens) -> tuple[int, int]:
     return width, round(width * lens.height / lens.width)
 
 
-def _coverage(found: IntrinsicsCalibration) -> Image:
+def _louder(found: IntrinsicsCalibration) -> int:
+    typical = float(np.median(np.linalg.norm(found.residuals[:, 2:], axis=1)))
+    drawn = typical * _half(found.lens)[0] / found.lens.width
+    return min(LOUDER, key=lambda factor: abs(np.log(factor * max(drawn, 1e-9) / LENGTH)))
+
+
+def _coverage(found: IntrinsicsCalibration, louder: int) -> Image:
     lens, (width, height) = found.lens, _half(found.lens)
     scale = width / lens.width
     picture = canvas(width, height)
@@ -273,12 +286,14 @@ def _coverage(found: IntrinsicsCalibration) -> Image:
         line(picture, (0, k * height / rows), (width, k * height / rows), LINE)
     for u, v, du, dv in found.residuals:
         start = (u * scale, v * scale)
-        line(picture, start, (start[0] + LOUDER * du * scale, start[1] + LOUDER * dv * scale), BLUE)
+        line(picture, start, (start[0] + louder * du * scale, start[1] + louder * dv * scale), BLUE)
         dot(picture, start, 1.2, INK)
     for row in range(rows):
         for column in range(columns):
             count = int(cells[row, column])
             colour = SOFT if count >= ENOUGH else RED
+            x, y = round(column * width / columns), round((row + 1) * height / rows)
+            picture[y - 20 : y - 1, x + 1 : x + 12 + 9 * len(str(count))] = 255
             text(picture, str(count), column * width / columns + 4, (row + 1) * height / rows - 5,
                  colour)  # fmt: skip
     cv2.rectangle(picture, (0, 0), (width - 1, height - 1), SOFT, 1)
@@ -328,7 +343,7 @@ def _sheet(
         points[:, 2] = points[:, 2].clip(1e-3)
         for at, expected in zip(view.pixels, project(found.lens, points)[0], strict=True):
             line(image, at, expected, RED, max(1, round(wide)))
-            dot(image, at, 1.6 * wide, GREEN if k not in found.wrong else RED)
+            dot(image, at, 2.5 * wide, GREEN if k not in found.wrong else RED)
         images.append(image)
         titles.append(f"{view.name}  {found.errors[k]:.2f} px")
     bad = [k in found.wrong for k in chosen]

@@ -87,9 +87,7 @@ def policy_graph(
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())
-    told: dict[str, object] = {}
-    if calibrations:
-        told["calibrations"] = ",".join(str(path.resolve()) for path in calibrations)
+    told = {"calibrations": ",".join(str(path.resolve()) for path in calibrations)}
     hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
     return [
         NodeProcess(executable="gate_node", parameters=common | gate),

@@ -58,6 +58,7 @@ class ArmViews:
     folder: ViewFolder
     found: HandEyeCalibration
     inputs: tuple[InputFile, ...]
+    notes: tuple[str, ...]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -114,9 +115,15 @@ def look(
             f"{intrinsics}: of {lens.width} x {lens.height} pixels, the pictures have "
             f"{seen.size[0]} x {seen.size[1]}: calibrate at the size that is used"
         )
-    found = calibrate_hand_eye(seen.views, table.arm, lens, how)
+    found = calibrate_hand_eye(seen.views, table.arm, lens, how, lens_covariance=told.covariance)
     inputs = (input_file(intrinsics, "intrinsics"), table.input, *seen.inputs)
-    return ArmViews(robot=robot, lens=lens, folder=seen, found=found, inputs=inputs)
+    notes: tuple[str, ...] = ()
+    if told.covariance is None:
+        notes = (
+            "The intrinsics came without uncertainty and are taken for exact: the intervals are too "
+            "narrow by what they are wrong.",
+        )
+    return ArmViews(robot=robot, lens=lens, folder=seen, found=found, inputs=inputs, notes=notes)
 
 
 def write(
@@ -142,7 +149,7 @@ def write(
             lambda pictures: make_record(
                 views.found, how, what=what, device=device,
                 frames=(chain.base_frame, chain.tool_frame), settings=board_settings(board),
-                inputs=views.inputs, notes=notes, pictures=pictures,
+                inputs=views.inputs, notes=(*views.notes, *notes), pictures=pictures,
             ),
             views.folder.views,
             views.folder.picture,

@@ -104,9 +104,7 @@ def _camera(cameras: Cameras, name: str, file: str | Path) -> CameraCfg:
         if sight.camera.name == name:
             return sight.camera
     here = ", ".join(sight.camera.name for sight in cameras.vision.sights)
-    raise ValueError(
-        f"{file}: device {name!r} is no camera that is seen through, these are: {here}"
-    )
+    raise ValueError(f"{file}: device {name!r} is none of the cameras here: {here}")
 
 
 def _changed(cameras: Cameras, camera: CameraCfg, kind: type[Term], term: Term | None) -> Cameras:

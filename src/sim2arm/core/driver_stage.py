@@ -7,9 +7,10 @@ version, which is `ArraySpec.driver_stage`, so that the contract alone suffices 
 Pixels: u to the right, v down, the centre of the first pixel at (0, 0), as in OpenCV and in ROS's
 `camera_info`. How many numbers describe the lens says which model it is (`LENS_MODELS`): Brown and
 Conrady's with 5 (k1 k2 p1 p2 k3), the same over a denominator with 8 (and k4 k5 k6), of fisheyes by
-the angle to the axis with 4 (k1 k2 k3 k4). Sources: D. C. Brown, "Decentering distortion of lenses",
-Photogrammetric Engineering 32(3), 1966; J. Kannala and S. S. Brandt, "A generic camera model and
-calibration method for conventional, wide-angle, and fish-eye lenses", IEEE PAMI 28(8), 2006.
+the angle to the axis with 4 (k1 k2 k3 k4). Sources: D. C. Brown, "Decentering distortion of
+lenses", Photogrammetric Engineering 32(3), 1966; J. Kannala and S. S. Brandt, "A generic camera
+model and calibration method for conventional, wide-angle, and fish-eye lenses", IEEE PAMI 28(8),
+2006.
 """
 
 from __future__ import annotations
