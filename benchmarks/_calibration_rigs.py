@@ -18,7 +18,7 @@ from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import Robot
 from sim2arm.core.transforms import quat_from_matrix, quat_from_rotvec, quat_to_matrix
 
-BOARD = BoardCfg(columns=10, rows=7, square_mm=24.0, marker_mm=17.0)
+BOARD = BoardCfg()
 PIXELS = 0.3
 """Noise of a corner's coordinate [pixels]."""
 SHIFT, TURN = 0.0002, math.radians(0.05)
@@ -63,7 +63,7 @@ def board_before(lens: Lens, rng: np.random.Generator, *, tilt: float = 0.85) ->
     angle = rng.uniform(-math.pi, math.pi)
     lean = tilt * math.sqrt(rng.uniform(0.05, 1.0))
     axis = np.array([math.cos(angle), math.sin(angle), 0.0]) * lean
-    turn = rng.uniform(-0.5, 0.5)
+    turn = rng.uniform(-0.5, 0.5) if tilt > 0.2 else 0.0
     R = quat_to_matrix(quat_from_rotvec(axis)) @ quat_to_matrix(
         quat_from_rotvec(np.array([0.0, 0.0, turn]))
     )
@@ -73,6 +73,17 @@ def board_before(lens: Lens, rng: np.random.Generator, *, tilt: float = 0.85) ->
     T = np.eye(4)
     T[:3, :3] = R
     T[:3, 3] = np.array([*middle, depth]) - R @ np.array([0.5 * width, 0.5 * height, 0.0])
+    return T
+
+
+def _turned(lens: Lens, rng: np.random.Generator) -> FloatArray:
+    """Return a pose of a board that faces the camera, turned about its axis and shifted."""
+    width, height = BOARD.size
+    R = quat_to_matrix(quat_from_rotvec(np.array([0.0, 0.0, rng.uniform(-1.2, 1.2)])))
+    T = np.eye(4)
+    T[:3, :3] = R
+    shift = np.array([*rng.uniform(-0.02, 0.02, 2), rng.uniform(0.3, 0.4)])
+    T[:3, 3] = shift - R @ np.array([0.5 * width, 0.5 * height, 0.0])
     return T
 
 
@@ -111,7 +122,7 @@ def make_rig(
     rng: np.random.Generator,
     *,
     offsets: FloatArray | None = None,
-    exact: bool = False,
+    lean: float | None = 0.85,
 ) -> Rig:
     """Return a rig at poses that a person would take: the board in the picture from many sides.
 
@@ -121,7 +132,8 @@ def make_rig(
         count: views.
         rng: draws everything.
         offsets: of the joints; none by default.
-        exact: without noise of the arm.
+        lean: how far the board is tilted at most [rad]; None: the tool only turns about the axis
+            of the camera, and shifts.
     """
     n = len(robot.joint_names)
     offsets = np.zeros(n) if offsets is None else offsets
@@ -131,7 +143,7 @@ def make_rig(
     views: list[BoardView] = []
     home = np.array(robot.home)
     while len(q_all) < count:
-        seen = board_before(lens, rng)
+        seen = _turned(lens, rng) if lean is None else board_before(lens, rng, tilt=lean)
         # Where the tool has to be for the board to be seen so.
         if mount == "eye-in-hand":
             wanted = board @ inverse(seen) @ inverse(camera)
@@ -141,7 +153,7 @@ def make_rig(
         q = np.asarray(solve_pose(robot, pose, home, iterations=40))
         if np.abs(np.asarray(forward(robot.chain, q)) - wanted).max() > 1e-6:
             continue
-        off = np.zeros(6) if exact else rng.normal(0.0, 1.0, 6) * np.repeat([SHIFT, TURN], 3)
+        off = rng.normal(0.0, 1.0, 6) * np.repeat([SHIFT, TURN], 3)
         T = np.asarray(forward(robot.chain, q)) @ moved(np.eye(4), off)
         where = (
             inverse(T @ camera) @ board if mount == "eye-in-hand" else inverse(camera) @ T @ board
@@ -177,3 +189,46 @@ def _places(mount: Mount, rng: np.random.Generator) -> tuple[FloatArray, FloatAr
     board[:3, :3] = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]])
     board[:3, 3] = (-0.5 * width, 0.5 * height, 0.03)
     return moved(camera, small), moved(board, rng.uniform(-0.03, 0.03, 6))
+
+
+def spoil_poses(rig: Rig, count: int, rng: np.random.Generator) -> tuple[Arm, set[str]]:
+    """Return the arm with joints of another moment in some views, and the names of these."""
+    assert rig.arm.q is not None  # rigs have joints
+    q = rig.arm.q.copy()
+    chosen = rng.choice(len(q), count, replace=False)
+    q[chosen] += rng.uniform(0.02, 0.15, (count, q.shape[1])) * rng.choice(
+        [-1.0, 1.0], (count, q.shape[1])
+    )
+    return arm_of_joints(rig.robot.chain, q), {rig.views[k].name for k in chosen}
+
+
+def make_pairs(
+    rng: np.random.Generator, offsets: FloatArray, seconds: float = 60.0
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return stamps [s], leader and follower [rad] of two small arms: n joints, 50 Hz.
+
+    The follower is 60 ms late, stays 0.4 degrees behind in the direction of motion, wanders by half
+    a degree within a second, and both are read in steps of 2 pi / 4096; one row in 20 is lost.
+    """
+    n, rate, late = len(offsets), 50.0, 0.06
+    stamps = np.arange(0.0, seconds, 1.0 / rate)
+    phase, speed = rng.uniform(0.0, 2.0 * math.pi, (n, 3)), rng.uniform(0.05, 0.4, (n, 3))
+    size = rng.uniform(0.1, 0.3, (n, 3))
+
+    def motion(times: FloatArray) -> FloatArray:
+        turns = 2.0 * math.pi * speed * times[:, None, None] + phase
+        return (size * np.sin(turns)).sum(axis=-1)
+
+    leader, follower = motion(stamps), motion(stamps - late)
+    toward = np.tanh(np.gradient(follower, 1.0 / rate, axis=0) / 0.05)
+    wander = np.zeros_like(follower)
+    for k in range(1, len(stamps)):
+        wander[k] = 0.98 * wander[k - 1] + rng.normal(0.0, math.radians(0.1), n)
+    follower = follower - math.radians(0.4) * toward + offsets + wander
+    step = 2.0 * math.pi / 4096
+    kept = rng.uniform(size=len(stamps)) > 0.05
+    return (
+        stamps[kept],
+        np.round(leader[kept] / step) * step,
+        np.round(follower[kept] / step) * step,
+    )

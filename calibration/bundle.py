@@ -50,6 +50,7 @@ def fit(
     weights: FloatArray | None = None,
     fixed_lens: bool = False,
     steps: int = STEPS,
+    prior: FloatArray | None = None,
 ) -> Bundle:
     """Return lens and poses of least squares from a start.
 
@@ -60,24 +61,26 @@ def fit(
         weights: (M,) of the corners of all views, 1 by default.
         fixed_lens: fit the poses alone.
         steps: most steps.
+        prior: (P,) how much the squares of the lens's numbers count, none by default.
     """
     corners = Corners(views)
     weights = np.ones(len(corners.pixels)) if weights is None else weights
     T, damping = T_camera_board.copy(), np.full(len(views), 1e-3)
-    now = _Linear(corners, lens, T, weights)
+    prior = np.zeros(len(lens.numbers)) if prior is None else prior
+    now = _Linear(corners, lens, T, weights, prior)
     for _ in range(steps):
         d_lens, d_pose = now.step(damping, fixed_lens)
         tried_lens, tried_T = lens.with_numbers(lens.numbers + d_lens), moved(T, d_pose)
-        tried = _Linear(corners, tried_lens, tried_T, weights)
+        tried = _Linear(corners, tried_lens, tried_T, weights, prior)
         if fixed_lens:  # every view by itself
             better = tried.costs < now.costs
             gain = float(np.max((now.costs - tried.costs)[better] / now.costs[better], initial=0.0))
             T = np.where(better[:, None, None], tried_T, T)
             damping = np.where(better, 0.2 * damping, 10.0 * damping).clip(1e-12, 1e8)
-            now = tried if better.all() else _Linear(corners, lens, T, weights)
+            now = tried if better.all() else _Linear(corners, lens, T, weights, prior)
             done = gain < 1e-6 and bool((better | (damping > 1.0)).all())
         else:
-            before, after = now.costs.sum(), tried.costs.sum()
+            before, after = now.cost, tried.cost
             better = bool(after < before)
             damping = (damping * (0.2 if better else 10.0)).clip(1e-12, 1e12)
             if better:
@@ -112,7 +115,9 @@ def seen_points(corners: Corners, T_camera_board: FloatArray) -> FloatArray:
 class _Linear:
     """Residuals and normal equations at one place, in the blocks of lens and poses."""
 
-    def __init__(self, corners: Corners, lens: Lens, T: FloatArray, weights: FloatArray) -> None:
+    def __init__(
+        self, corners: Corners, lens: Lens, T: FloatArray, weights: FloatArray, prior: FloatArray
+    ) -> None:
         p = seen_points(corners, T)
         behind = p[:, 2] < NEAREST
         p[behind, 2] = NEAREST
@@ -124,6 +129,7 @@ class _Linear:
         by_pose = np.stack([u, v, w, y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
         square = np.where(behind, np.inf, weights * np.sum(self.residuals**2, axis=1))
         self.costs = corners.per_view(square)
+        self.cost = float(self.costs.sum() + prior @ lens.numbers**2)
         # Views differ in their numbers of corners: each is padded with zeros to the most.
         root = np.sqrt(weights)[:, None]
         a = corners.padded(root[..., None] * by_pose)  # (V, 2 most, 6)
@@ -133,7 +139,8 @@ class _Linear:
         self.by_pose, self.cross = across @ a, across @ b  # (V, 6, 6), (V, 6, P)
         self._to_pose = (across @ r[..., None])[..., 0]
         flat = b.reshape(-1, b.shape[-1])
-        self._by_lens, self._to_lens = flat.T @ flat, flat.T @ r.ravel()
+        self._by_lens = flat.T @ flat + np.diag(prior)
+        self._to_lens = flat.T @ r.ravel() - prior * lens.numbers
 
     def reduced(self, damping: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the equations of the lens with poses eliminated, and inverses of their blocks."""

@@ -120,8 +120,8 @@ def look(
     notes: tuple[str, ...] = ()
     if told.covariance is None:
         notes = (
-            "The intrinsics came without uncertainty and are taken for exact: the intervals are too "
-            "narrow by what they are wrong.",
+            "The intrinsics came without uncertainty and are taken for exact: the intervals are "
+            "too narrow by what they are wrong.",
         )
     return ArmViews(robot=robot, lens=lens, folder=seen, found=found, inputs=inputs, notes=notes)
 
