@@ -30,6 +30,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Make a board to print, at true scale.",
         "sim2arm.cli.calibrate_board",
     ),
+    "calibrate views": (
+        "Take views of a board: camera, ROS topics or a raw log.",
+        "sim2arm.cli.calibrate_views",
+    ),
     "calibrate intrinsics": (
         "Find the lens of a camera from pictures of a board.",
         "sim2arm.cli.calibrate_intrinsics",
