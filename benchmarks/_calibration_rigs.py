@@ -1,5 +1,8 @@
 """Cameras, boards and arms whose truth is known, with the noise of real ones."""
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 import math

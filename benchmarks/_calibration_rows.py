@@ -15,11 +15,22 @@ T = TypeVar("T")
 
 
 def every(case: str, seeds: int, measure: Callable[[np.random.Generator], T]) -> list[T]:
-    """Return what is measured with each seed."""
+    """Return what is measured with each seed; what is refused is printed and left out.
+
+    Raises:
+        ValueError: more than one in ten is refused: the last reason.
+    """
     found: list[T] = []
+    refused = 0
     with Progress(case, seeds, "rigs") as progress:
         for seed in range(seeds):
-            found.append(measure(np.random.default_rng(seed)))
+            try:
+                found.append(measure(np.random.default_rng(seed)))
+            except ValueError as error:
+                refused += 1
+                print(f"{case}, seed {seed}: refused: {error}")
+                if refused > 0.1 * seeds:
+                    raise
             progress.update(seed + 1)
     return found
 

@@ -142,9 +142,9 @@ class BoardFinder:
         found, numbers, _, _ = self._detector.detectBoard(grey)
         if found is None or numbers is None or len(numbers) < 4:
             return _none(name)
-        numbers = np.asarray(numbers).ravel()
+        numbers = np.asarray(numbers, dtype=np.int64).ravel()
         where = np.ascontiguousarray(np.asarray(found, dtype=np.float32).reshape(-1, 1, 2))
-        near = _spacing(where[:, 0], self._corners[numbers])
+        near = _spacing(where[:, 0].astype(np.float64), self._corners[numbers])
         # Within the white about a corner: edges of markers would draw it to themselves.
         white = 0.5 * (1.0 - self.board.marker_mm / self.board.square_mm)
         half = int(np.clip(0.9 * white * near, 2, 9))

@@ -5,6 +5,9 @@ own pose and the lens, so that a step costs as much as one of the lens alone.
 Source: B. Triggs et al., "Bundle adjustment - a modern synthesis", Vision Algorithms, 1999.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -94,7 +97,7 @@ def fit(
         residuals=now.residuals,
         information=now.reduced(np.zeros(len(views)))[0],
         pose_information=now.by_pose,
-        by_lens=-np.linalg.solve(now.by_pose, now.cross),
+        by_lens=-np.asarray(np.linalg.solve(now.by_pose, now.cross), dtype=np.float64),
     )
 
 

@@ -196,4 +196,4 @@ def _of_camera_info(data: Mapping[str, Any], path: Path) -> MeasuredIntrinsics:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     name = str(data.get("camera_name", path.stem))
-    return MeasuredIntrinsics(camera=name, intrinsics=found, half=(0.0,) * 4)
+    return MeasuredIntrinsics(camera=name, intrinsics=found, half=(0.0, 0.0, 0.0, 0.0))

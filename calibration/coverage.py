@@ -4,6 +4,9 @@ A lens is known where corners were seen; focal length and distance are told apar
 the lens near the corners of the picture by boards that reach there.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -63,7 +66,7 @@ def cover(
     """
     columns, rows = GRID
     cells = np.zeros((rows, columns))
-    tilts = dict.fromkeys((*SIDES, "none"), 0)
+    tilts: dict[str, int] = {side: 0 for side in (*SIDES, "none")}
     shares: list[float] = []
     for view, T in zip(views, T_camera_board, strict=True):
         place = (view.pixels / size * GRID).astype(int)

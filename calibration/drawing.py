@@ -65,9 +65,8 @@ def png(picture: Image) -> bytes:
 def heat(values: FloatArray, top: float) -> Image:
     """Return values (rows, cols) as colours (rows, cols, 3), 0 dark to `top` bright."""
     level = (255.0 * values / max(top, 1e-12)).clip(0.0, 255.0).astype(np.uint8)
-    return np.asarray(
-        cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
-    )
+    bgr = cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def map_with_scale(values: FloatArray, size: tuple[int, int], unit: str) -> Image:

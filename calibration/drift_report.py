@@ -40,7 +40,6 @@ def make_record(
 ) -> CalibrationRecord:
     """Return the record; its offsets are judged against the alarm, all at once by the greatest."""
     names = found.names
-    rad = {"element_names": names}
     return CalibrationRecord(
         what=KIND,
         device=device,
@@ -50,14 +49,16 @@ def make_record(
         inputs=tuple(inputs),
         values={
             "offsets": make_quantity(
-                found.offsets, "rad", uncertainty=found.sigma, note="follower less leader", **rad
+                found.offsets, "rad", uncertainty=found.sigma, note="follower less leader",
+                element_names=names,
             ),
             "lag": make_quantity(
-                found.lag, "rad", note="of the follower, against its motion: friction", **rad
+                found.lag, "rad", note="of the follower, against its motion: friction",
+                element_names=names,
             ),
             "change": make_quantity(
                 found.drift, "rad", uncertainty=found.drift_sigma,
-                note="offset of the second half less that of the first", **rad,
+                note="offset of the second half less that of the first", element_names=names,
             ),
             "delay": make_quantity(found.delay, "s", note="of the follower"),
         },

@@ -231,8 +231,11 @@ def _look(
     each = square / freedom
     noise = max(float(np.sqrt(np.median(each))), 0.02)
     worse = np.maximum(each, noise**2)
-    covariance = np.linalg.inv(bundle.pose_information) * worse[:, None, None]
-    found = PoseViews(mount=mount, arm=arm, measured=bundle.T_camera_board, covariance=covariance)
+    inverse = np.linalg.inv(bundle.pose_information)
+    covariance = np.asarray(inverse * worse[:, None, None], dtype=np.float64)
+    found = PoseViews(
+        mount=mount, arm=arm, measured=bundle.T_camera_board, covariance=np.asarray(covariance)
+    )
     return found, noise, bundle.by_lens
 
 

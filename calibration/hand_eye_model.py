@@ -9,12 +9,16 @@ The camera's pose is called X, the board's Y. Small moves (6,) of a pose are a s
 its outer frame, the turn about its own origin, as `bundle.moved` applies them.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from sim2arm.core.driver_stage import FloatArray
 from sim2arm.core.kinematics import forward, forward_and_jacobian
@@ -42,7 +46,7 @@ class Arm:
         T, J = forward_and_jacobian(self.chain, self.q + offsets)
         return np.asarray(T), np.asarray(J)
 
-    def where(self, chosen: FloatArray) -> Arm:
+    def where(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Arm:
         """Return some of the views, by number or bool."""
         q = None if self.q is None else self.q[chosen]
         return Arm(T_base_tool=self.T_base_tool[chosen], chain=self.chain, q=q)

@@ -4,6 +4,9 @@ OpenCV has such solvers, but the Python of its version 5.0 does not show them, a
 misled by a wrong view is no start; here the solver is a part of the search for views that agree.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 import itertools

@@ -5,6 +5,9 @@ ones has no say. Then least squares over all views (`bundle`), with corners and 
 not agree left out and named. What comes out is judged on views that were left out of the fit.
 """
 
+# SciPy's stubs are incomplete.
+# pyright: standard
+
 from __future__ import annotations
 
 import math
@@ -35,10 +38,10 @@ LEAST_CORNERS = 8
 """Of a view, so that it says more than its own pose (6 numbers)."""
 FOCALS = np.geomspace(0.35, 3.0, 14)
 """Focal lengths that are tried, in widths of the picture."""
-USUAL = 3.0
+USUAL = 1.0
 """Spread of the coefficients of rational models: numerator and denominator can grow together
 without a trace in the picture, which the views then do not tell from others. Those of lenses that
-are sold lie within (Azure Kinect: -2.8 to 1.6)."""
+are sold are of this size."""
 USUAL_NOISE = 0.2
 """Of a corner, for the weight of that [pixels]."""
 ROUNDS = 6
@@ -170,11 +173,13 @@ def calibrate_intrinsics(
             f"no {cfg.model} lens explains the views: are width and height of the squares and the "
             "dictionary those of the board that was printed?"
         )
-    errors = {m: float(np.sqrt(np.mean(held[m][f.good] ** 2))) for m, f in fits.items()}
-    shares = {m: float(f.good.mean()) for m, f in fits.items()}
-    able = [m for m in fits if shares[m] >= max(shares.values()) - 1e-9]
+    errors: dict[Model, float] = {
+        m: float(np.sqrt(np.mean(held[m][f.good] ** 2))) for m, f in fits.items()
+    }
+    shares: dict[Model, float] = {m: float(f.good.mean()) for m, f in fits.items()}
+    able: list[Model] = [m for m in fits if shares[m] >= max(shares.values()) - 1e-9]
     best = min(errors[m] for m in able)
-    chosen = next(m for m in able if errors[m] <= 1.02 * best)
+    chosen: Model = next(m for m in able if errors[m] <= 1.02 * best)
     return _finish(views, size, cfg, chosen, fits[chosen], held[chosen], errors, rejected)
 
 
@@ -210,7 +215,7 @@ def _finish(
     typical = float(np.median(rms[good]))
     why = {
         views[k].name: f"error {rms[k]:.2f} px, others {typical:.2f} px"
-        for k in np.flatnonzero(~good)
+        for k in np.flatnonzero(~good).tolist()
     }
     corners = Corners(found.kept)
     return IntrinsicsCalibration(
@@ -312,7 +317,7 @@ def _keep(views: Sequence[BoardView], lens: Lens, T: FloatArray) -> _Fit | None:
         if same:
             break
     assert bundle is not None
-    lost = sum(len(views[k].pixels) for k in np.flatnonzero(good)) - sum(
+    lost = sum(len(views[k].pixels) for k in np.flatnonzero(good).tolist()) - sum(
         len(view.pixels) for view in kept
     )
     freedom_left = _freedom(kept, len(lens.numbers))

@@ -178,7 +178,8 @@ def _joint(leader: FloatArray, speed: FloatArray, follower: FloatArray) -> _Join
 
 def _weighted(design: FloatArray, wanted: FloatArray, weights: FloatArray) -> FloatArray:
     root = np.sqrt(weights)[:, None]
-    return np.linalg.lstsq(root * design, root[:, 0] * wanted, rcond=None)[0]
+    solved = np.linalg.lstsq(root * design, root[:, 0] * wanted, rcond=None)[0]
+    return np.asarray(solved, dtype=np.float64)
 
 
 def _spread(

@@ -6,6 +6,9 @@ information of the camera's pose most is proposed, then the next with that one t
 knows of tables, cables or people: poses are proposals, and somebody looks before the arm moves.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 import math
@@ -100,7 +103,7 @@ def _least(information: FloatArray) -> FloatArray:
     inner = information[:, 6:, 6:]
     tied = information[:, :6, 6:]
     left = information[:, :6, :6] - tied @ np.linalg.solve(inner, np.swapaxes(tied, -1, -2))
-    return np.linalg.eigvalsh(left * UNIT[:, None] * UNIT)[:, 0]
+    return np.asarray(np.linalg.eigvalsh(left * UNIT[:, None] * UNIT)[:, 0], dtype=np.float64)
 
 
 def _candidates(found: HandEyeCalibration, robot: Robot, seed: int) -> FloatArray:
@@ -124,7 +127,7 @@ def _around(found: HandEyeCalibration, T: FloatArray) -> np.ndarray:
 def _visible(lens: Lens, board: BoardCfg, T: FloatArray) -> np.ndarray:
     """Return which poses (N,) show the whole board, not too steep and not too small."""
     points = _corners_in(board, T)
-    ahead = (points[..., 2] > 0.05).all(axis=1)
+    ahead = np.asarray((points[..., 2] > 0.05).all(axis=1))
     facing = T[:, 2, 2] > math.cos(STEEP)
     pixels = _pixels(lens, np.where(ahead[:, None, None], points, [0.0, 0.0, 1.0]))
     edge = 4.0
@@ -152,4 +155,5 @@ def _picture_covariance(lens: Lens, board: BoardCfg, T: FloatArray, noise_px: fl
     arm = (points - T[:, None, :3, 3])[:, :, None]
     by_pose = np.concatenate([by_point, np.cross(arm, by_point)], axis=-1)
     flat = by_pose.reshape(len(T), -1, 6)
-    return noise_px**2 * np.linalg.inv(np.swapaxes(flat, -1, -2) @ flat)
+    inverse = np.linalg.inv(np.swapaxes(flat, -1, -2) @ flat)
+    return np.asarray(noise_px**2 * inverse, dtype=np.float64)

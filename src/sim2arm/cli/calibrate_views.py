@@ -7,7 +7,7 @@ moves the arm, is told what to show next; nothing here moves anything.
 # pyright: standard
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,7 +183,7 @@ def guidance(views: StillViews, number: int, count: int) -> list[str]:
 
 def _source(
     cfg: CalibrateViewsCfg, robot: Robot | None, open_camera: Callable[[UvcCfg], UvcCamera]
-) -> Iterator[Event]:
+) -> Generator[Event]:
     if cfg.device:
         yield from _of_camera(cfg, open_camera)
         return
