@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,16 @@ from sim2arm.core.driver_stage import FloatArray
 from .board_pose import solve_poses
 from .board_views import BoardView, Corners
 from .bundle import fit, seen_points
-from .hand_eye_fit import PoseViews, State, distances, information, predicted, sensitivity, solve
+from .hand_eye_fit import (
+    EXPECTED,
+    PoseViews,
+    State,
+    distances,
+    information,
+    predicted,
+    sensitivity,
+    solve,
+)
 from .hand_eye_model import Arm, Mount, difference, inverse
 from .hand_eye_start import rotation_vectors, start
 from .lens import Lens, project
@@ -52,6 +61,10 @@ CHANCE = 1e-5
 MOST_WRONG = 0.4
 """Share of views that may be wrong; with more nobody knows which ones are right."""
 LEAST_CORNERS = 6
+PARTS = (slice(0, 3), slice(3, 6))
+"""Of a small move: shift and turn; the median length of 3 normal numbers is 1.54 deviations."""
+MOST_INEXACT = np.array([0.01, math.radians(2.0)])
+"""Of an arm, shift [m] and turn [rad]; beyond it the views do not agree."""
 LARGEST_OFFSET = math.radians(1.0)
 """Half of the 95 % interval of a joint offset beyond which it counts as unknown."""
 
@@ -275,15 +288,38 @@ def _agree(
     found: PoseViews, state: State, free: npt.NDArray[np.int64]
 ) -> tuple[State, npt.NDArray[np.bool_]]:
     """Return the fit of the views that agree, and which they are."""
+    first = _agreeing(found, state, free)
+    if _enough(first[1]):
+        return first
+    # An arm that is worse than expected looks like a crowd of wrong views: from what the start
+    # leaves unexplained downwards.
+    residuals = distances(found, state)[0]
+    left = [float(np.median(np.linalg.norm(residuals[:, p], axis=1))) / 1.54 for p in PARTS]
+    worse = replace(state, deviations=np.log(np.maximum(left, EXPECTED)))
+    second = _agreeing(found, worse, free)
+    inexact = np.exp(second[0].deviations) > MOST_INEXACT
+    if not _enough(second[1]) or inexact.any():
+        raise ValueError(
+            f"{int((~first[1]).sum())} of {len(first[1])} views do not agree with the others: does "
+            "the board stand still, are joints and pictures of the same moment, is it this robot?"
+        )
+    return second
+
+
+def _enough(good: npt.NDArray[np.bool_]) -> bool:
+    return bool(good.mean() >= 1.0 - MOST_WRONG and good.sum() >= LEAST_POSES)
+
+
+def _agreeing(
+    found: PoseViews, state: State, free: npt.NDArray[np.int64]
+) -> tuple[State, npt.NDArray[np.bool_]]:
+    """Return the fit from a start, and which views agree with it, perhaps too few."""
     state = solve(found, state, free, robust=True)
     limit = math.sqrt(float(chi2.isf(CHANCE, 6)))
     good = distances(found, state)[1] < limit
     for _ in range(8):
-        if good.mean() < 1.0 - MOST_WRONG or good.sum() < LEAST_POSES:
-            raise ValueError(
-                f"{int((~good).sum())} of {len(good)} views do not agree with the others: does the "
-                "board stand still, are joints and pictures of the same moment, is it this robot?"
-            )
+        if not _enough(good):
+            break
         state = solve(found.where(good), state, free, robust=False)
         now = distances(found, state)[1] < limit
         if (now == good).all():
