@@ -20,7 +20,7 @@ from sim2arm.core.driver_stage import DriverStage, FloatArray, Intrinsics
 from sim2arm.core.inverse import solve_pose
 from sim2arm.core.kinematics import forward
 from sim2arm.core.robots_franka import FR3
-from sim2arm.core.transforms import quat_from_matrix
+from sim2arm.core.transforms import pose_to_matrix, quat_from_matrix
 from sim2arm.sim.camera_rig import CameraRig
 from sim2arm.sim.cameras import CameraCfg, add_camera
 from sim2arm.sim.robots.models import add_robot
@@ -71,11 +71,8 @@ def make_rendered(count: int, seed: int = 0) -> Rendered:
     add_camera(spec, cfg)
     world = make_world("mujoco", spec, 1, timestep=0.002, control_substeps=1)
     rig = CameraRig(world, [cfg])
-    optical = np.eye(4)
     data = world.site(cfg.optical_frame).pose[0].numpy()
     tool = np.asarray(forward(FR3.chain, world.joints(FR3.joint_names).q[0].numpy()))
-    from sim2arm.core.transforms import pose_to_matrix
-
     optical = inverse(tool) @ np.asarray(pose_to_matrix(data))
     rng = np.random.default_rng(seed)
     pictures: list[Image] = []
