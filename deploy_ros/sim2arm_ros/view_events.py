@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
@@ -94,8 +96,11 @@ def live_events(topics: ViewTopics) -> Iterator[Event]:
     Raises:
         ValueError: nothing comes for `PATIENCE_S`, or what comes cannot be read; one line.
     """
-    rclpy.init(args=[])
-    node = Node("calibration_views")
+    context = Context()  # of its own: whoever calls this may have nodes
+    rclpy.init(args=[], context=context)
+    node = Node("calibration_views", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
     states: deque[Any] = deque(maxlen=2000)
     pictures: deque[Any] = deque(maxlen=1)
     newest = streaming(1, reliable=False)
@@ -108,7 +113,7 @@ def live_events(topics: ViewTopics) -> Iterator[Event]:
     heard = dict.fromkeys(filter(None, (topics.image, topics.joints)), time.monotonic())
     try:
         while True:
-            rclpy.spin_once(node, timeout_sec=0.05)
+            executor.spin_once(timeout_sec=0.05)
             for topic, queue in ((topics.joints, states), (topics.image, pictures)):
                 if queue:
                     heard[topic] = time.monotonic()
@@ -121,8 +126,9 @@ def live_events(topics: ViewTopics) -> Iterator[Event]:
                         f"{COMPRESSED_IMAGE if topics.compressed else IMAGE} and {JOINT_STATE}?"
                     )
     finally:
+        executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=context)
 
 
 def _event(message: Any, topics: ViewTopics) -> Event:

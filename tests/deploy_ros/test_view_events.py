@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +15,25 @@ from sim2arm_ros.dds import install
 
 install()
 
+import rclpy  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
+from sensor_msgs.msg import Image, JointState  # noqa: E402
 
-from sim2arm.calibration.board import BoardCfg  # noqa: E402
+from sim2arm.calibration.board import BoardCfg, BoardFinder  # noqa: E402
+from sim2arm.calibration.still_views import StillViews  # noqa: E402
 from sim2arm.calibration.view_folder import TABLE, read_table  # noqa: E402
 from sim2arm.cli.main import main  # noqa: E402
 from sim2arm.core.robots_franka import FR3  # noqa: E402
+from sim2arm_ros import view_events  # noqa: E402
 from sim2arm_ros.bag.description import Topic  # noqa: E402
 from sim2arm_ros.bag.folder import BagFolder  # noqa: E402
 from sim2arm_ros.bag.reader import Log  # noqa: E402
 from sim2arm_ros.convert import joint_state_message  # noqa: E402
 from sim2arm_ros.convert_pictures import image_message  # noqa: E402
-from sim2arm_ros.view_events import ViewTopics, log_events, picture_of  # noqa: E402
+from sim2arm_ros.launcher import private_domain  # noqa: E402
+from sim2arm_ros.view_events import ViewTopics, live_events, log_events, picture_of  # noqa: E402
 
 BOARD = BoardCfg(columns=5, rows=4, square_mm=30.0, marker_mm=21.0, dictionary="4x4_50")
 OPTIONS = ["--board.columns", "5", "--board.rows", "4", "--board.square-mm", "30",
@@ -108,3 +118,53 @@ def test_a_log_without_a_board_is_one_line(
     argv = ["calibrate", "views", str(tmp_path / "v"), "--log", str(log), "--image-topic", IMAGES]
     assert main(argv) == 2  # another board
     assert "no view was taken: 0 corners of the board are seen" in capsys.readouterr().err
+
+
+def test_views_come_from_topics_as_from_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in private_domain().items():
+        monkeypatch.setenv(name, value)
+    topics = ViewTopics(image=IMAGES, joints=JOINTS, names=FR3.joint_names)
+    views, over = StillViews(BoardFinder(BOARD), joints=True), threading.Event()
+    grey = np.full((240, 320), 200, np.uint8)
+    grey[40:168, 30:190] = BOARD.picture(32)
+    colours = np.repeat(grey[:, :, None], 3, axis=2)
+
+    context = Context()
+    rclpy.init(args=[], context=context)
+    node = Node("eye", context=context)
+
+    def send() -> None:
+        images = node.create_publisher(Image, IMAGES, 10)
+        states = node.create_publisher(JointState, JOINTS, 100)
+        while not over.wait(0.02):
+            now = time.time_ns()
+            states.publish(joint_state_message(FR3.joint_names, np.array(FR3.home),
+                                               np.zeros(7), now))  # fmt: skip
+            images.publish(image_message(colours, "rgb8", "eye", now))
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    with contextlib.closing(live_events(topics)) as events:
+        for event in events:
+            if event.picture is not None:
+                views.see(event.stamp_ns, event.picture)
+            elif event.q is not None:
+                views.hear(event.stamp_ns, event.q)
+            if views.taken:
+                break
+    over.set()
+    sender.join()
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+    (taken,) = views.taken
+    assert taken.q is not None
+    np.testing.assert_allclose(taken.q, FR3.home, atol=1e-12)
+    np.testing.assert_array_equal(taken.picture, colours)
+
+
+def test_topics_that_stay_silent_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in private_domain().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(view_events, "PATIENCE_S", 0.3)
+    with pytest.raises(ValueError, match=r"/wrist/image_raw: nothing came for 0\.3 s"):
+        next(live_events(ViewTopics(image=IMAGES)))
