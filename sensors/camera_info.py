@@ -16,24 +16,26 @@ import yaml
 from sim2arm.core.driver_stage import Intrinsics
 from sim2arm.core.durable import write_durably
 
-MODEL = "plumb_bob"
-"""ROS's name for k1 k2 p1 p2 k3 of Brown and Conrady."""
-
 
 def lens_numbers(model: str, numbers: Sequence[float]) -> tuple[float, ...]:
-    """Return k1 k2 p1 p2 k3 of a lens in ROS's words, nothing where it bends nothing.
+    """Return the coefficients of a lens in ROS's words, nothing where it bends nothing.
 
     Raises:
-        ValueError: it is of another model; one line.
+        ValueError: it is of a model that is not in `LENS_MODELS`; one line.
     """
-    if not any(numbers):
+    # A fisheye bends also with zeros; it puts rays by their angle.
+    if not any(numbers) and model != "equidistant":
         return ()
-    if model == MODEL and len(numbers) in (4, 5):
+    if model == "plumb_bob" and len(numbers) in (4, 5):
         return (*numbers, 0.0)[:5]
-    # The first five of the rational model are those of plumb_bob, the rest its denominator.
-    if model == "rational_polynomial" and len(numbers) == 8 and not any(numbers[5:]):
-        return tuple(numbers[:5])
-    raise ValueError(f"lens model {model!r} with {len(numbers)} numbers; expected {MODEL} with 5")
+    if model == "rational_polynomial" and len(numbers) == 8:
+        return tuple(numbers) if any(numbers[5:]) else tuple(numbers[:5])
+    if model == "equidistant" and len(numbers) == 4:
+        return tuple(numbers)
+    raise ValueError(
+        f"lens model {model!r} with {len(numbers)} numbers; expected plumb_bob with 5, "
+        "rational_polynomial with 8 or equidistant with 4"
+    )
 
 
 def read_camera_info(path: str | Path) -> Intrinsics:
@@ -68,7 +70,7 @@ def write_camera_info(path: str | Path, name: str, given: Intrinsics) -> None:
     data = {
         "image_width": given.width, "image_height": given.height, "camera_name": name,
         "camera_matrix": _matrix(3, 3, bare),
-        "distortion_model": MODEL, "distortion_coefficients": _matrix(1, len(lens), lens),
+        "distortion_model": LENS_MODELS[len(lens)], "distortion_coefficients": _matrix(1, len(lens), lens),
         "rectification_matrix": _matrix(3, 3, still),
         "projection_matrix": _matrix(3, 4, [*bare[:3], 0.0, *bare[3:6], 0.0, *bare[6:], 0.0]),
     }  # fmt: skip
@@ -88,7 +90,10 @@ def _intrinsics(data: object) -> Intrinsics:
     fx, skew, cx, _, fy, cy, *_ = _numbers(told, "camera_matrix", 9)
     if skew != 0.0:
         raise ValueError(f"camera_matrix: expected no skew, got {skew:g}")
-    model, lens = told.get("distortion_model", MODEL), _numbers(told, "distortion_coefficients")
+    model, lens = (
+        told.get("distortion_model", "plumb_bob"),
+        _numbers(told, "distortion_coefficients"),
+    )
     return Intrinsics(
         width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy,
         distortion=lens_numbers(str(model), lens),

@@ -27,7 +27,7 @@ from sim2arm.core.driver_stage import (
     undistort,
 )
 from sim2arm.core.spec import ArraySpec
-from sim2arm.core.transforms import quat_from_matrix, quat_mul
+from sim2arm.core.transforms import pose_compose, quat_from_matrix, quat_mul
 
 from .worlds.compiled import UnknownNameError
 from .worlds.pictures import OUTPUTS, Output
@@ -43,9 +43,10 @@ class CameraCfg:
     name: str
     """Letters, digits and underscores; arrays are `<name>_rgb` and `<name>_depth`."""
     body: str = "world"
-    """Body on which it is mounted; `*_hand` is the only one whose name ends so."""
+    """Body, or site such as the tool frame of an arm, on which it is mounted; `*_hand` is the only
+    body whose name ends so."""
     pose: tuple[float, ...]
-    """Of the frame `<name>_optical` in the body, x y z [m], qw qx qy qz; z forward, x right."""
+    """Of the frame `<name>_optical` in it, x y z [m], qw qx qy qz; z forward, x right."""
     intrinsics: Intrinsics
     """Of the camera's own pictures."""
     stage: DriverStage
@@ -116,9 +117,15 @@ def add_camera(spec: mujoco.MjSpec, cfg: CameraCfg) -> None:
     Raises:
         UnknownNameError: the body is not in the scene, or several are called like it.
     """
-    mount = find_mount(cfg, [body.name for body in spec.bodies])
-    body = spec.worldbody if mount == "world" else spec.body(mount)
-    position, turn = cfg.pose[:3], np.array(cfg.pose[3:])
+    sites = [] if cfg.body.startswith("*") else [site.name for site in spec.sites if site.name]
+    mount = find_mount(cfg, [*(body.name for body in spec.bodies), *sites])
+    pose = np.array(cfg.pose)
+    if mount in sites:
+        site = spec.site(mount)
+        body, pose = site.parent, pose_compose(np.concatenate([site.pos, site.quat]), pose)
+    else:
+        body = spec.worldbody if mount == "world" else spec.body(mount)
+    position, turn = pose[:3], pose[3:]
     body.add_site(name=cfg.optical_frame, pos=position, quat=turn, size=[0.002] * 3, group=4)
     drawn = drawn_intrinsics(cfg)
     camera = body.add_camera(name=cfg.name, pos=position, quat=quat_mul(turn, np.array(_FLIP)))
@@ -130,11 +137,11 @@ def add_camera(spec: mujoco.MjSpec, cfg: CameraCfg) -> None:
 
 
 def find_mount(cfg: CameraCfg, bodies: Sequence[str]) -> str:
-    """Return the body of a scene on which a camera is mounted.
+    """Return the body or site of a scene on which a camera is mounted.
 
     Args:
         cfg: the camera.
-        bodies: names of the scene's.
+        bodies: names of the scene's, and of its sites.
 
     Raises:
         UnknownNameError: it is not among them, or several are called like it.

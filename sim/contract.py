@@ -67,6 +67,12 @@ def make_contract(env: Env, provenance: Provenance, *, group: str = "actor") -> 
             *_noise_ranges(env, known),
             *_organ_ranges(env, group),
         ),
+        cameras=tuple(
+            mount
+            for organ in env.organs.each
+            if set(env.groups[group]) & set(organ.specs)
+            for mount in organ.mounts(robot.chain)
+        ),
         provenance=provenance,
     )
 
@@ -137,6 +143,7 @@ def arm_contract(
             TrainedRange(name=LEAD, unit="s", low=0.0, high=lead),
             *(found for organ in arm.organs.each for found in organ.ranges((), 0.0)),
         ),
+        cameras=tuple(mount for organ in arm.organs.each for mount in organ.mounts(robot.chain)),
         provenance=provenance,
     )
 

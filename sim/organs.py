@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import torch
 from numpy.typing import NDArray
 
-from sim2arm.core.contract import TrainedRange
+from sim2arm.core.contract import CameraMount, TrainedRange
+from sim2arm.core.robots import Chain
 from sim2arm.core.spec import ArraySpec
 
 from .randomize import Term
@@ -51,6 +52,10 @@ class Organ(Protocol):
 
     def ranges(self, terms: Sequence[Term], level: float) -> tuple[TrainedRange, ...]:
         """Return what differs between episodes, with terms of randomisation at a level."""
+        ...
+
+    def mounts(self, chain: Chain) -> tuple[CameraMount, ...]:
+        """Return where cameras are, of those that base or tool of an arm carries."""
         ...
 
 

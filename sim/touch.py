@@ -20,11 +20,11 @@ import mujoco
 import torch
 from torch import Tensor
 
-from sim2arm.core.contract import TrainedRange
+from sim2arm.core.contract import CameraMount, TrainedRange
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.gradient_table import GradientTable
 from sim2arm.core.gradient_table_file import read_table
-from sim2arm.core.robots import Robot
+from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.core.synthetic_tables import OPTICS, synthetic_table
 from sim2arm.sensors.tactile import TACTILE_CAMERAS, tactile_stage
@@ -313,6 +313,10 @@ class Skin:
         if self.touch.deviation:
             noise = self._rough.normal(frame.shape[1:], chosen)
             frame[rows_of(chosen)] += self.touch.deviation * noise
+
+    def mounts(self, chain: Chain) -> tuple[CameraMount, ...]:
+        """Return none: a gel sits where the model of the gripper has its pads."""
+        return ()
 
     def ranges(self, terms: Sequence[Term], level: float) -> tuple[TrainedRange, ...]:
         """Return latency and noise for the contract, whole whatever terms and level are."""

@@ -13,12 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import mujoco
+import numpy as np
 import torch
 from torch import Tensor
 
-from sim2arm.core.contract import TrainedRange
+from sim2arm.core.contract import CameraMount, TrainedRange
+from sim2arm.core.driver_stage import FloatArray
+from sim2arm.core.robots import Chain
+from sim2arm.core.transforms import quat_from_matrix
 
 from .camera_terms import CameraView
 from .cameras import add_camera, find_mount
@@ -103,6 +108,7 @@ class Eyes:
         """Allocate; see `Vision.bind`."""
         self.vision, self.group, self.final = vision, vision.group, vision.final
         n, device = world.num_worlds, world.device
+        self._world = world
         self._looks = device.type == "cpu"
         together: dict[Hashable, list[Sight]] = {}
         for sight in (_mounted(sight, world) for sight in vision.sights):
@@ -182,6 +188,39 @@ class Eyes:
             level: share of their ranges that is drawn from.
         """
         return tuple(found for eye in self._eyes for found in _ranges(eye.sight, terms, level))
+
+    def mounts(self, chain: Chain) -> tuple[CameraMount, ...]:
+        """Return where the cameras are that base or tool of an arm carries, for the contract."""
+        model = model_of(self._world)
+        found = (_mount(model, sight, chain) for sight in self.vision.sights)
+        return tuple(mount for mount in found if mount is not None)
+
+
+def _mount(model: mujoco.MjModel, sight: Sight, chain: Chain) -> CameraMount | None:
+    """Return where a camera is in the base or the tool of an arm; None if neither carries it."""
+    names = {model.site(k).name for k in range(model.nsite)}
+    if chain.tool_frame not in names:  # one of several arms
+        return None
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    optical, tool = (data.site(n) for n in (sight.camera.optical_frame, chain.tool_frame))
+    body = model.body_weldid[model.site_bodyid[optical.id]]
+    T = _frame(optical)
+    if body == model.body_weldid[model.site_bodyid[tool.id]]:
+        frame, T = chain.tool_frame, np.linalg.inv(_frame(tool)) @ T
+    elif body == 0:  # bases stand at the world's origin
+        frame = chain.base_frame
+    else:
+        return None
+    q = quat_from_matrix(T[:3, :3])
+    pose = (*(float(v) for v in T[:3, 3]), *(float(v) for v in q))
+    return CameraMount(name=sight.camera.name, frame=frame, pose=pose)
+
+
+def _frame(site: Any) -> FloatArray:
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = site.xmat.reshape(3, 3), site.xpos
+    return T
 
 
 def _mounted(sight: Sight, world: World) -> Sight:

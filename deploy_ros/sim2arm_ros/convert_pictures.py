@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from sim2arm.core.driver_stage import Intrinsics, parse_stage, run_stage
+from sim2arm.core.driver_stage import LENS_MODELS, Intrinsics, parse_stage, run_stage
 from sim2arm.core.spec import ArraySpec
-from sim2arm.sensors.camera_info import MODEL, lens_numbers
+from sim2arm.sensors.camera_info import lens_numbers
 
 from .compress_pictures import buffer_of, stored
 from .convert import check_frame, to_stamp
@@ -216,14 +216,14 @@ def image_message(pixels: NDArray[Any], encoding: Encoding, frame: str, stamp_ns
 
 
 def camera_info_message(intrinsics: Intrinsics, frame: str, stamp_ns: int) -> CameraInfo:
-    """Return intrinsics as a message, lens model `plumb_bob`."""
+    """Return intrinsics as a message."""
     k = intrinsics
     bare = [k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0]
     return CameraInfo(
         header=Header(stamp=to_stamp(stamp_ns), frame_id=frame),
         height=k.height,
         width=k.width,
-        distortion_model=MODEL,
+        distortion_model=LENS_MODELS[len(k.distortion)],
         d=list(k.distortion) or [0.0] * 5,
         k=bare,
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],

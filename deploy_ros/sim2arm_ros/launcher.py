@@ -95,6 +95,7 @@ def policy_graph(
     device: str = "",
     settings: Path | None = None,
     flights: Path | None = None,
+    calibrations: Sequence[Path] = (),
 ) -> list[NodeProcess]:
     """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
@@ -106,6 +107,7 @@ def policy_graph(
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
         settings: YAML file with how the arm follows it.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
+        calibrations: records of the robot's cameras, which the policy compares with its training.
     """
     place = place or Place()
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
@@ -113,8 +115,9 @@ def policy_graph(
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())
+    told = {"calibrations": ",".join(str(path.resolve()) for path in calibrations)}
     hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
-    asker, more = ("teleop_node", hand) if device else ("policy_node", {})
+    asker, more = ("teleop_node", hand) if device else ("policy_node", told)
     return [
         NodeProcess(
             executable=name, parameters=common | its, namespace=place.namespace,

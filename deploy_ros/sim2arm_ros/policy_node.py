@@ -26,6 +26,7 @@ from sim2arm.policies.runtime import OnnxPolicy
 from . import activation
 from .activation import Item
 from .asker import Asker, Phase
+from .camera_calibrations import CameraCalibrations, read_calibrations
 from .convert import MESSAGES, read_input, status_values, to_ns
 from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
 from .node_support import (
@@ -53,6 +54,8 @@ class PolicyNode(LifecycleNode):
         declare_set_up(self)
         self.declare_parameter("gate", "gate_node")
         self.declare_parameter("lock_step", False)
+        self.declare_parameter("calibrations", "")  # files of `sim2arm calibrate`, commas between
+        self._calibrations = CameraCalibrations(lenses={}, poses={})
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
@@ -80,6 +83,9 @@ class PolicyNode(LifecycleNode):
             }
             self._gripper = graph.gripper_of(contract)
             pictures = PictureInputs(bindings, specs)
+            told = str(self.get_parameter("calibrations").value)
+            files = [name.strip() for name in told.split(",") if name.strip()]
+            self._calibrations = read_calibrations(files)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -290,7 +296,8 @@ class PolicyNode(LifecycleNode):
             items.append(source.fit(self._pictures.problem(name)))
             if not self._lock_step and name in session.sampler.buffers:
                 items += source.timing(now, steady, contract.control_hz)
-        return items + self._pictures.items(contract)
+        items += self._pictures.items(contract)
+        return items + self._calibrations.items(contract)
 
 
 def main() -> int:

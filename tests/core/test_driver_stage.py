@@ -106,6 +106,27 @@ def test_a_lens_by_hand_and_back() -> None:
     np.testing.assert_allclose(undistort(camera, distort(camera, points)), points, atol=1e-10)
 
 
+def test_rational_and_fisheye_lenses_by_hand_and_back() -> None:
+    # r2 = 0.25: numerator 1 + 0.1 / 4 = 1.025, denominator 1 + 0.2 / 4 = 1.05.
+    rational = make_camera(distortion=(0.1, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.0))
+    point = np.array([0.3, 0.4])
+    np.testing.assert_allclose(distort(rational, point), point * 1.025 / 1.05)
+    # A ray at 45 degrees lies pi/4 from the axis, times 1 + 0.1 (pi/4)^2; zeros bend, too.
+    fisheye = make_camera(distortion=(0.1, 0.0, 0.0, 0.0))
+    far = np.pi / 4 * (1.0 + 0.1 * (np.pi / 4) ** 2)
+    np.testing.assert_allclose(distort(fisheye, np.array([0.6, 0.8])), [0.6 * far, 0.8 * far])
+    assert make_camera(distortion=(0.0,) * 4).distorts
+    points = np.random.default_rng(0).uniform(-1.5, 1.5, (50, 2))
+    points[0] = 0.0
+    for lens in (fisheye, make_camera(distortion=(-0.02, 0.004, -0.001, 0.0))):
+        np.testing.assert_allclose(undistort(lens, distort(lens, points)), points, atol=1e-9)
+    np.testing.assert_allclose(
+        undistort(rational, distort(rational, points[:, :] / 2)), points / 2, atol=1e-9
+    )
+    with pytest.raises(ValueError, match="no inverse over this picture"):  # it looks back
+        undistort(fisheye, np.array([[2.5, 0.0]]))
+
+
 def test_a_lens_without_inverse_is_an_error() -> None:
     with pytest.raises(ValueError, match="no inverse over this picture"):
         undistort(make_camera(distortion=(-0.9, 0.0, 0.0, 0.0, 0.0)), np.array([[0.9, 0.9]]))

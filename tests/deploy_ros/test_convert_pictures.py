@@ -447,7 +447,15 @@ def test_a_missing_decoder_is_told_before_anything_comes(monkeypatch: pytest.Mon
 # -- intrinsics --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("distortion", [(), (-0.2, 0.1, 0.001, -0.002, 0.03)])
+@pytest.mark.parametrize(
+    "distortion",
+    [
+        (),
+        (-0.2, 0.1, 0.001, -0.002, 0.03),
+        (-0.2, 0.1, 0.001, -0.002, 0.03, 0.2, 0.0, 0.01),
+        (0.0, 0.0, 0.0, 0.0),
+    ],
+)
 def test_intrinsics_come_back(distortion: tuple[float, ...]) -> None:
     k = Intrinsics(
         width=640, height=480, fx=600.5, fy=601.5, cx=320.25, cy=239.5, distortion=distortion
@@ -469,7 +477,7 @@ def test_other_ways_to_say_the_same_lens() -> None:
     assert pictures.intrinsics_from(message).distortion == (0.1, 0.2, 0.3, 0.4, 0.5)
     message.distortion_model, message.d = "plumb_bob", [0.1, 0.2, 0.3, 0.4]
     assert pictures.intrinsics_from(message).distortion == (0.1, 0.2, 0.3, 0.4, 0.0)
-    message.distortion_model, message.d = "equidistant", [0.0] * 4
+    message.distortion_model, message.d = "unknown", [0.0] * 4
     assert pictures.intrinsics_from(message) == k
     message.roi.width, message.roi.height = 8, 6  # the whole picture
     assert pictures.intrinsics_from(message) == k
@@ -488,10 +496,10 @@ def skewed(fx: float, skew: float) -> list[float]:
         (lambda m: setattr(m, "binning_x", 2), "the picture of a part"),
         (lambda m: (setattr(m.roi, "width", 4), setattr(m.roi, "height", 6)), "of a part"),
         (lambda m: setattr(m, "d", [0.1] * 3), "lens model 'plumb_bob' with 3 numbers"),
-        (lambda m: (setattr(m, "d", [0.1] * 4), setattr(m, "distortion_model", "equidistant")),
+        (lambda m: (setattr(m, "d", [0.1] * 5), setattr(m, "distortion_model", "equidistant")),
          "lens model 'equidistant'"),
-        (lambda m: (setattr(m, "d", [0.1] * 8),
-                    setattr(m, "distortion_model", "rational_polynomial")), "with 8 numbers"),
+        (lambda m: (setattr(m, "d", [0.1] * 14),
+                    setattr(m, "distortion_model", "rational_polynomial")), "with 14 numbers"),
         (lambda m: setattr(m, "k", skewed(np.nan, 0.0)), "intrinsics"),
     ],
 )  # fmt: skip

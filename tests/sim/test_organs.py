@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sim2arm.core.contract import TrainedRange
+from sim2arm.core.contract import CameraMount, TrainedRange
+from sim2arm.core.robots import Chain
 from sim2arm.core.spec import ArraySpec, History
 from sim2arm.sim.draws import SeededDraws
 from sim2arm.sim.organs import Organs
@@ -39,6 +40,9 @@ class Counting:
         self._ticks += 1
 
     def ranges(self, terms: Sequence[Term], level: float) -> tuple[TrainedRange, ...]:
+        return ()
+
+    def mounts(self, chain: Chain) -> tuple[CameraMount, ...]:
         return ()
 
     def see(self, *, last: bool = False) -> dict[str, Tensor]:

@@ -142,7 +142,8 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     settings = trained(bundle, contract)
     name = cfg.actuators or settings.actuators
     sees = any(spec.driver_stage is not None for spec in contract.inputs)
-    cameras = find_cameras(settings.cameras if sees else "none")
+    files = settings.calibrations if sees and isinstance(settings, TrainCfg) else ()
+    cameras = find_cameras(settings.cameras if sees else "none", files, contract.robot)
     vision = None if cameras is None else cameras.vision
     touch = find_touch(settings.touch)  # felt or not, the pads are as soft
     with user_input("--actuators"):

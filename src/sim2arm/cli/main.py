@@ -27,6 +27,26 @@ VERBS: dict[str, tuple[str, str]] = {
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
     "ros replay": ("Play a recording to ROS 2 nodes, without an arm.", "sim2arm.cli.ros_replay"),
     "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
+    "calibrate board": (
+        "Make a board to print, at true scale.",
+        "sim2arm.cli.calibrate_board",
+    ),
+    "calibrate views": (
+        "Take views of a board: camera, ROS topics or a raw log.",
+        "sim2arm.cli.calibrate_views",
+    ),
+    "calibrate intrinsics": (
+        "Find the lens of a camera from pictures of a board.",
+        "sim2arm.cli.calibrate_intrinsics",
+    ),
+    "calibrate hand-eye": (
+        "Find where a camera is on an arm or beside it.",
+        "sim2arm.cli.calibrate_hand_eye",
+    ),
+    "calibrate joints": (
+        "Find offsets of joints, by a camera or between two arms.",
+        "sim2arm.cli.calibrate_joints",
+    ),
     "calibrate pictures": (
         "Take the pictures of ball presses that calibrate tactile needs.",
         "sim2arm.cli.pictures",

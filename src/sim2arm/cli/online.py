@@ -108,7 +108,8 @@ def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
     Raises:
         UserError: there is no such arm, camera, touch or device.
     """
-    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    cameras = find_cameras(cfg.cameras, cfg.calibrations, cfg.robot)
+    touch = find_touch(cfg.touch)
     env = build_env(replace(cfg, world="mujoco", device="cpu"), 1)
     contract = make_contract(env, Provenance(experiment=""))
     with user_input("task"):

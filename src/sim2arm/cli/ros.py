@@ -74,6 +74,9 @@ class RosUpCfg:
     """YAML file with the settings of the simulated task; its defaults without one."""
     cameras: str = "none"
     """Cameras of the simulated arm, a name of `sim2arm list`."""
+    calibrations: tuple[Path, ...] = ()
+    """Records of `calibrate intrinsics` and `calibrate hand-eye` of the robot's cameras, which the
+    policy compares with its training; with --sim the simulated cameras are as these say."""
     touch: str = "none"
     """Gels of the simulated arm."""
     lock_step: bool = False
@@ -158,6 +161,11 @@ def check(cfg: RosUpCfg) -> None:
         path = getattr(cfg, name)
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
+    for path in cfg.calibrations:
+        if not path.is_file() or "," in str(path):
+            raise UserError(f"--calibrations: no such file, or a comma in its name: {path}")
+    if cfg.calibrations and cfg.teleop:
+        raise UserError("--calibrations: the policy compares them, and a hand asks in its place")
     check_hand(cfg)
     check_sensors(cfg)
     parts = cfg.namespace.strip("/").split("/")
@@ -247,7 +255,8 @@ def write_sensors(cfg: RosUpCfg, contract: Contract) -> dict[str, Path | None]:
     from .ros_evaluation import write_record
     from .runs import find_cameras, find_touch
 
-    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    files = [str(path) for path in cfg.calibrations]
+    cameras, touch = find_cameras(cfg.cameras, files, contract.robot), find_touch(cfg.touch)
     vision = None if cameras is None else cameras.vision
     sights = () if vision is None else vision.sights
     seen = {name for sight in sights for name in camera_specs(sight.camera)}
@@ -316,7 +325,7 @@ def nodes(
     simulated, place = cfg.sim is not None, place_of(cfg)
     found = policy_graph(
         bundle, place=place, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
-        settings=cfg.teleop_settings,
+        settings=cfg.teleop_settings, calibrations=cfg.calibrations,
     )  # fmt: skip
     found += [sensor(path, sim_time=simulated) for path in cfg.sensors]
     if cfg.record is not None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from sim2arm.core.calibration_file import read_record as read_calibration
 from sim2arm.core.contract import Provenance
 from sim2arm.core.plain import differences, from_plain, to_plain
 from sim2arm.core.robot_files import ENTRY, FOLDER, MODEL
@@ -184,4 +185,11 @@ def provenance(folder: Path, steps: int) -> Provenance:
         versions={str(k): str(v) for k, v in data["versions"].items()},
         steps=steps,
         seed=data["settings"]["seed"],
+        calibration_ids=_calibrations(folder, data["settings"].get("calibrations", [])),
     )
+
+
+def _calibrations(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return the ids of the records that a run keeps, by device and kind."""
+    records = [read_calibration(folder / name) for name in names]
+    return {f"{record.device}/{record.what}": record.id for record in records}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import isfinite
@@ -63,12 +63,13 @@ ROOM = {"contacts": None, "rows": None}
 """Settings that only engines with limited room know, as the others have them."""
 FREE = {
     "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
-    "latency": "",
+    "latency": "", "calibrations": (),
 } | ROOM  # fmt: skip
-"""Settings that may change when a run goes on; of latencies, the place of the file."""
+"""Settings that may change when a run goes on; of latencies and calibrations, where files are."""
 
 BEFORE = {
     "actuators": IDEAL,
+    "calibrations": [],
     "cameras": "none",
     "curriculum": to_plain(CurriculumCfg()),
     "demos": "",
@@ -121,19 +122,30 @@ def build_task(cfg: TaskCfg) -> Task:
         return table.build_task(cfg.task, robot)
 
 
-def find_cameras(name: str) -> Cameras | None:
+def find_cameras(name: str, calibrations: Sequence[str] = (), robot: str = "") -> Cameras | None:
     """Return a set of cameras, None for `none`, which imports no camera code.
 
+    Args:
+        name: of the set.
+        calibrations: records of its cameras.
+        robot: name of the arm that carries them.
+
     Raises:
-        UserError: there is none of this name.
+        UserError: there is none of this name, or a record is of none of its cameras.
     """
     if name == "none":
+        if calibrations:
+            raise UserError("--calibrations: there are no cameras: name some with --cameras")
         return None
     from .cameras import CAMERAS
 
     if name not in CAMERAS:
         raise UserError(unknown("cameras", name, ["none", *CAMERAS]))
-    return CAMERAS[name]
+    if not calibrations:
+        return CAMERAS[name]
+    from .calibrated import calibrated
+
+    return calibrated(CAMERAS[name], calibrations, find_robot(robot))
 
 
 def find_touch(name: str) -> Touch | None:
@@ -173,7 +185,8 @@ def build_env(
         raise UserError(unknown("randomization", cfg.randomization, RANDOMIZATIONS))
     with user_input("actuators"):
         actuators = find_actuators(cfg.actuators, cfg.robot)
-    cameras, touch = find_cameras(cfg.cameras), find_touch(cfg.touch)
+    cameras = find_cameras(cfg.cameras, cfg.calibrations, cfg.robot)
+    touch = find_touch(cfg.touch)
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     try:
@@ -314,11 +327,24 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
     """
     record = Path(cfg.latency).read_bytes() if cfg.latency else None
     kept = "" if record is None else LATENCY
+    copies = _copies(cfg)
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if record is not None:
             write_durably(folder / LATENCY, record)
-    write_record(folder, experiment, to_plain(replace(cfg, out=None, resume=False, latency=kept)))
+        for name, data in copies.items():
+            write_durably(folder / name, data)
+    settings = replace(cfg, out=None, resume=False, latency=kept, calibrations=tuple(copies))
+    write_record(folder, experiment, to_plain(settings))
+
+
+def _copies(cfg: TrainCfg) -> dict[str, bytes]:
+    """Return the records of cameras by the names that a run keeps them under."""
+    if not cfg.calibrations:
+        return {}
+    from .calibrated import kept_name
+
+    return {kept_name(file): Path(file).read_bytes() for file in cfg.calibrations}
 
 
 def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
@@ -340,6 +366,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         settings = settings_of(data, EXPERIMENTS[experiment][1], BEFORE)
         if settings.latency:
             settings = replace(settings, latency=str(folder / settings.latency))
+        kept = tuple(str(folder / name) for name in settings.calibrations)
+        settings = replace(settings, calibrations=kept)
     return experiment, settings, data
 
 
@@ -348,7 +376,10 @@ def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     before, old, _ = read_config(folder)
     more = [f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}"]
     same = _measured(old) == _measured(cfg)
-    return difference((before, old), (experiment, cfg), FREE, [] if same else more)
+    lines = [] if same else more
+    if _copies(old) != _copies(cfg):
+        lines.append("calibrations: the records of the cameras are others")
+    return difference((before, old), (experiment, cfg), FREE, lines)
 
 
 def restore(folder: Path, num_envs: int | None = None) -> tuple[Learner, TrainCfg]:

@@ -73,8 +73,10 @@ def _values(values: Mapping[str, Quantity]) -> Markup:
         for i, number in enumerate(q.numbers):
             sigma = "" if q.uncertainty is None else q.uncertainty[i]
             first = (name, q.frame or "", q.note) if i == 0 else ("", "", "")
-            rows.append((first[0], labels[i], number, sigma, q.units[i], first[1], first[2]))
-    return page.table(("value", "", "", "± 1 σ", "unit", "frame", ""), rows) if rows else Markup("")
+            wide = "" if q.uncertainty is None else 1.96 * q.uncertainty[i]
+            rows.append((first[0], labels[i], number, sigma, wide, q.units[i], first[1], first[2]))
+    head = ("value", "", "", "± 1 σ", "± 95 %", "unit", "frame", "")
+    return page.table(head, rows) if rows else Markup("")
 
 
 def _grid(name: str, q: Quantity) -> list[Markup]:

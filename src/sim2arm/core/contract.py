@@ -187,6 +187,25 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CameraMount:
+    """Where a camera was in training, about which `calibration/camera_<name>/...` ranges lie."""
+
+    name: str
+    """Of the camera; its arrays are `<name>_rgb` and `<name>_depth`."""
+    frame: str
+    """That carries it: the base or the tool frame of the chain."""
+    pose: tuple[float, ...]
+    """Of the optical frame in it, x y z [m], qw qx qy qz."""
+
+    def __post_init__(self) -> None:
+        """Check that it is a pose."""
+        if len(self.pose) != 7 or abs(sum(v * v for v in self.pose[3:]) - 1.0) > 1e-6:
+            raise ValueError(
+                f"camera {self.name!r}: pose: expected x y z and a unit quaternion, got {self.pose}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArmSpec:
     """One of several arms of the contract's robot that a policy moves together."""
 
@@ -223,6 +242,8 @@ class Contract:
     gripper: GripperSpec | None = None
     ranges: tuple[TrainedRange, ...] = ()
     """Calibration, latency and physics ranges of training."""
+    cameras: tuple[CameraMount, ...] = ()
+    """Cameras that the policy sees through and that the base or the tool carries."""
     golden_tolerance: float = 1e-4
     """Largest difference on replay: of actions in units of the action range, of states in units
     of the larger of 1 and the largest recorded magnitude."""

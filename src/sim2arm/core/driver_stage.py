@@ -5,9 +5,12 @@ stage directly: `stage_intrinsics` says through which pinhole. A stage has a can
 version, which is `ArraySpec.driver_stage`, so that the contract alone suffices to repeat it.
 
 Pixels: u to the right, v down, the centre of the first pixel at (0, 0), as in OpenCV and in ROS's
-`camera_info`. Lens distortion is Brown and Conrady's (ROS: `plumb_bob`), coefficients k1 k2 p1 p2
-k3; source: D. C. Brown, "Decentering distortion of lenses", Photogrammetric Engineering 32(3),
-1966.
+`camera_info`. How many numbers describe the lens says which model it is (`LENS_MODELS`): Brown and
+Conrady's with 5 (k1 k2 p1 p2 k3), the same over a denominator with 8 (and k4 k5 k6), of fisheyes by
+the angle to the axis with 4 (k1 k2 k3 k4). Sources: D. C. Brown, "Decentering distortion of
+lenses", Photogrammetric Engineering 32(3), 1966; J. Kannala and S. S. Brandt, "A generic camera
+model and calibration method for conventional, wide-angle, and fish-eye lenses", IEEE PAMI 28(8),
+2006.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from numpy.typing import NDArray
 STAGE_VERSION = 1
 """Rises whenever the same text would give other numbers."""
 FloatArray = NDArray[np.float64]
+LENS_MODELS = {0: "plumb_bob", 5: "plumb_bob", 8: "rational_polynomial", 4: "equidistant"}
+"""By the number of coefficients, as ROS calls the lens model in `camera_info`."""
 _BITS = 10
 """Fractions of a pixel that an undistorted picture is interpolated with: 2^-_BITS."""
 _TEXT = re.compile(
@@ -49,16 +54,16 @@ class Intrinsics:
     cy: float
     """Row of the optical axis [pixels]."""
     distortion: tuple[float, ...] = ()
-    """k1 k2 p1 p2 k3, or none."""
+    """Coefficients of the lens, none or as many as one of `LENS_MODELS` has."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that no camera has."""
         if self.width < 1 or self.height < 1 or not (self.fx > 0 and self.fy > 0):
             raise ValueError(f"intrinsics: sizes and focal lengths must be above 0, got {self}")
-        if len(self.distortion) not in (0, 5):
+        if len(self.distortion) not in LENS_MODELS:
             raise ValueError(
-                "intrinsics: distortion: expected k1 k2 p1 p2 k3 or nothing, got "
-                f"{len(self.distortion)} numbers"
+                "intrinsics: distortion: expected nothing, 5 (k1 k2 p1 p2 k3), 8 (and k4 k5 k6) or "
+                f"4 (fisheye: k1 k2 k3 k4), got {len(self.distortion)} numbers"
             )
         if not all(
             math.isfinite(v) for v in (self.fx, self.fy, self.cx, self.cy, *self.distortion)
@@ -68,7 +73,12 @@ class Intrinsics:
     @property
     def distorts(self) -> bool:
         """Whether the lens bends straight lines."""
-        return any(self.distortion)
+        return any(self.distortion) or self.fisheye
+
+    @property
+    def fisheye(self) -> bool:
+        """Whether the lens model is that of fisheyes, which bends also with zeros."""
+        return len(self.distortion) == 4
 
 
 def intrinsics_of_view(width: int, height: int, horizontal_deg: float) -> Intrinsics:
@@ -242,10 +252,17 @@ def distort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
     """Return where the lens puts points (..., 2) = (x / z, y / z) of the ideal picture."""
     if not intrinsics.distorts:
         return points
-    k1, k2, p1, p2, k3 = intrinsics.distortion
     x, y = points[..., 0], points[..., 1]
     r2 = x * x + y * y
+    if intrinsics.fisheye:
+        r = np.sqrt(r2)
+        factor = np.where(r > 1e-9, _bent_angle(intrinsics, np.arctan(r)) / r.clip(1e-9), 1.0)
+        return points * factor[..., None]
+    k1, k2, p1, p2, k3, *below = intrinsics.distortion
     radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    if below:
+        k4, k5, k6 = below
+        radial = radial / (1.0 + r2 * (k4 + r2 * (k5 + r2 * k6)))
     return np.stack(
         [
             x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x),
@@ -259,8 +276,11 @@ def undistort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
     """Return the ideal points (..., 2) that the lens puts at given ones: `distort` inverted.
 
     Raises:
-        ValueError: the lens model folds within these points, so that it has no inverse there.
+        ValueError: the lens model folds within these points, so that it has no inverse there, or
+            they are those of a fisheye that looks sideways or back.
     """
+    if intrinsics.fisheye:
+        return _straightened(intrinsics, points)
     found = points.copy()
     for _ in range(100):
         error = distort(intrinsics, found) - points
@@ -269,7 +289,39 @@ def undistort(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
         if np.abs(error).max() > 100.0:
             break
         found -= error
-    raise ValueError(
+    raise _no_inverse(intrinsics)
+
+
+def _bent_angle(intrinsics: Intrinsics, angle: FloatArray) -> FloatArray:
+    """Return at which distance from the axis a fisheye puts rays by their angle to it [rad]."""
+    k1, k2, k3, k4 = intrinsics.distortion
+    square = angle * angle
+    return angle * (1.0 + square * (k1 + square * (k2 + square * (k3 + square * k4))))
+
+
+def _straightened(intrinsics: Intrinsics, points: FloatArray) -> FloatArray:
+    """Return `undistort` of a fisheye: the angles by Newton's method, then their tangents."""
+    k1, k2, k3, k4 = intrinsics.distortion
+    far = np.linalg.norm(points, axis=-1)
+    angle = far.copy()
+    for _ in range(30):
+        square = angle * angle
+        slope = 1.0 + square * (
+            3.0 * k1 + square * (5.0 * k2 + square * (7.0 * k3 + square * 9.0 * k4))
+        )
+        if not (slope > 0.0).all():
+            break
+        step = (_bent_angle(intrinsics, angle) - far) / slope
+        angle = angle - step
+        if np.abs(step).max(initial=0.0) < 1e-13:
+            if (angle >= 0.5 * math.pi - 1e-3).any():
+                break
+            return points * (np.where(far > 1e-9, np.tan(angle) / far.clip(1e-9), 1.0))[..., None]
+    raise _no_inverse(intrinsics)
+
+
+def _no_inverse(intrinsics: Intrinsics) -> ValueError:
+    return ValueError(
         f"distortion {intrinsics.distortion} has no inverse over this picture: it was measured on "
         "another one, or the lens needs another model (fisheye)"
     )
