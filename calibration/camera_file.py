@@ -14,7 +14,8 @@ from typing import Any, cast
 from sim2arm.core import plain
 from sim2arm.core.calibration_file import parse_record, read_record
 from sim2arm.core.calibration_record import CalibrationRecord
-from sim2arm.core.driver_stage import LENS_MODELS, FloatArray, Intrinsics
+from sim2arm.core.camera_info import camera_info_of
+from sim2arm.core.driver_stage import FloatArray, Intrinsics
 
 INTRINSICS, HAND_EYE = "intrinsics", "hand-eye"
 """`what` of the records."""
@@ -140,60 +141,14 @@ def read_pose(path: str | Path) -> MeasuredPose:
     return MeasuredPose(camera=record.device, frame=frame, pose=pose, half=half, id=record.id)
 
 
-def camera_info_yaml(intrinsics: Intrinsics, camera: str) -> str:
-    """Return intrinsics as `camera_info_manager` of ROS reads them."""
-    k = intrinsics
-    bare = [k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0]
-    bent = list(k.distortion) or [0.0] * 5
-    pinhole = [*bare[:3], 0.0, *bare[3:6], 0.0, *bare[6:], 0.0]
-    return plain.dump_yaml(
-        {
-            "image_width": k.width,
-            "image_height": k.height,
-            "camera_name": camera,
-            "camera_matrix": {"rows": 3, "cols": 3, "data": bare},
-            "distortion_model": LENS_MODELS[len(bent)],
-            "distortion_coefficients": {"rows": 1, "cols": len(bent), "data": bent},
-            "rectification_matrix": {
-                "rows": 3, "cols": 3, "data": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-            },
-            "projection_matrix": {"rows": 3, "cols": 4, "data": pinhole},
-        }
-    )  # fmt: skip
-
-
 def _of_camera_info(data: Mapping[str, Any], path: Path) -> MeasuredIntrinsics:
     """Return intrinsics of `camera_info`, printed or written by a calibration of ROS."""
     try:
-        if "camera_matrix" in data:
-            k, bent = data["camera_matrix"]["data"], data["distortion_coefficients"]["data"]
-            size = (data["image_width"], data["image_height"])
-        else:
-            k, bent, size = data["k"], data["d"], (data["width"], data["height"])
-        numbers = [float(v) for v in k]
-        coefficients = tuple(float(v) for v in bent)
-        model = str(data["distortion_model"])
-        if len(numbers) != 9 or numbers[0] == 0.0 or numbers[1] != 0.0:
-            raise ValueError(f"expected a calibrated K of 9 numbers without skew, got {numbers}")
-        if model == "plumb_bob" and len(coefficients) == 4:
-            coefficients = (*coefficients, 0.0)
-        if not coefficients or (model != "equidistant" and not any(coefficients)):
-            coefficients = ()
-        elif LENS_MODELS.get(len(coefficients)) != model:
-            raise ValueError(
-                f"lens model {model!r} with {len(coefficients)} numbers: expected plumb_bob with "
-                "5, rational_polynomial with 8 or equidistant with 4"
-            )
-        found = Intrinsics(
-            width=int(size[0]), height=int(size[1]), fx=numbers[0], fy=numbers[4], cx=numbers[2],
-            cy=numbers[5], distortion=coefficients,
-        )  # fmt: skip
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: expected a record of `sim2arm calibrate intrinsics` or camera_info of ROS, "
-            f"missing or wrong: {error}"
-        ) from error
+        found = camera_info_of(data)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(
+            f"{path}: expected a record of `sim2arm calibrate intrinsics` or camera_info of ROS: "
+            f"{error}"
+        ) from error
     name = str(data.get("camera_name", path.stem))
     return MeasuredIntrinsics(camera=name, intrinsics=found, half=(0.0, 0.0, 0.0, 0.0))

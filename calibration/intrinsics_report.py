@@ -25,13 +25,14 @@ from sim2arm.core.calibration_record import (
     make_residuals,
     utc_now,
 )
+from sim2arm.core.camera_info import camera_info_yaml
 from sim2arm.core.driver_stage import FloatArray, Intrinsics, undistort
 from sim2arm.core.durable import write_durably
 from sim2arm.core.transforms import quat_from_rotvec, quat_to_matrix
 
 from .board import Image
 from .board_views import BoardView
-from .camera_file import CAMERA, COVARIANCE, DISTORTION, INTRINSICS, SIZE, camera_info_yaml
+from .camera_file import CAMERA, COVARIANCE, DISTORTION, INTRINSICS, SIZE
 from .coverage import ENOUGH, GRID
 from .drawing import (
     BLUE,

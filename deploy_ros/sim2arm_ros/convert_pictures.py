@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from sim2arm.core.camera_info import lens_numbers
 from sim2arm.core.driver_stage import LENS_MODELS, Intrinsics, parse_stage, run_stage
 from sim2arm.core.spec import ArraySpec
-from sim2arm.sensors.camera_info import lens_numbers
 
 from .compress_pictures import buffer_of, stored
 from .convert import check_frame, to_stamp

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim2arm.core import plain
+from sim2arm.core.camera_info import read_camera_info
 from sim2arm.core.driver_stage import Intrinsics, stage_intrinsics
 from sim2arm.sensors.base import Clocks, Sensor
-from sim2arm.sensors.camera_info import read_camera_info
 from sim2arm.sensors.realsense import RealSenseCamera
 from sim2arm.sensors.realsense_cfg import RealSenseCfg
 from sim2arm.sensors.replay import Replay, ReplayCfg

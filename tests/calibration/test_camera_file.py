@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sim2arm.calibration.camera_file import camera_info_yaml, read_intrinsics, read_pose
+from sim2arm.calibration.camera_file import read_intrinsics, read_pose
 from sim2arm.core.calibration_file import write_record
+from sim2arm.core.camera_info import camera_info_yaml
 from sim2arm.core.driver_stage import Intrinsics
 from tests.calibration.records import hand_eye_record, intrinsics_record
 

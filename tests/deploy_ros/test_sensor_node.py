@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2arm.core.camera_info import write_camera_info
 from sim2arm.core.driver_stage import DriverStage, intrinsics_of_view, stage_intrinsics
 from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.core.spec import ArraySpec, Reading, StaleReading
-from sim2arm.sensors.camera_info import write_camera_info
 from sim2arm.sensors.realsense_cfg import RealSenseCfg
 from sim2arm.sensors.replay import ReplayCfg, write_recording
 from sim2arm.sensors.uvc import UvcCfg

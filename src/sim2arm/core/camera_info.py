@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import yaml
 
-from sim2arm.core.driver_stage import Intrinsics
-from sim2arm.core.durable import write_durably
+from .driver_stage import LENS_MODELS, Intrinsics
+from .durable import write_durably
 
 
 def lens_numbers(model: str, numbers: Sequence[float]) -> tuple[float, ...]:
@@ -53,9 +53,25 @@ def read_camera_info(path: str | Path) -> Intrinsics:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     try:
-        return _intrinsics(data)
+        return camera_info_of(data)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def camera_info_yaml(given: Intrinsics, name: str) -> str:
+    """Return intrinsics of a camera called `name` as text."""
+    lens = list(given.distortion) or [0.0] * 5
+    bare = [given.fx, 0.0, given.cx, 0.0, given.fy, given.cy, 0.0, 0.0, 1.0]
+    still = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    data = {
+        "image_width": given.width, "image_height": given.height, "camera_name": name,
+        "camera_matrix": _matrix(3, 3, bare),
+        "distortion_model": LENS_MODELS[len(lens)],
+        "distortion_coefficients": _matrix(1, len(lens), lens),
+        "rectification_matrix": _matrix(3, 3, still),
+        "projection_matrix": _matrix(3, 4, [*bare[:3], 0.0, *bare[3:6], 0.0, *bare[6:], 0.0]),
+    }  # fmt: skip
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
 
 
 def write_camera_info(path: str | Path, name: str, given: Intrinsics) -> None:
@@ -64,39 +80,33 @@ def write_camera_info(path: str | Path, name: str, given: Intrinsics) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    lens = list(given.distortion) or [0.0] * 5
-    bare = [given.fx, 0.0, given.cx, 0.0, given.fy, given.cy, 0.0, 0.0, 1.0]
-    still = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    data = {
-        "image_width": given.width, "image_height": given.height, "camera_name": name,
-        "camera_matrix": _matrix(3, 3, bare),
-        "distortion_model": LENS_MODELS[len(lens)], "distortion_coefficients": _matrix(1, len(lens), lens),
-        "rectification_matrix": _matrix(3, 3, still),
-        "projection_matrix": _matrix(3, 4, [*bare[:3], 0.0, *bare[3:6], 0.0, *bare[6:], 0.0]),
-    }  # fmt: skip
-    text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
-    write_durably(Path(path), text.encode())
+    write_durably(Path(path), camera_info_yaml(given, name).encode())
 
 
 def _matrix(rows: int, cols: int, numbers: Sequence[float]) -> dict[str, Any]:
     return {"rows": rows, "cols": cols, "data": [float(v) for v in numbers]}
 
 
-def _intrinsics(data: object) -> Intrinsics:
+def camera_info_of(data: object) -> Intrinsics:
+    """Return the intrinsics of such a file, or of a message as `ros2 topic echo` prints it.
+
+    Raises:
+        ValueError: they are neither, or of a lens that is not known; one line.
+    """
     if not isinstance(data, Mapping):
         raise ValueError("expected a mapping with image_width, camera_matrix and so on")
     told = cast(Mapping[str, Any], data)
-    width, height = (_whole(told, key) for key in ("image_width", "image_height"))
-    fx, skew, cx, _, fy, cy, *_ = _numbers(told, "camera_matrix", 9)
+    keys = ("image_width", "image_height", "camera_matrix", "distortion_coefficients")
+    if "k" in told and "camera_matrix" not in told:
+        keys = ("width", "height", "k", "d")
+    width, height = (_whole(told, key) for key in keys[:2])
+    fx, skew, cx, _, fy, cy, *_ = _numbers(told, keys[2], 9)
     if skew != 0.0:
-        raise ValueError(f"camera_matrix: expected no skew, got {skew:g}")
-    model, lens = (
-        told.get("distortion_model", "plumb_bob"),
-        _numbers(told, "distortion_coefficients"),
-    )
+        raise ValueError(f"{keys[2]}: expected no skew, got {skew:g}")
+    model, lens = str(told.get("distortion_model", "plumb_bob")), _numbers(told, keys[3])
     return Intrinsics(
         width=width, height=height, fx=fx, fy=fy, cx=cx, cy=cy,
-        distortion=lens_numbers(str(model), lens),
+        distortion=lens_numbers(model, lens),
     )  # fmt: skip
 
 
@@ -108,9 +118,9 @@ def _whole(told: Mapping[str, Any], key: str) -> int:
 
 
 def _numbers(told: Mapping[str, Any], key: str, count: int | None = None) -> list[float]:
-    """Return the numbers of a matrix `{rows, cols, data}`."""
+    """Return the numbers of a matrix `{rows, cols, data}`, or of a list."""
     value = told.get(key)
-    data = cast(Mapping[str, Any], value).get("data") if isinstance(value, Mapping) else None
+    data = cast(Mapping[str, Any], value).get("data") if isinstance(value, Mapping) else value
     numbers = cast(list[Any], data) if isinstance(data, list) else []
     if not numbers or not all(
         isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in numbers

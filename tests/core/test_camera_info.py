@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sim2arm.core.camera_info import read_camera_info, write_camera_info
 from sim2arm.core.driver_stage import Intrinsics, intrinsics_of_view
-from sim2arm.sensors.camera_info import read_camera_info, write_camera_info
 
 # As camera_calibration writes it; the camera is made up.
 THEIRS = """\
