@@ -6,8 +6,8 @@ Two processes on this machine over real DDS, 640 x 480 pixels at 30 Hz, one case
 
 - *latency*: from when the picture was taken to when its array is in the hands of the listener. It
   holds the way from the camera's thread to sensor_node's, the compression, DDS, and the decoding.
-- *lost*: pictures that sensor_node sent between the first and the last that were heard, and that
-  were not.
+- *lost*: pictures that the camera took between the first and the last that were heard, and that
+  were not: skipped by sensor_node, which publishes the newest, or lost on the way.
 - *processor*: share of one core of each process, Python and DDS threads together.
 - *size* on the wire.
 
@@ -37,6 +37,8 @@ from sim2arm_ros.launcher import private_domain
 HERE = Path(__file__).resolve().parent
 CASES = ("colour, raw", "colour, JPEG", "depth, raw", "depth, PNG")
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+RATE_HZ = 30.0
+"""Of the camera, as in `_pictures.py`."""
 _SETTLE_S = 1.5
 _END_S = 20.0
 
@@ -92,12 +94,12 @@ def measure(case: str, seconds: float) -> Found:
     counted = [each for each in heard["heard"] if each[0] >= first]
     if not counted:
         raise UserError(f"{case}: no picture was heard")
-    stamps = {each[0] for each in counted}
-    between = [stamp for stamp in sent["sent"] if first <= stamp <= max(stamps)]
+    stamps = sorted({each[0] for each in counted})
+    taken = round(1e-9 * (stamps[-1] - stamps[0]) * RATE_HZ) + 1
     return Found(
         latency_s=np.array([each[1] for each in counted]),
         heard=len(counted),
-        lost=sum(stamp not in stamps for stamp in between),
+        lost=taken - len(stamps),
         cpu_send=sent["cpu"],
         cpu_hear=heard["cpu"],
         size=float(np.mean([each[2] for each in counted])),
@@ -128,19 +130,25 @@ def rows_of(case: str, found: dict[str, Found]) -> list[Row]:
     mine = found[case]
     kind = case.partition(",")[0]
     raw = found[f"{kind}, raw"] if not case.endswith("raw") else None
-    values: list[tuple[str, str, Any]] = [
-        *((f"latency, {name}", "ms", lambda f, s=share: 1e3 * float(np.quantile(f.latency_s, s)))
-          for name, share in SHARES.items()),
-        ("processor of sensor_node", "%", lambda f: 100.0 * f.cpu_send),
-        ("processor of the listener", "%", lambda f: 100.0 * f.cpu_hear),
-        ("size", "kB", lambda f: 1e-3 * f.size),
-        ("lost", "", lambda f: f.lost),
-        ("heard", "", lambda f: f.heard),
-    ]  # fmt: skip
     return [
-        Row(case=case, metric=metric, value=value(mine), unit=unit)
+        Row(case=case, metric=metric, value=value, unit=unit)
         if raw is None or metric in ("lost", "heard")
-        else Row(case=case, metric=metric, value=value(mine), unit=unit, baseline=f"{kind}, raw",
-                 baseline_value=value(raw))
-        for metric, unit, value in values
+        else Row(case=case, metric=metric, value=value, unit=unit, baseline=f"{kind}, raw",
+                 baseline_value=_values(raw)[metric, unit])
+        for (metric, unit), value in _values(mine).items()
     ]  # fmt: skip
+
+
+def _values(found: Found) -> dict[tuple[str, str], float]:
+    """Return what is told, by metric and unit."""
+    shares = {
+        (f"latency, {name}", "ms"): 1e3 * float(np.quantile(found.latency_s, share))
+        for name, share in SHARES.items()
+    }
+    return shares | {
+        ("processor of sensor_node", "%"): 100.0 * found.cpu_send,
+        ("processor of the listener", "%"): 100.0 * found.cpu_hear,
+        ("size", "kB"): 1e-3 * found.size,
+        ("lost", ""): found.lost,
+        ("heard", ""): found.heard,
+    }

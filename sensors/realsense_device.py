@@ -130,9 +130,11 @@ def set_options(sdk: Any, streams: Streams, cfg: RealSenseCfg) -> None:
             raise ValueError(
                 f"{_sensor_name(sensor)}: no global time: set stamps to hardware or receipt"
             )
-    for pair, options in ((streams.colour, cfg.controls), (streams.depth, cfg.depth_controls)):
-        for name, value in options.items() if pair is not None else ():
-            _set_option(sdk, pair[0], name, value)
+    for name, value in cfg.controls.items():
+        _set_option(sdk, streams.colour[0], name, value)
+    if streams.depth is not None:
+        for name, value in cfg.depth_controls.items():
+            _set_option(sdk, streams.depth[0], name, value)
 
 
 def _set_option(sdk: Any, sensor: Any, name: str, value: float) -> None:

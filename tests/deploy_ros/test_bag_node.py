@@ -95,8 +95,12 @@ def end(node: BagNode) -> None:
         time.sleep(0.01)
 
 
+def joint_state(data: bytes) -> Any:
+    return deserialize_message(data, JointState)
+
+
 def stamp(data: bytes) -> int:
-    return to_ns(deserialize_message(data, JointState).header.stamp)
+    return to_ns(joint_state(data).header.stamp)
 
 
 def test_inputs_are_played_in_order_as_old_as_they_were_and_commands_never(
@@ -116,7 +120,7 @@ def test_inputs_are_played_in_order_as_old_as_they_were_and_commands_never(
     passed = 1e-9 * (sent[-1][1] - sent[0][1])
     assert passed == pytest.approx(1e-9 * (expected[-1][0] - expected[0][0]), abs=0.05)
     # Nothing but the stamp has changed.
-    joints = deserialize_message(sent[1][2], JointState)
+    joints = joint_state(sent[1][2])
     original = made.of(JOINTS)[0].message
     assert joints.position == original.position and joints.name == original.name
 

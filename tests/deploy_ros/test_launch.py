@@ -340,7 +340,12 @@ def test_a_sensor_is_started_by_a_file_of_its_own(declared: Declared) -> None:
     (node,) = [e for e in found if e.kind == "Node"]
     assert (node.package, node.executable) == ("sim2arm_ros", "sensor_node")
     assert node.name.args[0] == "name"
-    made = SensorNode(lambda node: (node.declare_parameter("sensor", ""), NoPictures(), {})[1:])
+
+    def open_sensor(node: SensorNode) -> Any:
+        node.declare_parameter("sensor", "")
+        return NoPictures(), {}
+
+    made = SensorNode(open_sensor)
     for name, value in parameters(node).items():
         assert source(value)[0] == name and name in arguments
         assert type(made.get_parameter(name).value) is value.value_type, name

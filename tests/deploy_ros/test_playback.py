@@ -53,7 +53,8 @@ def test_a_loop_begins_again_a_usual_gap_after_the_end() -> None:
 
 
 def test_what_is_late_is_not_left_out() -> None:
-    playback = Playback([Message("/a", k) for k in range(3)])
+    messages: list[Any] = [Message("/a", k) for k in range(3)]
+    playback = Playback(messages)
     playback.start(0)
     assert [playback.take(S) is not None for _ in range(4)] == [True, True, True, False]
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyrealsense2 as rs
+import pyrealsense2
 
 from tests.sensors.fakes import FakeClock, picture
 
+rs: Any = pyrealsense2  # without types
 UNITS = 0.001
 """Of depth, as of a D435 [m]."""
 

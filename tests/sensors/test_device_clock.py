@@ -20,7 +20,7 @@ def run(
     more.
     """
     clock, random = DeviceClock(), np.random.default_rng(0)
-    taken, said = [], []
+    taken, said = list[int](), list[int]()
     for k in range(round(30 * seconds)):
         true = 7 * S + k * PERIOD
         device = start_ns + round((true - 7 * S) / (1.0 + drift))

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyrealsense2 as rs
+import pyrealsense2
 import pytest
 
 from sim2arm.core import plain
@@ -28,6 +28,7 @@ from sim2arm.sensors.realsense_sdk import load_sdk
 from tests.sensors.fakes import FakeClock, picture, until
 from tests.sensors.soft_realsense import UNITS, SoftRealSense
 
+rs: Any = pyrealsense2  # without types
 MS = 1_000_000
 STAGE = DriverStage(width=64, height=48, crop=(8, 0, 48, 48), out_width=24, out_height=24)
 LENS = Intrinsics(width=64, height=48, fx=60.0, fy=61.0, cx=31.0, cy=24.0)
@@ -307,17 +308,20 @@ def test_a_recording_of_librealsense_plays(tmp_path: Path) -> None:
     device, path = SoftRealSense(FakeClock()), tmp_path / "scene.db3"
     recorder = rs.recorder(str(path), device.device)
     sensors, sink = list(recorder.query_sensors()), rs.syncer(2)
-    for sensor in sensors:
-        sensor.open(sensor.get_stream_profiles()[0])
-        sensor.start(sink)
+    for each in sensors:
+        each.open(each.get_stream_profiles()[0])
+        each.start(sink)
+    del each  # pyright: ignore[reportPossiblyUnboundVariable]: there are two
     for k in range(12):
         device.clock.move(0.04)
         device.push(k, metres=0.5)
         time.sleep(0.02)
-    for sensor in sensors:
+    while sensors:
+        sensor = sensors.pop()
         sensor.stop()
         sensor.close()
-    del recorder, sensors, sensor, sink
+        del sensor
+    del recorder, sink  # it writes until nobody holds it
     with RealSenseCamera(replace(CFG, recording=str(path))) as camera:
         reading = camera.wait(5.0)
         assert 0 <= time.time_ns() - reading.stamp_ns < 10**9
