@@ -28,6 +28,7 @@ from .convert import (
     status_values,
     to_ns,
 )
+from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
 from .request_session import FloatArray, RequestSession
 from .requests import READY, REQUEST_TOPIC, Request, make_tag, parse_tag
@@ -61,6 +62,7 @@ class Asker:
         who: str,
         begin: Callable[[FloatArray], None],
         stamp: Callable[[], int],
+        about: GateAbout,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -71,10 +73,12 @@ class Asker:
             who: asks: policy or teleop.
             begin: begins a run at a commanded position (n,) [rad].
             stamp: returns that of the newest joint state [ns].
+            about: what it knows of the gate.
             on_ready: called when `ready` is news.
         """
         self._node, self._requests, self._who = node, requests, who
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
+        self._about = about
         self._names = requests.contract.joint_names
         self._period_ns = round(1e9 / requests.contract.control_hz)
         self.phase = Phase.IDLE
@@ -96,6 +100,7 @@ class Asker:
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
         endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
         endpoints.subscription(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
+        self._about.connect(endpoints, gate)
 
     # -- what the gate says --------------------------------------------------------------------
 
@@ -132,7 +137,12 @@ class Asker:
     # -- phases --------------------------------------------------------------------------------
 
     def passes(self, items: Sequence[Item]) -> bool:
-        """Publish an activation report; return whether nothing is red, and log what is once."""
+        """Publish an activation report; return whether nothing is red, and log what is once.
+
+        Args:
+            items: of the node; what is known of the gate comes after them.
+        """
+        items = [*items, *self._about.items()]
         report = activation.to_json(f"{self._who}_node", items)
         self._activation.publish(String(data=report))
         red = activation.problems(items)
@@ -181,6 +191,9 @@ class Asker:
 
     def due(self, steady_ns: int) -> int | None:
         """Return how many ticks were skipped if one is due now, in real time; else none."""
+        clock = self._about.problem(steady_ns)
+        if clock is not None:
+            self.stop(clock)
         if self.phase is Phase.WAITING:
             if self.ready is None or steady_ns - self.ready[2] > 3 * self._period_ns:
                 return None

@@ -2,7 +2,7 @@
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/reset` leaves it. The e-stop here is a convenience, not a safety function.
+latch a fault, `~/reset` leaves it; `~/about` tells who asks time and contract. The e-stop here is a convenience, not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
@@ -46,11 +46,12 @@ from .convert import (
 from .dds import backend
 from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .gate import GateCfg
+from .gate_about import about_text
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
 from .gripper_client import GripperClient
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
 from .requests import READY, REQUEST_TOPIC, make_tag
 from .supported import check_supported
 
@@ -65,6 +66,7 @@ class GateNode(LifecycleNode):
         super().__init__("gate_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
+        self.declare_parameter("trusted_keys", "")
         self.declare_parameter("lock_step", False)
         self.declare_parameter("real_hardware", True)
         self.declare_parameter("allow_fallback_on_hardware", False)
@@ -90,7 +92,8 @@ class GateNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle and connect; nothing can be published yet."""
         try:
-            self.contract = load_contract(bundle_parameter(self))
+            path, self._trusted = bundle_parameters(self)
+            self.contract = load_contract(path, self._trusted)
             self.graph = read_graph(self._text("graph"))
             self.graph.bindings(self.contract)
             check_supported(self.contract)
@@ -227,6 +230,7 @@ class GateNode(LifecycleNode):
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
+        self._endpoints.service(Trigger, "~/about", self.on_about)
         if self.contract.grips:
             lock_step = self._flag("lock_step")
             self._gripper = GripperClient(
@@ -328,6 +332,12 @@ class GateNode(LifecycleNode):
         problem = "not configured" if self._flight is None else self._flight.operator_reset()
         response.success, response.message = problem is None, problem or "in HOLD"
         self._publish_state()
+        return response
+
+    def on_about(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Say what time it is here, and by which contract the gate judges."""
+        response.success = True
+        response.message = about_text(self.get_clock().now().nanoseconds, self.contract)
         return response
 
     # -- outputs -------------------------------------------------------------------------------
@@ -469,7 +479,7 @@ class GateNode(LifecycleNode):
         if commanded is not None and self._q is not None:
             error = float(np.max(np.abs(commanded[0] - self._q)))
         items = [
-            activation.equal("bundle", "verified", "verified"),
+            activation.bundle_item(signed=self._trusted is not None),
             activation.qos_item(self._endpoints.mismatches()),
             activation.equal("robot", contract.robot, machine.robot.name),
             *chain,

@@ -27,21 +27,23 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
+from sim2arm.policies.signature import TrustedKeys, read_trusted_keys
+
 from .launcher import PARENT_VARIABLE
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
-def bundle_parameter(node: Node) -> str:
-    """Return the folder of the bundle that a node was given.
+def bundle_parameters(node: Node) -> tuple[str, TrustedKeys | None]:
+    """Return the folder of the bundle that a node was given, and keys that must have signed it.
 
     Raises:
-        ValueError: none was given.
+        ValueError: no folder was given, or the file of trusted keys has none; one line.
     """
-    path = str(node.get_parameter("bundle").value)
+    path, keys = (str(node.get_parameter(name).value) for name in ("bundle", "trusted_keys"))
     if not path:
         raise ValueError("parameter bundle: expected the folder of a policy bundle, got nothing")
-    return path
+    return path, read_trusted_keys(keys) if keys else None
 
 
 def latched(depth: int = 1) -> QoSProfile:

@@ -27,8 +27,9 @@ from . import activation
 from .activation import Item
 from .asker import Asker, Phase
 from .convert import MESSAGES, read_input, status_values, to_ns
+from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
 from .sources import Source
@@ -43,7 +44,9 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
+        self.declare_parameter("trusted_keys", "")
         self.declare_parameter("gate", "/gate_node")
+        self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("lock_step", False)
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
@@ -55,7 +58,8 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and verify the bundle, connect to its inputs."""
         try:
-            policy = OnnxPolicy(bundle_parameter(self))
+            path, self._trusted = bundle_parameters(self)
+            policy = OnnxPolicy(path, trusted=self._trusted)
             graph = read_graph(str(self.get_parameter("graph").value))
             policy.contract.input("joint_position")
             check_supported(policy.contract)
@@ -67,6 +71,10 @@ class PolicyNode(LifecycleNode):
             specs = {spec.name: spec for spec in (*measured(policy.contract), *session.sampled)}
             self._gripper = find_robot(policy.contract.robot).gripper
             pictures = PictureInputs(bindings, specs)
+            about = GateAbout(
+                policy.contract, self.now_ns,
+                float(self.get_parameter("clock_offset_s").value), lock_step=self._lock_step,
+            )  # fmt: skip
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -74,7 +82,7 @@ class PolicyNode(LifecycleNode):
         self._session, self._contract = session, policy.contract
         self._asker = Asker(
             self, session.requests, who="policy", begin=session.begin, stamp=self._stamp,
-            on_ready=self.lock_step if self._lock_step else lambda: None,
+            about=about, on_ready=self.lock_step if self._lock_step else lambda: None,
         )  # fmt: skip
         self._period_ns = round(1e9 / self._contract.control_hz)
         self._sources = {name: Source(spec=specs[name]) for name in bindings}
@@ -252,6 +260,10 @@ class PolicyNode(LifecycleNode):
     def _stamp(self) -> int:
         return self._sources["joint_position"].stamp_ns
 
+    def now_ns(self) -> int:
+        """Return the ROS time here [ns]."""
+        return self.get_clock().now().nanoseconds
+
     def _stop(self, reason: str) -> None:
         if self._asker is not None:
             self._asker.stop(reason)
@@ -266,7 +278,7 @@ class PolicyNode(LifecycleNode):
         if own is not None and all(item.ok for item in chain):
             session.use_chain(own)
         items = [
-            activation.equal("bundle", "verified", "verified"),
+            activation.bundle_item(signed=self._trusted is not None),
             activation.qos_item(self._endpoints.mismatches()),
             *chain,
         ]

@@ -32,8 +32,9 @@ from . import activation
 from .activation import Item
 from .asker import Asker
 from .convert import read_input
+from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameter, latched, logged, run_nodes, streaming
+from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
 from .requests import WIDTH
 from .sources import Source
 from .supported import check_supported
@@ -50,7 +51,9 @@ class TeleopNode(LifecycleNode):
         super().__init__("teleop_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
+        self.declare_parameter("trusted_keys", "")
         self.declare_parameter("gate", "/gate_node")
+        self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("device", "")
         self.declare_parameter("settings", "")
         self.declare_parameter("lock_step", False)
@@ -65,12 +68,15 @@ class TeleopNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle, open the device, connect to the arm."""
         try:
-            contract = load_contract(bundle_parameter(self))
+            path, self._trusted = bundle_parameters(self)
+            contract = load_contract(path, self._trusted)
             graph = read_graph(self._text("graph"))
             check_supported(contract)
             session = self._session_of(contract)
             alone = replace(contract, inputs=(session.joints,), noise=None)
             bindings = graph.bindings(alone)
+            limit = float(self.get_parameter("clock_offset_s").value)
+            about = GateAbout(contract, self.now_ns, limit, lock_step=False)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -81,7 +87,7 @@ class TeleopNode(LifecycleNode):
         self._gripper = find_robot(contract.robot).gripper
         self._asker = Asker(
             self, session.requests, who="teleop", begin=session.begin,
-            stamp=lambda: self._source.stamp_ns,
+            stamp=lambda: self._source.stamp_ns, about=about,
         )  # fmt: skip
         self._period_ns = round(1e9 / contract.control_hz)
         self._description: str | None = None
@@ -132,6 +138,10 @@ class TeleopNode(LifecycleNode):
         """Let the device go too."""
         self._disconnect()
         super().destroy_node()
+
+    def now_ns(self) -> int:
+        """Return the ROS time here [ns]."""
+        return self.get_clock().now().nanoseconds
 
     def _text(self, name: str) -> str:
         return str(self.get_parameter(name).value)
@@ -260,7 +270,7 @@ class TeleopNode(LifecycleNode):
             session.requests.use_chain(own)
         steady, now = time.monotonic_ns(), self.get_clock().now().nanoseconds
         return [
-            activation.equal("bundle", "verified", "verified"),
+            activation.bundle_item(signed=self._trusted is not None),
             activation.qos_item(self._endpoints.mismatches()),
             *chain,
             self._source.fit(),

@@ -24,6 +24,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("Make a dataset of a raw log of ROS messages.", "sim2arm.cli.convert"),
     "doctor": ("Say what is wrong with a dataset.", "sim2arm.cli.doctor"),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
+    "keygen": ("Make keys with which bundles are signed.", "sim2arm.cli.keygen"),
+    "sign": ("Sign a bundle, for robots that run signed ones only.", "sim2arm.cli.sign"),
     "ros up": ("Run a bundle as ROS 2 nodes, on a robot or a simulated arm.", "sim2arm.cli.ros"),
     "robot import": ("Make a robot of a URDF or MJCF and its controllers.", "sim2arm.cli.robot"),
     "calibrate pictures": (
