@@ -2,7 +2,8 @@
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/reset` leaves it; `~/about` tells who asks time and contract. The e-stop here is a convenience, not a safety function.
+latch a fault, `~/reset` leaves it; `~/about` tells time and contract. The e-stop here is a
+convenience, not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its

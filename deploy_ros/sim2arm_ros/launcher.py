@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import IO
 
 _GRACE_S = 5.0
+ENCLAVES = "/sim2arm"
+"""Where the enclaves of SROS 2 lie that `security.py` describes."""
 PARENT_VARIABLE = "SIM2ARM_PARENT"
 """Environment variable with the process without which a node must not go on."""
 
@@ -42,11 +44,17 @@ class NodeProcess:
     def command(self) -> list[str]:
         """Return the command line."""
         words = [sys.executable, "-m", "sim2arm_ros.executables", self.executable, "--ros-args"]
+        words += ["--enclave", enclave_of(self.executable)]
         for name, value in self.parameters.items():
             words += ["-p", f"{name}:={_text(value)}"]
         for name, other in self.remaps.items():
             words += ["-r", f"{name}:={other}"]
         return words
+
+
+def enclave_of(executable: str) -> str:
+    """Return the enclave of an executable: what it may do where the ROS domain is secured."""
+    return f"{ENCLAVES}/{'arm' if executable == 'sim_arm_node' else executable}"
 
 
 def _text(value: object) -> str:
@@ -66,6 +74,7 @@ def policy_graph(
     device: str = "",
     settings: Path | None = None,
     flights: Path | None = None,
+    trusted_keys: Path | None = None,
 ) -> list[NodeProcess]:
     """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
@@ -77,11 +86,13 @@ def policy_graph(
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
         settings: YAML file with how the arm follows it.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
+        trusted_keys: file of public keys of which one must have signed the bundle.
     """
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common["lock_step"] = lock_step
-    if graph is not None:
-        common["graph"] = str(graph.resolve())
+    for name, path in (("graph", graph), ("trusted_keys", trusted_keys)):
+        if path is not None:
+            common[name] = str(path.resolve())
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
@@ -27,6 +27,7 @@ from std_srvs.srv import Trigger
 from . import activation
 from .activation import Item
 from .convert import status_values, to_ns
+from .launcher import enclave_of
 from .node_support import latched, streaming
 from .requests import parse_tag
 
@@ -121,7 +122,7 @@ class Supervisor:
         self._before = {name: os.environ.get(name) for name in env or {}}
         os.environ.update(env or {})
         self._context = Context()
-        rclpy.init(args=[], context=self._context)
+        rclpy.init(args=["--ros-args", "--enclave", enclave_of("operator")], context=self._context)
         self.node = Node("supervisor", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -187,6 +188,21 @@ class Supervisor:
         request = ChangeState.Request()
         request.transition.label = label
         return bool(self.call(ChangeState, f"/{node}/change_state", request, timeout_s).success)
+
+    def state_of(self, node: str) -> str:
+        """Return the lifecycle state of a node: unconfigured, inactive, active, finalized."""
+        answer = self.call(GetState, f"/{node}/get_state", GetState.Request())
+        return str(answer.current_state.label)
+
+    def renew(self, node: str) -> None:
+        """Bring a node that somebody has used before back to unconfigured.
+
+        Raises:
+            OperationError: it refuses.
+        """
+        for state, label in (("active", "deactivate"), ("inactive", "cleanup")):
+            if self.state_of(node) == state and not self.transition(node, label):
+                raise OperationError(f"{node} is {state} and refuses to {label}")
 
     def configure(self) -> None:
         """Configure gate and asker.

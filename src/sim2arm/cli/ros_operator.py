@@ -19,13 +19,21 @@ _EPISODE_S = 120.0
 """Longest simulated episode [s]."""
 _STOP_S = 3.0
 """Time in which a policy must answer that it stops [s]; the gate stops the arm without it too."""
+_SILENT_S = 2.0
+"""How long a policy may seem to run while the gate holds: it hears of a hold in 0.1 s [s]."""
 
 
 class Operator:
     """Operates policy and gate for a person who looks at the screen."""
 
     def __init__(
-        self, launch: Launch, line: StateLine, *, env: Mapping[str, str], patience_s: float
+        self,
+        launch: Launch,
+        line: StateLine,
+        *,
+        env: Mapping[str, str],
+        patience_s: float,
+        asker: str = "policy_node",
     ) -> None:
         """Join the domain of running nodes.
 
@@ -34,12 +42,13 @@ class Operator:
             line: where to say how things stand.
             env: ROS_DOMAIN_ID and the like, of the processes.
             patience_s: how long an activation may stay red [s].
+            asker: the node that asks the gate; it may run on another machine.
         """
         self._launch, self._line = launch, line
         self._shown: set[str] = set()
         self._waiting, self._stopping = "starting", False
+        self._held_since: float | None = None
         self._supervisor: Supervisor | None = None
-        asker = "teleop_node" if "teleop_node" in launch.processes else "policy_node"
         self._supervisor = Supervisor(alive=self._watch, env=env, asker=asker)
         self._supervisor.patience_s = patience_s
 
@@ -58,6 +67,8 @@ class Operator:
         try:
             for node in ("gate_node", self.supervisor.asker):
                 self._waiting = f"configuring {node}"
+                if node not in self._launch.processes:  # on another machine: used before, perhaps
+                    self.supervisor.renew(node)
                 if not self.supervisor.transition(node, "configure"):
                     raise UserError(f"{node}: {self._last_word(node, 'not configured')}")
             self._waiting = "activating gate_node"
@@ -80,11 +91,16 @@ class Operator:
 
             def over() -> bool:
                 late = duration_s > 0 and time.monotonic() > end
-                return late or supervisor.policy.get("phase") == "STOPPED"
+                return late or self._lost() or supervisor.policy.get("phase") == "STOPPED"
 
             supervisor.spin_until(over, float("inf"), "end")
         except OperationError as error:
             raise self._explain(error) from error
+        if self._lost():
+            raise UserError(
+                f"the gate holds ({supervisor.gate.get('reason')}), and {supervisor.asker}, on "
+                "another machine, does not say why: is the link there?"
+            )
         if supervisor.policy.get("phase") == "STOPPED":
             who = "hand" if supervisor.asker == "teleop_node" else "policy"
             raise UserError(f"the {who} stopped: {supervisor.policy_message}")
@@ -139,6 +155,18 @@ class Operator:
                 f"gate_node does not answer ({error}): its last trajectory ends at rest"
             )
 
+    def watch(self) -> None:
+        """Show how things stand until the process ends or Ctrl-C: another machine operates.
+
+        Raises:
+            UserError: a node has ended.
+        """
+        self._waiting = "operated from the other machine"
+        try:
+            self.supervisor.spin_until(lambda: False, float("inf"), "end")
+        except OperationError as error:
+            raise self._explain(error) from error
+
     # -- private -------------------------------------------------------------------------------
 
     def _watch(self) -> list[str]:
@@ -151,6 +179,17 @@ class Operator:
             text, key = self._state(self._supervisor)
             self._line.show(text, key)
         return [] if self._stopping else self._dead()
+
+    def _lost(self) -> bool:
+        """Return whether the gate has long held while an asker elsewhere still seems to run."""
+        supervisor = self.supervisor
+        runs = supervisor.policy.get("phase") == "RUNNING"
+        if not runs or supervisor.gate.get("state") == "ACTIVE":
+            self._held_since = None
+            return False
+        if self._held_since is None:
+            self._held_since = time.monotonic()
+        return time.monotonic() - self._held_since > _SILENT_S
 
     def _dead(self, *, needed: bool = True) -> list[str]:
         """Return one line per process that has ended, with what it said about it."""
