@@ -100,7 +100,9 @@ class Asker:
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
         endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
         endpoints.subscription(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
-        self._about.connect(endpoints, gate)
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
 
     # -- what the gate says --------------------------------------------------------------------
 
@@ -124,9 +126,10 @@ class Asker:
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:
         """Stop when the gate no longer passes our requests."""
+        values, session = status_values(message), self._requests.session
+        self._about.hear(values, self._now_ns())
         if self.phase is not Phase.RUNNING:
             return
-        values, session = status_values(message), self._requests.session
         self._gate_heard_ns = time.monotonic_ns()
         ours, active = values.get("session") == session, values.get("state") == "ACTIVE"
         if ours and active:
@@ -191,7 +194,7 @@ class Asker:
 
     def due(self, steady_ns: int) -> int | None:
         """Return how many ticks were skipped if one is due now, in real time; else none."""
-        clock = self._about.problem(steady_ns)
+        clock = self._about.problem(self._now_ns(), steady_ns)
         if clock is not None:
             self.stop(clock)
         if self.phase is Phase.WAITING:

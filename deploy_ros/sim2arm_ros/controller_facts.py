@@ -6,7 +6,8 @@ changes is noticed, not remembered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from controller_manager_msgs.srv import ListControllers
@@ -18,14 +19,50 @@ from . import activation
 from .activation import Item
 from .graph import ControllerBinding
 from .node_support import Endpoints
-from .question import Question
 
 PERIOD_S = 0.5
 """Time between questions [s]."""
+_ANSWER_TIMEOUT_S = 2.0
+_TOO_OLD_S = 3.0
 _DOUBLE, _BOOL = 3, 1  # rcl_interfaces/msg/ParameterType
 JOIN_PARAMETERS = ("interpolate_from_desired_state", "open_loop_control")
 """Either lets a joint trajectory controller join a trajectory from what it commands; without, it
 starts from the measured state, and what it executes is not what the gate judged."""
+
+
+class _Question:
+    """One service call, repeated; the newest answer with its age."""
+
+    def __init__(self, client: Any, request: Any, read: Callable[[Any], Any]) -> None:
+        self._client, self._request, self._read = client, request, read
+        self._future: Any = None
+        self._asked_ns = self._answered_ns = 0
+        self._value: Any = None
+
+    def ask(self) -> None:
+        """Call the service unless an answer is still on its way."""
+        now = time.monotonic_ns()
+        if self._future is not None and not self._future.done():
+            if now - self._asked_ns < _ANSWER_TIMEOUT_S * 1e9:
+                return
+            self._client.remove_pending_request(self._future)
+        if not self._client.service_is_ready():
+            self._future = None
+            return
+        self._asked_ns = now
+        self._future = self._client.call_async(self._request)
+        self._future.add_done_callback(self._done)
+
+    def _done(self, future: Any) -> None:
+        answer = future.result()
+        if answer is not None:
+            self._value, self._answered_ns = self._read(answer), time.monotonic_ns()
+
+    @property
+    def value(self) -> Any:
+        """The newest answer, None if there is none that is new enough."""
+        fresh = time.monotonic_ns() - self._answered_ns < _TOO_OLD_S * 1e9
+        return self._value if self._answered_ns and fresh else None
 
 
 class ControllerFacts:
@@ -41,13 +78,13 @@ class ControllerFacts:
         names = [control.gain_parameters[g].format(joint=j) for g in ("kp", "kd") for j in joints]
         parameters = endpoints.client(GetParameters, f"{control.name}/get_parameters")
         manager = endpoints.client(ListControllers, f"{control.manager}/list_controllers")
-        self._gains = Question(parameters, GetParameters.Request(names=names), self._read_gains)
+        self._gains = _Question(parameters, GetParameters.Request(names=names), self._read_gains)
         # One question each: a name that is not declared leaves the whole answer empty.
         self._join = {
-            name: Question(parameters, GetParameters.Request(names=[name]), _read_flag)
+            name: _Question(parameters, GetParameters.Request(names=[name]), _read_flag)
             for name in JOIN_PARAMETERS
         }
-        self._state = Question(manager, ListControllers.Request(), self._read_state)
+        self._state = _Question(manager, ListControllers.Request(), self._read_state)
         self.ask()
 
     def ask(self) -> None:

@@ -2,8 +2,7 @@
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/reset` leaves it; `~/about` tells time and contract. The e-stop here is a
-convenience, not a safety function.
+latch a fault, `~/reset` leaves it. The e-stop here is a convenience, not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
@@ -47,7 +46,7 @@ from .convert import (
 from .dds import backend
 from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .gate import GateCfg
-from .gate_about import about_text
+from .gate_about import contract_mark
 from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
@@ -104,6 +103,7 @@ class GateNode(LifecycleNode):
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
+        self._mark = contract_mark(self.contract)
         self._flights = flights_folder(self._text("flights"), lock_step=self._flag("lock_step"))
         self._reset_facts()
         try:
@@ -231,7 +231,6 @@ class GateNode(LifecycleNode):
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
-        self._endpoints.service(Trigger, "~/about", self.on_about)
         if self.contract.grips:
             lock_step = self._flag("lock_step")
             self._gripper = GripperClient(
@@ -333,12 +332,6 @@ class GateNode(LifecycleNode):
         problem = "not configured" if self._flight is None else self._flight.operator_reset()
         response.success, response.message = problem is None, problem or "in HOLD"
         self._publish_state()
-        return response
-
-    def on_about(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Say what time it is here, and by which contract the gate judges."""
-        response.success = True
-        response.message = about_text(self.get_clock().now().nanoseconds, self.contract)
         return response
 
     # -- outputs -------------------------------------------------------------------------------
@@ -458,6 +451,8 @@ class GateNode(LifecycleNode):
             "ready": machine.ready,
             "session": machine.session,
             "rejected": machine.rejected,
+            "contract": self._mark,
+            "now_ns": self.get_clock().now().nanoseconds,
         } | vars(machine.counters)
         if self._gripper is not None:
             values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}

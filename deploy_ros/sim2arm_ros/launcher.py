@@ -33,6 +33,8 @@ class NodeProcess:
     """Names of topics and services that it uses under other names."""
     label: str = ""
     """What it is called here, where one executable runs twice; else as the executable."""
+    before: tuple[str, ...] = ()
+    """Words in front of its command line, such as what starts it elsewhere."""
     needed: bool = True
     """Whether it matters to the others that it ends."""
 
@@ -43,7 +45,8 @@ class NodeProcess:
 
     def command(self) -> list[str]:
         """Return the command line."""
-        words = [sys.executable, "-m", "sim2arm_ros.executables", self.executable, "--ros-args"]
+        words = [*self.before, sys.executable, "-m", "sim2arm_ros.executables", self.executable]
+        words.append("--ros-args")
         words += ["--enclave", enclave_of(self.executable)]
         for name, value in self.parameters.items():
             words += ["-p", f"{name}:={_text(value)}"]

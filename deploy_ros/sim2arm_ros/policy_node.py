@@ -71,10 +71,8 @@ class PolicyNode(LifecycleNode):
             specs = {spec.name: spec for spec in (*measured(policy.contract), *session.sampled)}
             self._gripper = find_robot(policy.contract.robot).gripper
             pictures = PictureInputs(bindings, specs)
-            about = GateAbout(
-                policy.contract, self.now_ns,
-                float(self.get_parameter("clock_offset_s").value), lock_step=self._lock_step,
-            )  # fmt: skip
+            limit = float(self.get_parameter("clock_offset_s").value)
+            about = GateAbout(policy.contract, limit, lock_step=self._lock_step)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -259,10 +257,6 @@ class PolicyNode(LifecycleNode):
 
     def _stamp(self) -> int:
         return self._sources["joint_position"].stamp_ns
-
-    def now_ns(self) -> int:
-        """Return the ROS time here [ns]."""
-        return self.get_clock().now().nanoseconds
 
     def _stop(self, reason: str) -> None:
         if self._asker is not None:

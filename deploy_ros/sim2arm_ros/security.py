@@ -121,7 +121,7 @@ def _gate(graph: Graph) -> Permissions:
             *dict.fromkeys(heard), control.state_topic, graph.robot_description, REQUEST,
             "/gate_node/estop",
         ),
-        reply=("/gate_node/estop", "/gate_node/reset", "/gate_node/about"),
+        reply=("/gate_node/estop", "/gate_node/reset"),
         request=(f"{control.name}/get_parameters", f"{control.manager}/list_controllers"),
         call=grip_actions(graph),
     )  # fmt: skip
@@ -134,7 +134,6 @@ def _asker(name: str, graph: Graph, topics: Sequence[str]) -> Permissions:
             *dict.fromkeys(topics), graph.robot_description, "/gate_node/commanded",
             "/gate_node/state",
         ),
-        request=("/gate_node/about",),
     )  # fmt: skip
 
 
@@ -177,7 +176,7 @@ def _operator(graph: Graph) -> Permissions:
     actions = [f"/{node}/action" for node in _OURS[1:]]
     services = [
         *(f"/{node}/{name}" for node in _OURS for name in (*_LIFECYCLE, *_PARAMETERS)),
-        *(f"/gate_node/{name}" for name in ("estop", "reset", "about")),
+        *(f"/gate_node/{name}" for name in ("estop", "reset")),
         *(f"/recorder_node/{event}" for event in ("start", "keep", "discard")),
         "/sim_arm/reset", "/sim_arm/set_parameters",
         f"{graph.controller.manager}/list_controllers",

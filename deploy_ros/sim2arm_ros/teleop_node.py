@@ -76,7 +76,7 @@ class TeleopNode(LifecycleNode):
             alone = replace(contract, inputs=(session.joints,), noise=None)
             bindings = graph.bindings(alone)
             limit = float(self.get_parameter("clock_offset_s").value)
-            about = GateAbout(contract, self.now_ns, limit, lock_step=False)
+            about = GateAbout(contract, limit, lock_step=False)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -138,10 +138,6 @@ class TeleopNode(LifecycleNode):
         """Let the device go too."""
         self._disconnect()
         super().destroy_node()
-
-    def now_ns(self) -> int:
-        """Return the ROS time here [ns]."""
-        return self.get_clock().now().nanoseconds
 
     def _text(self, name: str) -> str:
         return str(self.get_parameter(name).value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -217,6 +218,39 @@ def test_clock_that_jumps_is_a_fault(rig: Rig, seconds: int) -> None:
     # The jump back is a jump of its own; later tests start from a clock that runs.
     rig.relay.changes.clear()
     rig.pause(0.2)
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(0.05, "ahead of"), (-1.0, "behind")])
+def test_a_policy_machine_with_another_clock_is_not_activated(
+    rig: Rig, ahead: float, words: str
+) -> None:
+    rig.bring_up()
+    rig.relay.policy_ahead = ahead
+    rig.pause(1.5)  # until the gate has said ten times what time it is there
+    assert not rig.operator.transition("policy_node", "activate")
+    name = "clock against the gate's"
+    rig.wait(lambda: name in rig.red("policy_node"), "red item")
+    (item,) = (item for item in rig.operator.reports["policy_node"] if item.name == name)
+    assert re.search(rf"the clock here is \S+ s {words} the gate's, allowed 0.02 s", item.note)
+    assert abs(float(item.measured) - abs(ahead)) < 0.03  # /clock comes every 8 ms
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [(-1.0, "the clock here went back by 0.9"), (0.05, r"the clock here is \S+ s ahead of the gate")],
+)
+def test_a_clock_of_the_policy_machine_that_changes_stops_it(
+    rig: Rig, ahead: float, words: str
+) -> None:
+    rig.swing()
+    rig.relay.policy_ahead = ahead
+    rig.wait(rig.policy_stopped, "policy that stops")
+    since = time.monotonic()
+    assert re.search(words, rig.operator.policy_message), rig.operator.policy_message
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    assert "released" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
 
 
 def test_nan_in_joint_states_holds(rig: Rig) -> None:

@@ -231,7 +231,7 @@ def test_every_node_may_do_what_it_does(nodes: list[tuple[str, Any]], graph_file
     assert does["gate_node"]["call"] == {GripperBinding().name}
     assert "/sim2arm/request" in does["policy_node"]["publish"]
     assert "/sensor/touch_left_rgb/image_raw" in does["sensor_node"]["publish"]
-    assert "/gate_node/about" in does["teleop_node"]["request"]
+    assert "/gate_node/state" in does["teleop_node"]["subscribe"]
     assert len(does["recorder_node"]["subscribe"]) > 20
 
 
