@@ -33,6 +33,8 @@ from .requests import parse_tag
 
 START_S = 30.0
 """Longest start of all processes on a busy machine [s]."""
+_LOST_S = 2.0
+"""How long an asker may seem to run while the gate holds: it is told ten times a second [s]."""
 
 
 class OperationError(RuntimeError):
@@ -134,6 +136,7 @@ class Supervisor:
         self.patience_s = START_S
         self.recent_latency_s: deque[float] = deque(maxlen=256)
         self._ready_ns = self._begin_ns = 0
+        self._held_since = time.monotonic()
         self._log: EpisodeLog | None = None
         self._clients: dict[str, Any] = {}
         self._subscribe()
@@ -232,6 +235,18 @@ class Supervisor:
             pause = time.monotonic() + 0.25
             self.spin_until(lambda: time.monotonic() > pause, 5.0, "time")  # noqa: B023
 
+    def lost(self) -> str:
+        """Return why an asker elsewhere must be lost, or an empty string.
+
+        It seems to run, and the gate has held for so long that it would have heard of it.
+        """
+        runs, gate = self.policy.get("phase") == "RUNNING", self.gate
+        if not runs or gate.get("state", "ACTIVE") == "ACTIVE":
+            self._held_since = time.monotonic()
+        if time.monotonic() - self._held_since < _LOST_S:
+            return ""
+        return f"{self.asker} is not heard any more, and the gate holds: {gate.get('reason')}"
+
     def report(self) -> dict[str, Any]:
         """Return the activation reports of both nodes as plain data."""
         items = [
@@ -254,7 +269,11 @@ class Supervisor:
         return int(message.partition("=")[2])
 
     def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
-        """Run one episode from reset to its end; the policy is inactive before and after."""
+        """Run one episode from reset to its end; the policy is inactive before and after.
+
+        Raises:
+            OperationError: the nodes do not do what is asked, or a policy elsewhere was lost.
+        """
         log = EpisodeLog(seed=seed)
         begin = self.reset_arm(seed)
         if self.gate.get("state") == "FAULT":
@@ -267,9 +286,12 @@ class Supervisor:
 
         def over() -> bool:
             stopped = self.policy.get("phase") == "STOPPED"
-            return bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
+            over = bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
+            return over or bool(self.lost())
 
         self.spin_until(over, longest_s + 5.0, "end of the episode")
+        if self.lost():
+            raise OperationError(self.lost())
         episode = self._ended(seed, begin)
         if not episode:
             log.reason = self.policy_message or f"no end within {longest_s:g} s"

@@ -237,7 +237,10 @@ def test_a_policy_machine_with_another_clock_is_not_activated(
 
 @pytest.mark.parametrize(
     ("ahead", "words"),
-    [(-1.0, "the clock here went back by 0.9"), (0.05, r"the clock here is \S+ s ahead of the gate")],
+    [
+        (-1.0, "the clock here went back by 0.9"),
+        (0.05, r"the clock here is \S+ s ahead of the gate"),
+    ],
 )
 def test_a_clock_of_the_policy_machine_that_changes_stops_it(
     rig: Rig, ahead: float, words: str

@@ -19,8 +19,6 @@ _EPISODE_S = 120.0
 """Longest simulated episode [s]."""
 _STOP_S = 3.0
 """Time in which a policy must answer that it stops [s]; the gate stops the arm without it too."""
-_SILENT_S = 2.0
-"""How long a policy may seem to run while the gate holds: it hears of a hold in 0.1 s [s]."""
 
 
 class Operator:
@@ -47,7 +45,6 @@ class Operator:
         self._launch, self._line = launch, line
         self._shown: set[str] = set()
         self._waiting, self._stopping = "starting", False
-        self._held_since: float | None = None
         self._supervisor: Supervisor | None = None
         self._supervisor = Supervisor(alive=self._watch, env=env, asker=asker)
         self._supervisor.patience_s = patience_s
@@ -91,16 +88,13 @@ class Operator:
 
             def over() -> bool:
                 late = duration_s > 0 and time.monotonic() > end
-                return late or self._lost() or supervisor.policy.get("phase") == "STOPPED"
+                return late or supervisor.lost() or supervisor.policy.get("phase") == "STOPPED"
 
             supervisor.spin_until(over, float("inf"), "end")
         except OperationError as error:
             raise self._explain(error) from error
-        if self._lost():
-            raise UserError(
-                f"the gate holds ({supervisor.gate.get('reason')}), and {supervisor.asker}, on "
-                "another machine, does not say why: is the link there?"
-            )
+        if supervisor.lost():
+            raise UserError(f"the arm stands: {supervisor.lost()}")
         if supervisor.policy.get("phase") == "STOPPED":
             who = "hand" if supervisor.asker == "teleop_node" else "policy"
             raise UserError(f"the {who} stopped: {supervisor.policy_message}")
@@ -179,17 +173,6 @@ class Operator:
             text, key = self._state(self._supervisor)
             self._line.show(text, key)
         return [] if self._stopping else self._dead()
-
-    def _lost(self) -> bool:
-        """Return whether the gate has long held while an asker elsewhere still seems to run."""
-        supervisor = self.supervisor
-        runs = supervisor.policy.get("phase") == "RUNNING"
-        if not runs or supervisor.gate.get("state") == "ACTIVE":
-            self._held_since = None
-            return False
-        if self._held_since is None:
-            self._held_since = time.monotonic()
-        return time.monotonic() - self._held_since > _SILENT_S
 
     def _dead(self, *, needed: bool = True) -> list[str]:
         """Return one line per process that has ended, with what it said about it."""
