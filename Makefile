@@ -99,6 +99,7 @@ check: lint types imports changelog ## lint, types, import contracts, changelog
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/shellcheck docker/scripts/* .ci/*
 
 format: $(STAMP) ## format and sort the code
 	@$(VENV)/bin/ruff check --fix .

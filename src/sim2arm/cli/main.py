@@ -22,7 +22,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "record": ("Record demonstrations as a dataset.", "sim2arm.cli.record"),
     "multiply": ("Make demonstrations for moved objects out of others.", "sim2arm.cli.multiply"),
     "convert": ("Make a dataset of a raw log of ROS messages.", "sim2arm.cli.convert"),
-    "doctor": ("Say what is wrong with a dataset.", "sim2arm.cli.doctor"),
+    "doctor": (
+        "Say what is wrong with a dataset or a robot's computer.",
+        "sim2arm.cli.doctor",
+    ),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
     "keygen": ("Make keys with which bundles are signed.", "sim2arm.cli.keygen"),
     "sign": ("Sign a bundle, for robots that run signed ones only.", "sim2arm.cli.sign"),
