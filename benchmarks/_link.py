@@ -1,7 +1,7 @@
 """Two machines on one: network namespaces of Linux, a link between them that can be cut.
 
-For benchmarks and tests; needs root. `main` runs a command as the first machine: in a namespace of
-its own, so that nothing of this machine's network changes.
+For benchmarks and tests; needs root. Both have namespaces of their own, so that nothing of this
+machine's network changes; `rerun` starts a process that is on the first one itself.
 """
 
 from __future__ import annotations
@@ -39,43 +39,46 @@ def rerun(arguments: Sequence[str]) -> int:
 
 
 class Link:
-    """The second machine and the way to it, until this process ends."""
+    """Two machines and the way between them, until this process ends.
+
+    Attributes:
+        here: words in front of a command line that run it on the first machine.
+        there: the same of the second one.
+    """
 
     def __init__(self) -> None:
-        """Set both up; this process is the first machine (`rerun`)."""
+        """Set both up; the first one is this process's, where `rerun` started it."""
+        self.there, there = self._machine()
+        self.here: tuple[str, ...] = ()
         if os.environ.get(INSIDE) != "1":
-            raise RuntimeError("the network of this machine stays as it is: use rerun()")
-        self._there = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
-        atexit.register(self._there.kill)  # late: DDS says good-bye over the link
-        self.before = ("nsenter", "--net", "--target", str(self._there.pid))
-        """Words in front of a command line that run it on the second machine."""
-        self._wait()
-        run = self._run
-        run("ip", "link", "set", "lo", "up")
-        run("ip", "link", "add", "here", "type", "veth", "peer", "name", "there",
-            "netns", str(self._there.pid))  # fmt: skip
-        run("ip", "address", "add", f"{HERE}/24", "dev", "here")
-        run("ip", "link", "set", "here", "up")
-        run(*self.before, "ip", "link", "set", "lo", "up")
-        run(*self.before, "ip", "address", "add", f"{THERE}/24", "dev", "there")
-        self.mend()
+            self.here, _ = self._machine()
+        first, second = [*self.here, "ip"], [*self.there, "ip"]
+        self._run(*second, "link", "set", "lo", "up")
+        self._run(*first, "link", "set", "lo", "up")
+        self._run(*first, "link", "add", "here", "type", "veth", "peer", "name", "there",
+                  "netns", str(there))  # fmt: skip
+        for words, name, address in ((first, "here", HERE), (second, "there", THERE)):
+            self._run(*words, "address", "add", f"{address}/24", "dev", name)
+            self._run(*words, "link", "set", name, "up")
 
-    def _wait(self) -> None:
-        """Wait until the second namespace is one."""
+    def _machine(self) -> tuple[tuple[str, ...], int]:
+        """Return what runs a command in a new network, and the process that holds it."""
+        holder = subprocess.Popen(["unshare", "--net", "sleep", "1000"])
+        atexit.register(holder.kill)  # late: DDS says good-bye over the link
         own = os.readlink("/proc/self/ns/net")
         for _ in range(1000):
-            if os.readlink(f"/proc/{self._there.pid}/ns/net") != own:
-                return
+            if os.readlink(f"/proc/{holder.pid}/ns/net") != own:
+                return ("nsenter", "--net", "--target", str(holder.pid)), holder.pid
             time.sleep(0.01)
-        raise RuntimeError("no second network namespace within 10 s")
+        raise RuntimeError("no network namespace within 10 s")
 
     def _run(self, *words: str) -> None:
         subprocess.run(words, check=True)
 
     def cut(self) -> None:
         """Take the link down."""
-        self._run(*self.before, "ip", "link", "set", "there", "down")
+        self._run(*self.there, "ip", "link", "set", "there", "down")
 
     def mend(self) -> None:
         """Take the link up."""
-        self._run(*self.before, "ip", "link", "set", "there", "up")
+        self._run(*self.there, "ip", "link", "set", "there", "up")

@@ -151,14 +151,14 @@ def sign(manifest: bytes, key: Path) -> bytes:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     text = _read_text(key, "a private key of sim2arm keygen")
-    if key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ValueError(f"{key}: others may read this private key: chmod 600 {key}")
     try:
         private = load_pem_private_key(text.encode(), None)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{key}: expected a private key of sim2arm keygen") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise ValueError(f"{key}: expected an Ed25519 key, got another kind")
+    if key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"{key}: others may read this private key: chmod 600 {key}")
     data = {
         "version": _VERSION,
         "algorithm": KIND,

@@ -34,6 +34,9 @@ from .request_session import FloatArray, RequestSession
 from .requests import READY, REQUEST_TOPIC, Request, make_tag, parse_tag
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
+_LET_IN_S = 0.5
+"""Longest time from tick 0 to the gate's word that it passes the run [s]: of two machines that know
+each other only since a moment ago the first messages may be lost."""
 
 
 class Phase(Enum):
@@ -203,6 +206,10 @@ class Asker:
             self.begin()
             self._started_ns, self._last_tick = steady_ns, -1
         if self.phase is not Phase.RUNNING:
+            return None
+        if not self._let_in and (steady_ns - self._started_ns) / 1e9 > _LET_IN_S:
+            self._publish(self._requests.release(self._stamp()))
+            self.wait()  # nothing has moved: a new run is as the first one
             return None
         silent = (steady_ns - self._gate_heard_ns) / 1e9
         if silent > _GATE_SILENCE_S:

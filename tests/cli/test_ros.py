@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from sim2arm.policies.verify import load_contract
 from sim2arm.sim.vision import Vision
 from sim2arm_ros.bag.reader import Log
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
-from sim2arm_ros.launcher import private_domain
 from tests.deploy_ros.swinging import write_swinging
 
 PATIENCE = 90.0
@@ -293,8 +293,8 @@ def test_other_signals_end_it_as_ctrl_c_does(number: signal.Signals) -> None:
 class Up:
     """A running `sim2arm ros up`."""
 
-    def __init__(self, *words: str) -> None:
-        command = [sys.executable, "-m", "sim2arm.cli.main", "ros", "up", *words]
+    def __init__(self, *words: str, before: Sequence[str] = ()) -> None:
+        command = [*before, sys.executable, "-m", "sim2arm.cli.main", "ros", "up", *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
             text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -459,27 +459,43 @@ def test_a_red_report_is_shown_and_its_red_lines_are_the_error(
     assert any(text.startswith("RED  goal_pose: messages") for text in up.lines)
 
 
-def test_two_sides_and_a_policy_that_is_lost(
+def load_link() -> Any:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "_link.py"
+    spec = importlib.util.spec_from_file_location("link_of_a_test", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_policy_on_another_machine_whose_link_is_cut(
     bundle: Path, short: list[str], running: list[Up], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The robot's side operates a policy that another command started; then that is gone."""
-    env = private_domain()
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
+    """The robot's side operates what the other side started; the cut ends it with the reason."""
+    network = load_link()
+    if network.why_not():
+        pytest.skip(f"no second machine here: {network.why_not()}")
+    link = network.Link()
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
     Path(short[short.index("--settings") + 1]).write_text("max_steps: 100000\n")
     words = ["--bundle", str(bundle), *(word for word in short if word != "--lock-step")]
     logs = Path(words.pop())
-    there = Up(*words, str(logs / "there"), "--only", "policy")
+    there = Up(*words, str(logs / "there"), "--only", "policy", "--peers", network.HERE,
+               before=link.there)  # fmt: skip
     running.append(there)
     there.wait_for("operated from the other machine")
-    here = Up(*words, str(logs / "here"), "--without", "policy")
+    here = Up(*words, str(logs / "here"), "--without", "policy", "--peers", network.THERE,
+              before=link.here)  # fmt: skip
     running.append(here)
     assert "all but policy_node" in here.wait_for("^here ")
     here.wait_for("gate ACTIVE  policy RUNNING")
     there.wait_for("gate ACTIVE  policy RUNNING")
     assert set(there.children()) == {"policy_node"}
     assert set(here.children()) == {"sim_arm_node", "gate_node"}
-    os.kill(there.children()["policy_node"], signal.SIGSTOP)
+    link.cut()
+    there.wait_for("policy STOPPED")  # it hears of nothing any more
     assert here.end() == 2
-    (line,) = here.errors
+    (line,) = [line for line in here.errors if line.startswith("sim2arm")]
     assert "policy_node is not heard any more, and the gate holds: no request for" in line
+    assert gone(here.children())

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +97,14 @@ def request(
 
 
 # -- processes die or freeze -------------------------------------------------------------------
+
+
+def test_a_node_that_answers_is_healthy(rig: Rig) -> None:
+    rig.bring_up()
+    command = [sys.executable, "-m", "sim2arm_ros.healthy", "gate_node"]
+    env = {**os.environ, **rig.env}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (0, "gate_node: active\n"), done.stderr
 
 
 def test_policy_that_is_frozen_holds_and_is_not_let_in_again(rig: Rig) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from sim2arm.core.plain import dump_yaml, to_plain
+from sim2arm.policies.signature import make_key, sign
 from sim2arm.sim.cameras import scene_camera
 from sim2arm.sim.vision import Sight, Vision
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -28,7 +29,8 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
-from sim2arm_ros import gate_node, policy_node, sim_arm_node  # noqa: E402
+from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E402
+from sim2arm_ros.asker import Phase  # noqa: E402
 from sim2arm_ros.graph import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -97,6 +99,61 @@ def test_no_bundle(node: Any, lines: list[str]) -> None:
 def test_bundle_that_does_not_exist(node: Any, lines: list[str], tmp_path: Path) -> None:
     set_parameters(node, bundle=str(tmp_path / "none"))
     assert_refused(node, lines, "none: expected the folder of a policy bundle, found none")
+
+
+def test_only_bundles_of_trusted_keys_are_configured(
+    node: Any, lines: list[str], tmp_path: Path
+) -> None:
+    folder = write_swinging(tmp_path / "bundle")
+    make_key(tmp_path / "ada", "ada")
+    set_parameters(node, bundle=str(folder), trusted_keys=str(tmp_path / "ada.pub"))
+    assert node.trigger_configure() is FAILURE
+    assert "bundle: is not signed, and only bundles signed with a key of" in lines.pop()
+    assert_publishers(node, 0)
+    signature = sign((folder / "manifest.yaml").read_bytes(), tmp_path / "ada")
+    (folder / "manifest.yaml.sig").write_bytes(signature)
+    assert node.trigger_configure() is OK
+    assert [item.measured for item in node.report() if item.name == "bundle"] == [
+        "verified, with a trusted signature"
+    ]
+    assert node.trigger_cleanup() is OK
+    make_key(tmp_path / "eve", "eve")
+    set_parameters(node, trusted_keys=str(tmp_path / "eve.pub"))
+    assert_refused(node, lines, "which is not in")
+
+
+def test_trusted_keys_that_are_not_there(node: Any, lines: list[str], tmp_path: Path) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), trusted_keys="nowhere")
+    assert_refused(node, lines, "nowhere: the file of trusted keys cannot be read")
+
+
+def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path: Path) -> None:
+    """Two machines that have just met: the gate never heard of tick 0, and ignores the others."""
+    node = policy_node.PolicyNode()
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    assert node.trigger_configure() is OK
+    asker, sessions = node._asker, []
+    assert asker is not None
+    asker.wait()
+    now = time.monotonic_ns()
+    for start in (now, now + 10**9):
+        asker.ready = (np.zeros(7), 1, start)
+        assert asker.due(start) == 0 and asker.phase is Phase.RUNNING
+        sessions.append(asker._requests.session)
+        assert asker.due(start + 400_000_000) == 23  # 24 periods of 1/60 s: 0.4 s are patience
+        assert asker.due(start + 600_000_000) is None and asker.phase is Phase.WAITING
+    assert sessions[0] != sessions[1]
+    node.destroy_node()
+
+
+def test_a_node_that_does_not_answer_is_not_healthy(
+    domain: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(healthy, "_PATIENCE_S", 0.3)
+    assert healthy.ask("nobody") == 1
+    assert "nobody does not answer within 0.3 s" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["healthy", "two words"])
+    assert healthy.main() == 2
 
 
 def test_graph_with_an_unknown_key(node: Any, lines: list[str], tmp_path: Path) -> None:

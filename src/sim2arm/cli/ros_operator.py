@@ -155,7 +155,8 @@ class Operator:
         Raises:
             UserError: a node has ended.
         """
-        self._waiting = "operated from the other machine"
+        self._line.note("operated from the other machine: sim2arm ros up --without policy")
+        self._waiting = ""
         try:
             self.supervisor.spin_until(lambda: False, float("inf"), "end")
         except OperationError as error:
