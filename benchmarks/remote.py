@@ -208,12 +208,13 @@ class Machines:
             speed = float(np.abs(joint_field(message, "velocity", names)).max())
             self._speeds.append((time.monotonic(), speed))
 
+        def on_request(message: JointTrajectory) -> None:
+            del message
+            self._requests.append(time.monotonic())
+
         create: Any = self.supervisor.node.create_subscription
         create(JointState, "/joint_states", on_joints, streaming(100))
-        create(
-            JointTrajectory, REQUEST_TOPIC,
-            lambda _: self._requests.append(time.monotonic()), streaming(100),
-        )  # fmt: skip
+        create(JointTrajectory, REQUEST_TOPIC, on_request, streaming(100))
 
     def __enter__(self) -> Machines:
         """Return itself, with a gate that holds."""

@@ -98,13 +98,13 @@ def test_the_doctor_reads_kernel_and_governor(tmp_path: Path) -> None:
     assert [item.ok for item in doctor_robot.kernel_items(tmp_path)] == [False, True]
     executable(tmp_path / "sys/kernel/realtime", "")
     (tmp_path / "sys/kernel/realtime").write_text("1\n")
-    for number, governor in enumerate(("performance", "powersave")):
-        path = tmp_path / f"sys/devices/system/cpu/cpu{number}/cpufreq/scaling_governor"
+    cpus = [tmp_path / f"sys/devices/system/cpu/cpu{n}/cpufreq/scaling_governor" for n in (0, 1)]
+    for path, governor in zip(cpus, ("performance", "powersave"), strict=True):
         path.parent.mkdir(parents=True)
         path.write_text(f"{governor}\n")
     kernel, governor = doctor_robot.kernel_items(tmp_path)
     assert kernel.ok and not governor.ok and governor.measured == "performance, powersave"
-    path.write_text("performance\n")
+    cpus[1].write_text("performance\n")
     assert doctor_robot.kernel_items(tmp_path)[1].ok
     assert not any(item.ok for item in doctor_robot.network_items(tmp_path))  # nothing is known
 
@@ -112,7 +112,12 @@ def test_the_doctor_reads_kernel_and_governor(tmp_path: Path) -> None:
 def test_the_doctor_reads_the_limits_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     most = resource.RLIM_INFINITY
     for value, ok in ((0, False), (99, True), (most, True)):
-        monkeypatch.setattr(resource, "getrlimit", lambda _, value=value: (value, value))
+
+        def limit(which: int, value: int = value) -> tuple[int, int]:
+            del which
+            return value, value
+
+        monkeypatch.setattr(resource, "getrlimit", limit)
         priority, memory = doctor_robot.limit_items()
         assert priority.ok is ok and memory.ok is (value == most)
 

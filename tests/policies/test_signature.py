@@ -130,10 +130,11 @@ def test_what_is_not_signed_by_a_trusted_key_is_refused(
     bundle: Path, trusted: TrustedKeys, change: Callable[[Path], object], said: str
 ) -> None:
     change(bundle)
-    for load in (load_contract, lambda path, keys: OnnxPolicy(path, trusted=keys)):
-        with pytest.raises(BundleError, match=said) as caught:
-            load(bundle, trusted)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(BundleError, match=said) as caught:
+        load_contract(bundle, trusted)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(BundleError, match=said):
+        OnnxPolicy(bundle, trusted=trusted)
 
 
 def test_every_flipped_bit_of_key_and_signature_is_refused(

@@ -88,7 +88,9 @@ class Operator:
 
             def over() -> bool:
                 late = duration_s > 0 and time.monotonic() > end
-                return late or supervisor.lost() or supervisor.policy.get("phase") == "STOPPED"
+                return (
+                    late or bool(supervisor.lost()) or supervisor.policy.get("phase") == "STOPPED"
+                )
 
             supervisor.spin_until(over, float("inf"), "end")
         except OperationError as error:
