@@ -37,6 +37,7 @@ _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 _LET_IN_S = 0.5
 """Longest time from tick 0 to the gate's word that it passes the run [s]: of two machines that know
 each other only since a moment ago the first messages may be lost."""
+_LATE_WORD = f"gate: it let a run in more than {_LET_IN_S} s after tick 0: is the link slow?"
 
 
 class Phase(Enum):
@@ -87,6 +88,7 @@ class Asker:
         self.phase = Phase.IDLE
         self.ready: tuple[FloatArray, int, int] | None = None
         self._let_in, self._gate_heard_ns = False, 0
+        self._given_up: set[str] = set()
         self._started_ns, self._last_tick = 0, 0
         self._red: list[str] = []
 
@@ -131,6 +133,10 @@ class Asker:
         """Stop when the gate no longer passes our requests."""
         values, session = status_values(message), self._requests.session
         self._about.hear(values, self._now_ns())
+        if values.get("session") in self._given_up and self.phase is not Phase.STOPPED:
+            self.stop(_LATE_WORD)
+            self._enter(Phase.STOPPED, _LATE_WORD)
+            return
         if self.phase is not Phase.RUNNING:
             return
         self._gate_heard_ns = time.monotonic_ns()
@@ -160,8 +166,21 @@ class Asker:
 
     def wait(self) -> None:
         """Begin a run as soon as the gate is ready."""
+        self._given_up.clear()
+        self._wait()
+
+    def _wait(self) -> None:
         self.ready = None
         self._enter(Phase.WAITING, "waiting for the gate")
+
+    def _begin_again(self) -> None:
+        """Give up a run that the gate does not seem to have heard of, and begin another.
+
+        Nothing has moved then. If the gate says later that it did let the run in, this ends.
+        """
+        self._publish(self._requests.release(self._stamp()))
+        self._given_up.add(self._requests.session)
+        self._wait()
 
     def begin(self) -> None:
         """Begin a run where the gate is ready."""
@@ -182,6 +201,7 @@ class Asker:
 
     def rest(self, reason: str) -> None:
         """End the run, and wait for nothing."""
+        self._given_up.clear()
         self.stop(reason)
         self._enter(Phase.IDLE, reason)
 
@@ -208,8 +228,7 @@ class Asker:
         if self.phase is not Phase.RUNNING:
             return None
         if not self._let_in and (steady_ns - self._started_ns) / 1e9 > _LET_IN_S:
-            self._publish(self._requests.release(self._stamp()))
-            self.wait()  # nothing has moved: a new run is as the first one
+            self._begin_again()
             return None
         silent = (steady_ns - self._gate_heard_ns) / 1e9
         if silent > _GATE_SILENCE_S:

@@ -51,7 +51,15 @@ from .gate_machine import GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .graph import Graph, read_graph
 from .gripper_client import GripperClient
-from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
+from .node_support import (
+    READ_ONLY,
+    Endpoints,
+    bundle_parameters,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .requests import READY, REQUEST_TOPIC, make_tag
 from .supported import check_supported
 
@@ -66,7 +74,7 @@ class GateNode(LifecycleNode):
         super().__init__("gate_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
-        self.declare_parameter("trusted_keys", "")
+        self.declare_parameter("trusted_keys", "", READ_ONLY)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("real_hardware", True)
         self.declare_parameter("allow_fallback_on_hardware", False)

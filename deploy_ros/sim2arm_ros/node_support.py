@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionClient
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -32,6 +33,8 @@ from sim2arm.policies.signature import TrustedKeys, read_trusted_keys
 from .launcher import PARENT_VARIABLE
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+READ_ONLY = ParameterDescriptor(read_only=True)
+"""Of a parameter that nobody in the ROS domain may change after the start."""
 
 
 def bundle_parameters(node: Node) -> tuple[str, TrustedKeys | None]:

@@ -29,7 +29,15 @@ from .asker import Asker, Phase
 from .convert import MESSAGES, read_input, status_values, to_ns
 from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
+from .node_support import (
+    READ_ONLY,
+    Endpoints,
+    bundle_parameters,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
 from .sources import Source
@@ -44,7 +52,7 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
-        self.declare_parameter("trusted_keys", "")
+        self.declare_parameter("trusted_keys", "", READ_ONLY)
         self.declare_parameter("gate", "/gate_node")
         self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("lock_step", False)

@@ -34,7 +34,15 @@ from .asker import Asker
 from .convert import read_input
 from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, read_graph
-from .node_support import Endpoints, bundle_parameters, latched, logged, run_nodes, streaming
+from .node_support import (
+    READ_ONLY,
+    Endpoints,
+    bundle_parameters,
+    latched,
+    logged,
+    run_nodes,
+    streaming,
+)
 from .requests import WIDTH
 from .sources import Source
 from .supported import check_supported
@@ -51,7 +59,7 @@ class TeleopNode(LifecycleNode):
         super().__init__("teleop_node")
         self.declare_parameter("bundle", "")
         self.declare_parameter("graph", "")
-        self.declare_parameter("trusted_keys", "")
+        self.declare_parameter("trusted_keys", "", READ_ONLY)
         self.declare_parameter("gate", "/gate_node")
         self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("device", "")

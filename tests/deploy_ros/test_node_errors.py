@@ -23,6 +23,7 @@ from sim2arm_ros.dds import install
 install()
 
 import rclpy  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.node import Node  # noqa: E402
@@ -31,6 +32,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 
 from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E402
 from sim2arm_ros.asker import Phase  # noqa: E402
+from sim2arm_ros.convert import status_message  # noqa: E402
 from sim2arm_ros.graph import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -101,30 +103,54 @@ def test_bundle_that_does_not_exist(node: Any, lines: list[str], tmp_path: Path)
     assert_refused(node, lines, "none: expected the folder of a policy bundle, found none")
 
 
+@pytest.mark.parametrize("build", [gate_node.GateNode, policy_node.PolicyNode])
 def test_only_bundles_of_trusted_keys_are_configured(
-    node: Any, lines: list[str], tmp_path: Path
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_swinging(tmp_path / "bundle")
-    make_key(tmp_path / "ada", "ada")
-    set_parameters(node, bundle=str(folder), trusted_keys=str(tmp_path / "ada.pub"))
-    assert node.trigger_configure() is FAILURE
-    assert "bundle: is not signed, and only bundles signed with a key of" in lines.pop()
-    assert_publishers(node, 0)
-    signature = sign((folder / "manifest.yaml").read_bytes(), tmp_path / "ada")
-    (folder / "manifest.yaml.sig").write_bytes(signature)
-    assert node.trigger_configure() is OK
-    assert [item.measured for item in node.report() if item.name == "bundle"] == [
-        "verified, with a trusted signature"
-    ]
-    assert node.trigger_cleanup() is OK
-    make_key(tmp_path / "eve", "eve")
-    set_parameters(node, trusted_keys=str(tmp_path / "eve.pub"))
-    assert_refused(node, lines, "which is not in")
+    for name in ("ada", "eve"):
+        make_key(tmp_path / name, name)
+    for variable, value in private_domain().items():
+        monkeypatch.setenv(variable, value)
+    rclpy.init(args=["--ros-args", "-p", f"trusted_keys:={tmp_path / 'ada.pub'}"])
+    node = build()
+    try:
+        set_parameters(node, bundle=str(folder))
+        assert node.trigger_configure() is FAILURE
+        assert_publishers(node, 0)
+        signature = folder / "manifest.yaml.sig"
+        signature.write_bytes(sign((folder / "manifest.yaml").read_bytes(), tmp_path / "eve"))
+        assert node.trigger_configure() is FAILURE
+        # Nobody in the domain may ask for less than the start did.
+        assert not node.set_parameters([Parameter("trusted_keys", value="")])[0].successful
+        assert node.trigger_configure() is FAILURE
+        signature.write_bytes(sign((folder / "manifest.yaml").read_bytes(), tmp_path / "ada"))
+        assert node.trigger_configure() is OK
+        assert [item.measured for item in node.report() if item.name == "bundle"] == [
+            "verified, with a trusted signature"
+        ]
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
-def test_trusted_keys_that_are_not_there(node: Any, lines: list[str], tmp_path: Path) -> None:
-    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), trusted_keys="nowhere")
-    assert_refused(node, lines, "nowhere: the file of trusted keys cannot be read")
+def test_trusted_keys_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in private_domain().items():
+        monkeypatch.setenv(variable, value)
+    rclpy.init(args=["--ros-args", "-p", "trusted_keys:=nowhere"])
+    node = gate_node.GateNode()
+    said: list[str] = []
+    logger = node.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    try:
+        set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+        assert node.trigger_configure() is FAILURE
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    (line,) = said
+    assert "not configured: nowhere: the file of trusted keys cannot be read" in line
 
 
 def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path: Path) -> None:
@@ -135,14 +161,17 @@ def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path:
     asker, sessions = node._asker, []
     assert asker is not None
     asker.wait()
-    now = time.monotonic_ns()
-    for start in (now, now + 10**9):
+    for _ in range(2):
+        start = time.monotonic_ns()
         asker.ready = (np.zeros(7), 1, start)
         assert asker.due(start) == 0 and asker.phase is Phase.RUNNING
         sessions.append(asker._requests.session)
         assert asker.due(start + 400_000_000) == 23  # 24 periods of 1/60 s: 0.4 s are patience
         assert asker.due(start + 600_000_000) is None and asker.phase is Phase.WAITING
     assert sessions[0] != sessions[1]
+    values = {"state": "HOLD", "session": sessions[0]}  # it heard after all: the arm has moved
+    asker.on_gate_state(status_message(DiagnosticStatus.WARN, "gate", "", values))
+    assert asker.phase is Phase.STOPPED
     node.destroy_node()
 
 
