@@ -256,6 +256,8 @@ def test_a_policy_machine_with_another_clock_is_not_activated(
 def test_a_clock_of_the_policy_machine_that_changes_stops_it(
     rig: Rig, ahead: float, words: str
 ) -> None:
+    rig.bring_up()
+    rig.operator.reset_arm(seed=0)  # where there is room to swing
     rig.swing()
     rig.relay.policy_ahead = ahead
     rig.wait(rig.policy_stopped, "policy that stops")
