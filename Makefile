@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-EXTRAS ?= train,dds,vision,meshes,view,suite,realsense,dev
+EXTRAS ?= train,dds,vision,meshes,view,suite,realsense,sign,dev
 # Address of another package index for torch alone (PyTorch's CPU wheels, for example).
 TORCH_INDEX ?=
 VENV ?= .venv
@@ -13,7 +13,7 @@ COMPUTING := tests/calibration tests/core tests/policies tests/sim
 ALONE := demo eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 BENCH ?= env ros
-ROBOT_EXTRAS ?= vision
+ROBOT_EXTRAS ?= vision,sign
 
 comma := ,
 PY := $(VENV)/bin/python
@@ -76,14 +76,14 @@ test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10
 	venv=".venv-base-$$base$(if $(NUMPY),-numpy$(NUMPY))"; stamp="$$venv/.installed"; \
 	.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" "$$venv"; \
 	if [ ! "$$stamp" -nt pyproject.toml ] || [ ! "$$stamp" -nt constraints-robot.txt ]; then \
-	  echo "sim2arm: installing .[vision,dev] into $$venv"; \
-	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,dev]" \
+	  echo "sim2arm: installing .[vision,sign,dev] into $$venv"; \
+	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,sign,dev]" \
 	    $(if $(NUMPY),numpy==$(NUMPY)); touch "$$stamp"; fi; \
 	SIM2ARM_BASE=1 "$$venv/bin/python" -m pytest $(PYTEST_ARGS)
 
 # On a computer with a sourced ROS 2: nodes that `ros2 run` and `ros2 launch` find, in an environment
 # that sees the packages of ROS. `python -m colcon` makes the nodes start with that environment.
-robot: ## ROS 2 workspace in install/ on a computer with ROS (ROBOT_EXTRAS=vision)
+robot: ## ROS 2 workspace in install/ on a computer with ROS (ROBOT_EXTRAS=vision,sign)
 	@if [ -z "$${ROS_DISTRO:-}" ]; then \
 	  echo "sim2arm: missing: a sourced ROS 2 (source /opt/ros/<distribution>/setup.bash)" >&2; exit 1; fi
 	@.ci/make_venv --min 3.10 --max 3.14 --python "$(or $(PYTHON),/usr/bin/python3)" \
@@ -99,6 +99,7 @@ check: lint types imports changelog ## lint, types, import contracts, changelog
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/shellcheck docker/scripts/* .ci/*
 
 format: $(STAMP) ## format and sort the code
 	@$(VENV)/bin/ruff check --fix .

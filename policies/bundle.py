@@ -7,7 +7,9 @@ torch nor the onnx package, so the structure of the ONNX file is read here field
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,13 +18,15 @@ from typing import Any, cast
 
 from sim2arm.core import plain
 
+from .signature import TrustedKeys, check_signature
+
 MODEL = "policy.onnx"
 CONTRACT = "contract.yaml"
 GOLDEN = "golden.safetensors"
 LEAPP = "leapp.yaml"
 MANIFEST = "manifest.yaml"
 SIGNATURE = "manifest.yaml.sig"
-"""Optional detached signature of the manifest; checking it is up to the installation."""
+"""Detached signature of the manifest: optional, unless the reader names keys that it trusts."""
 FILES = (MODEL, CONTRACT, GOLDEN, LEAPP)
 CONTRACT_KEY = "sim2arm.contract"
 """Key of the canonical JSON of the contract in the metadata of policy.onnx."""
@@ -62,15 +66,26 @@ def write_manifest(files: Mapping[str, bytes]) -> bytes:
     return plain.dump_yaml({"version": MANIFEST_VERSION, "files": entries}).encode()
 
 
-def read_bundle(path: Path, largest_model: int = LARGEST_MODEL) -> dict[str, bytes]:
+def read_bundle(
+    path: Path, largest_model: int = LARGEST_MODEL, trusted: TrustedKeys | None = None
+) -> dict[str, bytes]:
     """Return the bytes of every file of a bundle, all equal to what the manifest lists.
 
+    Args:
+        path: folder of the bundle.
+        largest_model: largest policy.onnx and golden.safetensors that are read [bytes].
+        trusted: keys of which one must have signed the manifest; none asks for no signature.
+
     Raises:
-        BundleError: the folder or a file is missing, not listed, too large, or changed.
+        BundleError: the folder or a file is missing, not listed, too large, or changed; or the
+            signature is missing or not of a trusted key.
     """
     if not path.is_dir():
         raise BundleError(f"{path}: expected the folder of a policy bundle, found none")
-    entries = _manifest_entries(path)
+    manifest = _read(path / MANIFEST, LARGEST_TEXT)
+    if trusted is not None:
+        _check_signature(path, manifest, trusted)
+    entries = _manifest_entries(manifest, str(path / MANIFEST))
     try:
         present = {item.name for item in path.iterdir()} - {MANIFEST, SIGNATURE}
     except OSError as error:
@@ -93,9 +108,23 @@ def read_bundle(path: Path, largest_model: int = LARGEST_MODEL) -> dict[str, byt
     return files
 
 
-def _manifest_entries(path: Path) -> dict[str, tuple[int, str]]:
-    source = str(path / MANIFEST)
-    manifest = read_yaml(_read(path / MANIFEST, LARGEST_TEXT), source)
+def _check_signature(path: Path, manifest: bytes, trusted: TrustedKeys) -> None:
+    source = path / SIGNATURE
+    if not source.is_symlink() and not source.exists():
+        raise BundleError(
+            f"{path}: is not signed, and only bundles signed with a key of {trusted.source} are "
+            "run here: sim2arm sign"
+        )
+    try:
+        check_signature(manifest, _read(source, LARGEST_TEXT), trusted, str(source))
+    except BundleError:
+        raise
+    except ValueError as error:
+        raise BundleError(str(error)) from error
+
+
+def _manifest_entries(text: bytes, source: str) -> dict[str, tuple[int, str]]:
+    manifest = read_yaml(text, source)
     if not isinstance(manifest, Mapping):
         raise BundleError(f"{source}: expected the keys version and files")
     data = cast(Mapping[Any, Any], manifest)
@@ -121,18 +150,27 @@ def _manifest_entries(path: Path) -> dict[str, tuple[int, str]]:
 
 
 def _read(path: Path, limit: int) -> bytes:
+    """Return the bytes of a plain file: of the one that was looked at, whoever renames it."""
+    other = f"{path}: expected a plain file, found a link or a folder"
     try:
-        info = path.lstat()
-        if not stat.S_ISREG(info.st_mode):
-            raise BundleError(f"{path}: expected a plain file, found a link or a folder")
-        if info.st_size > limit:
-            raise BundleError(f"{path}: {info.st_size} bytes, at most {limit} are read")
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                raise BundleError(other)
+            if info.st_size > limit:
+                raise BundleError(f"{path}: {info.st_size} bytes, at most {limit} are read")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(info.st_size + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError as error:
         raise BundleError(
             f"{path}: missing file; a bundle has it, copy the bundle again"
         ) from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BundleError(other) from error
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from error
 
 

@@ -20,6 +20,7 @@ from .bundle import GOLDEN, LARGEST_MODEL, MODEL, BundleError, one_line, read_bu
 from .golden import read_golden
 from .graph import ACTION, Arrays, PolicyGraph
 from .noise import draw_all
+from .signature import TrustedKeys
 from .verify import read_contract
 
 _NOISE_TOLERANCE = 1e-6
@@ -43,6 +44,7 @@ class OnnxPolicy:
         num_envs: int = 1,
         threads: int = 1,
         largest_model: int = LARGEST_MODEL,
+        trusted: TrustedKeys | None = None,
     ) -> None:
         """Load and verify a bundle.
 
@@ -51,6 +53,7 @@ class OnnxPolicy:
             num_envs: rows of every call of `act` (robots, or worlds of an evaluation).
             threads: threads of onnxruntime inside one row.
             largest_model: largest policy.onnx that is read [bytes].
+            trusted: keys of which one must have signed the bundle; none asks for no signature.
 
         Raises:
             BundleError: anything about the bundle is not as it was exported; one line.
@@ -58,7 +61,7 @@ class OnnxPolicy:
         if num_envs < 1:
             raise ValueError(f"num_envs: expected 1 or more, got {num_envs}")
         path = Path(path)
-        files = read_bundle(path, largest_model)
+        files = read_bundle(path, largest_model, trusted)
         self.contract = read_contract(path, files)
         self.num_envs = num_envs
         source = str(path / MODEL)

@@ -23,16 +23,22 @@ from .bundle import (
     read_bundle,
     read_yaml,
 )
+from .signature import TrustedKeys
 
 
-def load_contract(path: str | Path) -> Contract:
+def load_contract(path: str | Path, trusted: TrustedKeys | None = None) -> Contract:
     """Return the contract of a bundle whose files all are as they were exported.
 
+    Args:
+        path: folder of the bundle.
+        trusted: keys of which one must have signed it; none asks for no signature.
+
     Raises:
-        BundleError: a file was changed, or the two copies of the contract differ; one line.
+        BundleError: a file was changed, the signature is missing or not of a trusted key, or the
+            two copies of the contract differ; one line.
     """
     folder = Path(path)
-    return read_contract(folder, read_bundle(folder))
+    return read_contract(folder, read_bundle(folder, trusted=trusted))
 
 
 def read_contract(path: Path, files: Mapping[str, bytes]) -> Contract:

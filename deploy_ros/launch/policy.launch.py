@@ -12,6 +12,10 @@ The policy is configured first, then the gate; the gate is activated, again ever
 report is red; then, with `run`, the policy. On a robot `run` is off: look at the report of the
 gate (`~/activation`), then `ros2 lifecycle set /policy_node activate`. When a node ends, all end,
 but for the recorder (`record:=true log:=/path/to/folder`).
+
+On two machines, with ROS_STATIC_PEERS naming the other one on each: `gate:=false` where the policy
+runs, `policy:=false` at the robot; then activate the policy from either. `keystore:=/path` secures
+the domain (docker/scripts/make_keystore): each node may do what its enclave says, and no more.
 """
 
 from launch import LaunchDescription
@@ -19,10 +23,11 @@ from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     Shutdown,
     TimerAction,
 )
-from launch.conditions import IfCondition
+from launch.conditions import IfCondition, LaunchConfigurationNotEquals, UnlessCondition
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration, NotSubstitution, PythonExpression
 from launch_ros.actions import LifecycleNode, Node
@@ -32,6 +37,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
 PACKAGE = "sim2arm_ros"
+ENCLAVES = "sim2arm"
 AGAIN_S = 1.0
 
 ARGUMENTS = {
@@ -53,6 +59,10 @@ ARGUMENTS = {
     "run": (LaunchConfiguration("sim"), "activate the policy as soon as the gate is active"),
     "record": ("false", "write a raw log of all messages"),
     "log": ("", "folder of the raw log, an absolute path; it must be empty or not there yet"),
+    "policy": ("true", "start the policy here; false: it runs on another machine"),
+    "gate": ("true", "start the gate here; false: it runs on another machine"),
+    "trusted_keys": ("", "file of public keys: the bundle must be signed with one of them"),
+    "keystore": ("", "SROS 2 keystore, an absolute path; the domain is open without it"),
     "allow_fallback": ("false", "robot: allow the DDS fallback in place of a ROS 2 installation"),
 }
 
@@ -76,11 +86,28 @@ def place() -> dict[str, ParameterValue]:
     return {name: text(name) for name in ("graph", "robot", "prefix")}
 
 
+def enclave(name: str) -> list[str]:
+    """Return the arguments that say which enclave a process has; `security.py` describes it."""
+    return ["--enclave", f"/{ENCLAVES}/{name}"]
+
+
+def secured() -> list[SetEnvironmentVariable]:
+    """Return the environment of a secured domain, if there is a keystore: no key, no node."""
+    given = LaunchConfigurationNotEquals("keystore", "")
+    values = {
+        "ROS_SECURITY_ENABLE": "true",
+        "ROS_SECURITY_STRATEGY": "Enforce",
+        "ROS_SECURITY_KEYSTORE": LaunchConfiguration("keystore"),
+    }
+    return [SetEnvironmentVariable(name, text, condition=given) for name, text in values.items()]
+
+
 def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
     """Return policy_node or gate_node; both read the same bundle and graph."""
     common = {
         "bundle": text("bundle"),
         **place(),
+        "trusted_keys": text("trusted_keys"),
         "lock_step": flag("lock_step"),
         "use_sim_time": flag("sim"),
     }
@@ -91,6 +118,8 @@ def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
         namespace=LaunchConfiguration("namespace"),
         remappings=CLOCK,
         parameters=[{**common, **more}],
+        ros_arguments=enclave(name),
+        condition=IfCondition(LaunchConfiguration(name.removesuffix("_node"))),
         output="screen",
         on_exit=[Shutdown(reason=f"{name} ended")],
     )
@@ -103,6 +132,7 @@ def simulated_arm() -> Node:
         executable="sim_arm_node",
         namespace=LaunchConfiguration("namespace"),
         remappings=CLOCK,
+        ros_arguments=enclave("arm"),
         parameters=[
             {
                 "task": text("task"),
@@ -148,6 +178,7 @@ def recorder() -> Node:
         name="recorder_node",
         namespace=LaunchConfiguration("namespace"),
         remappings=CLOCK,
+        ros_arguments=enclave("recorder_node"),
         parameters=[
             {
                 "folder": text("log"),
@@ -161,7 +192,9 @@ def recorder() -> Node:
     )
 
 
-def change(node: LifecycleNode, transition: int, **more: IfCondition) -> EmitEvent:
+def change(
+    node: LifecycleNode, transition: int, **more: IfCondition | UnlessCondition
+) -> EmitEvent:
     """Return the action that asks a node for a transition."""
     event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
     return EmitEvent(event=event, **more)
@@ -195,16 +228,22 @@ def generate_launch_description() -> LaunchDescription:
     for node in (gate, policy):  # a red report: from activating back to inactive
         again = TimerAction(period=AGAIN_S, actions=[change(node, activate)])
         steps.append(after(node, "activating", "inactive", again))
-    # Handlers before what they listen to.
+    here = LaunchConfiguration("policy")
+    first = [
+        change(policy, configure, condition=IfCondition(here)),
+        change(gate, configure, condition=UnlessCondition(here)),
+    ]
+    # Handlers before what they listen to, the environment before the nodes.
     return LaunchDescription(
         [
             *arguments,
+            *secured(),
             *steps,
             simulated_arm(),
             so101(),
             recorder(),
             gate,
             policy,
-            change(policy, configure),
+            *first,
         ]
     )

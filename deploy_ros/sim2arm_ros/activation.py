@@ -87,6 +87,12 @@ def equal(name: str, expected: object, measured: object, note: str = "") -> Item
     )
 
 
+def bundle_item(*, signed: bool) -> Item:
+    """Return the item of the bundle: who is asked for it has verified it, or is not configured."""
+    how = "verified, with a trusted signature" if signed else "verified"
+    return equal("bundle", how, how)
+
+
 def qos_item(mismatches: Sequence[str]) -> Item:
     """Return the item of peers whose QoS does not match, one line each."""
     note = "change the QoS in graph.yaml or of the other node"

@@ -28,11 +28,16 @@ from .convert import (
     status_values,
     to_ns,
 )
+from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
 from .request_session import FloatArray, RequestSession
 from .requests import READY, REQUEST_TOPIC, Request, make_tag, parse_tag
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
+_LET_IN_S = 0.5
+"""Longest time from tick 0 to the gate's word that it passes the run [s]: of two machines that know
+each other only since a moment ago the first messages may be lost."""
+_LATE_WORD = f"gate: it let a run in more than {_LET_IN_S} s after tick 0: is the link slow?"
 
 
 class Phase(Enum):
@@ -62,6 +67,7 @@ class Asker:
         begin: Callable[[FloatArray], None],
         stamp: Callable[[], int],
         names: Sequence[str],
+        about: GateAbout,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -73,15 +79,17 @@ class Asker:
             begin: begins a run at a commanded position (n,) [rad].
             stamp: returns that of the newest joint state [ns].
             names: of the joints, as the arm has them.
+            about: what it knows of the gate.
             on_ready: called when `ready` is news.
         """
         self._node, self._requests, self._who = node, requests, who
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
-        self._names = list(names)
+        self._names, self._about = list(names), about
         self._period_ns = round(1e9 / requests.contract.control_hz)
         self.phase = Phase.IDLE
         self.ready: tuple[FloatArray, int, int] | None = None
         self._let_in, self._gate_heard_ns = False, 0
+        self._given_up: set[str] = set()
         self._started_ns, self._last_tick = 0, 0
         self._red: list[str] = []
 
@@ -98,6 +106,9 @@ class Asker:
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
         endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
         endpoints.subscription(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
 
     # -- what the gate says --------------------------------------------------------------------
 
@@ -121,9 +132,14 @@ class Asker:
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:
         """Stop when the gate no longer passes our requests."""
+        values, session = status_values(message), self._requests.session
+        self._about.hear(values, self._now_ns())
+        if values.get("session") in self._given_up and self.phase is not Phase.STOPPED:
+            self.stop(_LATE_WORD)
+            self._enter(Phase.STOPPED, _LATE_WORD)
+            return
         if self.phase is not Phase.RUNNING:
             return
-        values, session = status_values(message), self._requests.session
         self._gate_heard_ns = time.monotonic_ns()
         ours, active = values.get("session") == session, values.get("state") == "ACTIVE"
         if ours and active:
@@ -134,7 +150,12 @@ class Asker:
     # -- phases --------------------------------------------------------------------------------
 
     def passes(self, items: Sequence[Item]) -> bool:
-        """Publish an activation report; return whether nothing is red, and log what is once."""
+        """Publish an activation report; return whether nothing is red, and log what is once.
+
+        Args:
+            items: of the node; what is known of the gate comes after them.
+        """
+        items = [*items, *self._about.items()]
         report = activation.to_json(f"{self._who}_node", items)
         self._activation.publish(String(data=report))
         red = activation.problems(items)
@@ -146,8 +167,21 @@ class Asker:
 
     def wait(self) -> None:
         """Begin a run as soon as the gate is ready."""
+        self._given_up.clear()
+        self._wait()
+
+    def _wait(self) -> None:
         self.ready = None
         self._enter(Phase.WAITING, "waiting for the gate")
+
+    def _begin_again(self) -> None:
+        """Give up a run that the gate does not seem to have heard of, and begin another.
+
+        Nothing has moved then. If the gate says later that it did let the run in, this ends.
+        """
+        self._publish(self._requests.release(self._stamp()))
+        self._given_up.add(self._requests.session)
+        self._wait()
 
     def begin(self) -> None:
         """Begin a run where the gate is ready."""
@@ -168,6 +202,7 @@ class Asker:
 
     def rest(self, reason: str) -> None:
         """End the run, and wait for nothing."""
+        self._given_up.clear()
         self.stop(reason)
         self._enter(Phase.IDLE, reason)
 
@@ -183,12 +218,18 @@ class Asker:
 
     def due(self, steady_ns: int) -> int | None:
         """Return how many ticks were skipped if one is due now, in real time; else none."""
+        clock = self._about.problem(self._now_ns(), steady_ns)
+        if clock is not None:
+            self.stop(clock)
         if self.phase is Phase.WAITING:
             if self.ready is None or steady_ns - self.ready[2] > 3 * self._period_ns:
                 return None
             self.begin()
             self._started_ns, self._last_tick = steady_ns, -1
         if self.phase is not Phase.RUNNING:
+            return None
+        if not self._let_in and (steady_ns - self._started_ns) / 1e9 > _LET_IN_S:
+            self._begin_again()
             return None
         silent = (steady_ns - self._gate_heard_ns) / 1e9
         if silent > _GATE_SILENCE_S:

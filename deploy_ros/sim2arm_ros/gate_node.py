@@ -55,6 +55,7 @@ from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .force_topics import ForceTopics
 from .forces import ForceWatch
 from .gate import GateCfg
+from .gate_about import contract_mark
 from .gate_machine import GateMachine
 from .gate_report import Heard, gate_items, gate_values
 from .gate_state import Command, GateState, MachineCfg
@@ -63,7 +64,7 @@ from .gripper_client import GripperClient
 from .mode_topics import ModeTopics
 from .node_support import (
     Endpoints,
-    bundle_parameter,
+    bundle_parameters,
     declare_set_up,
     graph_parameter,
     latched,
@@ -116,7 +117,8 @@ class GateNode(LifecycleNode):
         """Verify the bundle and connect; nothing can be published yet."""
         try:
             self.graph = graph_parameter(self)
-            self.contract = self.graph.named(load_contract(bundle_parameter(self)))
+            path, self._trusted = bundle_parameters(self)
+            self.contract = self.graph.named(load_contract(path, self._trusted))
             self.graph.bindings(self.contract)
             check_supported(self.contract)
             self._check_backend()
@@ -125,6 +127,7 @@ class GateNode(LifecycleNode):
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
+        self._mark = contract_mark(self.contract)
         unkept = self._flag("lock_step") or self._flag("dry_run")
         self._flights = flights_folder(self._text("flights"), lock_step=unkept)
         self._reset_facts()
@@ -526,7 +529,10 @@ class GateNode(LifecycleNode):
             GateState.HOLD: DiagnosticStatus.WARN,
             GateState.FAULT: DiagnosticStatus.ERROR,
         }
-        values = gate_values(machine) | {"dry_run": self._facts is None}
+        values = gate_values(machine) | {
+            "dry_run": self._facts is None, "contract": self._mark,
+            "now_ns": self.get_clock().now().nanoseconds,
+        }  # fmt: skip
         if self._gripper is not None:
             values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
         self._state_topic.publish(
@@ -542,7 +548,7 @@ class GateNode(LifecycleNode):
             description=self._description, q=self._q, joint_period=self._joint_period,
             joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
             mismatches=self._endpoints.mismatches(), dry=self._facts is None,
-            forces=self._forces,
+            forces=self._forces, signed=self._trusted is not None,
         )  # fmt: skip
         more = [] if self._facts is None else self._facts.items()
         more += [] if self._gripper is None else self._gripper.items()

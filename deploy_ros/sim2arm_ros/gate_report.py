@@ -35,6 +35,8 @@ class Heard:
     mismatches: Sequence[str]
     """Peers with QoS that does not match."""
     forces: ForceWatch
+    signed: bool
+    """Whether the bundle has a signature of somebody who is trusted."""
     dry: bool
     """Commands go to nobody, so no arm follows them."""
 
@@ -82,7 +84,7 @@ def gate_items(
         error = float(np.max(np.abs(commanded[0] - heard.q)))
     timed = not machine.cfg.lock_step
     items = [
-        activation.equal("bundle", "verified", "verified"),
+        activation.bundle_item(signed=heard.signed),
         activation.qos_item(heard.mismatches),
         activation.equal("robot", contract.robot, machine.robot.name),
         *chain,

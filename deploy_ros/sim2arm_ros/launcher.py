@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import IO
 
 _GRACE_S = 5.0
+ENCLAVES = "/sim2arm"
+"""Where the enclaves of SROS 2 lie that `security.py` describes."""
 PARENT_VARIABLE = "SIM2ARM_PARENT"
 """Environment variable with the process without which a node must not go on."""
 
@@ -32,6 +34,8 @@ class NodeProcess:
     """Names of topics and services that it uses under other names."""
     label: str = ""
     """What it is called here, where one executable runs twice; else as the executable."""
+    before: tuple[str, ...] = ()
+    """Words in front of its command line, such as what starts it elsewhere."""
     needed: bool = True
     """Whether it matters to the others that it ends."""
     namespace: str = ""
@@ -44,7 +48,9 @@ class NodeProcess:
 
     def command(self) -> list[str]:
         """Return the command line."""
-        words = [sys.executable, "-m", "sim2arm_ros.executables", self.executable, "--ros-args"]
+        words = [*self.before, sys.executable, "-m", "sim2arm_ros.executables", self.executable]
+        words.append("--ros-args")
+        words += ["--enclave", enclave_of(self.executable)]
         for name, value in self.parameters.items():
             words += ["-p", f"{name}:={_text(value)}"]
         for name, other in self.remaps.items():
@@ -53,6 +59,11 @@ class NodeProcess:
             words += ["-r", f"__ns:={self.namespace}"]
             words += ["-r", f"/clock:={self.namespace}/clock"]
         return words
+
+
+def enclave_of(executable: str) -> str:
+    """Return the enclave of an executable: what it may do where the ROS domain is secured."""
+    return f"{ENCLAVES}/{'arm' if executable == 'sim_arm_node' else executable}"
 
 
 def _text(value: object) -> str:
@@ -96,6 +107,7 @@ def policy_graph(
     settings: Path | None = None,
     flights: Path | None = None,
     calibrations: Sequence[Path] = (),
+    trusted_keys: Path | None = None,
 ) -> list[NodeProcess]:
     """Return policy, or a hand in its place, and gate for a bundle, as every robot has them.
 
@@ -108,10 +120,13 @@ def policy_graph(
         settings: YAML file with how the arm follows it.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
         calibrations: records of the robot's cameras, which the policy compares with its training.
+        trusted_keys: file of public keys of which one must have signed the bundle.
     """
     place = place or Place()
     common: dict[str, object] = {"bundle": str(bundle.resolve()), "use_sim_time": sim_time}
     common |= {"lock_step": lock_step} | place.parameters()
+    if trusted_keys is not None:
+        common["trusted_keys"] = str(trusted_keys.resolve())
     gate: dict[str, object] = {"real_hardware": not sim_time}
     if flights is not None:
         gate["flights"] = str(flights.resolve())

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionClient
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -27,17 +28,22 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
+from sim2arm.policies.signature import TrustedKeys, read_trusted_keys
+
 from .graph import Graph
 from .graph_file import read_graph
 from .launcher import PARENT_VARIABLE
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+READ_ONLY = ParameterDescriptor(read_only=True)
+"""Of a parameter that nobody in the ROS domain may change after the start."""
 
 
 def declare_set_up(node: Node) -> None:
-    """Declare the parameters that say which policy runs on which arm."""
+    """Declare the parameters that say which policy runs on which arm, and who signed it."""
     for name in ("bundle", "graph", "robot", "prefix"):
         node.declare_parameter(name, "")
+    node.declare_parameter("trusted_keys", "", READ_ONLY)
 
 
 def graph_parameter(node: Node) -> Graph:
@@ -50,16 +56,16 @@ def graph_parameter(node: Node) -> Graph:
     return read_graph(path, robot, prefix)
 
 
-def bundle_parameter(node: Node) -> str:
-    """Return the folder of the bundle that a node was given.
+def bundle_parameters(node: Node) -> tuple[str, TrustedKeys | None]:
+    """Return the folder of the bundle that a node was given, and keys that must have signed it.
 
     Raises:
-        ValueError: none was given.
+        ValueError: no folder was given, or the file of trusted keys has none; one line.
     """
-    path = str(node.get_parameter("bundle").value)
+    path, keys = (str(node.get_parameter(name).value) for name in ("bundle", "trusted_keys"))
     if not path:
         raise ValueError("parameter bundle: expected the folder of a policy bundle, got nothing")
-    return path
+    return path, read_trusted_keys(keys) if keys else None
 
 
 def latched(depth: int = 1) -> QoSProfile:

@@ -28,10 +28,11 @@ from .activation import Item
 from .asker import Asker, Phase
 from .camera_calibrations import CameraCalibrations, read_calibrations
 from .convert import MESSAGES, read_input, status_values, to_ns
+from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
 from .node_support import (
     Endpoints,
-    bundle_parameter,
+    bundle_parameters,
     declare_set_up,
     graph_parameter,
     latched,
@@ -53,6 +54,7 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy_node")
         declare_set_up(self)
         self.declare_parameter("gate", "gate_node")
+        self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("lock_step", False)
         self.declare_parameter("calibrations", "")  # files of `sim2arm calibrate`, commas between
         self._calibrations = CameraCalibrations(lenses={}, poses={})
@@ -66,7 +68,8 @@ class PolicyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and verify the bundle, connect to its inputs."""
         try:
-            policy = OnnxPolicy(bundle_parameter(self))
+            path, self._trusted = bundle_parameters(self)
+            policy = OnnxPolicy(path, trusted=self._trusted)
             graph = graph_parameter(self)
             contract = graph.named(policy.contract)
             contract.input("joint_position")
@@ -86,6 +89,8 @@ class PolicyNode(LifecycleNode):
             told = str(self.get_parameter("calibrations").value)
             files = [name.strip() for name in told.split(",") if name.strip()]
             self._calibrations = read_calibrations(files)
+            limit = float(self.get_parameter("clock_offset_s").value)
+            about = GateAbout(contract, limit, lock_step=self._lock_step)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -93,7 +98,7 @@ class PolicyNode(LifecycleNode):
         self._session, self._contract, self._graph = session, contract, graph
         self._asker = Asker(
             self, session.requests, who="policy", begin=session.begin, stamp=self._stamp,
-            names=contract.joint_names,
+            names=contract.joint_names, about=about,
             on_ready=self.lock_step if self._lock_step else lambda: None,
         )  # fmt: skip
         self._period_ns = round(1e9 / self._contract.control_hz)
@@ -286,7 +291,7 @@ class PolicyNode(LifecycleNode):
         if own is not None and all(item.ok for item in chain):
             session.use_chain(named_as(own, session.contract.kinematic_chain))
         items = [
-            activation.equal("bundle", "verified", "verified"),
+            activation.bundle_item(signed=self._trusted is not None),
             activation.qos_item(self._endpoints.mismatches()),
             *chain,
         ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from numpy.typing import NDArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
@@ -27,11 +27,14 @@ from std_srvs.srv import Trigger
 from . import activation
 from .activation import Item
 from .convert import status_values, to_ns
+from .launcher import enclave_of
 from .node_support import latched, streaming
 from .requests import parse_tag
 
 START_S = 30.0
 """Longest start of all processes on a busy machine [s]."""
+_LOST_S = 2.0
+"""How long an asker may seem to run while the gate holds: it is told ten times a second [s]."""
 
 
 class OperationError(RuntimeError):
@@ -123,7 +126,7 @@ class Supervisor:
         self._before = {name: os.environ.get(name) for name in env or {}}
         os.environ.update(env or {})
         self._context = Context()
-        rclpy.init(args=[], context=self._context)
+        rclpy.init(args=["--ros-args", "--enclave", enclave_of("operator")], context=self._context)
         self.node = Node("supervisor", context=self._context, namespace=namespace or None)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -135,6 +138,7 @@ class Supervisor:
         self.patience_s = START_S
         self.recent_latency_s: deque[float] = deque(maxlen=256)
         self._ready_ns = self._begin_ns = 0
+        self._held_since = time.monotonic()
         self._log: EpisodeLog | None = None
         self._clients: dict[str, Any] = {}
         self._subscribe()
@@ -190,6 +194,21 @@ class Supervisor:
         request.transition.label = label
         return bool(self.call(ChangeState, f"{node}/change_state", request, timeout_s).success)
 
+    def state_of(self, node: str) -> str:
+        """Return the lifecycle state of a node: unconfigured, inactive, active, finalized."""
+        answer = self.call(GetState, f"/{node}/get_state", GetState.Request())
+        return str(answer.current_state.label)
+
+    def renew(self, node: str) -> None:
+        """Bring a node that somebody has used before back to unconfigured.
+
+        Raises:
+            OperationError: it refuses.
+        """
+        for state, label in (("active", "deactivate"), ("inactive", "cleanup")):
+            if self.state_of(node) == state and not self.transition(node, label):
+                raise OperationError(f"{node} is {state} and refuses to {label}")
+
     def configure(self) -> None:
         """Configure gate and asker.
 
@@ -218,6 +237,18 @@ class Supervisor:
             pause = time.monotonic() + 0.25
             self.spin_until(lambda: time.monotonic() > pause, 5.0, "time")  # noqa: B023
 
+    def lost(self) -> str:
+        """Return why an asker elsewhere must be lost, or an empty string.
+
+        It seems to run, and the gate has held for so long that it would have heard of it.
+        """
+        runs, gate = self.policy.get("phase") == "RUNNING", self.gate
+        if not runs or gate.get("state", "ACTIVE") == "ACTIVE":
+            self._held_since = time.monotonic()
+        if time.monotonic() - self._held_since < _LOST_S:
+            return ""
+        return f"{self.asker} is not heard any more, and the gate holds: {gate.get('reason')}"
+
     def report(self) -> dict[str, Any]:
         """Return the activation reports of both nodes as plain data."""
         items = [
@@ -240,7 +271,11 @@ class Supervisor:
         return int(message.partition("=")[2])
 
     def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
-        """Run one episode from reset to its end; the policy is inactive before and after."""
+        """Run one episode from reset to its end; the policy is inactive before and after.
+
+        Raises:
+            OperationError: the nodes do not do what is asked, or a policy elsewhere was lost.
+        """
         log = EpisodeLog(seed=seed)
         begin = self.reset_arm(seed)
         if self.gate.get("state") == "FAULT":
@@ -253,9 +288,12 @@ class Supervisor:
 
         def over() -> bool:
             stopped = self.policy.get("phase") == "STOPPED"
-            return bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
+            over = bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
+            return over or bool(self.lost())
 
         self.spin_until(over, longest_s + 5.0, "end of the episode")
+        if self.lost():
+            raise OperationError(self.lost())
         episode = self._ended(seed, begin)
         if not episode:
             log.reason = self.policy_message or f"no end within {longest_s:g} s"

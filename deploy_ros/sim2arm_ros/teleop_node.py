@@ -32,10 +32,11 @@ from . import activation
 from .activation import Item
 from .asker import Asker
 from .convert import read_input
+from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
 from .node_support import (
     Endpoints,
-    bundle_parameter,
+    bundle_parameters,
     declare_set_up,
     graph_parameter,
     latched,
@@ -59,6 +60,7 @@ class TeleopNode(LifecycleNode):
         super().__init__("teleop_node")
         declare_set_up(self)
         self.declare_parameter("gate", "gate_node")
+        self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("device", "")
         self.declare_parameter("settings", "")
         self.declare_parameter("lock_step", False)
@@ -73,13 +75,16 @@ class TeleopNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Verify the bundle, open the device, connect to the arm."""
         try:
-            trained, graph = load_contract(bundle_parameter(self)), graph_parameter(self)
+            path, self._trusted = bundle_parameters(self)
+            trained, graph = load_contract(path, self._trusted), graph_parameter(self)
             contract = graph.named(trained)
             check_supported(contract)
             session = self._session_of(trained)
             joints = prefixed_spec(session.joints, trained.kinematic_chain, graph.prefix)
             alone = replace(contract, inputs=(joints,), noise=None)
             bindings = graph.bindings(alone)
+            limit = float(self.get_parameter("clock_offset_s").value)
+            about = GateAbout(contract, limit, lock_step=False)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
             self.get_logger().error(f"not configured: {one_line(error)}")
@@ -90,7 +95,7 @@ class TeleopNode(LifecycleNode):
         self._gripper = graph.gripper_of(contract)
         self._asker = Asker(
             self, session.requests, who="teleop", begin=session.begin,
-            stamp=lambda: self._source.stamp_ns, names=contract.joint_names,
+            stamp=lambda: self._source.stamp_ns, names=contract.joint_names, about=about,
         )  # fmt: skip
         self._period_ns = round(1e9 / contract.control_hz)
         self._description: str | None = None
@@ -270,7 +275,7 @@ class TeleopNode(LifecycleNode):
             requests.use_chain(named_as(own, requests.contract.kinematic_chain))
         steady, now = time.monotonic_ns(), self.get_clock().now().nanoseconds
         return [
-            activation.equal("bundle", "verified", "verified"),
+            activation.bundle_item(signed=self._trusted is not None),
             activation.qos_item(self._endpoints.mismatches()),
             *chain,
             self._source.fit(),

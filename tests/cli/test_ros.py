@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,16 +111,58 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         (["--bundle", "BUNDLE", "--sim", "reach", "--port", "/dev/x"], "a simulated arm has none"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--namespace", "1 2"], "a name such as left"),
         (["--bundle", "BUNDLE", "--sim", "reach", "--prefix", "1_"], "prefix: expected letters"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--only", "policy", "--without", "policy"],
+            "--only and --without: this machine runs one side",
+        ),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--only", "gate"], "invalid choice 'gate'"),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--without", "policy", "--lock-step"],
+            "--without: lock step would wait for the network",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--only", "policy"],
+            "--only: set ROS_DOMAIN_ID to the same number on both machines",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--only", "policy", "--duration", "3"],
+            "--duration: the other machine operates",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--only", "policy", "--peers", "robot;evil"],
+            "--peers: expected names or addresses of machines, got 'robot;evil'",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--only", "policy", "--keystore", "nowhere"],
+            "enclaves/sim2arm/operator/permissions.p7s is missing; make it with",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--trusted-keys", "nowhere"],
+            "the file of trusted keys cannot be read",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--trusted-keys", "TRUSTED"],
+            "is not signed, and only bundles signed with a key of",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
 ) -> None:
     broken = tmp_path / "graph.yaml"
     broken.write_text("version: 1\ninputs: {joint_position: {topic: /x}}\n")
     graph = tmp_path / "names.yaml"
     graph.write_text(ros.DEFAULT_GRAPH.read_text().replace("joint_states", "joint states"))
-    known = {"BUNDLE": str(bundle), "BROKEN": str(broken), "GRAPH": str(graph)}
+    trusted = tmp_path / "trusted"
+    trusted.write_text(f"ed25519 {'A' * 43}= ada\n")
+    known = {"BUNDLE": str(bundle), "BROKEN": str(broken), "GRAPH": str(graph),
+             "TRUSTED": str(trusted)}  # fmt: skip
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
     assert cli.main(["ros", "up", *(known.get(word, word) for word in words)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -176,6 +219,48 @@ def test_a_simulated_arm_is_never_in_the_domain_of_a_robot(
     assert ros.environment(make_cfg(bundle))["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
 
 
+def test_named_peers_are_the_only_ones(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    cfg = make_cfg(bundle, sim=None, peers=("robot", "10.0.0.2"))
+    expected = {
+        "ROS_STATIC_PEERS": "robot;10.0.0.2", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }  # fmt: skip
+    assert ros.environment(cfg) == expected
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    assert ros.environment(cfg)["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+
+
+def test_a_keystore_secures_every_process(bundle: Path, tmp_path: Path) -> None:
+    for name in ("operator", "gate_node"):
+        folder = tmp_path / "enclaves" / "sim2arm" / name
+        folder.mkdir(parents=True)
+        (folder / "permissions.p7s").touch()
+    cfg = make_cfg(bundle, sim=None, yes=True, keystore=tmp_path)
+    ros.check(cfg)
+    assert ros.environment(cfg) == {
+        "ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce",
+        "ROS_SECURITY_KEYSTORE": str(tmp_path),
+    }  # fmt: skip
+    with pytest.raises(UserError, match=r"sim2arm/policy_node/permissions\.p7s is missing"):
+        ros.check(replace(cfg, only="policy"))
+
+
+def test_each_side_starts_its_own_nodes(bundle: Path, tmp_path: Path) -> None:
+    contract = load_contract(bundle)
+
+    def started(**sides: str) -> list[str]:
+        cfg = make_cfg(bundle, record=tmp_path / "log", trusted_keys=tmp_path / "keys", **sides)
+        nodes = ros.nodes(cfg, bundle, contract)
+        for node in nodes:
+            if node.executable in ("gate_node", "policy_node", "teleop_node"):
+                assert node.parameters["trusted_keys"] == str(tmp_path / "keys")
+        return sorted(node.executable for node in nodes)
+
+    assert started(only="policy") == ["policy_node", "recorder_node"]
+    assert started(only="policy", teleop="keyboard") == ["recorder_node", "teleop_node"]
+    assert started(without="policy") == ["gate_node", "recorder_node", "sim_arm_node"]
+
+
 def test_the_simulated_arm_is_the_robot_of_the_contract(bundle: Path) -> None:
     cfg = make_cfg(bundle, lock_step=True, seed=3)
     arm, *others = ros.nodes(cfg, bundle, load_contract(bundle), read_graph())
@@ -230,8 +315,8 @@ def test_other_signals_end_it_as_ctrl_c_does(number: signal.Signals) -> None:
 class Up:
     """A running `sim2arm ros up`."""
 
-    def __init__(self, *words: str) -> None:
-        command = [sys.executable, "-m", "sim2arm.cli.main", "ros", "up", *words]
+    def __init__(self, *words: str, before: Sequence[str] = ()) -> None:
+        command = [*before, sys.executable, "-m", "sim2arm.cli.main", "ros", "up", *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
             text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -393,10 +478,52 @@ def test_a_red_report_is_shown_and_its_red_lines_are_the_error(
     # Nobody publishes the goal where this graph looks for it.
     graph = bundle.parent / "elsewhere.yaml"
     source = ros.DEFAULT_GRAPH.read_text()
-    graph.write_text(source.replace("/sim_arm/goal_pose", "/nowhere"))
+    graph.write_text(source.replace("sim_arm/goal_pose", "/nowhere"))
     up = Up(str(graph), "--bundle", str(bundle), *short, "--patience", "10")
     running.append(up)
     assert up.end() == 2
     (line,) = up.errors
     assert "policy_node was not activated: goal_pose: messages" in line
     assert any(text.startswith("RED  goal_pose: messages") for text in up.lines)
+
+
+def load_link() -> Any:
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "_link.py"
+    spec = importlib.util.spec_from_file_location("link_of_a_test", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_policy_on_another_machine_whose_link_is_cut(
+    bundle: Path, short: list[str], running: list[Up], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The robot's side operates what the other side started; the cut ends it with the reason."""
+    network = load_link()
+    if network.why_not():
+        pytest.skip(f"no second machine here: {network.why_not()}")
+    link = network.Link()
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    Path(short[short.index("--settings") + 1]).write_text("max_steps: 100000\n")
+    words = ["--bundle", str(bundle), *(word for word in short if word != "--lock-step")]
+    logs = Path(words.pop())
+    there = Up(*words, str(logs / "there"), "--only", "policy", "--peers", network.HERE,
+               before=link.there)  # fmt: skip
+    running.append(there)
+    there.wait_for("operated from the other machine")
+    here = Up(*words, str(logs / "here"), "--without", "policy", "--peers", network.THERE,
+              before=link.here)  # fmt: skip
+    running.append(here)
+    assert "all but policy_node" in here.wait_for("^here ")
+    here.wait_for("gate ACTIVE  policy RUNNING")
+    there.wait_for("gate ACTIVE  policy RUNNING")
+    assert set(there.children()) == {"policy_node"}
+    assert set(here.children()) == {"sim_arm_node", "gate_node"}
+    link.cut()
+    there.wait_for("policy STOPPED")  # it hears of nothing any more
+    assert here.end() == 2
+    (line,) = [line for line in here.errors if line.startswith("sim2arm")]
+    assert "policy_node is not heard any more, and the gate holds: no request for" in line
+    assert gone(here.children())

@@ -11,9 +11,10 @@ from typing import Any
 NAMES = {
     "launch": ("LaunchDescription",),
     "launch.actions": (
-        "DeclareLaunchArgument", "EmitEvent", "RegisterEventHandler", "Shutdown", "TimerAction",
+        "DeclareLaunchArgument", "EmitEvent", "RegisterEventHandler", "SetEnvironmentVariable",
+        "Shutdown", "TimerAction",
     ),
-    "launch.conditions": ("IfCondition",),
+    "launch.conditions": ("IfCondition", "LaunchConfigurationNotEquals", "UnlessCondition"),
     "launch.events": ("matches_action",),
     "launch.substitutions": ("LaunchConfiguration", "NotSubstitution", "PythonExpression"),
     "launch_ros": (),

@@ -35,7 +35,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core.robots import FR3
-from sim2arm_ros.convert import to_ns
+from sim2arm_ros.convert import to_ns, to_stamp
 from sim2arm_ros.graph import ControllerBinding
 from sim2arm_ros.launcher import Launch, NodeProcess, Place, private_domain, simulated_arm
 from sim2arm_ros.node_support import streaming
@@ -50,6 +50,8 @@ STREAMS: dict[str, Any] = {
     "/sim_arm/goal_pose": PoseStamped,
 }
 """What the relay passes on; the arm publishes it under /raw."""
+POLICY_CLOCK = "/policy/clock"
+"""What the policy takes for `/clock`: it may run on a machine with a clock of its own."""
 PATIENCE = 20.0
 """Longest wait for something that takes well under a second on an idle machine [s]."""
 
@@ -68,6 +70,9 @@ class Relay(Node):
         """(stamp [ns], position that the controller commands)"""
         self.states: list[tuple[float, int, np.ndarray, np.ndarray]] = []
         """(steady time, stamp [ns], q, dq) of the arm itself, in the order of the robot."""
+        self.policy_ahead = 0.0
+        """How far the clock of the policy's machine is ahead of the others' [s]."""
+        self._policy_clock = self.create_publisher(Clock, POLICY_CLOCK, streaming(10))
         self._outputs: dict[str, Any] = {}
         for topic, kind in streams.items():
             self._outputs[topic] = self.create_publisher(kind, topic, streaming(10))
@@ -87,8 +92,12 @@ class Relay(Node):
             self.states.append((time.monotonic(), to_ns(message.header.stamp), *values))
         change = self.changes.get(topic)
         passed = message if change is None else change(copy.deepcopy(message))
-        if passed is not None:
-            self._outputs[topic].publish(passed)
+        if passed is None:
+            return
+        self._outputs[topic].publish(passed)
+        if topic == "/clock":
+            there = to_ns(passed.clock) + round(self.policy_ahead * 1e9)
+            self._policy_clock.publish(Clock(clock=to_stamp(max(0, there))))
 
     def on_command(self, message: JointTrajectory) -> None:
         self.commands.append((time.monotonic(), message))
@@ -188,10 +197,11 @@ class Rig:
             parameters |= {
                 "request_timeout_s": 0.3, "clock_freeze_s": 0.3, "real_hardware": False,
             }  # fmt: skip
-        node = NodeProcess(executable=name, parameters=parameters)
+        remaps = {"/clock": POLICY_CLOCK} if name == "policy_node" else {}
+        node = NodeProcess(executable=name, parameters=parameters, remaps=remaps)
         if name == "policy_node" and self.device:
             node = NodeProcess(
-                executable="teleop_node", label=name, remaps={"__node": name},
+                executable="teleop_node", label=name, remaps=remaps | {"__node": name},
                 parameters=parameters | {"device": self.device},
             )  # fmt: skip
         self.launch.start(node, self.env)
@@ -248,6 +258,7 @@ class Rig:
     def bring_up(self) -> None:
         """Bring gate and policy up to HOLD, with an inactive policy and a clean wire."""
         self.relay.changes.clear()
+        self.relay.policy_ahead = 0.0
         for name in ("sim_arm_node", "gate_node", "policy_node"):
             if self.launch.processes[name].poll() is not None:
                 self.start(name)

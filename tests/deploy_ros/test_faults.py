@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +97,14 @@ def request(
 
 
 # -- processes die or freeze -------------------------------------------------------------------
+
+
+def test_a_node_that_answers_is_healthy(rig: Rig) -> None:
+    rig.bring_up()
+    command = [sys.executable, "-m", "sim2arm_ros.healthy", "gate_node"]
+    env = {**os.environ, **rig.env}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout) == (0, "gate_node: active\n"), done.stderr
 
 
 def test_policy_that_is_frozen_holds_and_is_not_let_in_again(rig: Rig) -> None:
@@ -219,6 +231,44 @@ def test_clock_that_jumps_is_a_fault(rig: Rig, seconds: int) -> None:
     rig.pause(0.2)
 
 
+@pytest.mark.parametrize(("ahead", "words"), [(0.05, "ahead of"), (-1.0, "behind")])
+def test_a_policy_machine_with_another_clock_is_not_activated(
+    rig: Rig, ahead: float, words: str
+) -> None:
+    rig.bring_up()
+    rig.relay.policy_ahead = ahead
+    rig.pause(1.5)  # until the gate has said ten times what time it is there
+    assert not rig.operator.transition("policy_node", "activate")
+    name = "clock against the gate's"
+    rig.wait(lambda: name in rig.red("policy_node"), "red item")
+    (item,) = (item for item in rig.operator.reports["policy_node"] if item.name == name)
+    assert re.search(rf"the clock here is \S+ s {words} the gate's, allowed 0.02 s", item.note)
+    assert abs(float(item.measured) - abs(ahead)) < 0.03  # /clock comes every 8 ms
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (-1.0, "the clock here went back by 0.9"),
+        (0.05, r"the clock here is \S+ s ahead of the gate"),
+    ],
+)
+def test_a_clock_of_the_policy_machine_that_changes_stops_it(
+    rig: Rig, ahead: float, words: str
+) -> None:
+    rig.bring_up()
+    rig.operator.reset_arm(seed=0)  # where there is room to swing
+    rig.swing()
+    rig.relay.policy_ahead = ahead
+    rig.wait(rig.policy_stopped, "policy that stops")
+    since = time.monotonic()
+    assert re.search(words, rig.operator.policy_message), rig.operator.policy_message
+    rig.wait(lambda: rig.state() == "HOLD", "HOLD")
+    assert "released" in rig.reason()
+    assert_stopped(rig, since)
+    assert_no_command_since(rig, since, grace=0.1)
+
+
 def test_nan_in_joint_states_holds(rig: Rig) -> None:
     rig.swing()
 
@@ -252,8 +302,9 @@ def test_nan_in_the_goal_pose_stops_the_policy(rig: Rig) -> None:
 
 def test_a_network_that_turns_to_nan_stops_the_policy(rig: Rig, tmp_path: Path) -> None:
     def use(bundle: Path) -> None:
-        assert rig.operator.transition("policy_node", "cleanup")
-        rig.set_parameter("/policy_node", "bundle", str(bundle))
+        for node in ("policy_node", "gate_node"):  # their contracts must be one
+            rig.operator.renew(node)
+            rig.set_parameter(f"/{node}", "bundle", str(bundle))
 
     rig.bring_up()
     use(write_turning_nan(tmp_path / "bundle", ticks=90))
@@ -269,7 +320,6 @@ def test_a_network_that_turns_to_nan_stops_the_policy(rig: Rig, tmp_path: Path) 
         sessions = [m.header.frame_id.rpartition("/")[0] for _, m in rig.relay.commands]
         assert sessions.count(sessions[-1]) <= 91  # the last finite answer: sqrt(0)
     finally:
-        assert rig.operator.transition("policy_node", "deactivate")
         use(rig.bundle)
 
 

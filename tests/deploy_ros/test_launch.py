@@ -156,11 +156,16 @@ def test_real_hardware_is_what_is_not_simulated(nodes: dict[str, Recorded]) -> N
 
 
 def test_the_stand_alone_launcher_gives_no_other_parameters(nodes: dict[str, Recorded]) -> None:
-    both: list[NodeProcess] = policy_graph(Path("bundle"), place=Place(graph=Path("graph.yaml")))
+    both: list[NodeProcess] = policy_graph(
+        Path("bundle"), place=Place(graph=Path("graph.yaml")), trusted_keys=Path("trusted")
+    )
     both.append(simulated_arm("reach", "fr3", 60.0, lock_step=False))
     both.append(recorder(Path("log"), Path("bundle")))
     both.append(driver("so101_node", Place(robot="so101"), port="/dev/x", servos=""))
     alone = {node.executable: set(node.parameters) for node in both}
+    enclaves = {node.executable: node.command()[4:7] for node in both}
+    for name, words in enclaves.items():
+        assert words == ["--ros-args", *nodes[name].ros_arguments]
     for name in ("policy_node", "gate_node"):
         assert set(parameters(nodes[name])) - {"allow_fallback_on_hardware"} == alone[name]
     assert set(parameters(nodes["recorder_node"])) <= alone["recorder_node"]
@@ -235,10 +240,12 @@ def conditions_of(value: Any) -> set[str]:
 class Play:
     """Plays the events of the launch file: transitions in, requested transitions out."""
 
-    def __init__(self, entities: list[Recorded], nodes: dict[str, Recorded], run: bool) -> None:
+    def __init__(
+        self, entities: list[Recorded], nodes: dict[str, Recorded], run: bool, policy: bool = True
+    ) -> None:
         self.names = {id(node): name for name, node in nodes.items()}
         self.handlers = [e.args[0] for e in entities if e.kind == "RegisterEventHandler"]
-        self.run = run
+        self.given = {"run": run, "policy": policy}
         self.asked: list[tuple[str, int, float]] = []
         for entity in entities:
             self.execute(entity)
@@ -250,8 +257,8 @@ class Play:
         if action.kind != "EmitEvent":
             return
         if "condition" in action.kwargs:
-            assert action.condition.args[0].args[0] == "run"
-            if not self.run:
+            value = self.given[action.condition.args[0].args[0]]
+            if value is (action.condition.kind == "UnlessCondition"):
                 return
         event = action.event
         node = self.names[id(event.lifecycle_node_matcher.args[0])]
@@ -279,6 +286,30 @@ def test_policy_is_configured_then_the_gate_comes_up_then_the_policy_runs(
     assert play.happens("policy_node", "configuring", "inactive") == [("gate_node", CONFIGURE, 0.0)]
     assert play.happens("gate_node", "configuring", "inactive") == [("gate_node", ACTIVATE, 0.0)]
     assert play.happens("gate_node", "activating", "active") == [("policy_node", ACTIVATE, 0.0)]
+
+
+def test_each_side_of_two_machines_configures_its_own(
+    entities: list[Recorded], nodes: dict[str, Recorded]
+) -> None:
+    for name in ("policy", "gate"):
+        condition = nodes[f"{name}_node"].condition
+        assert (condition.kind, condition.args[0].args[0]) == ("IfCondition", name)
+    play = Play(entities, nodes, run=False, policy=False)
+    assert play.asked == [("gate_node", CONFIGURE, 0.0)]
+    assert play.happens("gate_node", "configuring", "inactive") == [("gate_node", ACTIVATE, 0.0)]
+
+
+def test_a_keystore_secures_the_domain_of_all_nodes(entities: list[Recorded]) -> None:
+    kinds = [entity.kind for entity in entities]
+    found = [e for e in entities if e.kind == "SetEnvironmentVariable"]
+    values = {e.args[0]: e.args[1] for e in found}
+    assert values.pop("ROS_SECURITY_KEYSTORE").args == ("keystore",)
+    assert values == {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
+    for entity in found:
+        assert entity.condition.kind == "LaunchConfigurationNotEquals"
+        assert entity.condition.args == ("keystore", "")
+    last = len(kinds) - 1 - kinds[::-1].index("SetEnvironmentVariable")
+    assert last < min(kinds.index("Node"), kinds.index("LifecycleNode"))  # they inherit it
 
 
 def test_a_bundle_that_is_refused_starts_nothing(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from sim2arm.core.plain import dump_yaml, to_plain
+from sim2arm.policies.signature import make_key, sign
 from sim2arm.sim.cameras import scene_camera
 from sim2arm.sim.vision import Sight, Vision
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -22,13 +23,16 @@ from sim2arm_ros.dds import install
 install()
 
 import rclpy  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
-from sim2arm_ros import gate_node, policy_node, sim_arm_node  # noqa: E402
+from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E402
+from sim2arm_ros.asker import Phase  # noqa: E402
+from sim2arm_ros.convert import status_message  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -97,6 +101,88 @@ def test_no_bundle(node: Any, lines: list[str]) -> None:
 def test_bundle_that_does_not_exist(node: Any, lines: list[str], tmp_path: Path) -> None:
     set_parameters(node, bundle=str(tmp_path / "none"))
     assert_refused(node, lines, "none: expected the folder of a policy bundle, found none")
+
+
+@pytest.mark.parametrize("build", [gate_node.GateNode, policy_node.PolicyNode])
+def test_only_bundles_of_trusted_keys_are_configured(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_swinging(tmp_path / "bundle")
+    for name in ("ada", "eve"):
+        make_key(tmp_path / name, name)
+    for variable, value in private_domain().items():
+        monkeypatch.setenv(variable, value)
+    rclpy.init(args=["--ros-args", "-p", f"trusted_keys:={tmp_path / 'ada.pub'}"])
+    node = build()
+    try:
+        set_parameters(node, bundle=str(folder))
+        assert node.trigger_configure() is FAILURE
+        assert_publishers(node, 0)
+        signature = folder / "manifest.yaml.sig"
+        signature.write_bytes(sign((folder / "manifest.yaml").read_bytes(), tmp_path / "eve"))
+        assert node.trigger_configure() is FAILURE
+        # Nobody in the domain may ask for less than the start did.
+        assert not node.set_parameters([Parameter("trusted_keys", value="")])[0].successful
+        assert node.trigger_configure() is FAILURE
+        signature.write_bytes(sign((folder / "manifest.yaml").read_bytes(), tmp_path / "ada"))
+        assert node.trigger_configure() is OK
+        assert [item.measured for item in node.report() if item.name == "bundle"] == [
+            "verified, with a trusted signature"
+        ]
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def test_trusted_keys_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in private_domain().items():
+        monkeypatch.setenv(variable, value)
+    rclpy.init(args=["--ros-args", "-p", "trusted_keys:=nowhere"])
+    node = gate_node.GateNode()
+    said: list[str] = []
+    logger = node.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    monkeypatch.setattr(node, "get_logger", lambda: logger)
+    try:
+        set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+        assert node.trigger_configure() is FAILURE
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    (line,) = said
+    assert "not configured: nowhere: the file of trusted keys cannot be read" in line
+
+
+def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path: Path) -> None:
+    """Two machines that have just met: the gate never heard of tick 0, and ignores the others."""
+    node = policy_node.PolicyNode()
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    assert node.trigger_configure() is OK
+    asker, sessions = node._asker, []
+    assert asker is not None
+    asker.wait()
+    for _ in range(2):
+        start = time.monotonic_ns()
+        asker.ready = (np.zeros(7), 1, start)
+        assert asker.due(start) == 0 and asker.phase is Phase.RUNNING
+        sessions.append(asker._requests.session)
+        assert asker.due(start + 400_000_000) == 23  # 24 periods of 1/60 s: 0.4 s are patience
+        assert asker.due(start + 600_000_000) is None and asker.phase is Phase.WAITING
+    assert sessions[0] != sessions[1]
+    values = {"state": "HOLD", "session": sessions[0]}  # it heard after all: the arm has moved
+    asker.on_gate_state(status_message(DiagnosticStatus.WARN, "gate", "", values))
+    assert asker.phase is Phase.STOPPED
+    node.destroy_node()
+
+
+def test_a_node_that_does_not_answer_is_not_healthy(
+    domain: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(healthy, "_PATIENCE_S", 0.3)
+    assert healthy.ask("nobody") == 1
+    assert "nobody does not answer within 0.3 s" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["healthy", "two words"])
+    assert healthy.main() == 2
 
 
 def test_graph_with_an_unknown_key(node: Any, lines: list[str], tmp_path: Path) -> None:

@@ -152,6 +152,11 @@ def _python_of(prefix: str) -> str:
 
 
 def _check_cyclone() -> None:
+    if os.environ.get("ROS_SECURITY_ENABLE", "").strip().lower() not in ("", "false", "0"):
+        raise RosImportError(
+            "ROS_SECURITY_ENABLE is set, and the fallback over Cyclone DDS knows no security: "
+            "source a ROS 2, or unset it"
+        )
     missing = [n for n in ("cyclonedds", "rosbags") if importlib.util.find_spec(n) is None]
     if missing:
         raise RosImportError(

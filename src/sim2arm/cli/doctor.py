@@ -1,4 +1,4 @@
-"""`sim2arm doctor DATASET`: every file of a dataset is read, and what is wrong is said."""
+"""`sim2arm doctor DATASET|robot`: what is wrong with a dataset, or with a robot's computer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from sim2arm.policies.dataset.reader import Dataset
 from .errors import UserError
 from .parse import parse
 
+ROBOT = "robot"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorCfg:
-    """Read every file of a dataset and say what is wrong."""
+    """Read every file of a dataset and say what is wrong; or look at a robot's computer."""
 
-    path: Annotated[Positional[Path], arg(metavar="DATASET")]
-    """Folder of a LeRobotDataset v3.0."""
+    path: Annotated[Positional[Path], arg(metavar="DATASET|robot")]
+    """Folder of a LeRobotDataset v3.0, or `robot`: this computer (a folder so called: ./robot)."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,6 +36,10 @@ def main(argv: Sequence[str]) -> int:
         UserError: there is no such folder.
     """
     cfg = parse(DoctorCfg, argv, "sim2arm doctor")
+    if argv[0] == ROBOT:
+        from .doctor_robot import check_robot
+
+        return check_robot()
     if not cfg.path.is_dir():
         raise UserError(f"{cfg.path}: expected the folder of a dataset")
     count = 0

@@ -7,6 +7,7 @@ EXTRA_OF = {
     "scipy": "vision",
     "cyclonedds": "dds",
     "rosbags": "dds",
+    "cryptography": "sign",
     "gymnasium": "train",
     "matplotlib": "train",
     "mujoco": "train",

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import CONTRACT
+from sim2arm.policies.signature import read_trusted_keys
 from sim2arm.policies.verify import load_contract
 from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
 from sim2arm_ros.dds import RosImportError, install
@@ -31,6 +32,7 @@ from sim2arm_ros.launcher import (
     NodeProcess,
     Place,
     driver,
+    enclave_of,
     policy_graph,
     private_domain,
     recorder,
@@ -93,6 +95,19 @@ class RosUpCfg:
     """On a robot: start the policy without asking."""
     allow_fallback: bool = False
     """On a robot: allow the DDS fallback in place of a ROS 2 installation."""
+    only: Literal["policy"] | None = None
+    """Start only this here and let the other machine operate it: policy is what asks the gate, a
+    hand with --teleop too."""
+    without: Literal["policy"] | None = None
+    """Start and operate everything; this runs on another machine, under `--only`."""
+    peers: tuple[str, ...] = ()
+    """Other machines of the ROS domain, by name or address: ROS_STATIC_PEERS, and none else unless
+    ROS_AUTOMATIC_DISCOVERY_RANGE says so."""
+    trusted_keys: Path | None = None
+    """File of public keys (sim2arm keygen): the bundle must be signed with one of them."""
+    keystore: Path | None = None
+    """SROS 2 keystore (docker/scripts/make_keystore): messages are encrypted, and each node may do
+    only what its enclave says."""
     logs: Path = Path("runs/ros-logs")
     """Where the output of the nodes goes, a file each."""
     sensors: tuple[Path, ...] = ()
@@ -107,8 +122,10 @@ def main(argv: Sequence[str]) -> int:
     cfg = parse(RosUpCfg, argv, "sim2arm ros up")
     check(cfg)
     bundle = find_bundle(cfg.bundle)
+    with user_input("trusted keys"):
+        trusted = read_trusted_keys(cfg.trusted_keys) if cfg.trusted_keys else None
     with user_input("bundle"):
-        contract = load_contract(bundle)
+        contract = load_contract(bundle, trusted)
     with user_input("graph"):
         graph = read_graph(cfg.graph, cfg.robot, cfg.prefix)
         graph.bindings(graph.named(contract))
@@ -119,7 +136,7 @@ def main(argv: Sequence[str]) -> int:
             else "--port: this robot has a driver of its own; --robot so101 has a port"
         )
     sensors: dict[str, Path | None] = {}
-    if cfg.sim is not None:
+    if cfg.sim is not None and cfg.only is None:
         check_task(cfg.sim, contract, cfg.settings)
         sensors = write_sensors(cfg, contract)
     try:
@@ -148,7 +165,7 @@ def check(cfg: RosUpCfg) -> None:
         for name in ("lock_step", "episodes", "settings", "cameras", "touch"):
             if getattr(cfg, name) not in (False, 0, None, "none"):
                 raise UserError(f"--{name.replace('_', '-')} needs --sim TASK")
-        if not cfg.yes and not sys.stdin.isatty():
+        if not cfg.yes and not sys.stdin.isatty() and cfg.only is None:
             raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
     else:
         if cfg.port or cfg.servos:
@@ -168,6 +185,7 @@ def check(cfg: RosUpCfg) -> None:
         raise UserError("--calibrations: the policy compares them, and a hand asks in its place")
     check_hand(cfg)
     check_sensors(cfg)
+    check_sides(cfg)
     parts = cfg.namespace.strip("/").split("/")
     if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
         raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
@@ -180,6 +198,48 @@ def check(cfg: RosUpCfg) -> None:
         check_folder("--record", cfg.record)
         if cfg.record.is_dir() and any(cfg.record.iterdir()):
             raise UserError(f"--record: {cfg.record} is not empty, expected a new folder")
+
+
+def check_sides(cfg: RosUpCfg) -> None:
+    """Refuse what two machines cannot do.
+
+    Raises:
+        UserError: one line.
+    """
+    if cfg.only and cfg.without:
+        raise UserError("--only and --without: this machine runs one side, the other the rest")
+    apart = "--only" if cfg.only else "--without"
+    if (cfg.only or cfg.without) and cfg.lock_step:
+        raise UserError(f"{apart}: lock step would wait for the network: leave out --lock-step")
+    if (cfg.only or cfg.without) and cfg.sim and not os.environ.get("ROS_DOMAIN_ID"):
+        raise UserError(f"{apart}: set ROS_DOMAIN_ID to the same number on both machines")
+    for name in ("episodes", "duration"):
+        if cfg.only and getattr(cfg, name):
+            raise UserError(f"--{name}: the other machine operates: pass it there")
+    for peer in cfg.peers:
+        if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.:-]*", peer) is None:
+            raise UserError(f"--peers: expected names or addresses of machines, got {peer!r}")
+    if cfg.keystore is not None:
+        check_keystore(cfg.keystore, [asker_of(cfg)] if cfg.only else ["gate_node"])
+
+
+def check_keystore(keystore: Path, executables: Sequence[str]) -> None:
+    """Refuse a keystore without the enclaves of the operator and of what is started here.
+
+    Raises:
+        UserError: one line.
+    """
+    for enclave in ("operator", *executables):
+        path = keystore / f"enclaves{enclave_of(enclave)}" / "permissions.p7s"
+        if not path.is_file():
+            raise UserError(
+                f"--keystore: {path} is missing; make it with docker/scripts/make_keystore"
+            )
+
+
+def asker_of(cfg: RosUpCfg) -> str:
+    """Return the node that asks the gate."""
+    return "teleop_node" if cfg.teleop else "policy_node"
 
 
 def check_hand(cfg: RosUpCfg) -> None:
@@ -289,12 +349,21 @@ def environment(cfg: RosUpCfg) -> dict[str, str]:
     """Return what the nodes' environment has in addition to this process's.
 
     A simulated arm must never answer in place of a robot: it gets a random domain on this machine
-    only, unless ROS_DOMAIN_ID says which.
+    only, unless ROS_DOMAIN_ID says which. Named peers are the only ones, unless
+    ROS_AUTOMATIC_DISCOVERY_RANGE says otherwise.
     """
-    if cfg.sim is None:
-        return {}
-    named = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
-    return private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
+    env: dict[str, str] = {}
+    if cfg.sim is not None:
+        named = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+        env = private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
+    if cfg.peers:
+        env["ROS_STATIC_PEERS"] = ";".join(cfg.peers)
+        reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+        env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = reach or "LOCALHOST"
+    if cfg.keystore is not None:
+        env["ROS_SECURITY_ENABLE"], env["ROS_SECURITY_STRATEGY"] = "true", "Enforce"
+        env["ROS_SECURITY_KEYSTORE"] = str(cfg.keystore.resolve())
+    return env
 
 
 def place_of(cfg: RosUpCfg) -> Place:
@@ -312,7 +381,7 @@ def nodes(
     vision: Path | None = None,
     touch: Path | None = None,
 ) -> list[NodeProcess]:
-    """Return the processes to start.
+    """Return the processes to start here.
 
     Args:
         cfg: the options.
@@ -326,11 +395,16 @@ def nodes(
     found = policy_graph(
         bundle, place=place, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
         settings=cfg.teleop_settings, calibrations=cfg.calibrations,
+        trusted_keys=cfg.trusted_keys,
     )  # fmt: skip
+    if cfg.only:
+        found = [node for node in found if node.executable == asker_of(cfg)]
+    if cfg.without:
+        found = [node for node in found if node.executable != asker_of(cfg)]
     found += [sensor(path, sim_time=simulated) for path in cfg.sensors]
     if cfg.record is not None:
         found.append(recorder(cfg.record, bundle, place=place, sim_time=simulated))
-    if cfg.sim is not None:
+    if cfg.sim is not None and cfg.only is None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
             settings=cfg.settings, vision=vision, touch=touch, place=place,
@@ -370,6 +444,10 @@ def describe(
         "logs": str(cfg.logs),
         **({"record": str(cfg.record)} if cfg.record is not None else {}),
         **({"hand": f"{cfg.teleop}; {hand}"} if cfg.teleop else {}),
+        **({"here": f"only {asker_of(cfg)}; the other machine operates it"} if cfg.only else {}),
+        **({"here": f"all but {asker_of(cfg)}, on another machine"} if cfg.without else {}),
+        **({"peers": "  ".join(cfg.peers)} if cfg.peers else {}),
+        **({"secured": str(cfg.keystore)} if cfg.keystore else {}),
     }
 
 
@@ -382,9 +460,13 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
     with (
         StateLine() as line,
         Launch(processes, log_folder=cfg.logs, env=env) as launch,
-        Operator(launch, line, env=env, patience_s=cfg.patience, place=place_of(cfg)) as operator,
+        Operator(
+            launch, line, env=env, patience_s=cfg.patience, asker=asker_of(cfg), place=place_of(cfg)
+        ) as operator,
     ):
         try:
+            if cfg.only:
+                operator.watch()
             operator.bring_up()
             if cfg.sim is not None:
                 operator.run_episodes(cfg.seed, cfg.episodes, cfg.duration)

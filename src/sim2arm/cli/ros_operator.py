@@ -31,6 +31,7 @@ class Operator:
         *,
         env: Mapping[str, str],
         patience_s: float,
+        asker: str = "policy_node",
         place: Place | None = None,
     ) -> None:
         """Join the domain of running nodes.
@@ -40,17 +41,16 @@ class Operator:
             line: where to say how things stand.
             env: ROS_DOMAIN_ID and the like, of the processes.
             patience_s: how long an activation may stay red [s].
+            asker: the node that asks the gate; it may run on another machine.
             place: which arm it is.
         """
         self._launch, self._line, self._place = launch, line, place or Place()
         self._shown: set[str] = set()
         self._waiting, self._stopping = "starting", False
         self._supervisor: Supervisor | None = None
-        hand = self._place.label("teleop_node") in launch.processes
         self._supervisor = Supervisor(
-            alive=self._watch, env=env, asker="teleop_node" if hand else "policy_node",
-            namespace=self._place.namespace,
-        )  # fmt: skip
+            alive=self._watch, env=env, asker=asker, namespace=self._place.namespace
+        )
         self._supervisor.patience_s = patience_s
 
     @property
@@ -68,6 +68,8 @@ class Operator:
         try:
             for node in ("gate_node", self.supervisor.asker):
                 self._waiting = f"configuring {node}"
+                if node not in self._launch.processes:  # on another machine: used before, perhaps
+                    self.supervisor.renew(node)
                 if not self.supervisor.transition(node, "configure"):
                     said = self._last_word(self._place.label(node), "not configured")
                     raise UserError(f"{node}: {said}")
@@ -91,11 +93,15 @@ class Operator:
 
             def over() -> bool:
                 late = duration_s > 0 and time.monotonic() > end
-                return late or supervisor.policy.get("phase") == "STOPPED"
+                return (
+                    late or bool(supervisor.lost()) or supervisor.policy.get("phase") == "STOPPED"
+                )
 
             supervisor.spin_until(over, float("inf"), "end")
         except OperationError as error:
             raise self._explain(error) from error
+        if supervisor.lost():
+            raise UserError(f"the arm stands: {supervisor.lost()}")
         if supervisor.policy.get("phase") == "STOPPED":
             who = "hand" if supervisor.asker == "teleop_node" else "policy"
             raise UserError(f"the {who} stopped: {supervisor.policy_message}")
@@ -149,6 +155,19 @@ class Operator:
             self._line.note(
                 f"gate_node does not answer ({error}): its last trajectory ends at rest"
             )
+
+    def watch(self) -> None:
+        """Show how things stand until the process ends or Ctrl-C: another machine operates.
+
+        Raises:
+            UserError: a node has ended.
+        """
+        self._line.note("operated from the other machine: sim2arm ros up --without policy")
+        self._waiting = ""
+        try:
+            self.supervisor.spin_until(lambda: False, float("inf"), "end")
+        except OperationError as error:
+            raise self._explain(error) from error
 
     # -- private -------------------------------------------------------------------------------
 
