@@ -387,7 +387,7 @@ def test_a_red_report_is_shown_and_its_red_lines_are_the_error(
     # Nobody publishes the goal where this graph looks for it.
     graph = bundle.parent / "elsewhere.yaml"
     source = ros.DEFAULT_GRAPH.read_text()
-    graph.write_text(source.replace("/sim_arm/goal_pose", "/nowhere"))
+    graph.write_text(source.replace("sim_arm/goal_pose", "/nowhere"))
     up = Up(str(graph), "--bundle", str(bundle), *short, "--patience", "10")
     running.append(up)
     assert up.end() == 2

@@ -21,6 +21,7 @@ from sim2arm.core.joint_targets import as_joint_targets
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
 from sim2arm.core.trajectory import Trajectory
+from sim2arm_ros import log_about
 from sim2arm_ros.bag.description import Topic
 from sim2arm_ros.bag.folder import BagFolder
 from sim2arm_ros.convert import (
@@ -31,7 +32,7 @@ from sim2arm_ros.convert import (
     status_message,
 )
 from sim2arm_ros.graph_file import read_graph
-from sim2arm_ros.log_about import ABOUT, GATE_STATE, MARKS, SIM_EPISODE, About
+from sim2arm_ros.log_about import ABOUT, About
 from sim2arm_ros.requests import READY, Request, make_tag
 
 from .swinging import swinging_contract
@@ -40,6 +41,8 @@ PERIOD_NS = 16_666_664
 """1/60 s, of four whole parts [ns]."""
 START_NS = 5_000_000_000
 HOME = np.array(FR3.home)
+MARKS, SIM_EPISODE = f"/{log_about.MARKS}", f"/{log_about.SIM_EPISODE}"
+GATE_STATE = f"/{log_about.GATE_STATE}"
 JOINTS, GOAL, ACTION = "/joint_states", "/sim_arm/goal_pose", "/policy_node/action"
 LEADER, COMMANDED = "/teleop_node/action", "/gate_node/commanded"
 REQUEST, COMMAND = "/sim2arm/request", "/joint_trajectory_controller/joint_trajectory"
