@@ -288,7 +288,7 @@ def test_an_episode_ends_where_the_arm_says(convert: Convert) -> None:
     for stamp, done in ((START_NS - PERIOD_NS, False), (end, True)):
         values = {"seed": 7, "done": done, "success": done, "stamp_ns": stamp}
         message = status_message(DiagnosticStatus.OK, "episode", "", values)
-        made.add(SIM_EPISODE, stamp, stamp, message)
+        made.add(f"/{SIM_EPISODE}", stamp, stamp, message)
     dataset = convert(made)
     rows, notes = dataset.episode(0), dataset.notes(0)
     assert len(rows["action"]) == 20 and rows["next.success"][-1, 0]
@@ -404,7 +404,7 @@ def test_a_damaged_chunk_is_named_and_cuts_the_episode(
     made = MadeUp().run(TICKS)
     made.mark("start", 1, START_NS)
     made.mark("keep", 1, START_NS + TICKS * PERIOD_NS)
-    assert made.of(MARKS)
+    assert made.of(f"/{MARKS}")
     log = made.write(tmp_path / "log", chunk=4000)
     (file,) = log.glob("*.mcap")
     data = bytearray(file.read_bytes())

@@ -23,6 +23,7 @@ from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import FR3
 from sim2arm.core.trajectory import Trajectory
 from sim2arm.core.urdf import urdf_from_robot
+from sim2arm_ros import log_about
 from sim2arm_ros.bag.description import Topic
 from sim2arm_ros.bag.folder import BagFolder
 from sim2arm_ros.convert import (
@@ -33,7 +34,7 @@ from sim2arm_ros.convert import (
     status_message,
 )
 from sim2arm_ros.graph_file import read_graph
-from sim2arm_ros.log_about import ABOUT, GATE_STATE, MARKS, SIM_EPISODE, About
+from sim2arm_ros.log_about import ABOUT, About
 from sim2arm_ros.node_support import latched
 from sim2arm_ros.recorder_topics import plain_qos
 from sim2arm_ros.requests import READY, Request, make_tag
@@ -45,6 +46,8 @@ PERIOD_NS = 16_666_664
 START_NS = 5_000_000_000
 HOME = np.array(FR3.home)
 DESCRIPTION = "/robot_description"
+MARKS, SIM_EPISODE = f"/{log_about.MARKS}", f"/{log_about.SIM_EPISODE}"
+GATE_STATE = f"/{log_about.GATE_STATE}"
 JOINTS, GOAL, ACTION = "/joint_states", "/sim_arm/goal_pose", "/policy_node/action"
 LEADER, COMMANDED = "/teleop_node/action", "/gate_node/commanded"
 REQUEST, COMMAND = "/sim2arm/request", "/joint_trajectory_controller/joint_trajectory"

@@ -288,7 +288,7 @@ def test_marks_of_the_operator_are_in_the_log(domain: None, tmp_path: Path) -> N
     node.destroy_node()
     with Log(tmp_path / "log") as log:
         said = [status_values(decoded(m.data, DiagnosticStatus)) for m in log.messages]
-        assert {m.topic for m in log.messages} == {MARKS}
+        assert {m.topic for m in log.messages} == {f"/{MARKS}"}
     assert [(v["event"], v["number"]) for v in said] == [
         ("start", "1"), ("keep", "1"), ("start", "2"), ("discard", "2")
     ]  # fmt: skip

@@ -146,7 +146,7 @@ def test_what_the_task_gives_the_policy_has_a_topic_of_the_simulated_arm(name: s
         return
     inputs = read_graph().inputs
     for spec in task.goals:
-        assert inputs[spec.name].topic == f"/sim_arm/{spec.name}"
+        assert inputs[spec.name].topic == f"sim_arm/{spec.name}"
 
 
 @EVERY
