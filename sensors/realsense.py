@@ -255,14 +255,17 @@ class RealSenseCamera:
             )
         return None
 
-    def _decode(self, pair: tuple[Any, Any]) -> dict[str, np.ndarray]:
-        """Return the arrays of a pair of frames."""
+    def _decode(self, pair: tuple[Any, Any]) -> dict[str, np.ndarray] | None:
+        """Return the arrays of a pair of frames, or none where librealsense cannot align them."""
         cfg, arrays, (colour, depth) = self.cfg, dict[str, np.ndarray](), pair
         if "rgb" in cfg.outputs:
             pixels = np.asanyarray(colour.get_data())
             arrays[f"{cfg.name}_rgb"] = run_stage(cfg.stage, pixels, self._colour)
         if depth is not None:
-            aligned = self._depth.align(colour, depth)
+            try:
+                aligned = self._depth.align(colour, depth)
+            except RuntimeError:
+                return None
             counts = run_stage(self._nearest, np.asanyarray(aligned.get_data()), self._colour)
             units = np.float32(aligned.as_depth_frame().get_units())
             arrays[f"{cfg.name}_depth"] = counts.astype(np.float32) * units

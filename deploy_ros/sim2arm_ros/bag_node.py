@@ -5,7 +5,8 @@ MCAP logs of `recorder_node` or of `ros2 bag`. What is played is what the graph 
 
 - `/sim2arm/recording` says that one is played here; a gate for real hardware does not become
   active beside it, and faults if one begins. A gate in `dry_run` has no way to a controller.
-- Where somebody else publishes one of its topics, it ends with one line: a robot may be here.
+- Where somebody else publishes one of its topics, it ends with one line, before the first message
+  if that is so at the start: a robot may be here.
 - `sim2arm ros replay` starts it in a ROS domain of its own.
 
 Parameters: `bag` (folder or file), `graph` (of logs that do not say theirs), `topics` (others that
@@ -66,16 +67,20 @@ class BagNode(Node):
                 self.get_logger().warning(problem)
             about = about_of(log, read_graph(self._text("graph")))
             more = self._text("topics").replace(",", " ").split()
-            self.player = Player(self, log, choose(log.messages, about, more), cfg)
+            chosen = choose(log.messages, about, more)
+            self.player = Player(self, log, chosen, cfg, self._announce)
         except BaseException:
             log.close()
             raise
-        marker = self.create_publisher(String, RECORDING, latched())
-        marker.publish(String(data=self._text("bag")))
         self._said = self.create_publisher(DiagnosticStatus, "~/state", latched())
         self.create_service(Trigger, "~/play", self.on_play)
         self.create_timer(_STATE_S, self.on_timer, clock=STEADY)
         self.player.start()
+
+    def _announce(self) -> None:
+        """Say that what is heard here is a recording."""
+        marker = self.create_publisher(String, RECORDING, latched())
+        marker.publish(String(data=self._text("bag")))
 
     def _text(self, name: str) -> str:
         return str(self.get_parameter(name).value)

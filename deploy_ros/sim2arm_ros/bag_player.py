@@ -55,7 +55,14 @@ class Player:
         ended_s: when it ended, by the steady clock [s]; 0 before.
     """
 
-    def __init__(self, node: Node, log: Log, topics: Mapping[str, str], cfg: PlayCfg) -> None:
+    def __init__(
+        self,
+        node: Node,
+        log: Log,
+        topics: Mapping[str, str],
+        cfg: PlayCfg,
+        announce: Callable[[], None],
+    ) -> None:
         """Open the publishers.
 
         Args:
@@ -63,11 +70,13 @@ class Player:
             log: the recording, open as long as this is.
             topics: what is played.
             cfg: how.
+            announce: says that a recording is played, once it is known that no robot is here.
 
         Raises:
             ValueError: a type is not installed, or stamps mean nothing; one line.
         """
         self.topics, self._cfg, self._node, self._log = topics, cfg, node, log
+        self._announce = announce
         played = [message for message in log.messages if message.topic in topics]
         self.playback = Playback(played, rate=cfg.rate, loop=cfg.loop)
         classes = {name: message_class(kind) for name, kind in topics.items()}
@@ -159,6 +168,7 @@ class Player:
         try:
             self._stop.wait(_DISCOVERY_S)
             self._check_alone()
+            self._announce()
             self._play(self._hold())
         except (LogError, ValueError) as error:
             self.error = str(error)

@@ -186,6 +186,17 @@ class Supervisor:
         self.spin_until(future.done, timeout_s, f"answer of {name}")
         return future.result()
 
+    def trigger(self, name: str) -> str:
+        """Call a service that only does something; return what it says.
+
+        Raises:
+            OperationError: no service, no answer in time, or it refuses.
+        """
+        answer = self.call(Trigger, name, Trigger.Request())
+        if not answer.success:
+            raise OperationError(f"{name}: {answer.message}")
+        return str(answer.message)
+
     # -- lifecycle -----------------------------------------------------------------------------
 
     def transition(self, node: str, label: str, timeout_s: float = START_S) -> bool:

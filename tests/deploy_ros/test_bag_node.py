@@ -168,8 +168,24 @@ def test_the_first_moment_is_shown_until_it_is_asked_to_play(play: Any) -> None:
     assert len(set(positions)) > 4 * TICKS - 4
 
 
+def test_where_a_robot_is_nothing_is_said(domain: None, log: Path) -> None:
+    rclpy.init(args=["--ros-args", "-p", f"bag:={log}"])
+    robot = Node("robot")
+    robot.create_publisher(JointState, JOINTS, streaming(10))
+    node = BagNode()
+    end(node)
+    assert "robot publishes /joint_states" in node.player.error
+    assert node.player.playback.sent == node.count_publishers(RECORDING) == 0
+    node.destroy_node()
+    robot.destroy_node()
+
+
 def test_beside_somebody_else_it_ends(play: Any) -> None:
     node, _ = play(hold=True)
+    until = time.monotonic() + 10.0
+    while node.count_publishers(RECORDING) == 0:  # it says what it is
+        assert time.monotonic() < until
+        time.sleep(0.01)
     other = Node("robot")
     other.create_publisher(JointState, JOINTS, streaming(10))
     end(node)

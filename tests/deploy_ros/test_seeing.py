@@ -18,6 +18,7 @@ from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.ros_evaluation import run_through_ros, write_record
 from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sensors.camera_info import write_camera_info
 from sim2arm.sensors.replay import FRAMES, ReplayCfg, write_recording
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.base import Task
@@ -167,9 +168,8 @@ def recording(bundle: Path, path: Path) -> Path:
     trained = OnnxPolicy(bundle).contract.input("scene_rgb")
     done = replace(STAGE, width=SIDE, height=SIDE, crop=(0, 0, 0, 0))  # they are staged already
     cfg = ReplayCfg(stage=done, name=trained.name, frame=trained.frame, rate_hz=trained.rate_hz)
-    file = SensorFile(
-        recording=RecordingCfg(path=str(path), cfg=cfg), intrinsics=arm.intrinsics["scene_rgb"]
-    )
+    write_camera_info(path.parent / "lens.yaml", "scene", arm.intrinsics["scene_rgb"])
+    file = SensorFile(recording=RecordingCfg(path=str(path), cfg=cfg), camera_info="lens.yaml")
     where = path.parent / "sensor.yaml"
     where.write_text(dump_yaml(to_plain(file)))
     return where

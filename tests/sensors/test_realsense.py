@@ -112,6 +112,28 @@ def test_what_was_not_measured_is_zero() -> None:
     rig.close()
 
 
+def test_depth_alone_and_colour_alone() -> None:
+    for outputs, name in ((("depth",), "scene_depth"), (("rgb",), "scene_rgb")):
+        rig = Rig(replace(CFG, outputs=outputs))
+        rig.send(1)
+        assert list(rig.camera.read().arrays) == list(rig.camera.spec) == [name]
+        rig.close()
+
+
+def test_what_cannot_be_aligned_is_a_broken_picture(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.send(1)
+    before = rig.camera.read()
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("Frame didn't arrive within 1000")
+
+    monkeypatch.setattr(rig.camera._depth, "align", fail)
+    rig.send(2)
+    assert rig.camera.read().sequence == before.sequence and rig.camera.counters.broken == 1
+
+
 def test_global_time_becomes_ros_time(rig: Rig) -> None:
     rig.send(1, stamp_ns=rig.clock.ns + 40 * MS + 2 * 10**12 - 15 * MS)  # 15 ms on its way
     reading = rig.camera.read()

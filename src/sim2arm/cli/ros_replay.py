@@ -223,7 +223,6 @@ def _watch(supervisor: Supervisor, launch: Launch) -> None:
     Raises:
         OperationError: one of them does not start, or a process has ended.
     """
-    from std_srvs.srv import Trigger
 
     def phase() -> str:
         return supervisor.policy.get("phase", "")
@@ -233,5 +232,5 @@ def _watch(supervisor: Supervisor, launch: Launch) -> None:
 
     supervisor.activate("policy_node")
     supervisor.spin_until(lambda: phase() in ("RUNNING", "STOPPED"), _PATIENCE_S, "tick")
-    supervisor.call(Trigger, "/bag_node/play", Trigger.Request())
+    supervisor.trigger("/bag_node/play")
     supervisor.spin_until(over, float("inf"), "end")
