@@ -63,15 +63,25 @@ def make_record(
             "delay": make_quantity(found.delay, "s", note="of the follower"),
         },
         residuals={
-            "left": make_residuals(found.residuals, "rad", note="of each joint, root mean square")
+            "greatest offset that chance does not explain": make_residuals(
+                [found.greatest_deg], "deg", limit=cfg.alarm_deg, note="or change of one"
+            ),
+            "left": make_residuals(found.residuals, "rad", note="of each joint, root mean square"),
         },
         pictures=tuple(make_picture(n, d, words) for n, (d, words) in (pictures or {}).items()),
-        notes=(*(f"Alarm: {alarm}." for alarm in found.alarms), *found.notes,
-               *(() if found.alarms else ("No offset is an alarm.",))),
+        notes=(*(f"Alarm: {alarm}." for alarm in found.alarms), _offsets(found), *found.notes),
         versions={
             "sim2arm": sim2arm.__version__, "numpy": np.__version__, "scipy": scipy.__version__
         },
     )  # fmt: skip
+
+
+def _offsets(found: JointDrift) -> str:
+    parts = [
+        f"{name} {math.degrees(o):+.2f} +- {math.degrees(1.96 * s):.2f}"
+        for name, o, s in zip(found.names, found.offsets, found.sigma, strict=True)
+    ]
+    return f"Offsets of the follower [deg, 95 %]: {', '.join(parts)}."
 
 
 def write_drift(

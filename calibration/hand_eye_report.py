@@ -154,8 +154,8 @@ def summary(found: HandEyeCalibration) -> list[str]:
     lines = [
         f"The camera is at ({x:.1f}, {y:.1f}, {z:.1f}) mm, known to +- ({a:.2f}, {b:.2f}, {c:.2f}) "
         f"mm and +- {turn:.3f} deg (95 %); {used} of {used + len(found.rejected)} views were used.",
-        f"Points of the board in views that were left out are off by {1e3 * points:.2f} mm and "
-        f"{math.degrees(angle):.3f} deg (rms; one view's own error is in it).",
+        f"By a calibration of the other views, points of the board are off by {1e3 * points:.2f} "
+        f"mm and {math.degrees(angle):.3f} deg (rms; the view's own error is in it).",
     ]
     if found.arm.chain is not None and found.sigma[12:].any():
         parts = [

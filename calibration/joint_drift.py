@@ -82,6 +82,13 @@ class JointDrift:
     notes: tuple[str, ...]
     """What could not be told."""
 
+    @property
+    def greatest_deg(self) -> float:
+        """The greatest offset or change that chance does not explain, 0 if there is none [deg]."""
+        sizes = np.concatenate([np.abs(self.offsets), np.abs(self.drift)])
+        sigma = np.concatenate([self.sigma, self.drift_sigma])
+        return math.degrees(float(np.max(np.where(sizes > 1.96 * sigma, sizes, 0.0))))
+
 
 def find_drift(
     stamps: FloatArray,

@@ -55,7 +55,7 @@ def test_the_page_shows_every_part() -> None:
         "601",  # an element of the matrix
         "3 of 4",  # samples used
         "0.000288675",  # rms: 5e-4 / sqrt(3)
-        "translation of each of 4 samples; outlined: 1 not used",
+        "translation of each of 4 samples; outlined: 1 not used, cut at 0.002 m",
         "ab" * 32,
         "4 views",
     ):

@@ -10,6 +10,9 @@ from . import page
 from .calibration_record import CalibrationRecord, Quantity, Residuals, check_pictures
 from .page import Markup
 
+_CUT = 2.0
+"""How much higher than everything that was used bars of what was not are drawn at most."""
+
 
 def render_page(record: CalibrationRecord, pictures: Mapping[str, bytes] | None = None) -> str:
     """Return the page of a record.
@@ -105,5 +108,11 @@ def _summary(residuals: Mapping[str, Residuals]) -> Markup:
 def _chart(name: str, r: Residuals) -> Markup:
     lines = {"rms": r.rms} | ({} if r.limit is None else {"limit": r.limit})
     left = f"; outlined: {len(r.excluded)} not used" if r.excluded else ""
+    # What was not used may be so large that nothing else could be seen beside it.
+    top = _CUT * max([*np.abs(r.used).tolist(), *lines.values()])
+    sizes = [abs(x) for x in r.numbers]
+    if top > 0.0 and max(sizes) > top:
+        sizes = [min(x, top) for x in sizes]
+        left += f", cut at {top:.3g} {r.unit}"
     caption = f"{name} of each of {len(r.numbers)} samples{left}"
-    return page.bars([abs(x) for x in r.numbers], r.unit, lines, frozenset(r.excluded), caption)
+    return page.bars(sizes, r.unit, lines, frozenset(r.excluded), caption)
