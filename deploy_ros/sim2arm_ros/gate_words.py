@@ -1,0 +1,33 @@
+"""What the gate says of itself on `~/state`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from .convert import status_message
+from .gate_machine import GateMachine
+from .gate_state import GateState
+
+LATENCY = "latency_s"
+"""Value of `~/state`: from a joint state at the gate to the command of the policy that had seen it,
+the longest since the message before [s]; empty where there was no command."""
+_LEVELS = {
+    GateState.ACTIVE: DiagnosticStatus.OK,
+    GateState.HOLD: DiagnosticStatus.WARN,
+    GateState.FAULT: DiagnosticStatus.ERROR,
+}
+
+
+def state_message(machine: GateMachine, more: Mapping[str, object]) -> DiagnosticStatus:
+    """Return how a gate stands, why, what it counted, and what else there is to know."""
+    values = {
+        "state": machine.state.value,
+        "ready": machine.ready,
+        "not_ready": machine.not_ready,
+        "session": machine.session,
+        "rejected": machine.rejected,
+    }
+    everything = values | vars(machine.counters) | dict(more)
+    return status_message(_LEVELS[machine.state], "gate", machine.reason, everything)
