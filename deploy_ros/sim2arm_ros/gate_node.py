@@ -2,7 +2,7 @@
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/hold` stops the arm and keeps everybody out; `~/reset` leaves both. The e-stop here
+latch a fault, `~/hold` stops the arm and lets nobody in; `~/reset` leaves both. The e-stop here
 is a convenience, not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
@@ -47,8 +47,8 @@ from .dds import backend
 from .flight import Flight, flights_folder, gate_robot, keep_beside
 from .gate import GateCfg
 from .gate_machine import GateMachine
-from .gate_state import Command, GateState, MachineCfg
-from .gate_words import LATENCY, state_message
+from .gate_state import LATENCY, Command, GateState, MachineCfg
+from .gate_words import state_message
 from .graph import Graph, read_graph
 from .gripper_client import GripperClient
 from .latency import LatencyMeter
@@ -449,7 +449,8 @@ class GateNode(LifecycleNode):
         elif key[:2] != self._last_state[:2]:
             self.get_logger().info(f"{machine.state.value}: {machine.reason}".rstrip(": "))
         self._last_state, self._state_at = key, now
-        more: dict[str, object] = {LATENCY: self._latency_s or ""}
+        active = bool(self._command.is_activated)
+        more: dict[str, object] = {"active": active, LATENCY: self._latency_s or ""}
         self._latency_s = 0.0
         if self._gripper is not None:
             more |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}

@@ -10,9 +10,6 @@ from .convert import status_message
 from .gate_machine import GateMachine
 from .gate_state import GateState
 
-LATENCY = "latency_s"
-"""Value of `~/state`: from a joint state at the gate to the command of the policy that had seen it,
-the longest since the message before [s]; empty where there was no command."""
 _LEVELS = {
     GateState.ACTIVE: DiagnosticStatus.OK,
     GateState.HOLD: DiagnosticStatus.WARN,

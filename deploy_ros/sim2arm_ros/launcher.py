@@ -25,7 +25,7 @@ class NodeProcess:
     """One executable with its parameters."""
 
     executable: str
-    """policy_node, teleop_node, gate_node, sim_arm_node, sensor_node or recorder_node."""
+    """A name of `executables.NODES`."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""
@@ -111,6 +111,38 @@ def recorder(
         parameters={
             "folder": str(folder.resolve()), "bundle": str(bundle.resolve()), "task": task,
             "graph": str(graph.resolve()) if graph is not None else "", "use_sim_time": sim_time,
+        },
+        needed=False,
+    )  # fmt: skip
+
+
+def operator_page(
+    bundle: Path,
+    *,
+    graph: Path | None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    asker: str = "policy_node",
+    simulated: bool = False,
+    judge: bool = False,
+) -> NodeProcess:
+    """Return the operator's page; nobody ends with it.
+
+    Args:
+        bundle: the policy bundle.
+        graph: another graph.yaml than the one of the package.
+        host: address that the page listens at.
+        port: of the page.
+        asker: node that asks the gate.
+        simulated: whether a simulated arm gives the time, and begins episodes.
+        judge: a person says how trials ended, and is shown nothing that tells policies apart.
+    """
+    return NodeProcess(
+        executable="operator_node",
+        parameters={
+            "bundle": str(bundle.resolve()), "graph": str(graph.resolve()) if graph else "",
+            "host": host, "port": port, "asker": asker, "simulated": simulated, "judge": judge,
+            "use_sim_time": simulated,
         },
         needed=False,
     )  # fmt: skip

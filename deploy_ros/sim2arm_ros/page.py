@@ -31,7 +31,7 @@ SHAFT, HEAD, HEAD_LENGTH = 0.003, 0.008, 0.02
 
 
 class Page:
-    """A server with a scene and a panel; `gui` is where panels are built."""
+    """A server with a scene and a panel: `scene` is where things are drawn, `gui` the panel."""
 
     def __init__(self, title: str, *, host: str = "127.0.0.1", port: int = 8080) -> None:
         """Start to serve.
@@ -55,7 +55,7 @@ class Page:
         )
         self.gui.main_panel.dock_right()
         self._meshes: dict[str, viser.BatchedMeshHandle] = {}
-        scene = self._server.scene
+        self.scene = scene = self._server.scene
         scene.configure_environment_map(None)
         scene.configure_default_lights(enabled=False)
         scene.add_light_hemisphere(
@@ -139,6 +139,14 @@ class Page:
         """Move what all who have the page open look from and at, by (3,) [m]."""
         for client in self._server.get_clients().values():
             client.camera.position = client.camera.position + offset
+
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Let changes of the scene be seen together."""
+        return self._server.atomic()
+
+    def watched(self) -> int:
+        """Return how many browsers have the page open."""
+        return len(self._server.get_clients())
 
     def stop(self) -> None:
         """Stop to serve; no thread is left."""

@@ -29,10 +29,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.core import plain
 from sim2arm.core.trajectory import Trajectory
-from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
+from sim2arm.sim.visuals import seen_urdf
 from sim2arm.sim.worlds.compiled import UnknownNameError
 
 from .convert import (
@@ -153,7 +153,7 @@ class SimArmNode(Node):
         self._episode = self.create_publisher(DiagnosticStatus, "~/episode", latched())
         self._latency = self.create_publisher(Float64MultiArray, "~/latency", streaming(1000))
         self._description = self.create_publisher(String, "/robot_description", latched())
-        self._description.publish(String(data=urdf_from_robot(self.arm.robot)))
+        self._description.publish(String(data=seen_urdf(self.arm)))
         if not self.lock_step:
             self.create_subscription(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         self.create_service(Trigger, "~/reset", self.on_reset)

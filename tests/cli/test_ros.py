@@ -87,7 +87,12 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             ["--bundle", "BUNDLE", "--sim", "peg-insertion"],
             "the policy needs goal_pose, and peg-insertion gives socket_pose",
         ),
-        (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
+        (["--bundle", "BUNDLE"], "answer at a terminal, or pass --page or --yes"),
+        (["--bundle", "BUNDLE", "--page", "--yes"], "--yes: with --page the person starts"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--page", "--lock-step"], "--lock-step: with"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--page", "--episodes", "2"], "--episodes: with"),
+        (["--bundle", "BUNDLE", "--page", "--port", "70000"], "expected 0 to 65535, got 70000"),
+        (["--bundle", "BUNDLE", "--page", "--host", "203.0.113.7"], "cannot be had"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

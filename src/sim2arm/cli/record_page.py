@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm_ros.page import Page
+from sim2arm_ros.page_pictures import enlarge
 
 from .errors import user_input
 from .hand_status import Status
@@ -25,7 +26,7 @@ from .turns import Phase
 from .video import Picture
 from .view_browser import FIGURES_S, PICTURE_S
 from .view_panel import add_forces
-from .view_pictures import LEAST, as_picture, enlarge
+from .view_pictures import LEAST, as_picture
 from .view_stage import Stage
 
 TOUCH = re.compile(r"touch_.*_rgb")

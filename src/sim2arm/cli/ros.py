@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from sim2arm_ros.graph import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.launcher import (
     Launch,
     NodeProcess,
+    operator_page,
     policy_graph,
     private_domain,
     recorder,
@@ -34,6 +36,7 @@ from sim2arm_ros.launcher import (
 )
 
 from .errors import UserError, user_input
+from .extras import missing_extra
 from .outputs import check_folder
 from .parse import parse, unknown
 from .state_line import StateLine
@@ -76,6 +79,12 @@ class RosUpCfg:
     """On a robot: allow the DDS fallback in place of a ROS 2 installation."""
     logs: Path = Path("runs/ros-logs")
     """Where the output of the nodes goes, a file each."""
+    page: bool = False
+    """Serve the operator's page: the person starts, holds and watches the arm there."""
+    port: int = 8080
+    """Of the page; 0 takes any that is free."""
+    host: str = "127.0.0.1"
+    """Address that the page listens at; it has no password, so think before you open it."""
     record: Path | None = None
     """Folder of a raw log of all messages, which `sim2arm convert` makes a dataset of."""
 
@@ -84,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run."""
     cfg = parse(RosUpCfg, argv, "sim2arm ros up")
     check(cfg)
+    if cfg.page:
+        cfg = replace(cfg, port=cfg.port or free_port(cfg.host))
     bundle = find_bundle(cfg.bundle)
     with user_input("bundle"):
         contract = load_contract(bundle)
@@ -119,8 +130,10 @@ def check(cfg: RosUpCfg) -> None:
         for name in ("lock_step", "episodes", "settings", "cameras", "touch"):
             if getattr(cfg, name) not in (False, 0, None, "none"):
                 raise UserError(f"--{name.replace('_', '-')} needs --sim TASK")
-        if not cfg.yes and not sys.stdin.isatty():
-            raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
+        if not cfg.yes and not cfg.page and not sys.stdin.isatty():
+            raise UserError(
+                "a robot moves only when told: answer at a terminal, or pass --page or --yes"
+            )
     else:
         from sim2arm.sim.tasks.table import TASKS
 
@@ -131,6 +144,14 @@ def check(cfg: RosUpCfg) -> None:
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
     check_hand(cfg)
+    if cfg.page:
+        for name in ("yes", "lock_step", "episodes"):
+            if getattr(cfg, name):
+                raise UserError(
+                    f"--{name.replace('_', '-')}: with --page the person starts, and sees the arm "
+                    "in real time: leave one out"
+                )
+        check_page(cfg.host, cfg.port)
     if not 0 <= cfg.seed < 2**63:
         raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
@@ -159,6 +180,27 @@ def check_hand(cfg: RosUpCfg) -> None:
         raise UserError("--teleop terminal: a node has no terminal; pass keyboard, or another")
     if cfg.lock_step:
         raise UserError("--teleop: a hand does not wait for commands: leave out --lock-step")
+
+
+def check_page(host: str, port: int) -> None:
+    """Refuse a page that could not be served.
+
+    Raises:
+        UserError: one line.
+    """
+    try:
+        from sim2arm_ros.page import check_port
+    except ModuleNotFoundError as error:
+        raise UserError(f"--page {missing_extra(error.name) or error}") from error
+    with user_input("--host and --port"):
+        check_port(host, port)
+
+
+def free_port(host: str) -> int:
+    """Return a port that is free now: the page is another process, and is told which."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def check_task(name: str, contract: Contract, settings: Path | None) -> None:
@@ -260,6 +302,10 @@ def nodes(
     )  # fmt: skip
     if cfg.record is not None:
         graph.append(recorder(cfg.record, bundle, graph=cfg.graph, sim_time=simulated))
+    if cfg.page:
+        asker = "teleop_node" if cfg.teleop else "policy_node"
+        graph.append(operator_page(bundle, graph=cfg.graph, host=cfg.host, port=cfg.port,
+                                   asker=asker, simulated=simulated))  # fmt: skip
     if cfg.sim is not None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
@@ -292,6 +338,7 @@ def describe(
         "rclpy": which.partition(": ")[2],
         "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
         "logs": str(cfg.logs),
+        **({"page": f"http://{cfg.host}:{cfg.port}"} if cfg.page else {}),
         **({"record": str(cfg.record)} if cfg.record is not None else {}),
         **({"hand": f"{cfg.teleop}; {hand}"} if cfg.teleop else {}),
     }
@@ -310,7 +357,10 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
     ):
         try:
             operator.bring_up()
-            if cfg.sim is not None:
+            if cfg.page:
+                line.note(f"open http://{cfg.host}:{cfg.port}: Start, Hold and Reset are there")
+                operator.watch(cfg.duration)
+            elif cfg.sim is not None:
                 operator.run_episodes(cfg.seed, cfg.episodes, cfg.duration)
             else:
                 who = "hand" if cfg.teleop else "policy"
