@@ -30,15 +30,16 @@ from sim2arm.policies.verify import load_contract
 
 from . import activation
 from .convert import MESSAGES, pose_array, status_message, status_values, to_ns
-from .convert_pictures import decoded, image_array
+from .convert_pictures import image_array
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding, read_graph
 from .node_support import bundle_parameter, latched, run_nodes, streaming
 from .operator_deeds import Deeds
 from .operator_page import Buttons, OperatorPage
 from .operator_state import Curve, OperatorState
-from .page_pictures import picture_of
-from .pictures import IMAGE
+from .page_pictures import Picture, blended
 from .recorder_topics import stamp_of
+from .seen import picture_from
+from .trial_desk import REFERENCE, TRIAL, VERDICT
 
 PERIOD_S = 0.05
 """Between two looks at what is newest [s]."""
@@ -48,12 +49,7 @@ _IDLE_TURNS = 4
 """Turns of the executor without a message of ours after which nothing more is waited for."""
 _MOST_TURNS = 200
 NICE = 10
-TRIAL = "/compare/state"
-"""Where a comparison says which trial it is, and what the person has to do."""
-REFERENCE = "/compare/reference"
-"""Where it shows how the start has to look."""
-VERDICT = "/operator_node/verdict"
-"""Where the page says how a trial ended."""
+OVERLAY = "the first start of the pair over what is seen now"
 
 
 class OperatorNode(Node):
@@ -79,7 +75,7 @@ class OperatorNode(Node):
         self._asked: dict[str, Any] = {}
         self._raw: dict[str, tuple[InputBinding, bytes]] = {}
         self._drawn: dict[str, float] = {}
-        self._reference: Any = None
+        self._reference: Picture | None = None
         self._joint_names = contract.joint_names
         self._gels = {spec.name: spec.shape[0] for spec in contract.inputs if len(spec.shape) == 4}
         self.deeds = Deeds(self.state, self._client, asker=f"/{self.asker}")
@@ -214,7 +210,10 @@ class OperatorNode(Node):
             self.state.ages[name].add(time.monotonic(), age)
 
     def _on_reference(self, message: Image) -> None:
-        self._reference = message
+        try:
+            self._reference = image_array(message)
+        except ValueError as error:
+            self.get_logger().warning(f"{REFERENCE}: {error}")
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -234,14 +233,13 @@ class OperatorNode(Node):
     def _show(self, name: str, binding: InputBinding, data: bytes) -> None:
         message: Any = deserialize_message(data, MESSAGES[binding.type])
         try:
-            plain = binding.type == IMAGE
-            pixels = image_array(message) if plain else decoded(message)
-            encoding = str(message.encoding if plain else binding.encoding)
-            picture = picture_of(pixels, encoding, self._gels.get(name, 1))
+            picture = picture_from(message, binding, self._gels.get(name, 1))
         except ValueError as error:
             self.get_logger().warning(f"{name} is not shown: {error}", throttle_duration_sec=5.0)
             return
         self.page.show_picture(name, picture)
+        if self._reference is not None and self.state.trial.get("overlay") == name:
+            self.page.show_picture(OVERLAY, blended(self._reference, picture))
 
     def destroy_node(self) -> None:
         """Stop to serve too."""

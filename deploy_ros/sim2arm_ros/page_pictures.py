@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,3 +79,34 @@ def picture_of(pixels: NDArray[Any], encoding: str, gels: int = 1) -> Picture:
         return grey_field(field.reshape(gels, -1, *field.shape[1:]))
     metres = pixels / np.float32(1000.0) if encoding == "16UC1" else pixels
     return grey_depth(np.nan_to_num(metres.astype(np.float32), posinf=0.0, neginf=0.0))
+
+
+def blended(reference: Picture, live: Picture) -> Picture:
+    """Return two pictures of one size over each other, half and half; of other sizes the live one.
+
+    What stands where it stood is sharp, what does not is there twice.
+    """
+    if reference.shape != live.shape:
+        return live
+    return ((reference.astype(np.uint16) + live) // 2).astype(np.uint8)
+
+
+def read_png(path: Path) -> Picture:
+    """Return the picture of a PNG file."""
+    import av
+
+    with av.open(str(path)) as file:
+        return next(file.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
+
+
+def png(picture: Picture) -> bytes:
+    """Return a picture as a PNG file."""
+    import av
+
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height = picture.shape[1], picture.shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+    encoder.pix_fmt = "rgb24"  # pyright: ignore[reportAttributeAccessIssue]
+    encoder.time_base = Fraction(1, 1)
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    packets = [*encoder.encode(frame), *encoder.encode(None)]  # pyright: ignore
+    return b"".join(bytes(packet) for packet in packets)  # pyright: ignore

@@ -78,7 +78,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
 def moves(stand: Stand, tab: Tab) -> None:
     """Press Start until the page shows that the arm swings; a busy machine may hold it at once."""
     rig = stand.rig
-    for _ in range(5):
+    for _ in range(8):
+        rig.operator.reset_arm(0)
+        rig.pause(0.3)
         rig.relay.commands.clear()
         rig.relay.states.clear()
         if "Remove the cause, then Reset" in tab.text():

@@ -312,7 +312,12 @@ def nodes(
             settings=cfg.settings, vision=vision, touch=touch,
         )  # fmt: skip
         return [arm, *graph]
-    hardware = {"real_hardware": True, "allow_fallback_on_hardware": cfg.allow_fallback}
+    return on_hardware(graph, allow_fallback=cfg.allow_fallback)
+
+
+def on_hardware(graph: Sequence[NodeProcess], *, allow_fallback: bool) -> list[NodeProcess]:
+    """Return the processes of a graph in front of a real arm."""
+    hardware = {"real_hardware": True, "allow_fallback_on_hardware": allow_fallback}
     return [
         replace(node, parameters={**node.parameters, **hardware})
         if node.executable == "gate_node"
