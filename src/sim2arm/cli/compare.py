@@ -81,6 +81,10 @@ def main(argv: Sequence[str]) -> int:
     check(cfg)
     bundles = [find_bundle(path) for path in cfg.bundles]
     contracts = check_bundles(bundles)
+    if cfg.where != "robot":
+        from .compare_process import find_task
+
+        find_task(cfg, bundles)
     plan = make_plan(cfg, bundles)
     print(said_before(plan, cfg.difference))
     log = TrialLog(cfg.out, plan)

@@ -105,5 +105,5 @@ def draw_starts(log: TrialLog, task: Task, contract: Contract) -> None:
     folder.mkdir(exist_ok=True)
     for pair in pairs[:PICTURES]:
         arm.reset(log.plan.first_seed + pair)
-        picture = arm.world.render(OVERVIEW, [0], *SIZE)[0].cpu().numpy()
+        picture = arm.world.render(OVERVIEW, [0], *SIZE)[0]
         (folder / f"pair-{pair + 1:03d}.png").write_bytes(png(picture))
