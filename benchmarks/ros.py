@@ -59,7 +59,13 @@ from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.table import build_task, describe_task
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.dds.discovery import cyclone_config, domain_id
-from sim2arm_ros.launcher import Launch, policy_graph, private_domain, simulated_arm
+from sim2arm_ros.launcher import (
+    Launch,
+    NodeProcess,
+    policy_graph,
+    private_domain,
+    simulated_arm,
+)
 
 HERE = Path(__file__).resolve().parent
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
@@ -230,14 +236,22 @@ def message_sizes(bundle: Path) -> tuple[int, int]:
 # -- nodes -------------------------------------------------------------------------------------
 
 
-def run_nodes(bundle: Path, settings: Path, rate_hz: float, seconds: float, logs: Path) -> Nodes:
-    """Run policy, gate and simulated arm in real time."""
+def run_nodes(
+    bundle: Path,
+    settings: Path,
+    rate_hz: float,
+    seconds: float,
+    logs: Path,
+    more: Sequence[NodeProcess] = (),
+) -> Nodes:
+    """Run policy, gate and simulated arm in real time, and `more` beside them."""
     from sim2arm_ros.supervisor import OperationError, Supervisor
 
     env = private_domain()
     processes = [
         simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
         *policy_graph(bundle, graph=None),
+        *more,
     ]
     latency: list[float] = []
     stops: list[str] = []

@@ -64,6 +64,14 @@ def deeds(lines: Sequence[str]) -> str:
     return f'<div id="deeds" style="{_LINE}padding:2px 12px;min-height:1.5em">{rows}</div>'
 
 
+def trial(title: str, text: str) -> str:
+    """Return which trial of a comparison it is, and what the person has to do."""
+    return (
+        f'<div id="trial" style="{_LINE}border:2px solid #2b6cb0;border-radius:6px;'
+        f'padding:6px 12px;margin:4px 10px"><b>{escape(title)}</b><div>{escape(text)}</div></div>'
+    )
+
+
 def _ink(margin: float) -> str:
     return OVER if margin < _CLOSE else NEAR if margin < _NEAR else GOOD
 
@@ -89,20 +97,16 @@ def joints(state: OperatorState, contract: Contract, now: float) -> str:
     for i, name in enumerate(contract.joint_names):
         q, dq = state.positions.get(name), state.velocities.get(name)
         label = name.removeprefix(f"{contract.robot}_").replace("_", " ")
-        if q is None or dq is None or not (math.isfinite(q) and math.isfinite(dq)):
+        if q is None or not math.isfinite(q):
             rows.append(f"<tr><td>{escape(label)}</td><td colspan=4>not known</td></tr>")
             continue
         share, left = margins(q, limits.q_min[i], limits.q_max[i])
-        most = limits.dq_max[i]
-        speed_share, speed_left = margins(dq, -most, most)
         rows.append(
             f'<tr data-joint="{escape(name)}"><td>{escape(label)}</td>'
             f"<td style='text-align:right'>{math.degrees(q):.0f}°</td>"
             f"<td style='width:26%'>{_bar(share, _ink(left), middle=False)}</td>"
             f"<td style='text-align:right;white-space:nowrap;color:{_ink(left)}'>"
-            f"{100 * left:.0f} %</td>"
-            f"<td style='text-align:right;white-space:nowrap'>{math.degrees(dq):z.0f}°/s</td>"
-            f"<td style='width:20%'>{_bar(speed_share, _ink(speed_left), middle=True)}</td></tr>"
+            f"{100 * left:.0f} %</td>{_velocity(dq, limits.dq_max[i])}</tr>"
         )
     note = ""
     if old > JOINTS_S:
@@ -118,6 +122,17 @@ def joints(state: OperatorState, contract: Contract, now: float) -> str:
         f'<div id="joints" style="{_LINE}padding:0 12px 4px">{note}<table style="width:100%;{faded}'
         'border-spacing:4px 2px;font-variant-numeric:tabular-nums;font-size:12px">'
         f"<tr>{head}</tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _velocity(dq: float | None, most: float) -> str:
+    """Return the cells of a velocity [rad/s], which not every robot tells."""
+    if dq is None or not math.isfinite(dq):
+        return "<td colspan=2 style='opacity:.7'>not told</td>"
+    share, left = margins(dq, -most, most)
+    return (
+        f"<td style='text-align:right;white-space:nowrap'>{math.degrees(dq):z.0f}°/s</td>"
+        f"<td style='width:20%'>{_bar(share, _ink(left), middle=True)}</td>"
     )
 
 
@@ -147,7 +162,7 @@ def _items(items: Sequence[Item]) -> str:
         left = "" if item.margin is None else f"{100 * item.margin:.0f} %"
         cells = (item.name, f"{item.measured} {item.unit}", item.expected, left)
         inner = "</td><td>".join(escape(cell) for cell in cells)
-        rows += f"<tr><td>{inner.replace('%', '&nbsp;%')}</td></tr>"
+        rows += f"<tr><td>{inner.replace(' %', '&nbsp;%')}</td></tr>"
     head = "<tr><th>item</th><th>measured</th><th>allowed</th><th>left</th></tr>"
     return (
         '<div style="overflow-x:auto"><table style="font-size:11px;border-spacing:6px 1px;'

@@ -223,6 +223,8 @@ class OperatorNode(Node):
         if not self.page.watched:
             return
         self.page.draw(self.state, self.deeds.busy)
+        if not self.state.trial.get("overlay"):
+            self.page.hide_picture(OVERLAY)
         now = time.monotonic()
         for name, (binding, data) in list(self._raw.items()):
             if now - self._drawn.get(name, 0.0) >= PICTURE_S:

@@ -112,7 +112,7 @@ class OperatorPage:
         )  # fmt: skip
         self._reset.on_click(lambda _: buttons.reset())
         self._deeds = gui.add_html("")
-        self._trial_text = gui.add_markdown("", visible=False)
+        self._trial = gui.add_html("")
         self._judging = [self._judge_button(gui, name) for name in _VERDICTS]
         self._seen = gui.add_folder("Seen and felt", visible=False)
         with gui.add_folder("Joints"):
@@ -124,7 +124,7 @@ class OperatorPage:
         with self._record:
             self._recorder = gui.add_html("")
             self._marks = {
-                event: gui.add_button(event.capitalize(), color="gray")
+                event: gui.add_button(f"{event.capitalize()} episode", color="gray")
                 for event in ("start", "keep", "discard")
             }
         for event, button in self._marks.items():
@@ -181,6 +181,12 @@ class OperatorPage:
                 small, label=name.replace("_", " "), format="jpeg", jpeg_quality=80
             )
 
+    def hide_picture(self, name: str) -> None:
+        """Show a picture no more."""
+        image = self._images.pop(name, None)
+        if image is not None:
+            image.remove()
+
     def stop(self) -> None:
         """Stop to serve."""
         self._page.stop()
@@ -195,9 +201,13 @@ class OperatorPage:
         self._set(self._banner, "banner", html.banner(state, now, self._asker))
         lines = [*state.deeds, *([f"{busy} ..."] if busy else [])]
         self._set(self._deeds, "deeds", html.deeds(lines))
-        _enable(self._start, not busy and state.gate_state(now) != "ACTIVE")
-        _enable(self._reset, not busy and state.gate_state(now) != "ACTIVE")
-        self._start.hint = refusal(state, now) or f"Let the {self._asker} move the arm."
+        stands = not busy and state.gate_state(now) != "ACTIVE"
+        judging = self._buttons.judge is not None  # then trials say when it is time
+        _enable(self._start, stands and (not judging or state.trial.get("start") == "True"))
+        _enable(self._reset, stands)
+        hint = refusal(state, now) or f"Let the {self._asker} move the arm."
+        if self._start.hint != hint:
+            self._start.hint = hint
         self._draw_trial(state)
         recorder = state.recorder
         if recorder.values:
@@ -215,9 +225,7 @@ class OperatorPage:
         trial = state.trial
         if not trial.values:
             return
-        text = f"**{trial.get('title')}**: {trial.reason}"
-        if self._trial_text.content != text:
-            self._trial_text.content, self._trial_text.visible = text, True
+        self._set(self._trial, "trial", html.trial(trial.get("title"), trial.reason))
         for button in self._judging:
             asked = trial.get("judge") == "True"
             if button.visible != asked:

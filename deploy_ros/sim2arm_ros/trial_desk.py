@@ -58,7 +58,14 @@ class TrialDesk:
                 break
 
     def tell(
-        self, trial: int, title: str, text: str, *, judge: bool, reference: Picture | None = None
+        self,
+        trial: int,
+        title: str,
+        text: str,
+        *,
+        start: bool = False,
+        judge: bool = False,
+        reference: Picture | None = None,
     ) -> None:
         """Say which trial it is and what has to be done.
 
@@ -66,10 +73,12 @@ class TrialDesk:
             trial: its number.
             title: of it.
             text: what to do.
+            start: whether the person may start it now.
             judge: whether the person may say now how it ended.
             reference: how the start has to look.
         """
-        values: dict[str, object] = {"title": title, "trial": trial, "judge": judge}
+        values: dict[str, object] = {"title": title, "trial": trial}
+        values |= {"start": start, "judge": judge}
         if reference is not None:
             values["overlay"] = self.camera
             self._reference.publish(image_message(reference, "rgb8", "", 0))

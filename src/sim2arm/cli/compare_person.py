@@ -80,7 +80,7 @@ class Person:
 
     def over(self) -> None:
         """Say that no trial runs."""
-        self._desk.tell(-1, "Comparison", "no trial runs", judge=False)
+        self._desk.tell(-1, "Comparison", "no trial runs")
 
     def _once(self, trial: int, pair: int, reset: Callable[[], Any]) -> tuple[str, str]:
         supervisor, self._verdict = self._supervisor, ""
@@ -156,7 +156,7 @@ class Person:
         """Say on the terminal and on the page what the person has to do."""
         title = f"Trial {trial + 1} of {self._log.plan.trials}"
         print(f"{title}: {text}. {f'{_ASK}.' if judge else '(Enter)'}", flush=True)
-        self._desk.tell(trial, title, text, judge=judge, reference=reference)
+        self._desk.tell(trial, title, text, start=not judge, judge=judge, reference=reference)
 
     # -- pictures ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .compare_log import Outcome, Pairing, Plan, pairings, table_of
 from .intervals import clopper_pearson
 from .pair_tests import LEVEL, holm, mcnemar
-from .report import Block, Section, Verdict, picture, table, text, tiles, write_report
+from .report import Block, Section, Verdict, beside, picture, table, text, tiles, write_report
 from .table import Row
 
 STARTS = "starts"
@@ -84,7 +84,7 @@ def write_page(
     ]
     pictures = _pictures(folder, found)
     if pictures:
-        sections.append(Section(title="Starts with different outcomes", blocks=pictures))
+        sections.append(Section(title="Starts", blocks=[beside(pictures)]))
     sections.append(Section(title="Trials, as they were run", blocks=[_trials(plan, outcomes)]))
     return write_report(folder, sections, title="sim2arm compare", lead=lead)
 
@@ -125,7 +125,8 @@ def _pictures(folder: Path, found: Sequence[Pairing]) -> list[Block]:
     for pair in sorted({pair for each in found for pair in each.differing}):
         path = folder / STARTS / f"pair-{pair + 1:03d}.png"
         if path.is_file():
-            blocks.append(picture(path.read_bytes(), f"pair {pair + 1}"))
+            caption = f"pair {pair + 1}: the outcomes differ"
+            blocks.append(picture(path.read_bytes(), caption))
     overlays = sorted((folder / STARTS).glob("pair-*-overlay*.png"))
     return blocks + [picture(path.read_bytes(), path.stem.replace("-", " ")) for path in overlays]
 
