@@ -193,7 +193,7 @@ class Machines:
         self._link, env = link, private_domain()
         settings = folder / "task.yaml"
         settings.write_text(SETTINGS, encoding="utf-8")
-        gate, policy = policy_graph(bundle, graph=None, flights=folder / "flights")
+        gate, policy = policy_graph(bundle, flights=folder / "flights")
         arm = simulated_arm("reach", FR3.name, HZ, lock_step=False, settings=settings)
         here, there = (({"ROS_STATIC_PEERS": address} if link else {}) for address in (THERE, HERE))
         policy = replace(policy, before=link.there if link else ())

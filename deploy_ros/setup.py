@@ -7,7 +7,7 @@ from setuptools import find_namespace_packages, setup
 PACKAGE = "sim2arm_ros"
 NODES = (
     "policy_node", "teleop_node", "gate_node", "sim_arm_node", "so101_node", "sensor_node",
-    "recorder_node", "bag_node",
+    "recorder_node", "bag_node", "operator_node",
 )  # fmt: skip
 
 setup(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
+from control_msgs.msg import JointTrajectoryControllerState
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
@@ -79,6 +80,25 @@ def joint_field(message: JointState, field: str, wanted: Sequence[str]) -> Float
     if len(values) != len(message.name):
         raise ValueError(f"{field}: expected {len(message.name)} numbers, got {len(values)}")
     return values[joint_order(wanted, message.name)]
+
+
+def reference_from(
+    message: JointTrajectoryControllerState, names: Sequence[str]
+) -> tuple[FloatArray, FloatArray]:
+    """Return what a controller commands now, q and dq (n,), in the order of `names`.
+
+    Raises:
+        ValueError: a joint is missing or named twice, or there are not as many numbers.
+    """
+    order = joint_order(names, message.joint_names)
+    q = np.asarray(message.reference.positions, dtype=np.float64)
+    dq = np.asarray(message.reference.velocities, dtype=np.float64)
+    if not len(q) == len(dq) == len(message.joint_names):
+        raise ValueError(
+            f"expected {len(message.joint_names)} positions and velocities in reference, got "
+            f"{len(q)} and {len(dq)}"
+        )
+    return q[order], dq[order]
 
 
 def pose_array(message: PoseStamped) -> FloatArray:

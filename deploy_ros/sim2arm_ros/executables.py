@@ -6,13 +6,14 @@ They provide rclpy where no ROS is sourced, say which rclpy runs, and start the 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 
 from .dds import RosImportError, install
 
 NODES = (
     "policy_node", "teleop_node", "gate_node", "sim_arm_node", "so101_node", "sensor_node",
-    "recorder_node", "bag_node",
+    "recorder_node", "bag_node", "operator_node",
 )  # fmt: skip
 
 
@@ -67,13 +68,23 @@ def bag_node() -> int:
     return run("bag_node")
 
 
+def operator_node() -> int:
+    """Start the operator's page."""
+    if importlib.util.find_spec("viser") is None:
+        print("sim2arm_ros operator_node: needs viser: pip install 'sim2arm[view]'",
+              file=sys.stderr)  # fmt: skip
+        return 2
+    return run("operator_node")
+
+
 def main() -> int:
     """Start the node that the first argument names."""
     if len(sys.argv) < 2 or sys.argv[1] not in NODES:
         given = sys.argv[1] if len(sys.argv) > 1 else "nothing"
         print(f"sim2arm_ros: expected one of {', '.join(NODES)}, got {given}", file=sys.stderr)
         return 2
-    return run(sys.argv.pop(1))
+    name = sys.argv.pop(1)
+    return operator_node() if name == "operator_node" else run(name)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from sim2arm.core.robots import Robot
 from sim2arm.core.trajectory import FloatArray
 
 from .gate import GateCfg, trajectory_dict
-from .gate_machine import RELEASED, GateMachine
+from .gate_machine import HELD, RELEASED, GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
 from .robot_modes import ModesCfg, RobotModes, Values
@@ -125,6 +125,10 @@ class Flight:
         """See `GateMachine`."""
         self._call("fault", (reason,), self._now_ns)
 
+    def operator_hold(self) -> None:
+        """See `GateMachine`."""
+        self._call("operator_hold", (), self._now_ns)
+
     def operator_reset(self) -> str | None:
         """See `GateMachine`."""
         return self._call("operator_reset", (), self._now_ns)
@@ -148,7 +152,7 @@ class Flight:
         self._parts[-1].events.append(event)
         stopped = machine.state is not before and machine.state is not GateState.ACTIVE
         stopped = stopped and (before is GateState.ACTIVE or machine.state is GateState.FAULT)
-        if stopped and machine.reason != RELEASED:
+        if stopped and machine.reason not in (RELEASED, HELD):
             self._stopped, self._left = f"{machine.state.value}: {machine.reason}", _AFTER
         elif self._left:
             self._left -= 1
@@ -296,7 +300,7 @@ def gate_robot(contract: Contract) -> Robot:
 
 
 _CALLS = ("on_joints", "on_reference", "on_mode", "on_request", "pending", "watch", "set_problem",
-          "fault", "operator_reset", "answer")  # fmt: skip
+          "fault", "operator_hold", "operator_reset", "answer")  # fmt: skip
 
 
 def _invoke(machine: GateMachine, name: str, arguments: tuple[Any, ...]) -> Any:

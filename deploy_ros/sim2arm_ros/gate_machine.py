@@ -42,6 +42,8 @@ from .robot_modes import MODES, RobotModes, Values
 
 RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
+HELD = "held by the operator"
+"""Reason of a hold that the operator asked for; it stands until the operator's reset."""
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
 
@@ -258,10 +260,18 @@ class GateMachine:
             self.state, self.reason = GateState.FAULT, reason
         self.good_ticks = 0
 
+    def operator_hold(self) -> None:
+        """Stop, and let nobody in until `operator_reset`: a request may be on its way."""
+        self._problems[HELD] = HELD
+        self.good_ticks = 0
+        self._hold(HELD)
+
     def operator_reset(self) -> str | None:
-        """Leave FAULT for HOLD; return what forbids it, or None."""
-        if self._problems:
-            return "; ".join(self._problems.values())
+        """Leave FAULT, or a hold of the operator, for HOLD; return what forbids it, or None."""
+        others = [reason for name, reason in self._problems.items() if name != HELD]
+        if others:
+            return "; ".join(others)
+        self._problems.clear()
         self._end_session()
         self._session.name, self._active_ns = "", 0
         self.state, self.reason = GateState.HOLD, "reset was asked for"
@@ -276,8 +286,14 @@ class GateMachine:
     @property
     def ready(self) -> bool:
         """Whether a new session would be let in now."""
-        held = self.state is GateState.HOLD and not self._problems
-        return held and self._unready() is None
+        return not self.not_ready
+
+    @property
+    def not_ready(self) -> str:
+        """Why a new session would not be let in now, one line; empty if it would."""
+        if self.state is not GateState.HOLD:
+            return self.reason or f"{self._session.name} runs"
+        return "; ".join(self._problems.values()) or self._unready() or ""
 
     @property
     def session(self) -> str:

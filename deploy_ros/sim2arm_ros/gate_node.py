@@ -2,7 +2,8 @@
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/reset` leaves it. The e-stop here is a convenience, not a safety function.
+latch a fault, `~/hold` stops the arm and lets nobody in; `~/reset` leaves both. The e-stop here
+is a convenience, not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
@@ -44,10 +45,9 @@ from .controller_facts import PERIOD_S, ControllerFacts
 from .convert import (
     command_message,
     joint_field,
-    joint_order,
     joint_state_message,
+    reference_from,
     request_from,
-    status_message,
     to_ns,
 )
 from .dds import backend
@@ -57,10 +57,12 @@ from .forces import ForceWatch
 from .gate import GateCfg
 from .gate_about import contract_mark
 from .gate_machine import GateMachine
-from .gate_report import Heard, gate_items, gate_values
-from .gate_state import Command, GateState, MachineCfg
+from .gate_report import Heard, gate_items
+from .gate_state import LATENCY, Command, GateState, MachineCfg
+from .gate_words import state_message
 from .graph import Graph
 from .gripper_client import GripperClient
+from .latency import LatencyMeter
 from .mode_topics import ModeTopics
 from .node_support import (
     Endpoints,
@@ -249,6 +251,7 @@ class GateNode(LifecycleNode):
         self._red: list[str] = []
         self._last_state: tuple[object, ...] = ()
         self._state_at = 0
+        self._meter, self._latency_s = LatencyMeter(), 0.0
 
     def _connect(self, graph: Graph) -> None:
         control = graph.controller
@@ -272,6 +275,7 @@ class GateNode(LifecycleNode):
         for qos in (latched(), streaming(10, reliable=False)):  # whatever the operator sends with
             listen(Bool, "~/estop", self.on_estop, qos)
         self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
+        self._endpoints.service(Trigger, "~/hold", self.on_hold_service)
         self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
         if self.contract.grips and not dry:
             lock_step = self._flag("lock_step")
@@ -317,6 +321,7 @@ class GateNode(LifecycleNode):
             self._joint_period = period if old is None else old + 0.05 * (period - old)
         self._joint_receipt = steady
         now = self.get_clock().now().nanoseconds
+        self._meter.sent(to_ns(message.header.stamp), steady)
         if self._facts is None:  # a dry run: no controller says what it commands
             flight.on_reference(q, np.zeros_like(q), to_ns(message.header.stamp), steady)
         flight.on_joints(q, to_ns(message.header.stamp), now, steady)
@@ -327,21 +332,13 @@ class GateNode(LifecycleNode):
         if self._flight is None:
             return
         try:
-            order = joint_order(self.contract.joint_names, message.joint_names)
-            q, dq = (np.asarray(v, dtype=np.float64) for v in (
-                message.reference.positions, message.reference.velocities
-            ))  # fmt: skip
-            if not len(q) == len(dq) == len(message.joint_names):
-                raise ValueError(
-                    f"expected {len(message.joint_names)} positions and velocities in "
-                    f"reference, got {len(q)} and {len(dq)}"
-                )
+            q, dq = reference_from(message, self.contract.joint_names)
         except ValueError as error:
             self._flight.set_problem("controller", f"controller state: {error}", fatal=True)
             return
         self._flight.set_problem("controller", None)
         stamp, steady = to_ns(message.header.stamp), time.monotonic_ns()
-        self._flight.on_reference(q[order], dq[order], stamp, steady)
+        self._flight.on_reference(q, dq, stamp, steady)
 
     def _on_mode(self, topic: str, values: Values | None, steady_ns: int) -> None:
         """Take what the robot says of its own state."""
@@ -398,8 +395,16 @@ class GateNode(LifecycleNode):
         response.success, response.message = True, "stopped"
         return response
 
+    def on_hold_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Stop, and let nobody in until `~/reset`."""
+        if self._flight is not None:
+            self._flight.operator_hold()
+            self._publish_state()
+        response.success, response.message = True, "held"
+        return response
+
     def on_reset_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Leave FAULT for HOLD when its cause is gone."""
+        """Leave FAULT, or a hold of the operator, when no other cause stands."""
         problem = "not configured" if self._flight is None else self._flight.operator_reset()
         response.success, response.message = problem is None, problem or "in HOLD"
         self._publish_state()
@@ -418,6 +423,7 @@ class GateNode(LifecycleNode):
             self._commanded.publish(message)
         if command is not None:
             request = command.request
+            self._measure(make_tag(request.session, request.tick), request.stamp_ns)
             message = command_message(
                 command.trajectory, command.elapsed, self.contract.joint_names,
                 command.stamp_ns, make_tag(request.session, request.tick),
@@ -430,6 +436,12 @@ class GateNode(LifecycleNode):
                 send = partial(self._send_if_active, message, request.session)
                 self._gripper.command(request.width, send)
         self._publish_state(only_changes=True)
+
+    def _measure(self, tag: str, stamp_ns: int) -> None:
+        """Note how long it took from the joint state that a policy had seen to its command."""
+        self._meter.asked(tag, stamp_ns)
+        latency = self._meter.arrived(tag, time.monotonic_ns())
+        self._latency_s = max(self._latency_s, latency or 0.0)
 
     def _send_if_active(self, message: JointTrajectory, session: str) -> None:
         """Publish a command, unless its session ended while the gripper was asked."""
@@ -524,20 +536,15 @@ class GateNode(LifecycleNode):
         elif key[:2] != self._last_state[:2]:
             self.get_logger().info(f"{machine.state.value}: {machine.reason}".rstrip(": "))
         self._last_state, self._state_at = key, now
-        levels = {
-            GateState.ACTIVE: DiagnosticStatus.OK,
-            GateState.HOLD: DiagnosticStatus.WARN,
-            GateState.FAULT: DiagnosticStatus.ERROR,
-        }
-        values = gate_values(machine) | {
+        more: dict[str, object] = {
+            "active": bool(self._command.is_activated), LATENCY: self._latency_s or "",
             "dry_run": self._facts is None, "contract": self._mark,
             "now_ns": self.get_clock().now().nanoseconds,
         }  # fmt: skip
+        self._latency_s = 0.0
         if self._gripper is not None:
-            values |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
-        self._state_topic.publish(
-            status_message(levels[machine.state], "gate", machine.reason, values)
-        )
+            more |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
+        self._state_topic.publish(state_message(machine, more))
 
     # -- activation ----------------------------------------------------------------------------
 

@@ -52,19 +52,6 @@ def force_items(watch: ForceWatch) -> list[Item]:
     ]  # fmt: skip
 
 
-def gate_values(machine: GateMachine) -> dict[str, object]:
-    """Return what `~/state` says beside state and reason: session, counters, modes of the robot."""
-    modes = [] if machine.modes is None else machine.modes.facts()
-    return {
-        "state": machine.state.value,
-        "ready": machine.ready,
-        "session": machine.session,
-        "rejected": machine.rejected,
-        **vars(machine.counters),
-        **{fact.name: fact.measured for fact in modes},
-    }
-
-
 def gate_items(
     contract: Contract, graph: Graph, machine: GateMachine, heard: Heard, more: Sequence[Item]
 ) -> list[Item]:

@@ -14,6 +14,9 @@ from sim2arm.core.trajectory import FloatArray, Trajectory
 
 from .requests import Request
 
+LATENCY = "latency_s"
+"""Value of `~/state`: from a joint state at the gate to the command of the policy that had seen it,
+the longest since the message before [s]; empty where there was no command."""
 _ENDED = 256  # sessions that are remembered, so that none comes back
 
 

@@ -27,8 +27,7 @@ class NodeProcess:
     """One executable with its parameters."""
 
     executable: str
-    """policy_node, teleop_node, gate_node, sim_arm_node, sensor_node, recorder_node or
-    bag_node."""
+    """A name of `executables.NODES`."""
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
     remaps: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names of topics and services that it uses under other names."""
@@ -183,6 +182,41 @@ def sensor(file: Path, *, sim_time: bool = False) -> NodeProcess:
         parameters={"sensor": str(file.resolve()), "use_sim_time": sim_time},
         remaps={"__node": file.stem},
     )
+
+
+def operator_page(
+    bundle: Path,
+    *,
+    place: Place | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    asker: str = "policy_node",
+    simulated: bool = False,
+    judge: bool = False,
+) -> NodeProcess:
+    """Return the operator's page; nobody ends with it.
+
+    Args:
+        bundle: the policy bundle.
+        place: which arm it is; one in the root with the names of graph.yaml without it.
+        host: address that the page listens at.
+        port: of the page.
+        asker: node that asks the gate.
+        simulated: whether a simulated arm gives the time, and begins episodes.
+        judge: a person says how trials ended, and is shown nothing that tells policies apart.
+    """
+    place = place or Place()
+    return NodeProcess(
+        executable="operator_node",
+        parameters=place.parameters() | {
+            "bundle": str(bundle.resolve()),
+            "host": host, "port": port, "asker": asker, "simulated": simulated, "judge": judge,
+            "use_sim_time": simulated,
+        },
+        namespace=place.namespace,
+        label=place.label("operator_node"),
+        needed=False,
+    )  # fmt: skip
 
 
 def simulated_arm(

@@ -199,8 +199,16 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def run_nodes(build: Callable[[], list[Node]]) -> int:
-    """Spin nodes of this process until a signal; return the exit code."""
+def run_nodes(
+    build: Callable[[], list[Node]],
+    spin: Callable[[SingleThreadedExecutor, list[Any]], None] = lambda executor, _: executor.spin(),
+) -> int:
+    """Spin nodes of this process until a signal; return the exit code.
+
+    Args:
+        build: makes the nodes.
+        spin: takes their messages; with each as it comes by default.
+    """
     rclpy.init(args=sys.argv)
     parent = os.environ.get(PARENT_VARIABLE, "")
     if parent.isdigit():
@@ -211,7 +219,7 @@ def run_nodes(build: Callable[[], list[Node]]) -> int:
         nodes = build()
         for node in nodes:
             executor.add_node(node)
-        executor.spin()
+        spin(executor, nodes)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except ValueError as error:

@@ -36,6 +36,7 @@ from sim2arm.core.urdf import urdf_from_robot
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.table import make_task
+from sim2arm.sim.visuals import seen_urdf
 from sim2arm.sim.worlds.compiled import UnknownNameError
 
 from .controller_face import ControllerNode, ManagerNode
@@ -175,8 +176,10 @@ class SimArmNode(Node):
         self._episode = self.create_publisher(DiagnosticStatus, "~/episode", latched())
         self._latency = self.create_publisher(Float64MultiArray, "~/latency", streaming(1000))
         self._description = self.create_publisher(String, self.graph.robot_description, latched())
-        described = replace(robot, chain=self.chain)
-        self._description.publish(String(data=urdf_from_robot(described)))
+        described = replace(robot, chain=self.chain)  # an arm with other names has no shapes
+        named = self.chain.joint_names != robot.joint_names
+        text = urdf_from_robot(described) if named else seen_urdf(self.arm)
+        self._description.publish(String(data=text))
         if not self.lock_step:
             self.create_subscription(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         self.create_service(Trigger, "~/reset", self.on_reset)

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -229,6 +230,29 @@ class Supervisor:
         for node in ("gate_node", self.asker):
             if not self.transition(node, "configure"):
                 raise OperationError(f"{node} was not configured; its log says why")
+
+    def use_bundle(self, bundle: Path, *, fresh: bool = False) -> None:
+        """Let gate and asker run another bundle, and activate the gate.
+
+        Args:
+            bundle: folder of the bundle.
+            fresh: they have not been configured yet.
+
+        Raises:
+            OperationError: a node refuses.
+        """
+        value = Parameter("bundle", Parameter.Type.STRING, str(bundle.resolve()))
+        for node in (self.asker, "gate_node"):  # the policy goes first: it asks the gate
+            if not fresh:
+                self.transition(node, "deactivate")  # refused by one that is not active
+                if not self.transition(node, "cleanup"):
+                    raise OperationError(f"{node} was not cleaned up; its log says why")
+            request = SetParameters.Request(parameters=[value.to_parameter_msg()])
+            answer = self.call(SetParameters, f"/{node}/set_parameters", request)
+            if not answer.results[0].successful:
+                raise OperationError(f"{node}: bundle: {answer.results[0].reason}")
+        self.configure()
+        self.activate("gate_node")
 
     def activate(self, node: str, timeout_s: float | None = None) -> None:
         """Activate a node, again and again while its report is red.

@@ -26,7 +26,6 @@ from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.run_record import provenance
 from sim2arm.cli.runs import build_env
-from sim2arm.cli.view_pictures import FAR, NEAR, NOTHING, grey_depth
 from sim2arm.policies.export import export_bundle
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SimulatedArm
@@ -34,6 +33,7 @@ from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 from sim2arm.sim.tasks.reach import ReachCfg
 from sim2arm.sim.vision import Vision
+from sim2arm_ros.page_pictures import FAR, NEAR, NOTHING, grey_depth
 
 CFG = replace(EXPERIMENTS["reach-ppo"][1], task=ReachCfg(max_steps=8), cameras="scene")
 

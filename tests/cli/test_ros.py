@@ -95,7 +95,6 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             ["--bundle", "BUNDLE", "--sim", "reach", "--sensors", "a/x.yaml", "b/x.yaml"],
             "expected files of different names",
         ),
-        (["--bundle", "BUNDLE"], "answer at a terminal, or pass --yes"),
         (
             ["--bundle", "BUNDLE", "--sim", "reach", "--robot", "kuka"],
             "robot: expected one of ['fr3', 'so101', 'ur5e'] or the path of a .yaml file",
@@ -144,6 +143,15 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
             ["--bundle", "BUNDLE", "--sim", "reach", "--trusted-keys", "TRUSTED"],
             "is not signed, and only bundles signed with a key of",
         ),
+        (["--bundle", "BUNDLE"], "answer at a terminal, or pass --page or --yes"),
+        (["--bundle", "BUNDLE", "--page", "--yes"], "--yes: with --page the person starts"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--page", "--lock-step"], "--lock-step: with"),
+        (["--bundle", "BUNDLE", "--sim", "reach", "--page", "--episodes", "2"], "--episodes: with"),
+        (
+            ["--bundle", "BUNDLE", "--page", "--page-port", "70000"],
+            "expected 0 to 65535, got 70000",
+        ),
+        (["--bundle", "BUNDLE", "--page", "--page-host", "203.0.113.7"], "cannot be had"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

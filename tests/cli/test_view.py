@@ -33,8 +33,6 @@ from sim2arm.cli import view
 from sim2arm.cli.eval import find_bundle
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.film_scene import OVERVIEW
-from sim2arm.cli.page import Page
-from sim2arm.cli.page_origin import is_local, is_own, own_page_only
 from sim2arm.cli.playback import Playback
 from sim2arm.cli.shows import Moment, Show, show_bundle, show_experiment, show_run
 from sim2arm.cli.train import train
@@ -48,6 +46,8 @@ from sim2arm.core.robots import FR3
 from sim2arm.sim.contact_forces import contact_forces
 from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.reach import ReachCfg
+from sim2arm_ros.page import Page
+from sim2arm_ros.page_origin import is_local, is_own, own_page_only
 
 REACH = replace(EXPERIMENTS["reach-ppo"][1], task=ReachCfg(max_steps=12))
 LIFT = EXPERIMENTS["lift-cube-ppo"][1]

@@ -114,16 +114,26 @@ def test_a_request_that_is_not_finite_comes_back(tmp_path: Path) -> None:
     assert steps[-1].again["reason"] == "request refused: not finite"
 
 
-def test_a_stop_that_was_asked_for_is_not_kept() -> None:
+@pytest.mark.parametrize("who", ["policy", "operator"])
+def test_a_stop_that_was_asked_for_is_not_kept(who: str, tmp_path: Path) -> None:
     bench = Flown()
     bench.make_ready()
     bench.pass_time(DT)
     bench.arm()
     assert bench.send(bench.request()) is not None
-    bench.send(bench.request(release=True))
+    if who == "policy":
+        bench.send(bench.request(release=True))
+    else:
+        bench.flight.operator_hold()
     for _ in range(9):
         bench.watch()
     assert bench.state is GateState.HOLD and bench.flight.landed() is None
+    bench.flight.fault("e-stop service")  # and the hold is part of what is kept of that
+    for _ in range(9):
+        bench.watch()
+    steps = list(fly(*read_flight(bench.save(tmp_path / "a.flight"))))
+    assert all(step.same for step in steps)
+    assert (who == "operator") == ("operator_hold" in [step.event.call for step in steps])
 
 
 def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

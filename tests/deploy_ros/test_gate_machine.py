@@ -15,7 +15,7 @@ from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3
 from sim2arm.core.trajectory import Trajectory, coast, sample
 from sim2arm_ros.gate import GateCfg
-from sim2arm_ros.gate_machine import GateMachine
+from sim2arm_ros.gate_machine import HELD, GateMachine
 from sim2arm_ros.gate_state import Command, GateState, MachineCfg
 from sim2arm_ros.requests import Request
 
@@ -420,6 +420,46 @@ def test_the_operator_cannot_reset_what_persists() -> None:
     bench.machine.set_problem("gains", None)
     assert bench.state is GateState.FAULT
     assert bench.machine.operator_reset() is None
+
+
+# -- a hold of the operator --------------------------------------------------------------------
+
+
+def test_a_hold_of_the_operator_keeps_out_what_is_on_its_way_until_the_reset() -> None:
+    bench = make_active()
+    bench.machine.operator_hold()
+    assert bench.state is GateState.HOLD and bench.machine.reason == HELD
+    assert bench.send(bench.request()) is None  # of the session that was held
+    for _ in range(20):
+        bench.pass_time(0.004)
+        bench.arm()
+        bench.watch()
+    assert bench.send(bench.request("b", tick=0)) is None  # a policy that waited for the gate
+    assert bench.state is GateState.HOLD and not bench.machine.ready
+    assert bench.machine.not_ready == HELD
+    assert bench.machine.operator_reset() is None
+    bench.make_ready()
+    bench.policy = EeDelta(FR3, DT, EeDeltaCfg(), bench.q[None].copy())
+    assert bench.send(bench.request("c", tick=0)) is not None
+
+
+def test_a_reset_that_is_refused_leaves_the_hold_in_place() -> None:
+    bench = make_active()
+    bench.machine.set_problem("subscriber", "no controller listens")
+    bench.machine.operator_hold()
+    assert bench.machine.operator_reset() == "no controller listens"
+    bench.machine.set_problem("subscriber", None)
+    for _ in range(20):
+        bench.pass_time(0.004)
+        bench.arm()
+    assert not bench.machine.ready and bench.machine.not_ready == HELD
+
+
+def test_a_hold_is_no_way_out_of_a_fault() -> None:
+    bench = make_active()
+    bench.machine.fault("e-stop")
+    bench.machine.operator_hold()
+    assert bench.state is GateState.FAULT and bench.machine.not_ready == "e-stop"
 
 
 # -- time --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sweep": ("Train many policies, measure them, one table.", "sim2arm.cli.sweep"),
     "export": ("Make a bundle of a run's policy.", "sim2arm.cli.export"),
     "eval": ("Measure the success of a deployed policy.", "sim2arm.cli.eval"),
+    "compare": ("Which policy is better: same starts, blind, exact tests.", "sim2arm.cli.compare"),
     "view": ("Watch many worlds, in the browser or as a video.", "sim2arm.cli.view"),
     "replay": ("Run the step that broke a Warp world in MuJoCo's C engine.", "sim2arm.cli.replay"),
     "record": ("Record demonstrations as a dataset.", "sim2arm.cli.record"),

@@ -16,15 +16,17 @@ import viser
 from numpy.typing import NDArray
 
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm_ros.page import Page
+from sim2arm_ros.page_pictures import enlarge
 
+from .errors import user_input
 from .hand_status import Status
-from .page import Page
 from .shows import Moment
 from .turns import Phase
 from .video import Picture
 from .view_browser import FIGURES_S, PICTURE_S
 from .view_panel import add_forces
-from .view_pictures import LEAST, as_picture, enlarge
+from .view_pictures import LEAST, as_picture
 from .view_stage import Stage
 
 TOUCH = re.compile(r"touch_.*_rgb")
@@ -62,7 +64,8 @@ class RecordPage:
         Raises:
             UserError: the port cannot be had.
         """
-        self._page = Page(f"sim2arm record {title}", port=port)
+        with user_input("page"):
+            self._page = Page(f"sim2arm record {title}", port=port)
         self.address, self._title = self._page.address, title
         self._stage, self._pressed = Stage(self._page), queue.SimpleQueue[str]()
         self._pictures: dict[str, viser.GuiImageHandle] = {}

@@ -128,6 +128,19 @@ def chart(svg: str, caption: str = "") -> Block:
     return Block(f"<figure>{svg}{_caption(caption)}</figure>")
 
 
+def picture(png: bytes, caption: str = "") -> Block:
+    """Return a picture, a PNG file, with a caption."""
+    data = base64.b64encode(png).decode("ascii")
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    return Block(f"<figure>{image}{_caption(caption)}</figure>")
+
+
+def beside(blocks: Sequence[Block]) -> Block:
+    """Return blocks side by side, as many as there is room for."""
+    inner = "\n".join(blocks)
+    return Block(f'<div style="display:flex;flex-wrap:wrap;gap:0 1rem">{inner}</div>')
+
+
 def video(mp4: bytes, width: int, height: int, caption: str = "") -> Block:
     """Return a video (H.264 in MP4) that plays by itself, without sound, again and again."""
     data = base64.b64encode(mp4).decode("ascii")

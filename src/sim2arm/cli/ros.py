@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from sim2arm_ros.launcher import (
     Place,
     driver,
     enclave_of,
+    operator_page,
     policy_graph,
     private_domain,
     recorder,
@@ -41,6 +43,7 @@ from sim2arm_ros.launcher import (
 )
 
 from .errors import UserError, user_input
+from .extras import missing_extra
 from .outputs import check_folder
 from .parse import parse, unknown
 from .state_line import StateLine
@@ -113,6 +116,12 @@ class RosUpCfg:
     sensors: tuple[Path, ...] = ()
     """YAML files with sensors of this computer, see `deploy_ros/sim2arm_ros/sensor_file.py`; the
     topics of NAME.yaml lie below /NAME."""
+    page: bool = False
+    """Serve the operator's page: the person starts, holds and watches the arm there."""
+    page_port: int = 8080
+    """Of the page; 0 takes any that is free."""
+    page_host: str = "127.0.0.1"
+    """Address that the page listens at; it has no password, so think before you open it."""
     record: Path | None = None
     """Folder of a raw log of all messages, which `sim2arm convert` makes a dataset of."""
 
@@ -121,6 +130,8 @@ def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run."""
     cfg = parse(RosUpCfg, argv, "sim2arm ros up")
     check(cfg)
+    if cfg.page:
+        cfg = replace(cfg, page_port=cfg.page_port or free_port(cfg.page_host))
     bundle = find_bundle(cfg.bundle)
     with user_input("trusted keys"):
         trusted = read_trusted_keys(cfg.trusted_keys) if cfg.trusted_keys else None
@@ -165,8 +176,11 @@ def check(cfg: RosUpCfg) -> None:
         for name in ("lock_step", "episodes", "settings", "cameras", "touch"):
             if getattr(cfg, name) not in (False, 0, None, "none"):
                 raise UserError(f"--{name.replace('_', '-')} needs --sim TASK")
-        if not cfg.yes and not sys.stdin.isatty() and cfg.only is None:
-            raise UserError("a robot moves only when told: answer at a terminal, or pass --yes")
+        told = cfg.yes or cfg.page or cfg.only is not None
+        if not told and not sys.stdin.isatty():
+            raise UserError(
+                "a robot moves only when told: answer at a terminal, or pass --page or --yes"
+            )
     else:
         if cfg.port or cfg.servos:
             raise UserError("--port and --servos: a simulated arm has none; leave out --sim")
@@ -189,6 +203,14 @@ def check(cfg: RosUpCfg) -> None:
     parts = cfg.namespace.strip("/").split("/")
     if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
         raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
+    if cfg.page:
+        for name in ("yes", "lock_step", "episodes", "only", "namespace"):
+            if getattr(cfg, name):
+                raise UserError(
+                    f"--{name.replace('_', '-')}: with --page the person starts, and sees one arm "
+                    "in real time: leave one out"
+                )
+        check_page(cfg.page_host, cfg.page_port)
     if not 0 <= cfg.seed < 2**63:
         raise UserError(f"--seed: expected 0 or more, got {cfg.seed}")
     if cfg.episodes < 0 or cfg.duration < 0 or cfg.patience <= 0:
@@ -279,6 +301,27 @@ def check_sensors(cfg: RosUpCfg) -> None:
             )
         with user_input("--sensors"):
             read_sensor_file(str(path))
+
+
+def check_page(host: str, port: int) -> None:
+    """Refuse a page that could not be served.
+
+    Raises:
+        UserError: one line.
+    """
+    try:
+        from sim2arm_ros.page import check_port
+    except ModuleNotFoundError as error:
+        raise UserError(f"--page {missing_extra(error.name) or error}") from error
+    with user_input("--page-host and --page-port"):
+        check_port(host, port)
+
+
+def free_port(host: str) -> int:
+    """Return a port that is free now: the page is another process, and is told which."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def check_task(name: str, contract: Contract, settings: Path | None) -> None:
@@ -404,23 +447,33 @@ def nodes(
     found += [sensor(path, sim_time=simulated) for path in cfg.sensors]
     if cfg.record is not None:
         found.append(recorder(cfg.record, bundle, place=place, sim_time=simulated))
+    if cfg.page:
+        found.append(
+            operator_page(bundle, place=place, host=cfg.page_host, port=cfg.page_port,
+                          asker=asker_of(cfg), simulated=simulated)
+        )  # fmt: skip
     if cfg.sim is not None and cfg.only is None:
         arm = simulated_arm(
             cfg.sim, contract.robot, contract.control_hz, lock_step=cfg.lock_step, seed=cfg.seed,
             settings=cfg.settings, vision=vision, touch=touch, place=place,
         )  # fmt: skip
         return [arm, *found]
-    hardware = {"real_hardware": True, "allow_fallback_on_hardware": cfg.allow_fallback}
-    found = [
-        replace(node, parameters={**node.parameters, **hardware})
-        if node.executable == "gate_node"
-        else node
-        for node in found
-    ]
+    found = on_hardware(found, allow_fallback=cfg.allow_fallback)
     if graph.driver:
         servos = str(cfg.servos.resolve()) if cfg.servos else ""
         found.insert(0, driver(graph.driver, place, port=cfg.port, servos=servos))
     return found
+
+
+def on_hardware(nodes: Sequence[NodeProcess], *, allow_fallback: bool) -> list[NodeProcess]:
+    """Return the processes of a graph in front of a real arm."""
+    hardware = {"real_hardware": True, "allow_fallback_on_hardware": allow_fallback}
+    return [
+        replace(node, parameters={**node.parameters, **hardware})
+        if node.executable == "gate_node"
+        else node
+        for node in nodes
+    ]
 
 
 def describe(
@@ -442,6 +495,7 @@ def describe(
         "rclpy": which.partition(": ")[2],
         "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
         "logs": str(cfg.logs),
+        **({"page": f"http://{cfg.page_host}:{cfg.page_port}"} if cfg.page else {}),
         **({"record": str(cfg.record)} if cfg.record is not None else {}),
         **({"hand": f"{cfg.teleop}; {hand}"} if cfg.teleop else {}),
         **({"here": f"only {asker_of(cfg)}; the other machine operates it"} if cfg.only else {}),
@@ -466,9 +520,13 @@ def _up(cfg: RosUpCfg, processes: Sequence[NodeProcess], env: Mapping[str, str])
     ):
         try:
             if cfg.only:
-                operator.watch()
+                operator.watch_beside()
             operator.bring_up()
-            if cfg.sim is not None:
+            if cfg.page:
+                address = f"http://{cfg.page_host}:{cfg.page_port}"
+                line.note(f"open {address}: Start, Hold and Reset are there")
+                operator.watch(cfg.duration)
+            elif cfg.sim is not None:
                 operator.run_episodes(cfg.seed, cfg.episodes, cfg.duration)
             else:
                 who = "hand" if cfg.teleop else "policy"

@@ -106,6 +106,20 @@ class Operator:
             who = "hand" if supervisor.asker == "teleop_node" else "policy"
             raise UserError(f"the {who} stopped: {supervisor.policy_message}")
 
+    def watch(self, duration_s: float) -> None:
+        """Watch until the time is over (0: for ever); the person starts and holds on the page.
+
+        Raises:
+            UserError: a node that is needed has ended.
+        """
+        supervisor, end = self.supervisor, time.monotonic() + duration_s
+        try:
+            supervisor.spin_until(
+                lambda: duration_s > 0 and time.monotonic() > end, float("inf"), "end"
+            )
+        except OperationError as error:
+            raise self._explain(error) from error
+
     def run_episodes(self, seed: int, episodes: int, duration_s: float) -> None:
         """Run simulated episodes (0: until the time is over; both 0: for ever).
 
@@ -156,7 +170,7 @@ class Operator:
                 f"gate_node does not answer ({error}): its last trajectory ends at rest"
             )
 
-    def watch(self) -> None:
+    def watch_beside(self) -> None:
         """Show how things stand until the process ends or Ctrl-C: another machine operates.
 
         Raises:
@@ -194,11 +208,13 @@ class Operator:
         return lines
 
     def _note_recorder(self, error: str) -> None:
-        """Say once that nothing is recorded any more; the arm goes on."""
+        """Say once that nothing is recorded, or shown, any more; the arm goes on."""
         for line in [*self._dead(needed=False), *([error] if error else [])]:
             if line not in self._shown:
                 self._shown.add(line)
-                self._line.note(f"recording has ended: {line}")
+                page = line.startswith("operator_node")
+                what = "the page has ended, Ctrl-C stops the arm" if page else "recording has ended"
+                self._line.note(f"{what}: {line}")
 
     def _show_report(self, node: str) -> None:
         self._shown.add(node)

@@ -151,7 +151,7 @@ def nodes(cfg: RosReplayCfg, bundle: Path | None) -> list[NodeProcess]:
         replace(node, parameters={**node.parameters, **dry})
         if node.executable == "gate_node"
         else node
-        for node in policy_graph(bundle, graph=cfg.graph, sim_time=False)
+        for node in policy_graph(bundle, place=Place(graph=cfg.graph), sim_time=False)
     ]
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import time
 
-from .page import Page
+from sim2arm_ros.page import Page
+
+from .errors import user_input
 from .playback import Playback, Restart
 from .shows import Moment, Show
 from .view_panel import Panel
@@ -33,7 +35,8 @@ def browse(
     Raises:
         UserError: the port cannot be had.
     """
-    page = Page(f"sim2arm view {show.name}", host=host, port=port)
+    with user_input("page"):
+        page = Page(f"sim2arm view {show.name}", host=host, port=port)
     try:
         stage = Stage(page)
         browser = Browser(show, playback, stage, Panel(page, show, playback, stage))

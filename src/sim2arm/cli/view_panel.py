@@ -12,7 +12,8 @@ import numpy as np
 import viser
 import viser.uplot
 
-from .page import Page
+from sim2arm_ros.page import Page
+
 from .playback import AS_FAST_AS_POSSIBLE, Playback
 from .shows import Moment, Show
 from .view_stage import Stage

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sim2arm_ros.page_pictures import enlarge, grey_depth, grey_field
+
 from .playback import Actions
 from .progress import Progress
 from .shows import Moment, Show
@@ -31,12 +33,6 @@ LEAST = 160
 """Pictures are enlarged by a whole number to at least so many rows [pixels]."""
 GAP = 4
 """Between cells [pixels]."""
-NEAR, FAR = 0.05, 3.0
-"""Distances that are white and black [m]; between them grey falls with the logarithm."""
-FIRM = 0.5
-"""Pressure on a taxel that is white [N]."""
-NOTHING = (84, 20, 60)
-"""Where depth is 0."""
 _CAPTION = 36
 
 
@@ -170,28 +166,6 @@ def as_picture(name: str, seen: NDArray[Any]) -> Picture:
     if name.endswith("_rgb"):
         return seen
     return grey_field(seen) if name.endswith("_field") else grey_depth(seen)
-
-
-def enlarge(picture: Picture, factor: int) -> Picture:
-    """Return a picture with each pixel repeated along both axes."""
-    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def grey_field(field: NDArray[np.float32]) -> Picture:
-    """Return the pressure (gels, H, W, 3) [N] of gels beside each other: `FIRM` is white."""
-    share = np.sqrt((field[..., 0] / FIRM).clip(0.0, 1.0))  # light touches show, too
-    grey = np.repeat((255.0 * share + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
-    gap = np.full((field.shape[1], 1, 3), PAPER, dtype=np.uint8)
-    parts = [part for gel in grey for part in (gel, gap)]
-    return np.concatenate(parts[:-1], axis=1)
-
-
-def grey_depth(depth: NDArray[np.float32]) -> Picture:
-    """Return depth (H, W) [m] as colours (H, W, 3): `NEAR` white, `FAR` black."""
-    share = np.log(FAR / depth.clip(NEAR, FAR)) / math.log(FAR / NEAR)
-    grey = np.repeat((255.0 * share + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
-    grey[depth == 0.0] = NOTHING
-    return grey
 
 
 def _grid(cells: Sequence[Picture | None], columns: int) -> Picture:

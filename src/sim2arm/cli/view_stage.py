@@ -14,8 +14,8 @@ from sim2arm.sim.contact_forces import contact_forces
 from sim2arm.sim.mesh_shapes import box
 from sim2arm.sim.scene_view import Places, SceneView
 from sim2arm.sim.worlds.base import World
+from sim2arm_ros.page import Page
 
-from .page import Page
 from .shows import Moment
 from .view_colors import ARROW_COLOR, FAILED, METRES_PER_NEWTON, RUNNING, SUCCEEDED
 

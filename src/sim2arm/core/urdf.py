@@ -30,7 +30,7 @@ def urdf_from_robot(robot: Robot) -> str:
     """
     chain, limits = robot.chain, robot.limits
     root = ET.Element("robot", name=robot.name)
-    links = [chain.base_frame, *_link_names(chain), chain.tool_frame]
+    links = link_names(chain)
     for name in links:
         ET.SubElement(root, "link", name=name)
     for i, name in enumerate(chain.joint_names):
@@ -45,6 +45,11 @@ def urdf_from_robot(robot: Robot) -> str:
             velocity=repr(limits.dq_max[i]),
         )
     _add_joint(root, f"{chain.tool_frame}_joint", "fixed", links[-2], links[-1], chain.T_last_tool)
+    return urdf_text(root)
+
+
+def urdf_text(root: ET.Element) -> str:
+    """Return the text of a URDF."""
     ET.indent(root)
     return f'<?xml version="1.0"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -65,13 +70,13 @@ def chain_from_urdf(
             path between the links, or a path whose moving joints are not `joint_names` in that
             order; one line.
     """
-    path = _path(_parse(text), base_frame, tool_frame)
+    path = _path(parse_urdf(text), base_frame, tool_frame)
     moving = [joint for joint in path if joint.get("type") != "fixed"]
     _check_joints(moving, list(joint_names), base_frame, tool_frame)
     parents: list[FloatArray] = []
     since_last: FloatArray = np.eye(4)  # the fixed joints since the last one that moves, folded
     for joint in path:
-        since_last = since_last @ _origin(joint)
+        since_last = since_last @ origin_of(joint)
         if joint.get("type") != "fixed":
             parents.append(since_last)
             since_last = np.eye(4)
@@ -80,12 +85,13 @@ def chain_from_urdf(
         tool_frame=tool_frame,
         joint_names=tuple(joint_names),
         T_parent_joint=np.array(parents).reshape(-1, 4, 4),
-        axes=np.array([_axis(joint) for joint in moving]).reshape(-1, 3),
+        axes=np.array([axis_of(joint) for joint in moving]).reshape(-1, 3),
         T_last_tool=since_last,
     )
 
 
-def _link_names(chain: Chain) -> list[str]:
+def link_names(chain: Chain) -> list[str]:
+    """Return the links of `urdf_from_robot`: the base, those behind the joints, the tool."""
     taken = {chain.base_frame, chain.tool_frame}
     names: list[str] = []
     for joint in chain.joint_names:
@@ -94,17 +100,22 @@ def _link_names(chain: Chain) -> list[str]:
             name += "_link"
         taken.add(name)
         names.append(name)
-    return names
+    return [chain.base_frame, *names, chain.tool_frame]
 
 
 def _add_joint(
     root: ET.Element, name: str, kind: str, parent: str, child: str, T: FloatArray
 ) -> ET.Element:
     joint = ET.SubElement(root, "joint", name=name, type=kind)
-    ET.SubElement(joint, "origin", xyz=_text(T[:3, 3]), rpy=_text(_rpy(T[:3, :3])))
+    set_origin(joint, T)
     ET.SubElement(joint, "parent", link=parent)
     ET.SubElement(joint, "child", link=child)
     return joint
+
+
+def set_origin(element: ET.Element, T: FloatArray) -> None:
+    """Put a joint or a shape (4, 4) [m] into the frame of its link."""
+    ET.SubElement(element, "origin", xyz=_text(T[:3, 3]), rpy=_text(_rpy(T[:3, :3])))
 
 
 def _text(numbers: FloatArray | tuple[float, ...]) -> str:
@@ -124,7 +135,12 @@ def _rpy(R: FloatArray) -> tuple[float, float, float]:
     return roll, pitch, yaw
 
 
-def _parse(text: str) -> ET.Element:
+def parse_urdf(text: str) -> ET.Element:
+    """Return the root of a URDF.
+
+    Raises:
+        ValueError: not XML, not a URDF, or with a DOCTYPE; one line.
+    """
     if "<!DOCTYPE" in text:
         raise ValueError("URDF: a DOCTYPE is not accepted, entities in it can explode: remove it")
     try:
@@ -144,7 +160,7 @@ def _path(root: ET.Element, base_frame: str, tool_frame: str) -> list[ET.Element
             raise ValueError(f"URDF: the {label} frame {frame!r} is not a link. Links: {links}")
     above: dict[str, ET.Element] = {}
     for joint in root.findall("joint"):
-        child = _link_of(joint, "child")
+        child = link_of(joint, "child")
         if child in above:
             raise ValueError(
                 f"URDF: link {child!r} is the child of two joints, {above[child].get('name')!r} "
@@ -160,11 +176,16 @@ def _path(root: ET.Element, base_frame: str, tool_frame: str) -> list[ET.Element
                 f"the tool end at {frame!r}"
             )
         path.append(above[frame])
-        frame = _link_of(above[frame], "parent")
+        frame = link_of(above[frame], "parent")
     return path[::-1]
 
 
-def _link_of(joint: ET.Element, side: str) -> str:
+def link_of(joint: ET.Element, side: str) -> str:
+    """Return the link at a side of a joint, `parent` or `child`.
+
+    Raises:
+        ValueError: it names none.
+    """
     element = joint.find(side)
     name = None if element is None else element.get("link")
     if not name:
@@ -193,11 +214,11 @@ def _check_joints(
         raise ValueError(f"URDF: the joints {between} are {names} in this order, got {wanted}")
 
 
-def _origin(joint: ET.Element) -> FloatArray:
-    """Return the frame of a joint in its parent link, (4, 4) [m]."""
+def origin_of(joint: ET.Element) -> FloatArray:
+    """Return the frame of a joint, or of a shape, in its link, (4, 4) [m]."""
     T = np.eye(4)
-    T[:3, 3] = _numbers(joint, "origin", "xyz", (0.0, 0.0, 0.0))
-    roll, pitch, yaw = _numbers(joint, "origin", "rpy", (0.0, 0.0, 0.0))
+    T[:3, 3] = numbers_of(joint, "origin", "xyz", (0.0, 0.0, 0.0))
+    roll, pitch, yaw = numbers_of(joint, "origin", "rpy", (0.0, 0.0, 0.0))
     T[:3, :3] = _turn(yaw, 0, 1) @ _turn(pitch, 2, 0) @ _turn(roll, 1, 2)
     return T
 
@@ -211,17 +232,27 @@ def _turn(angle: float, i: int, j: int) -> FloatArray:
     return R
 
 
-def _axis(joint: ET.Element) -> FloatArray:
-    axis = np.array(_numbers(joint, "axis", "xyz", (1.0, 0.0, 0.0)))
+def axis_of(joint: ET.Element) -> FloatArray:
+    """Return the axis of a joint in its frame, (3,), unit.
+
+    Raises:
+        ValueError: it has no direction.
+    """
+    axis = np.array(numbers_of(joint, "axis", "xyz", (1.0, 0.0, 0.0)))
     length = float(np.linalg.norm(axis))
     if length < 1e-6:
         raise ValueError(f"URDF: joint {joint.get('name')!r}: the axis has no direction")
     return axis / length
 
 
-def _numbers(
+def numbers_of(
     joint: ET.Element, tag: str, attribute: str, default: tuple[float, float, float]
 ) -> tuple[float, float, float]:
+    """Return three numbers of an element below a joint or a shape.
+
+    Raises:
+        ValueError: they are not three, or not finite.
+    """
     element = joint.find(tag)
     text = None if element is None else element.get(attribute)
     if text is None:
@@ -254,7 +285,7 @@ def limits_from_urdf(text: str, joint_names: Sequence[str]) -> UrdfLimits:
     Raises:
         ValueError: a joint is missing, has no limit, or one that leaves it no range; one line.
     """
-    joints = {joint.get("name"): joint for joint in _parse(text).findall("joint")}
+    joints = {joint.get("name"): joint for joint in parse_urdf(text).findall("joint")}
     rows: list[tuple[float, float, float, float]] = []
     for name in joint_names:
         if name not in joints:
@@ -301,9 +332,9 @@ def links_of_urdf(text: str) -> tuple[str, dict[str, tuple[str, str]]]:
     Raises:
         ValueError: not a URDF, or not one tree.
     """
-    root = _parse(text)
+    root = parse_urdf(text)
     above = {
-        _link_of(joint, "child"): (_link_of(joint, "parent"), joint.get("type", ""))
+        link_of(joint, "child"): (link_of(joint, "parent"), joint.get("type", ""))
         for joint in root.findall("joint")
     }
     tops = [link.get("name", "") for link in root.findall("link") if link.get("name") not in above]

@@ -1,5 +1,7 @@
 """The one page in the browser: meshes at many places, arrows, marks, a panel beside them.
 
+The viewer, recordings by hand and the operator's page are built on it.
+
 It knows no simulator: whoever shows something gives meshes once and places per picture. The page
 is served on this machine only unless told otherwise; there is no password, but pages of other sites
 that are open in a browser are refused.
@@ -19,7 +21,6 @@ import numpy as np
 import viser
 from numpy.typing import NDArray
 
-from .errors import UserError
 from .page_origin import own_page_only
 
 Vectors: TypeAlias = NDArray[Any]
@@ -30,7 +31,7 @@ SHAFT, HEAD, HEAD_LENGTH = 0.003, 0.008, 0.02
 
 
 class Page:
-    """A server with a scene and a panel; `gui` is where panels are built."""
+    """A server with a scene and a panel: `scene` is where things are drawn, `gui` the panel."""
 
     def __init__(self, title: str, *, host: str = "127.0.0.1", port: int = 8080) -> None:
         """Start to serve.
@@ -41,7 +42,7 @@ class Page:
             port: 0 takes any that is free.
 
         Raises:
-            UserError: the port cannot be had.
+            ValueError: the port cannot be had; one line.
         """
         check_port(host, port)
         with _quiet(), own_page_only(host):
@@ -54,7 +55,7 @@ class Page:
         )
         self.gui.main_panel.dock_right()
         self._meshes: dict[str, viser.BatchedMeshHandle] = {}
-        scene = self._server.scene
+        self.scene = scene = self._server.scene
         scene.configure_environment_map(None)
         scene.configure_default_lights(enabled=False)
         scene.add_light_hemisphere(
@@ -139,6 +140,14 @@ class Page:
         for client in self._server.get_clients().values():
             client.camera.position = client.camera.position + offset
 
+    def at_once(self) -> contextlib.AbstractContextManager[None]:
+        """Let changes of the scene be seen together."""
+        return self._server.atomic()
+
+    def watched(self) -> int:
+        """Return how many browsers have the page open."""
+        return len(self._server.get_clients())
+
     def stop(self) -> None:
         """Stop to serve; no thread is left."""
         with _quiet():
@@ -149,16 +158,16 @@ def check_port(host: str, port: int) -> None:
     """See that a port can be listened at; the server would take the next one without a word.
 
     Raises:
-        UserError: it cannot.
+        ValueError: it cannot; one line.
     """
     if not 0 <= port < 65536:
-        raise UserError(f"--port: expected 0 to 65535, got {port}")
+        raise ValueError(f"--port: expected 0 to 65535, got {port}")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise UserError(
+            raise ValueError(
                 f"{host} port {port} cannot be had ({error.strerror or error}): choose another "
                 "--port, or 0 for any"
             ) from error

@@ -1,0 +1,258 @@
+"""`sim2arm compare`: blind pairs, a log that survives, and what the report says of them."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm.cli import main as cli
+from sim2arm.cli.compare import CompareCfg, said_before
+from sim2arm.cli.compare_log import LOG, PLAN, Outcome, Plan, TrialLog, pairings, table_of
+from sim2arm.cli.compare_person import Person
+from sim2arm.cli.compare_report import rows_of, sentence, write_page
+from sim2arm.cli.errors import UserError
+from sim2arm.cli.pair_tests import mcnemar
+from sim2arm_ros.page_pictures import blended, png, read_png
+from tests.deploy_ros.swinging import swinging_contract, write_swinging
+
+
+def make_plan(**overrides: Any) -> Plan:
+    values: dict[str, Any] = {
+        "bundles": ("a", "b"), "hashes": ("1", "2"), "pairs": 8, "first_seed": 0,
+        "order_seed": 3, "setting": "process",
+    }  # fmt: skip
+    return Plan(**(values | overrides))
+
+
+def filled(plan: Plan, wins: Sequence[str]) -> dict[int, Outcome]:
+    """Return outcomes: per pair the letters of the bundles that succeeded."""
+    return {
+        trial: Outcome(trial=trial, success="ABC"[bundle] in wins[pair])
+        for trial, (pair, bundle) in enumerate(plan.order())
+    }
+
+
+def refused(argv: Sequence[str | Path], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which the command refuses."""
+    capsys.readouterr()
+    assert cli.main(["compare", *(str(word) for word in argv)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    return err
+
+
+# -- the plan and the log ----------------------------------------------------------------------
+
+
+def test_every_start_is_run_once_by_every_bundle_in_random_order() -> None:
+    plan = make_plan(bundles=("a", "b", "c"), hashes=("1", "2", "3"), pairs=300)
+    order = plan.order()
+    assert order == plan.order() != make_plan(pairs=300, order_seed=4).order()
+    assert Counter(order) == Counter((pair, bundle) for pair in range(300) for bundle in range(3))
+    assert [pair for pair, _ in order] == sorted(pair for pair, _ in order)
+    first = Counter(order[3 * pair][1] for pair in range(300))
+    assert all(60 < first[bundle] < 140 for bundle in range(3))  # 100 each, 8 is its deviation
+
+
+def test_the_log_goes_on_after_a_crash_and_names_nobody(tmp_path: Path) -> None:
+    plan = make_plan()
+    log = TrialLog(tmp_path, plan)
+    log.add(Outcome(trial=0, success=True, ended="success"))
+    log.add(Outcome(trial=3, success=False))
+    with pytest.raises(ValueError, match="trial 3 has an outcome already"):
+        log.add(Outcome(trial=3, success=True))
+    log.close()
+    with (tmp_path / LOG).open("ab") as file:
+        file.write(b'{"trial": 1, "succ')  # cut by a crash
+    again = TrialLog(tmp_path, make_plan(order_seed=99))  # a new draw is not taken
+    assert again.plan == plan and sorted(again.outcomes) == [0, 3]
+    assert [trial for trial, *_ in again.missing()] == [1, 2, *range(4, 16)]
+    again.add(Outcome(trial=1, success=True))
+    again.close()
+    assert sorted(TrialLog(tmp_path, plan).outcomes) == [0, 1, 3]
+    assert not {"bundle", "a", "b"} & set(json.loads((tmp_path / LOG).read_text().split("\n")[0]))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"trial": 0, "success": true}\n' * 2, "line 2: trial 0 is there twice"),
+        ('{"trial": 16, "success": true}\n', "or not of the plan"),
+        ('{"trial": 0, "success": "yes"}\n', "success"),
+        ("nothing\n", "line 1"),
+    ],
+)
+def test_a_log_that_is_damaged_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    TrialLog(tmp_path, make_plan()).close()
+    (tmp_path / LOG).write_text(line)
+    with pytest.raises(UserError, match=said):
+        TrialLog(tmp_path, make_plan())
+
+
+def test_another_comparison_in_the_folder_is_refused(tmp_path: Path) -> None:
+    TrialLog(tmp_path, make_plan()).close()
+    with pytest.raises(UserError, match="another comparison"):
+        TrialLog(tmp_path, make_plan(pairs=9))
+    (tmp_path / PLAN).write_text("{}")
+    with pytest.raises(UserError, match="plan"):
+        TrialLog(tmp_path, make_plan())
+
+
+# -- what comes of it --------------------------------------------------------------------------
+
+
+def test_pairs_are_counted_by_hand(tmp_path: Path) -> None:
+    plan = make_plan()
+    # Both, neither, six only A: 2 / 2^6.
+    outcomes = filled(plan, ["AB", "", *["A"] * 6])
+    (found,) = pairings(plan, outcomes)
+    assert (found.both, found.neither, found.only_first, found.only_second) == (1, 1, 6, 0)
+    assert found.differing == tuple(range(2, 8))
+    rows = {(row.case, row.metric): row.value for row in rows_of(plan, outcomes)}
+    assert rows["A (a)", "success"] == 7 / 8 and rows["B (b)", "success"] == 1 / 8
+    assert rows["A and B", "difference of success"] == 0.75
+    assert rows["A and B", "p (McNemar, exact)"] == 2 / 64
+    # All 6 for A: its share is at least 0.025^(1/6).
+    low = rows["A and B", "share of differing pairs that the first wins, 95 % low"]
+    assert low == pytest.approx(0.025 ** (1 / 6), abs=1e-9)
+    assert sentence(plan, found, 2 / 64).startswith("A is better than B: 6 starts only by A, 0")
+    assert sentence(plan, found, 0.06).startswith("No difference between A and B was found")
+    page = write_page(tmp_path, plan, outcomes, 0.2).read_text()
+    assert "A is better than B" in page and "7 of 8" in page and "http" not in page
+
+
+def test_three_bundles_are_corrected_for_being_three(tmp_path: Path) -> None:
+    plan = make_plan(bundles=("a", "b", "c"), hashes=("1", "2", "3"))
+    outcomes = filled(plan, ["A"] * 6 + ["AC"] * 2)
+    rows = {(row.case, row.metric): row.value for row in rows_of(plan, outcomes)}
+    assert rows["A and B", "p (McNemar, exact)"] == mcnemar(8, 0) == 2 / 256
+    assert rows["A and B", "p (Holm)"] == 3 * 2 / 256
+    assert rows["A and C", "p (Holm)"] == 2 * 2 / 64
+    assert rows["B and C", "p (Holm)"] == 0.5
+    assert len(table_of(plan, outcomes)[0]) == 3
+
+
+def test_what_is_said_beforehand() -> None:
+    assert "by 107 pairs" in said_before(make_plan(pairs=107), 0.2)
+    assert said_before(make_plan(pairs=107), 0.2).endswith("These are enough.")
+    assert said_before(make_plan(pairs=106), 0.2).endswith("These are too few.")
+    assert "more than 1000 pairs" in said_before(make_plan(), 0.01)
+
+
+# -- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_swinging(tmp_path_factory.mktemp("compare") / "a")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["A"], "expected two bundles or more, got 1"),
+        (["A", "A", "--pairs", "0"], "must be 1 or more"),
+        (["A", "A", "--difference", "0"], "--difference: expected above 0 to 1"),
+        (["A", "A", "--where", "robot"], "a robot does not say how a trial ended"),
+        (["A", "A", "--judge", "person"], "in process nobody sees a trial"),
+        (["A", "A", "--judge", "person", "--where", "sim"], "pass --real-time"),
+        (["A", "A", "--real-time"], "or pass --where sim"),
+        (["A", "A", "--page"], "nobody is asked"),
+        (["A", "A", "--settings", "none.yaml", "--task", "reach"], "expected a file"),
+        (["A", "nowhere"], "nowhere is neither a bundle nor a run with one"),
+        (["A", "A", "--task", "reech"], "reech"),
+        (["A", "A"], "unknown experiment 'swinging'"),
+        (["A", "SLOW"], "control_hz is 50.0, that of"),
+    ],
+)
+def test_bad_input_is_one_line(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    known = {"A": str(bundle)}
+    if "SLOW" in words:
+        slow = replace(swinging_contract().action, dt_s=0.02)
+        other = write_swinging(tmp_path / "other", control_hz=50.0, action=slow)
+        known["SLOW"] = str(other)
+    line = refused([*(known.get(word, word) for word in words), "--out", tmp_path / "out"], capsys)
+    assert said in line and not (tmp_path / "out").exists()
+
+
+# -- in process --------------------------------------------------------------------------------
+
+# Of 40 starts a swing of 2 cm ends some that standing still does not.
+SETTINGS = "position_tolerance: 0.16\nrotation_tolerance: 4.0\nmax_steps: 60\n"
+
+
+@pytest.fixture(scope="module")
+def both(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str | Path]]:
+    """Two bundles, one of which hardly moves, and the task."""
+    folder = tmp_path_factory.mktemp("both")
+    little = replace(swinging_contract().action, scale=(1e-4,) * 6)
+    worse = write_swinging(folder / "b", action=little)
+    settings = folder / "task.yaml"
+    settings.write_text(SETTINGS)
+    yield [bundle, worse, "--task", "reach", "--settings", settings]
+
+
+def test_in_process_it_goes_on_and_comes_to_the_same(
+    both: list[str | Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", *(str(word) for word in both), "--pairs", "40", "--order-seed", "5"]
+    out = tmp_path / "out"
+    assert cli.main([*words, "--out", str(out), "--num-arms", "30"]) == 0
+    said = capsys.readouterr().out
+    assert "2 bundles, 40 pairs, 80 trials" in said and "These are too few." in said
+    lines = (out / LOG).read_text().splitlines()
+    assert len(lines) == 80
+    report = json.loads((out / "report.json").read_text())
+    values = {(row["case"][:7], row["metric"]): row["value"] for row in report["rows"]}
+    first = values["A and B", "only the first"]
+    assert first == 3 and values["A and B", "only the second"] == 0
+    page = (out / "report.html").read_text()
+    assert "data:image/png;base64," in page  # a start with different outcomes
+    assert len(list((out / "starts").glob("pair-*.png"))) == first
+    # Cut in the middle: what is missing is run again, with the same outcomes.
+    (out / LOG).write_text("\n".join(lines[:70]) + "\n")
+    assert cli.main([*words, "--out", str(out), "--num-arms", "30"]) == 0
+    assert "70 of 80 trials are there: going on" in capsys.readouterr().out
+    again = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    key = {line["trial"]: line["success"] for line in again}
+    assert key == {one["trial"]: one["success"] for one in map(json.loads, lines)}
+
+
+# -- a person ----------------------------------------------------------------------------------
+
+
+def test_nobody_who_answers_is_one_line_and_the_log_stays(tmp_path: Path) -> None:
+    class Gone:
+        over = True
+
+        def next(self) -> str | None:
+            return None
+
+    cfg = CompareCfg(bundles=(Path("a"), Path("b")), out=tmp_path)
+    person = Person(None, None, None, Gone(), cfg)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="standard input ended; the same command goes on"):
+        person._judged()
+
+
+def test_the_first_start_of_a_pair_lies_over_the_next(tmp_path: Path) -> None:
+    reference = np.zeros((4, 6, 3), dtype=np.uint8)
+    live = np.full((4, 6, 3), 255, dtype=np.uint8)
+    live[0, 0] = 0  # an object that stands where it stood
+    over = blended(reference, live)
+    assert over[0, 0].tolist() == [0, 0, 0] and (over[1:] == 127).all()
+    np.testing.assert_array_equal(blended(reference[:2], live), live)  # of another size
+    path = tmp_path / "a.png"
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    path.write_bytes(png(picture))
+    np.testing.assert_array_equal(read_png(path), picture)
