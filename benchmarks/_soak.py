@@ -127,8 +127,8 @@ def gate_work() -> Callable[[int], None]:
     random, home = np.random.default_rng(0), np.asarray(FR3.home)
     gate = Gate(FR3, 1.0 / 60.0, GateCfg(), np.tile(home, (_ARMS, 1)))
 
-    def work(_: int) -> None:
-        q, dq, _ = gate.commanded()
+    def work(tick: int) -> None:
+        q, dq = gate.commanded()[:2]
         wanted = dq + random.uniform(-0.1, 0.1, q.shape) - 0.05 * (q - home) - 0.02 * dq
         gate.step(q + 0.5 * (dq + wanted) / 60.0, wanted)
 

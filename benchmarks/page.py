@@ -39,7 +39,7 @@ from sim2arm.policies.export import export_bundle
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.graph_file import DEFAULT_GRAPH
-from sim2arm_ros.launcher import Launch, operator_page, private_domain
+from sim2arm_ros.launcher import Launch, Place, operator_page, private_domain
 
 HERE = Path(__file__).resolve().parent
 CAMERAS = ("scene_rgb", "wrist_rgb")

@@ -1,5 +1,7 @@
 """Forces that stop an arm: their sizes by hand, and when they are a problem."""
 
+# pyright: standard, reportMissingModuleSource=false
+
 from __future__ import annotations
 
 from typing import Any
@@ -89,8 +91,9 @@ def test_silence_is_one_where_time_counts() -> None:
     ],
 )
 def test_limits_that_limit_nothing_are_refused(wrong: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"name": "x", "topic": "/x", "type": FIELD, "most": 1.0}
     with pytest.raises(ValueError, match=words):
-        ForceCfg(**({"name": "x", "topic": "/x", "type": FIELD, "most": 1.0} | wrong))
+        ForceCfg(**(given | wrong))
 
 
 def test_sizes_of_messages() -> None:

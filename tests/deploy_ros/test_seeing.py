@@ -16,9 +16,9 @@ import pytest
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.evaluation import of_bundle, run_episodes
 from sim2arm.cli.ros_evaluation import run_through_ros, write_record
+from sim2arm.core.camera_info import write_camera_info
 from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.policies.runtime import OnnxPolicy
-from sim2arm.sensors.camera_info import write_camera_info
 from sim2arm.sensors.replay import FRAMES, ReplayCfg, write_recording
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.base import Task

@@ -19,6 +19,7 @@ from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.launcher import (
     Launch,
     NodeProcess,
+    Place,
     operator_page,
     policy_graph,
     private_domain,

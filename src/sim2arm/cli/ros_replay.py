@@ -24,7 +24,7 @@ from sim2arm_ros.bag.scan import LogError
 from sim2arm_ros.bag_topics import about_of, choose
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.graph_file import read_graph
-from sim2arm_ros.launcher import Launch, NodeProcess, policy_graph, private_domain
+from sim2arm_ros.launcher import Launch, NodeProcess, Place, policy_graph, private_domain
 
 from .errors import UserError, user_input
 from .outputs import check_folder
