@@ -33,6 +33,9 @@ from .convert import MESSAGES, pose_array, status_message, status_values, to_ns
 from .convert_pictures import image_array
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
 from .node_support import (
+    bundle_parameters,
+    declare_set_up,
+    graph_parameter,
     latched,
     run_nodes,
     streaming,

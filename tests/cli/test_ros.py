@@ -30,7 +30,7 @@ from sim2arm.sim.vision import Vision
 from sim2arm_ros.bag.reader import Log
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
 from sim2arm_ros.graph_file import read_graph
-from tests.deploy_ros.swinging import write_swinging
+from tests.deploy_ros.swinging import swinging_contract, write_swinging
 
 PATIENCE = 90.0
 """Longest wait for what takes seconds on an idle machine [s]."""
@@ -481,18 +481,17 @@ def test_a_node_that_dies_is_one_line_and_code_2(
 
 
 def test_a_red_report_is_shown_and_its_red_lines_are_the_error(
-    bundle: Path, short: list[str], running: list[Up]
+    tmp_path: Path, short: list[str], running: list[Up]
 ) -> None:
-    # Nobody publishes the goal where this graph looks for it.
-    graph = bundle.parent / "elsewhere.yaml"
-    source = ros.DEFAULT_GRAPH.read_text()
-    graph.write_text(source.replace("sim_arm/goal_pose", "/nowhere"))
-    up = Up(str(graph), "--bundle", str(bundle), *short, "--patience", "10")
+    low = swinging_contract().low_level
+    soft = replace(low, kp=(10.0,) * 7, kp_range=((9.0, 11.0),) * 7)  # the arm has 50 to 600
+    bundle = write_swinging(tmp_path / "soft", low_level=soft)
+    up = Up("--bundle", str(bundle), *short, "--patience", "10")
     running.append(up)
     assert up.end() == 2
     (line,) = up.errors
-    assert "policy_node was not activated: goal_pose: messages" in line
-    assert any(text.startswith("RED  goal_pose: messages") for text in up.lines)
+    assert "gate_node was not activated: kp of fr3_joint" in line
+    assert any(text.startswith("RED  kp of fr3_joint") for text in up.lines)
 
 
 def load_link() -> Any:
