@@ -257,6 +257,7 @@ def test_a_clock_of_the_policy_machine_that_changes_stops_it(
     rig: Rig, ahead: float, words: str
 ) -> None:
     """A busy machine may stop the policy before, for another reason: then once more."""
+    since = 0.0
     for _ in range(5):
         rig.bring_up()
         rig.operator.reset_arm(seed=0)  # where there is room to swing
