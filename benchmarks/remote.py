@@ -234,12 +234,16 @@ class Machines:
         from std_srvs.srv import Trigger
 
         supervisor = self.supervisor
-        if supervisor.gate.get("state") == "FAULT":
-            print(f"bench remote: FAULT: {supervisor.gate['reason']}", file=sys.stderr)
-            supervisor.call(Trigger, "/gate_node/reset", Trigger.Request())
         supervisor.renew("policy_node")
         supervisor.transition("policy_node", "configure")
-        supervisor.spin_until(lambda: supervisor.gate.get("ready") == "True", 30.0, "ready gate")
+        supervisor.reset_arm(0)  # where there is room to swing
+
+        def ready() -> bool:
+            if supervisor.gate.get("state") == "FAULT":
+                supervisor.call(Trigger, "/gate_node/reset", Trigger.Request())
+            return supervisor.gate.get("ready") == "True"
+
+        supervisor.spin_until(ready, 30.0, "ready gate")
         supervisor.policy = {}
         supervisor.activate("policy_node")
 

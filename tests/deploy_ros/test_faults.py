@@ -256,12 +256,17 @@ def test_a_policy_machine_with_another_clock_is_not_activated(
 def test_a_clock_of_the_policy_machine_that_changes_stops_it(
     rig: Rig, ahead: float, words: str
 ) -> None:
-    rig.bring_up()
-    rig.operator.reset_arm(seed=0)  # where there is room to swing
-    rig.swing()
-    rig.relay.policy_ahead = ahead
-    rig.wait(rig.policy_stopped, "policy that stops")
-    since = time.monotonic()
+    """A busy machine may stop the policy before, for another reason: then once more."""
+    since = 0.0
+    for _ in range(5):
+        rig.bring_up()
+        rig.operator.reset_arm(seed=0)  # where there is room to swing
+        rig.swing()
+        rig.relay.policy_ahead = ahead
+        rig.wait(rig.policy_stopped, "policy that stops")
+        since = time.monotonic()
+        if re.search(words, rig.operator.policy_message):
+            break
     assert re.search(words, rig.operator.policy_message), rig.operator.policy_message
     rig.wait(lambda: rig.state() == "HOLD", "HOLD")
     assert "released" in rig.reason()
