@@ -32,6 +32,14 @@ class BoardView:
         if not (np.isfinite(self.points).all() and np.isfinite(self.pixels).all()):
             raise ValueError(f"view {self.name!r}: points and pixels must be finite")
 
+    @property
+    def spans(self) -> bool:
+        """Whether the corners span an area; those on a line tell no pose."""
+        if len(self.points) < 4:
+            return False
+        sizes = np.linalg.svd(self.points - self.points.mean(axis=0), compute_uv=False)
+        return bool(sizes[1] > 0.05 * sizes[0])
+
     def where(self, chosen: npt.NDArray[np.bool_]) -> BoardView:
         """Return the view with those corners for which `chosen` (K,) holds."""
         return BoardView(name=self.name, points=self.points[chosen], pixels=self.pixels[chosen])

@@ -127,13 +127,6 @@ class HandEyeCalibration:
     arm: Arm
     lens: Lens
 
-    @property
-    def boards(self) -> FloatArray:
-        """(N, 4, 4) Y by each view alone [m]: what scatters about `Y`."""
-        T = self.arm.shifted(self.offsets)[0]
-        A = T if self.mount == "eye-in-hand" else inverse(T)
-        return A @ self.X @ self.T_camera_board
-
 
 def calibrate_hand_eye(
     views: Sequence[BoardView],
@@ -216,9 +209,11 @@ def _with_board(
 ) -> tuple[list[BoardView], Arm, dict[str, str]]:
     if len(views) != len(arm.T_base_tool):
         raise ValueError(f"{len(views)} views and {len(arm.T_base_tool)} poses of the tool")
-    enough = np.array([len(view.pixels) >= LEAST_CORNERS for view in views], dtype=bool)
+    enough = np.array(
+        [len(view.pixels) >= LEAST_CORNERS and view.spans for view in views], dtype=bool
+    )
     rejected = {
-        view.name: f"{len(view.pixels)} corners, expected {LEAST_CORNERS} or more"
+        view.name: f"{len(view.pixels)} corners, expected {LEAST_CORNERS} or more, not on a line"
         for view, ok in zip(views, enough, strict=True)
         if not ok
     }

@@ -149,9 +149,9 @@ def calibrate_intrinsics(
     """
     cfg = cfg or IntrinsicsCfg()
     rejected = {
-        view.name: f"{len(view.pixels)} corners, expected {LEAST_CORNERS} or more"
+        view.name: f"{len(view.pixels)} corners, expected {LEAST_CORNERS} or more, not on a line"
         for view in views
-        if len(view.pixels) < LEAST_CORNERS
+        if len(view.pixels) < LEAST_CORNERS or not view.spans
     }
     views = [view for view in views if view.name not in rejected]
     if len(views) < LEAST_VIEWS:

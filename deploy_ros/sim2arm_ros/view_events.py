@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def log_events(log: Log, topics: ViewTopics) -> Iterator[Event]:
             raise ValueError(f"{topic} is not in the log. Topics: {', '.join(known) or 'none'}")
 
 
-def live_events(topics: ViewTopics) -> Iterator[Event]:
+def live_events(topics: ViewTopics) -> Generator[Event]:
     """Yield what comes on the topics, of pictures the newest, until the caller closes this.
 
     Raises:

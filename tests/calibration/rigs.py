@@ -20,4 +20,4 @@ def load(name: str) -> Any:
     return importlib.import_module(name)
 
 
-RIGS = load("_calibration_rigs") if ROOT is not None else None
+RIGS: Any = load("_calibration_rigs") if ROOT is not None else None

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def make_views(model: str = "pinhole", count: int = 24, seed: int = 0) -> tuple:
 
 
 @pytest.mark.parametrize("model", ["pinhole", "rational", "fisheye"])
-def test_the_lens_is_found_within_its_interval(model: str) -> None:
+def test_the_lens_is_found_within_its_interval(model: Any) -> None:
     lens, views = make_views(model)
     found = calibrate_intrinsics(views, SIZE, IntrinsicsCfg(model=model, folds=3))
     off = (found.lens.numbers - lens.numbers)[:4]

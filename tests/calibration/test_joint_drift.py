@@ -77,5 +77,6 @@ def test_what_tells_no_offset_is_one_line(case: str) -> None:
     spoil, text = ERRORS[case]
     (stamps, leader, follower), _ = make_pairs()
     with pytest.raises(ValueError, match=text) as error:
-        find_drift(*spoil(stamps, leader, follower), NAMES)
+        stamps, leader, follower = spoil(stamps, leader, follower)
+        find_drift(stamps, leader, follower, NAMES)
     assert "\n" not in str(error.value)

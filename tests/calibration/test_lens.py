@@ -106,6 +106,7 @@ def test_views_of_different_numbers_of_corners_stack() -> None:
     padded = corners.padded(values)
     assert padded.shape == (2, 70) and padded[0, 20:].tolist() == [0.0] * 50
     np.testing.assert_array_equal(padded[1], values[10:].ravel())
+    assert view.spans and not view.where(np.arange(35) < 7).spans  # one row of corners
     with pytest.raises(ValueError, match=r"expected \(K, 3\) points"):
         BoardView(name="a", points=view.points[:3], pixels=view.pixels)
     with pytest.raises(ValueError, match="finite"):

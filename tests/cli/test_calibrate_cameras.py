@@ -174,8 +174,18 @@ BAD: dict[str, tuple[list[str], str]] = {
     "no folder": (["intrinsics", "nowhere"], "nowhere: no such folder"),
     "name": (["intrinsics", ".", "--name", "a b"], "--name: expected letters"),
     "suffix": (["intrinsics", ".", "--out", "a.txt"], "a plain name ending in .yaml"),
-    "table": (["hand-eye", "{folder}", "--intrinsics", "{lens}"], "views.csv: cannot be read"),
-    "robot": (["hand-eye", "{folder}", "--intrinsics", "{lens}", "--robot", "r2d2"], "r2d2"),
+    "table": (
+        ["hand-eye", "{folder}", "--intrinsics", "{lens}", "--name", "scene"],
+        "views.csv: cannot be read",
+    ),
+    "camera": (
+        ["hand-eye", "{folder}", "--intrinsics", "{lens}"],
+        "of camera 'scene', --name says",
+    ),
+    "robot": (
+        ["hand-eye", "{folder}", "--intrinsics", "{lens}", "--name", "scene", "--robot", "r2d2"],
+        "r2d2",
+    ),
     "proposals": (
         ["hand-eye", "{folder}", "--intrinsics", "{lens}", "--propose", "99"],
         "expected 0 to 50",

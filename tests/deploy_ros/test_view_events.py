@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def write_log(folder: Path, *, bad: bool = False) -> Path:
     bag.add_topic(Topic(name=JOINTS, type="sensor_msgs/msg/JointState"))
     numbers = {IMAGES: 0, JOINTS: 0}
 
-    def add(topic: str, ms: int, message: object) -> None:
+    def add(topic: str, ms: int, message: Any) -> None:
         stamp = (1000 + ms) * MS
         bag.add(topic, numbers[topic], stamp, stamp, bytes(serialize_message(message)))
         numbers[topic] += 1

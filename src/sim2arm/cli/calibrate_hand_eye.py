@@ -88,6 +88,12 @@ def run(cfg: CalibrateHandEyeCfg, path: Path) -> tuple[ArmViews, CalibrationReco
         UserError: the views do not make a calibration, or the place to write is none.
     """
     with user_input("calibrate hand-eye"):
+        told = read_intrinsics(cfg.intrinsics)
+        if told.covariance is not None and told.camera != cfg.name:
+            raise ValueError(
+                f"{cfg.intrinsics}: of camera {told.camera!r}, --name says {cfg.name!r}: give the "
+                "intrinsics of this camera"
+            )
         views = look(cfg.folder, cfg.intrinsics, cfg.robot, cfg.board, cfg.how)
         proposals: list[Proposal] = []
         if cfg.propose and views.found.arm.q is not None:
