@@ -154,7 +154,7 @@ def cpu(
                 share = _share(process.pid, seconds)
             else:
                 with browsing(browser, port, Path(tempfile.mkdtemp(dir=folder))):
-                    time.sleep(_SETTLE_S)
+                    _wait_for(folder / "logs" / "operator_node.log", "open in 1 browsers")
                     share = _share(process.pid, seconds)
             if process.poll() is not None:
                 raise UserError(f"operator_node ended: {launch.tail('operator_node')}")
