@@ -134,7 +134,7 @@ def _velocity(dq: float | None, most: float) -> str:
         return "<td colspan=2 style='opacity:.7'>not told</td>"
     share, left = margins(dq, -most, most)
     return (
-        f"<td style='text-align:right;white-space:nowrap'>{math.degrees(dq):z.0f}°/s</td>"
+        f"<td style='text-align:right;white-space:nowrap'>{round(math.degrees(dq))}°/s</td>"
         f"<td style='width:20%'>{_bar(share, _ink(left), middle=True)}</td>"
     )
 
