@@ -20,7 +20,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class BenchPageCfg:
 
     seconds: float = 10.0
     """How long each measurement takes [s]."""
+    only: Literal["both", "cpu", "gate"] = "both"
+    """What is measured: the page's CPU, or the gate beside it."""
     json: Path | None = None
     """Write the rows there."""
 
@@ -88,10 +90,11 @@ def main(argv: Sequence[str]) -> int:
         folder = Path(name)
         bundle, settings = make_bundle(60.0, cfg.seconds, folder)
         seeing = make_seeing(OnnxPolicy(bundle).contract, folder / "seeing")
-        for cameras in (False, True):
-            for watched in (False, True):
-                rows.append(cpu(seeing, folder, browser, cfg.seconds, cameras, watched))
-        rows += beside(bundle, settings, folder, browser, cfg.seconds)
+        cases = [(c, w) for c in (False, True) for w in (False, True)] * (cfg.only != "gate")
+        for cameras, watched in cases:
+            rows.append(cpu(seeing, folder, browser, cfg.seconds, cameras, watched))
+        if cfg.only != "cpu":
+            rows += beside(bundle, settings, folder, browser, cfg.seconds)
     print(format_results(rows))
     if cfg.json is not None:
         write_results(cfg.json, "page", rows)
@@ -151,12 +154,12 @@ def cpu(
                 share = _share(process.pid, seconds)
             else:
                 with browsing(browser, port, Path(tempfile.mkdtemp(dir=folder))):
-                    time.sleep(_SETTLE_S)
+                    _wait_for(folder / "logs" / "operator_node.log", "open in 1 browsers")
                     share = _share(process.pid, seconds)
             if process.poll() is not None:
                 raise UserError(f"operator_node ended: {launch.tail('operator_node')}")
         finally:
-            source.terminate()
+            source.kill()
         (folder / "logs" / "operator_node.log").unlink()
     return Row(case=case, metric="CPU of operator_node", value=100.0 * share, unit="% of a core")
 

@@ -26,7 +26,10 @@ _LINE = "font:13px/1.45 system-ui,sans-serif;"
 
 STYLE = """<style id="operator">
 div:has(> #operator) + div { position: sticky; top: 6px; z-index: 5; }
-.mantine-ScrollArea-content div:has(#operator) { overflow: visible !important; }
+.mantine-ScrollArea-content:has(#operator) { display: block; width: 100%; min-width: 0; }
+.mantine-ScrollArea-content div:has(#operator) { overflow: clip visible !important;
+  max-width: 100%; min-width: 0; box-sizing: border-box; }
+.mantine-ScrollArea-content:has(#operator) img { max-width: 100%; }
 div:has(> #operator) + div button { height: 3.2em !important; font-size: 1.2em; }
 @keyframes old { to { visibility: visible; max-height: 20em; padding: 8px 12px; } }
 #old { visibility: hidden; max-height: 0; overflow: hidden; animation: old 0s linear 3s forwards;
@@ -131,7 +134,7 @@ def _velocity(dq: float | None, most: float) -> str:
         return "<td colspan=2 style='opacity:.7'>not told</td>"
     share, left = margins(dq, -most, most)
     return (
-        f"<td style='text-align:right;white-space:nowrap'>{math.degrees(dq):z.0f}°/s</td>"
+        f"<td style='text-align:right;white-space:nowrap'>{round(math.degrees(dq))}°/s</td>"
         f"<td style='width:20%'>{_bar(share, _ink(left), middle=True)}</td>"
     )
 

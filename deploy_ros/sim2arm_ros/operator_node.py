@@ -80,7 +80,7 @@ class OperatorNode(Node):
         contract = self._contract()
         self.state = OperatorState()
         self.asker = self._text("asker")
-        self.taken = 0
+        self.taken = self._watched = 0
         self._asked: dict[str, Any] = {}
         self._raw: dict[str, tuple[InputBinding, bytes]] = {}
         self._drawn: dict[str, float] = {}
@@ -229,7 +229,11 @@ class OperatorNode(Node):
     def look(self) -> None:
         """Draw what there is to see, if somebody looks."""
         self.deeds.step()
-        if not self.page.watched:
+        watched = self.page.watched
+        if watched != self._watched:
+            self._watched = watched
+            self.get_logger().info(f"the page is open in {watched} browsers")
+        if not watched:
             return
         self.page.draw(self.state, self.deeds.busy)
         if not self.state.trial.get("overlay"):

@@ -155,9 +155,9 @@ class OperatorPage:
     # -- drawing -------------------------------------------------------------------------------
 
     @property
-    def watched(self) -> bool:
-        """Whether somebody has the page open; else nothing needs to be drawn."""
-        return self._page.watched() > 0
+    def watched(self) -> int:
+        """How many browsers have the page open; without one nothing needs to be drawn."""
+        return self._page.watched()
 
     def draw(self, state: OperatorState, busy: str) -> None:
         """Draw what is due."""

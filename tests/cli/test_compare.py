@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2arm.cli import compare_process as _needs_the_train_extra  # noqa: F401
 from sim2arm.cli import main as cli
 from sim2arm.cli.compare import CompareCfg, said_before
 from sim2arm.cli.compare_log import LOG, PLAN, Outcome, Plan, TrialLog, pairings, table_of

@@ -43,14 +43,17 @@ class World:
         self.state = OperatorState()
         self.lifecycle = {"/gate_node": "active", "/policy_node": "inactive"}
         self.gate = {"state": "HOLD", "ready": "True", "not_ready": "", "active": "True"}
-        self.phase = ("IDLE", "")
+        self.phase: tuple[str, str] = ("IDLE", "")
         self.asked: list[str] = []
         self.silent: set[str] = set()
         self.refuses: set[str] = set()
-        self.begins = ("RUNNING", "")
+        self.begins: tuple[str, str] = ("RUNNING", "")
         self.before: Callable[[str], None] = lambda _: None
-        self.deeds = Deeds(self.state, lambda kind, name: SimpleNamespace(
-            call_async=lambda request: self.call(name, request)))  # fmt: skip
+
+        def client(kind: Any, name: str) -> Any:
+            return SimpleNamespace(call_async=lambda request: self.call(name, request))
+
+        self.deeds = Deeds(self.state, client)
 
     def call(self, name: str, request: Any) -> FakeFuture:
         label = getattr(getattr(request, "transition", None), "label", "")
