@@ -258,7 +258,7 @@ def test_each_side_starts_its_own_nodes(bundle: Path, tmp_path: Path) -> None:
 
     def started(**sides: str) -> list[str]:
         cfg = make_cfg(bundle, record=tmp_path / "log", trusted_keys=tmp_path / "keys", **sides)
-        nodes = ros.nodes(cfg, bundle, contract)
+        nodes = ros.nodes(cfg, bundle, contract, read_graph())
         for node in nodes:
             if node.executable in ("gate_node", "policy_node", "teleop_node"):
                 assert node.parameters["trusted_keys"] == str(tmp_path / "keys")
