@@ -12,6 +12,10 @@ PYTEST_ARGS ?=
 COMPUTING := tests/calibration tests/core tests/policies tests/sim
 ALONE := demo eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
+# Of the nodes what is pure code.
+PURE := activation command_track convert convert_pictures fault_table flight forces gate gate_about gate_fuzz
+PURE += gate_machine graph operator_deeds planted playback policy_session robot_files robot_modes servo_arm sources
+COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision,sign
 

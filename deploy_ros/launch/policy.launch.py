@@ -159,6 +159,7 @@ def so101() -> Node:
         executable="so101_node",
         namespace=LaunchConfiguration("namespace"),
         parameters=[{**place(), "port": text("port"), "servos": text("servos")}],
+        ros_arguments=enclave("arm"),
         output="screen",
         condition=IfCondition(
             PythonExpression(

@@ -62,7 +62,8 @@ class NodeProcess:
 
 def enclave_of(executable: str) -> str:
     """Return the enclave of an executable: what it may do where the ROS domain is secured."""
-    return f"{ENCLAVES}/{'arm' if executable == 'sim_arm_node' else executable}"
+    arm = executable in ("sim_arm_node", "so101_node")
+    return f"{ENCLAVES}/{'arm' if arm else executable}"
 
 
 def _text(value: object) -> str:

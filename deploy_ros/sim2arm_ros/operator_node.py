@@ -46,7 +46,7 @@ from .operator_state import Curve, OperatorState
 from .page_pictures import Picture, blended
 from .recorder_topics import stamp_of
 from .seen import picture_from
-from .trial_desk import REFERENCE, TRIAL, VERDICT
+from .trial_topics import REFERENCE, TRIAL, VERDICT
 
 PERIOD_S = 0.05
 """Between two looks at what is newest [s]."""

@@ -23,6 +23,7 @@ from .graph_file import read_graph
 from .launcher import ENCLAVES
 from .log_about import SIM_EPISODE, About, recorded_topics
 from .requests import REQUEST_TOPIC, WIDTH
+from .trial_topics import REFERENCE, TRIAL, VERDICT
 
 REQUEST = f"/{REQUEST_TOPIC}"
 _PARAMETERS = (
@@ -35,6 +36,7 @@ _LIFECYCLE = (
 )  # fmt: skip
 _CONTROLLERS = ("joint_state_broadcaster", "robot_state_publisher")
 _OURS = ("gate_node", "policy_node", "teleop_node")
+_GATE = ("estop", "hold", "reset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ def enclaves(graph: Graph) -> dict[str, list[Profile]]:
         "recorder_node": [_node("recorder_node", _recorder(graph))],
         "sensor_node": [_node(name, _sensor(graph)) for name in sensors],
         "arm": list(_arm(graph)),
+        "operator_node": [_node("operator_node", _page(graph))],
         "operator": [_node("supervisor", _operator(graph)), _node("healthy", Permissions())],
     }
 
@@ -129,7 +132,7 @@ def _gate(graph: Graph) -> Permissions:
             "/gate_node/estop", *(graph.modes.topics.values() if graph.modes else ()),
             *(force.topic for force in graph.forces),
         ),
-        reply=("/gate_node/estop", "/gate_node/reset"),
+        reply=tuple(f"/gate_node/{name}" for name in _GATE),
         request=(f"{control.name}/get_parameters", f"{control.manager}/list_controllers"),
         call=grip_actions(graph),
     )  # fmt: skip
@@ -176,7 +179,27 @@ def _pictures(graph: Graph) -> list[str]:
 
 
 def _sensor(graph: Graph) -> Permissions:
-    return Permissions(publish=tuple(_pictures(graph)))
+    """What lies below its own name (compressed pictures, intrinsics), and how it does."""
+    pictures = _pictures(graph)
+    below = dict.fromkeys(f"/{_first(topic)}/*" for topic in pictures)
+    return Permissions(publish=(*pictures, *below, "/diagnostics"))
+
+
+def _page(graph: Graph) -> Permissions:
+    bound = [b.topic for b in graph.inputs.values()]
+    states = [f"/{node}/{topic}" for node in _OURS for topic in ("state", "activation")]
+    return Permissions(
+        publish=(VERDICT,),
+        subscribe=(
+            *dict.fromkeys(bound), *states, graph.robot_description, "/recorder_node/state", TRIAL,
+            REFERENCE,
+        ),
+        request=(
+            *(f"/{node}/{name}" for node in _OURS for name in ("change_state", "get_state")),
+            "/gate_node/hold", "/gate_node/reset", "/sim_arm/reset", "/sim_arm/set_parameters",
+            *(f"/recorder_node/{event}" for event in ("start", "keep", "discard")),
+        ),
+    )  # fmt: skip
 
 
 def _operator(graph: Graph) -> Permissions:
@@ -184,15 +207,16 @@ def _operator(graph: Graph) -> Permissions:
     actions = [f"/{node}/action" for node in _OURS[1:]]
     services = [
         *(f"/{node}/{name}" for node in _OURS for name in (*_LIFECYCLE, *_PARAMETERS)),
-        *(f"/gate_node/{name}" for name in ("estop", "reset")),
+        *(f"/gate_node/{name}" for name in _GATE),
         *(f"/recorder_node/{event}" for event in ("start", "keep", "discard")),
         "/sim_arm/reset", "/sim_arm/set_parameters",
         f"{graph.controller.manager}/list_controllers",
     ]  # fmt: skip
     return Permissions(
-        publish=("/gate_node/estop",),
+        publish=("/gate_node/estop", TRIAL, REFERENCE),
         subscribe=(
             *states, *actions, "/gate_node/commanded", "/recorder_node/state", SIM_EPISODE,
+            VERDICT, *_pictures(graph),
             "/sim_arm/latency", "/rosout", *(f"/{node}/transition_event" for node in _OURS),
         ),
         # Nodes of the `ros2` command line, which are called _ros2cli_<number>.
@@ -291,8 +315,9 @@ def matches(pattern: str, name: str) -> bool:
 
 def commanders(graph: Graph, found: Mapping[str, Sequence[Profile]]) -> list[str]:
     """Return the enclaves that may command the arm, by topic, action or gripper."""
-    topic = graph.controller.command_topic
-    actions = (f"{graph.controller.name}/follow_joint_trajectory", *grip_actions(graph))
+    (topic,) = _rooted(graph.controller.command_topic)
+    follow = f"{graph.controller.name}/follow_joint_trajectory"
+    actions = _rooted(follow, *grip_actions(graph))
     return [
         name
         for name, profiles in found.items()

@@ -208,7 +208,7 @@ class Supervisor:
 
     def state_of(self, node: str) -> str:
         """Return the lifecycle state of a node: unconfigured, inactive, active, finalized."""
-        answer = self.call(GetState, f"/{node}/get_state", GetState.Request())
+        answer = self.call(GetState, f"{node}/get_state", GetState.Request())
         return str(answer.current_state.label)
 
     def renew(self, node: str) -> None:

@@ -19,13 +19,7 @@ from .node_support import latched, streaming
 from .page_pictures import Picture
 from .seen import picture_from
 from .supervisor import Supervisor
-
-TRIAL = "/compare/state"
-"""Which trial it is and what the person has to do (DiagnosticStatus, latched)."""
-REFERENCE = "/compare/reference"
-"""How the start has to look (Image, latched)."""
-VERDICT = "/operator_node/verdict"
-"""How a trial ended, as the person says on the page (DiagnosticStatus)."""
+from .trial_topics import REFERENCE, TRIAL, VERDICT
 
 
 class TrialDesk:

@@ -67,7 +67,7 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "ruler": (lambda: BoardCfg(ruler_mm=(3.9, 3.9)), "measured in inches"),
     "too many": (lambda: BoardCfg(columns=20, rows=20, dictionary="4x4_50"), "the board needs 200"),
     "paper": (lambda: lay_out(BoardCfg(), "a7"), "paper: expected one of a4"),
-    "fit": (lambda: lay_out(BoardCfg(square_mm=40.0), "a4"), "squares of 26"),
+    "fit": (lambda: lay_out(BoardCfg(square_mm=40.0), "a4"), "squares of 25"),
 }
 
 

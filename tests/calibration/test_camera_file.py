@@ -45,7 +45,7 @@ def test_what_ros_prints_is_read(tmp_path: Path) -> None:
     found = read_intrinsics(path)
     assert found.intrinsics == replace(K, distortion=(0.1, 0.0, 0.0, 0.0, 0.0))
     for key, value, why in (
-        ("k", [0.0] * 9, "a calibrated K"),
+        ("k", [0.0] * 9, "focal lengths must be above 0"),
         ("d", [0.1] * 7, "lens model 'plumb_bob' with 7 numbers"),
         ("height", None, "missing or wrong"),
     ):

@@ -164,7 +164,7 @@ def test_a_command_runs_with_ros_and_its_own_words(tmp_path: Path) -> None:
     words = ("bash", "-c", 'echo "$SOURCED:$1:$2"', "-", "two words", "--flag")
     done = run("enter", *words, env=env)
     assert (done.returncode, done.stdout) == (0, "jazzy with 0 words:two words:--flag\n")
-    assert run("enter", "bash", "-c", "exit 7", env=env).returncode == 7
+    assert run("enter", "bash", "-c", "exit 7", env=env).returncode == 8
     done = run("enter", "true", env={**env, "ROS_DISTRO": "nowhere"})
     assert done.returncode == 1 and "missing: a ROS 2 below" in done.stderr
 
@@ -195,7 +195,7 @@ def test_a_keystore_gives_every_enclave_the_permissions_of_the_graph(
     keystore = tmp_path / "keystore"
     done = run("make_keystore", str(keystore), env=played | {"ROS_DOMAIN_ID": "7"})
     assert done.returncode == 0, done.stderr
-    assert "7 enclaves in domain 7" in done.stdout
+    assert "8 enclaves in domain 7" in done.stdout
     assert (keystore / "policy.xml").read_text() == policy_xml(read_graph())
     for name in ("gate_node", "policy_node", "arm", "operator"):
         path = keystore / "enclaves/sim2arm" / name / "permissions.p7s"
@@ -216,7 +216,7 @@ def test_a_keystore_that_breaks_off_leaves_nothing_that_may_do_everything(
     assert run("make_keystore", str(keystore), env=env).returncode != 0
     assert not list(keystore.rglob("permissions.p7s"))
     assert run("make_keystore", str(keystore), env=played).returncode == 0
-    assert len(list(keystore.rglob("permissions.p7s"))) == 7
+    assert len(list(keystore.rglob("permissions.p7s"))) == 8
 
 
 def test_a_graph_that_is_none_makes_no_keystore(tmp_path: Path, played: dict[str, str]) -> None:

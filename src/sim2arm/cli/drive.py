@@ -8,6 +8,7 @@ This is the command path of the robot without DDS; evaluation and recording shar
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -67,7 +68,9 @@ class Drive:
         q, self._arms = rows_of(arm.joint_state()[0], arm.arms), arm.arms
         self._arm, self._chain, self._arrivals = arm, contract.kinematic_chain, arrivals
         self._controller = from_contract(arm.robot, contract, q)
-        self._gate = Gate(arm.robot, contract.period, GateCfg(), q)
+        # Pairs begin with the hand folded to the forearm, within the margin of one arm alone.
+        robot = arm.robot if arm.arms == 1 else replace(arm.robot, body=None)
+        self._gate = Gate(robot, contract.period, GateCfg(), q)
         self._gripper = None
         if contract.gripper is not None:
             self._gripper = GripperAdapter(contract.gripper, arm.gripper, arm.gripper_width())

@@ -68,7 +68,9 @@ class Operator:
         try:
             for node in ("gate_node", self.supervisor.asker):
                 self._waiting = f"configuring {node}"
-                if node not in self._launch.processes:  # on another machine: used before, perhaps
+                if (
+                    self._place.label(node) not in self._launch.processes
+                ):  # on another machine: used before, perhaps
                     self.supervisor.renew(node)
                 if not self.supervisor.transition(node, "configure"):
                     said = self._last_word(self._place.label(node), "not configured")
