@@ -72,7 +72,7 @@ def enclaves(graph: Graph) -> dict[str, list[Profile]]:
         "policy_node": [_managed("policy_node", _policy(graph))],
         "teleop_node": [_managed("teleop_node", _teleop(graph))],
         "recorder_node": [_node("recorder_node", _recorder(graph))],
-        "sensor_node": [_node(name, _sensor(graph)) for name in sensors],
+        "sensor_node": [_node(name, _sensor(graph, name)) for name in sensors],
         "arm": list(_arm(graph)),
         "operator_node": [_node("operator_node", _page(graph))],
         "operator": [_node("supervisor", _operator(graph)), _node("healthy", Permissions())],
@@ -178,11 +178,9 @@ def _pictures(graph: Graph) -> list[str]:
     return list(dict.fromkeys(topics))
 
 
-def _sensor(graph: Graph) -> Permissions:
+def _sensor(graph: Graph, name: str) -> Permissions:
     """What lies below its own name (compressed pictures, intrinsics), and how it does."""
-    pictures = _pictures(graph)
-    below = dict.fromkeys(f"/{_first(topic)}/*" for topic in pictures)
-    return Permissions(publish=(*pictures, *below, "/diagnostics"))
+    return Permissions(publish=(*_pictures(graph), f"/{name}/*", "/diagnostics"))
 
 
 def _page(graph: Graph) -> Permissions:

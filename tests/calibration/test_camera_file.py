@@ -47,7 +47,7 @@ def test_what_ros_prints_is_read(tmp_path: Path) -> None:
     for key, value, why in (
         ("k", [0.0] * 9, "focal lengths must be above 0"),
         ("d", [0.1] * 7, "lens model 'plumb_bob' with 7 numbers"),
-        ("height", None, "missing or wrong"),
+        ("height", None, "height: expected a whole number"),
     ):
         path.write_text(yaml.safe_dump({**text, key: value}))
         with pytest.raises(ValueError, match=why) as error:

@@ -227,7 +227,7 @@ def test_every_node_may_do_what_it_does(nodes: list[tuple[str, Any]], graph_file
                 assert any(matches(p, name) for p in allowed[kind]), (executable, kind, name)
     does = {executable: opened(node) for executable, node in nodes if executable != "sim_arm_node"}
     assert COMMANDS in does["gate_node"]["publish"]
-    assert does["gate_node"]["call"] == {GripperBinding().name}
+    assert does["gate_node"]["call"] == {GRIP}
     assert "/sim2arm/request" in does["policy_node"]["publish"]
     assert "/sensor/touch_left_rgb/image_raw" in does["sensor_node"]["publish"]
     assert "/gate_node/state" in does["teleop_node"]["subscribe"]

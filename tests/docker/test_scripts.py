@@ -164,7 +164,7 @@ def test_a_command_runs_with_ros_and_its_own_words(tmp_path: Path) -> None:
     words = ("bash", "-c", 'echo "$SOURCED:$1:$2"', "-", "two words", "--flag")
     done = run("enter", *words, env=env)
     assert (done.returncode, done.stdout) == (0, "jazzy with 0 words:two words:--flag\n")
-    assert run("enter", "bash", "-c", "exit 7", env=env).returncode == 8
+    assert run("enter", "bash", "-c", "exit 7", env=env).returncode == 7
     done = run("enter", "true", env={**env, "ROS_DISTRO": "nowhere"})
     assert done.returncode == 1 and "missing: a ROS 2 below" in done.stderr
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -197,6 +198,9 @@ class Participant:
         self.subscriber = Subscriber(self.entity)
         self.gid = self.entity.guid.bytes
         self._topics: dict[tuple[str, str], Topic[Any]] = {}
+        _PARTICIPANTS[domain_id] = _PARTICIPANTS.get(domain_id, 0) + 1
+        # Once nobody has it any more; a domain that is left by all gives its ports back.
+        weakref.finalize(self, _leave, domain_id, self.entity).atexit = False
 
     def topic(self, name: str, type_name: str, header: bool = False) -> Topic[Any]:
         """Return the topic, created on first use."""
@@ -207,6 +211,18 @@ class Participant:
 
 
 _DOMAINS: dict[int, tuple[str, Domain]] = {}
+_PARTICIPANTS: dict[int, int] = {}
+"""How many there are by domain, in this process."""
+
+
+def _leave(domain_id: int, entity: DomainParticipant) -> None:
+    """Take a participant out of its domain, and the domain out of this process after the last."""
+    _PARTICIPANTS[domain_id] -= 1
+    if domain_id not in _DOMAINS:  # all was deleted at the end of the process
+        return
+    delete(entity)
+    if _PARTICIPANTS[domain_id] == 0:
+        delete(_DOMAINS.pop(domain_id)[1])
 
 
 def _domain(domain_id: int, config: str) -> Domain:
