@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 from sim2arm.core.spec import ArraySpec, Reading
 
@@ -186,3 +187,58 @@ class CameraThread:
 
 def _nothing() -> None:
     """Nobody waits for news."""
+
+
+class ThreadedCamera:
+    """What drivers have in common whose frames a `CameraThread` holds."""
+
+    clocks: Clocks
+    thread: CameraThread
+    _spec: Mapping[str, ArraySpec]
+
+    @property
+    def spec(self) -> Mapping[str, ArraySpec]:
+        """The arrays after the driver stage."""
+        return self._spec
+
+    @property
+    def counters(self) -> Counters:
+        """What happened to pictures so far."""
+        return self.thread.counters
+
+    def wait(self, timeout: float) -> Reading:
+        """Return the first reading, when it is there.
+
+        Raises:
+            StaleReading: nothing came in time [s].
+            RuntimeError: as `read`.
+        """
+        self.thread.wait(timeout)
+        return self.read()
+
+    def read(self) -> Reading:
+        """Return the newest arrays of the spec.
+
+        Raises:
+            StaleReading: they are too old, as while a device that went away is looked for.
+            RuntimeError: the device does not give what was asked for; it takes another config.
+        """
+        return self.thread.read(self._spec, self.clocks)
+
+    def close(self) -> None:
+        """Stop the thread and let the device go."""
+        self.thread.close()
+
+    def __enter__(self: _Camera) -> _Camera:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_Camera = TypeVar("_Camera", bound=ThreadedCamera)

@@ -11,10 +11,9 @@ the one of the serial number, and nothing is taken for granted of what it gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -25,10 +24,9 @@ from sim2arm.core.driver_stage import (
     run_stage,
     stage_intrinsics,
 )
-from sim2arm.core.spec import ArraySpec, Reading
 
-from .base import Clocks, Counters
-from .camera_thread import CameraThread
+from .base import Clocks
+from .camera_thread import CameraThread, ThreadedCamera
 from .device_clock import DeviceClock
 from .realsense_cfg import RealSenseCfg, array_specs
 from .realsense_device import (
@@ -52,7 +50,7 @@ librealsense needs a second or two for its map of the clocks."""
 _WAIT_MS = 100
 
 
-class RealSenseCamera:
+class RealSenseCamera(ThreadedCamera):
     """A camera as a sensor; use it in a `with` block or close it.
 
     Attributes:
@@ -106,53 +104,9 @@ class RealSenseCamera:
         self.thread.start()
 
     @property
-    def spec(self) -> Mapping[str, ArraySpec]:
-        """The arrays after the driver stage."""
-        return self._spec
-
-    @property
     def stamp_quality(self) -> Literal["hardware", "receipt"]:
         """Where stamps come from."""
         return "receipt" if self.cfg.stamps == "receipt" else "hardware"
-
-    @property
-    def counters(self) -> Counters:
-        """What happened to pictures so far."""
-        return self.thread.counters
-
-    def wait(self, timeout: float) -> Reading:
-        """Return the first reading, when it is there.
-
-        Raises:
-            StaleReading: nothing came in time [s].
-            RuntimeError: as `read`.
-        """
-        self.thread.wait(timeout)
-        return self.read()
-
-    def read(self) -> Reading:
-        """Return the newest `<name>_rgb` (rows, cols, 3) and `<name>_depth` (rows, cols) [m].
-
-        Raises:
-            StaleReading: they are too old, as while a device that went away is looked for.
-            RuntimeError: the device does not give what was asked for; it takes another config.
-        """
-        return self.thread.read(self._spec, self.clocks)
-
-    def close(self) -> None:
-        """Stop the thread and let the device go."""
-        self.thread.close()
-
-    def __enter__(self) -> RealSenseCamera:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _device(self) -> Any:
         if self.cfg.recording:

@@ -10,8 +10,7 @@ makes ROS time of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import TracebackType
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import cv2
@@ -19,10 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sim2arm.core.driver_stage import Intrinsics, check_intrinsics, run_stage
-from sim2arm.core.spec import ArraySpec, Reading
 
-from .base import Clocks, Counters
-from .camera_thread import CameraThread
+from .base import Clocks
+from .camera_thread import CameraThread, ThreadedCamera
 from .devices import find_camera
 from .uvc_cfg import REDUCED, UvcCfg, array_spec
 
@@ -44,7 +42,7 @@ class Capture(Protocol):
     def release(self) -> None: ...  # noqa: D102
 
 
-class UvcCamera:
+class UvcCamera(ThreadedCamera):
     """A camera as a sensor; use it in a `with` block or close it.
 
     Attributes:
@@ -90,53 +88,9 @@ class UvcCamera:
         self.thread.start()
 
     @property
-    def spec(self) -> Mapping[str, ArraySpec]:
-        """The picture after the driver stage."""
-        return self._spec
-
-    @property
     def stamp_quality(self) -> Literal["hardware", "receipt"]:
         """Where stamps come from."""
         return self.cfg.stamps
-
-    @property
-    def counters(self) -> Counters:
-        """What happened to pictures so far."""
-        return self.thread.counters
-
-    def wait(self, timeout: float) -> Reading:
-        """Return the first reading, when it is there.
-
-        Raises:
-            StaleReading: nothing came in time [s].
-            RuntimeError: as `read`.
-        """
-        self.thread.wait(timeout)
-        return self.read()
-
-    def read(self) -> Reading:
-        """Return the newest picture, (rows, cols, 3) RGB after the driver stage.
-
-        Raises:
-            StaleReading: it is too old, as while a device that went away is looked for.
-            RuntimeError: the device does not give what was asked for; it takes another config.
-        """
-        return self.thread.read(self._spec, self.clocks)
-
-    def close(self) -> None:
-        """Stop the thread and let the device go."""
-        self.thread.close()
-
-    def __enter__(self) -> UvcCamera:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _decode(self, data: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.uint8]] | None:
         """Return the array of what the driver gave, or none if it is broken."""

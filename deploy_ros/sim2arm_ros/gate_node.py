@@ -19,7 +19,6 @@ hardware does not become active.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +32,6 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from sim2arm.core.clock import ClockGuard, ClockGuardCfg
-from sim2arm.core.contract import Contract
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 
@@ -50,15 +47,14 @@ from .convert import (
     request_from,
     to_ns,
 )
-from .dds import backend
-from .flight import Flight, flights_folder, gate_robot, keep_beside
+from .flight import Flight, flights_folder, keep_beside
 from .force_topics import ForceTopics
 from .forces import ForceWatch
-from .gate import GateCfg
 from .gate_about import contract_mark
 from .gate_machine import GateMachine
 from .gate_report import Heard, gate_items
-from .gate_state import LATENCY, Command, GateState, MachineCfg
+from .gate_set_up import PARAMETERS, check_backend, make_flight
+from .gate_state import LATENCY, Command, GateState
 from .gate_words import state_message
 from .graph import Graph
 from .gripper_client import GripperClient
@@ -75,12 +71,10 @@ from .node_support import (
     streaming,
 )
 from .requests import READY, REQUEST_TOPIC, make_tag
-from .robot_modes import ModesCfg, RobotModes, Values
-from .supported import check_supported, least_speed
+from .robot_modes import Values
+from .supported import check_supported
 
 _STATE_PERIOD_S = 0.1
-_ANYWHERE = 1e3
-"""How far an arm may be from its command in a dry run, in which it does not follow [rad]."""
 
 
 class GateNode(LifecycleNode):
@@ -90,17 +84,8 @@ class GateNode(LifecycleNode):
         """Declare the parameters."""
         super().__init__("gate_node")
         declare_set_up(self)
-        self.declare_parameter("lock_step", False)
-        self.declare_parameter("real_hardware", True)
-        self.declare_parameter("allow_fallback_on_hardware", False)
-        self.declare_parameter("dry_run", False)
-        self.declare_parameter("request_timeout_s", 0.1)
-        self.declare_parameter("lead_periods", 1.0)
-        self.declare_parameter("clock_freeze_s", 0.1)
-        self.declare_parameter("workspace_low", [-1.0, -1.0, -0.2])
-        self.declare_parameter("workspace_high", [1.0, 1.0, 1.3])
-        self.declare_parameter("table_height", GateCfg().table_height)
-        self.declare_parameter("flights", "")
+        for name, value in PARAMETERS.items():
+            self.declare_parameter(name, value)
         self._flight: Flight | None = None
         self._flights: Path | None = None
         self._gripper: GripperClient | None = None
@@ -123,12 +108,13 @@ class GateNode(LifecycleNode):
             self.contract = self.graph.named(load_contract(path, self._trusted))
             self.graph.bindings(self.contract)
             check_supported(self.contract)
-            self._check_backend()
-            self._flight = self._make_flight(self.contract, self.graph.modes)
+            check_backend(self)
+            self._flight, self._guard = make_flight(self, self.contract, self.graph.modes)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
         self._period_ns = round(1e9 / self.contract.control_hz)
+        self._real = self._flag("real_hardware")
         self._mark = contract_mark(self.contract)
         unkept = self._flag("lock_step") or self._flag("dry_run")
         self._flights = flights_folder(self._text("flights"), lock_step=unkept)
@@ -190,56 +176,6 @@ class GateNode(LifecycleNode):
 
     def _flag(self, name: str) -> bool:
         return bool(self.get_parameter(name).value)
-
-    def _check_backend(self) -> None:
-        if self._flag("dry_run"):
-            if self._flag("real_hardware") or self._flag("lock_step"):
-                raise ValueError("dry_run: there is no arm: neither real_hardware nor lock_step")
-            return
-        if self._flag("real_hardware") and self._flag("lock_step"):
-            raise ValueError("real hardware does not wait: lock_step is for simulated arms only")
-        fallback = "fallback" in backend()
-        if (
-            self._flag("real_hardware")
-            and fallback
-            and not self._flag("allow_fallback_on_hardware")
-        ):
-            raise ValueError(
-                "real hardware needs a real ROS 2, this is the fallback: source ROS, or set "
-                "allow_fallback_on_hardware"
-            )
-
-    def _lead(self) -> float:
-        """Return how many control periods after its tick a motion starts in real time."""
-        lead = float(self.get_parameter("lead_periods").value)
-        if not 0.0 <= lead <= 3.0:
-            raise ValueError(f"lead_periods: expected 0 to 3, got {lead}")
-        return lead
-
-    def _make_flight(self, contract: Contract, watched: ModesCfg | None) -> Flight:
-        low, high = (self.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
-        limits = GateCfg(
-            workspace_low=tuple(low),
-            workspace_high=tuple(high),
-            table_height=float(self.get_parameter("table_height").value),
-        )
-        joints = contract.input("joint_position")
-        cfg = MachineCfg(
-            request_timeout_s=float(self.get_parameter("request_timeout_s").value),
-            joint_timeout_s=joints.max_receipt_age_s or 0.05,
-            joint_age_s=joints.max_stamp_age_s or 0.05,
-            latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
-            lead_s=self._lead() * contract.period,
-            following_error=_ANYWHERE if self._flag("dry_run") else MachineCfg.following_error,
-            lock_step=self._flag("lock_step"),
-        )
-        freeze = None if cfg.lock_step else float(self.get_parameter("clock_freeze_s").value)
-        self._guard = ClockGuard(ClockGuardCfg(freeze=freeze))
-        modes = None
-        if watched is not None:
-            modes = RobotModes(replace(watched, least_speed=least_speed(contract)))
-        robot = gate_robot(contract)
-        return Flight(GateMachine(robot, contract.period, limits, cfg, modes), limits)
 
     def _reset_facts(self) -> None:
         self._forces = ForceWatch(self.graph.forces)
@@ -355,7 +291,7 @@ class GateNode(LifecycleNode):
         flight = self._flight
         if flight is None or not self._forces.cfgs:
             return
-        problem = self._forces.problem(steady, timed=not self._flag("lock_step"))
+        problem = self._forces.problem(steady, timed=not flight.machine.cfg.lock_step)
         if problem is not None and self._gripper is not None:
             self._gripper.stop()
         flight.set_problem("forces", problem)
@@ -496,28 +432,16 @@ class GateNode(LifecycleNode):
             self._flight.set_problem("gripper", self._gripper.problem())
 
     def _watch_publishers(self, flight: Flight) -> None:
-        topic = self._command.topic_name
-        self._command_publishers = self.count_publishers(topic)
-        if self._command_publishers > 1:
-            flight.set_problem(
-                "publishers",
-                f"{self._command_publishers} publishers on {topic}, expected only the gate",
-                fatal=self._command.is_activated,
-            )
-        else:
-            flight.set_problem("publishers", None)
-        if self._flag("real_hardware") and self.count_publishers(RECORDING):
-            flight.set_problem(
-                "recording", f"a recording is played here ({RECORDING})",
-                fatal=self._command.is_activated,
-            )  # fmt: skip
-        else:
-            flight.set_problem("recording", None)
-        listened = self._facts is None or self.count_subscribers(topic) > 0
-        if self._command.is_activated and not listened:
-            flight.set_problem("subscriber", f"no controller listens on {topic}")
-        else:
-            flight.set_problem("subscriber", None)
+        topic, active = self._command.topic_name, self._command.is_activated
+        self._command_publishers = count = self.count_publishers(topic)
+        several = f"{count} publishers on {topic}, expected only the gate" if count > 1 else None
+        flight.set_problem("publishers", several, fatal=active)
+        played = self._real and self.count_publishers(RECORDING) > 0
+        recording = f"a recording is played here ({RECORDING})" if played else None
+        flight.set_problem("recording", recording, fatal=active)
+        unheard = active and self._facts is not None and self.count_subscribers(topic) == 0
+        nobody = f"no controller listens on {topic}" if unheard else None
+        flight.set_problem("subscriber", nobody)
 
     def _publish_state(self, *, only_changes: bool = False) -> None:
         machine = self.machine
@@ -559,7 +483,7 @@ class GateNode(LifecycleNode):
         )  # fmt: skip
         more = [] if self._facts is None else self._facts.items()
         more += [] if self._gripper is None else self._gripper.items()
-        if self._flag("real_hardware"):
+        if self._real:
             played = self.count_publishers(RECORDING)
             more.append(activation.equal("recordings that are played here", 0, played))
         if heard.dry:

@@ -265,6 +265,10 @@ def test_each_side_starts_its_own_nodes(bundle: Path, tmp_path: Path) -> None:
         return sorted(node.executable for node in nodes)
 
     assert started(only="policy") == ["policy_node", "recorder_node"]
+    driven = ros.nodes(
+        make_cfg(bundle, sim=None, only="policy"), bundle, contract, read_graph(robot="so101")
+    )
+    assert [node.executable for node in driven] == ["policy_node"]
     assert started(only="policy", teleop="keyboard") == ["recorder_node", "teleop_node"]
     assert started(without="policy") == ["gate_node", "recorder_node", "sim_arm_node"]
 

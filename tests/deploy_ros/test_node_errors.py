@@ -17,8 +17,8 @@ from sim2arm.core.plain import dump_yaml, to_plain
 from sim2arm.policies.signature import make_key, sign
 from sim2arm.sim.cameras import scene_camera
 from sim2arm.sim.vision import Sight, Vision
+from sim2arm_ros.dds import backend, install
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
-from sim2arm_ros.dds import install
 
 install()
 
@@ -268,7 +268,7 @@ def test_gate_refuses_real_hardware_on_the_fallback_and_in_lock_step(
 ) -> None:
     gate = gate_node.GateNode()
     set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), real_hardware=True)
-    if "fallback" in gate_node.backend():
+    if "fallback" in backend():
         assert gate.trigger_configure() is FAILURE
         set_parameters(gate, allow_fallback_on_hardware=True, real_hardware=True)
     assert gate.trigger_configure() is OK

@@ -134,9 +134,9 @@ def check(cfg: CompareCfg) -> None:
     check_folder("--out", cfg.out)
     check_file("--json", cfg.json)
     if cfg.page:
-        from .ros import check_page
+        from .ros_checks import check_page
 
-        check_page("127.0.0.1", cfg.port)
+        check_page("127.0.0.1", cfg.port, "--port")
 
 
 def find_bundle(path: Path) -> Path:
