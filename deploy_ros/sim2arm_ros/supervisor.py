@@ -139,7 +139,7 @@ class Supervisor:
         self.patience_s = START_S
         self.recent_latency_s: deque[float] = deque(maxlen=256)
         self._ready_ns = self._begin_ns = 0
-        self._held_since = time.monotonic()
+        self._held_since: float | None = None
         self._log: EpisodeLog | None = None
         self._clients: dict[str, Any] = {}
         self._subscribe()
@@ -279,7 +279,9 @@ class Supervisor:
         """
         runs, gate = self.policy.get("phase") == "RUNNING", self.gate
         if not runs or gate.get("state", "ACTIVE") == "ACTIVE":
-            self._held_since = time.monotonic()
+            self._held_since = None
+            return ""
+        self._held_since = self._held_since or time.monotonic()
         if time.monotonic() - self._held_since < _LOST_S:
             return ""
         return f"{self.asker} is not heard any more, and the gate holds: {gate.get('reason')}"
@@ -318,6 +320,7 @@ class Supervisor:
         self.spin_until(lambda: self._ready_ns >= begin, START_S, "gate that is ready")
         before = dict(self.gate)
         self._log, self._begin_ns, self.policy, self.policy_message = log, begin, {}, ""
+        self._held_since = None
         self.activate(self.asker)
         end = time.monotonic() + longest_s
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,3 +116,33 @@ def test_ticks_that_were_not_heard_keep_their_places() -> None:
         {"success": "False", "steps": "4", "ended": "lost", "stamp_ns": str(BEGIN + 50_000_000)}
     )
     assert len(log.actions) == len(log.stamps) == 4 and log.unheard == [0, 1]
+
+
+def test_a_gate_that_held_long_before_the_episode_loses_no_policy(
+    operator: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy is heard to run before the gate is heard to let it: that alone is no loss."""
+    now = time.monotonic() + 100.0
+    monkeypatch.setattr("sim2arm_ros.supervisor.time.monotonic", lambda: now)
+
+    def wait(seconds: float) -> Callable[[], None]:
+        def pass_time() -> None:
+            nonlocal now
+            now += seconds
+
+        return pass_time
+
+    def policy_runs() -> None:
+        operator._on_policy(status_message(DiagnosticStatus.OK, "", "", {"phase": "RUNNING"}))
+
+    def finish() -> None:
+        end(operator)
+        operator.gate_says("HOLD")
+
+    monkeypatch.setattr(operator, "activate", lambda _: policy_runs())
+    start = [wait(1.9), lambda: operator.gate_says("ACTIVE")]
+    operator.script = [*start, wait(9.0), finish]
+    assert operator.run_episode(7, longest_s=60.0).success
+    operator.script = [*start, lambda: operator.gate_says("HOLD"), wait(2.1)]
+    with pytest.raises(OperationError, match="not heard any more"):
+        operator.run_episode(8, longest_s=60.0)
