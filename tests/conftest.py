@@ -4,13 +4,15 @@ import ast
 import importlib.util
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from sim2arm.cli.extras import EXTRA_OF
+from tests.fault_list import listed
+from tests.fault_report import report
 from tests.tables import Table
 
 # Started in the background, a shell leaves SIGINT ignored, for the processes of the tests too.
@@ -44,10 +46,25 @@ def ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["ROS_HOME"] = before
 
 
+TABLE = pytest.StashKey[Table]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the table of this run."""
+    config.stash[TABLE] = Table(config.getoption("--table"))
+
+
 @pytest.fixture(scope="session")
 def table(request: pytest.FixtureRequest) -> Table:
     """Return the table of this run."""
-    return Table(request.config.getoption("--table"))
+    return request.config.stash[TABLE]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the page of `make faults`."""
+    table = session.config.stash[TABLE]
+    if table.path is not None and table.path.stem == "faults" and table.outcomes:
+        table.path.with_suffix(".md").write_text(report(table), encoding="utf-8")
 
 
 def _is_type_checking(node: ast.If) -> bool:
@@ -162,8 +179,24 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note how a test ended; one whose set-up fails has failed, a skip is neither."""
+    found = yield
+    if found.when == "call" or found.failed:
+        name = item.nodeid.removeprefix("tests/").partition("[")[0]
+        if not found.skipped:
+            item.config.stash[TABLE].outcomes[name, found.passed] += 1
+    return found
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run."""
+    """Mark the tests of the list of faults; skip what this machine cannot run."""
     for item in items:
+        if listed(item.nodeid):
+            item.add_marker(pytest.mark.fault_list)
         if reason := _reason_to_skip(item):
             item.add_marker(pytest.mark.skip(reason=reason))

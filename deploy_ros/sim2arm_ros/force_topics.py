@@ -1,4 +1,4 @@
-"""The topics on which forces are told: from messages to what `forces` watches."""
+"""The topics on which forces and a heartbeat are told: from messages to what is watched."""
 
 # Messages have other types on each backend.
 # pyright: standard
@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import WrenchStamped
 from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Bool
 
 from .convert import joint_field
-from .forces import EFFORTS, FIELD, ForceCfg, size_of_efforts, size_of_field, size_of_wrench
+from .forces import (
+    EFFORTS,
+    FIELD,
+    ForceCfg,
+    ForceWatch,
+    size_of_efforts,
+    size_of_field,
+    size_of_wrench,
+)
+from .graph import Graph
+from .heartbeat import Heartbeat
 from .node_support import Endpoints, streaming
-
-Hear = Callable[[str, tuple[float, float], int], None]
-"""(name of the limit, force and torque, steady time [ns])."""
 
 
 def size_of(message: Any, cfg: ForceCfg, joints: Sequence[str]) -> tuple[float, float]:
@@ -46,30 +54,55 @@ def size_of(message: Any, cfg: ForceCfg, joints: Sequence[str]) -> tuple[float, 
     )
 
 
-class ForceTopics:
-    """Listens to the forces of one robot."""
+class StopTopics:
+    """Listens to what must stop one robot, however well it follows.
+
+    Attributes:
+        forces: that are watched.
+        heartbeat: that is watched.
+    """
 
     def __init__(
-        self, endpoints: Endpoints, cfgs: Sequence[ForceCfg], joints: Sequence[str], hear: Hear
+        self, endpoints: Endpoints, graph: Graph, joints: Sequence[str], changed: Callable[[], None]
     ) -> None:
         """Open the subscriptions.
 
         Args:
             endpoints: of the node.
-            cfgs: what is told where.
+            graph: what is told where.
             joints: names of the joints whose efforts count.
-            hear: takes what is told; what cannot be read is told as not a number.
+            changed: called after each message.
         """
-        self._joints, self._hear = tuple(joints), hear
+        self.forces, self.heartbeat = ForceWatch(graph.forces), Heartbeat(graph.heartbeat)
+        self._joints, self._changed = tuple(joints), changed
         kinds = {EFFORTS: JointState, FIELD: Image}
-        for cfg in cfgs:
-            take = partial(self._on_message, cfg)
-            kind = kinds.get(cfg.type, WrenchStamped)
-            endpoints.subscription(kind, cfg.topic, take, streaming(1, reliable=False))
+        newest = streaming(1, reliable=False)
+        for cfg in graph.forces:
+            take = partial(self._on_force, cfg)
+            endpoints.subscription(kinds.get(cfg.type, WrenchStamped), cfg.topic, take, newest)
+        if graph.heartbeat is not None:
+            endpoints.subscription(Bool, graph.heartbeat.topic, self._on_heartbeat, newest)
 
-    def _on_message(self, cfg: ForceCfg, message: Any) -> None:
+    def problems(self, steady_ns: int, *, timed: bool) -> dict[str, str | None]:
+        """Return by name why the arm must not move, or None where it may.
+
+        Args:
+            steady_ns: steady time [ns].
+            timed: whether silence counts.
+        """
+        return {
+            "forces": self.forces.problem(steady_ns, timed=timed),
+            "heartbeat": self.heartbeat.problem(steady_ns, timed=timed),
+        }
+
+    def _on_force(self, cfg: ForceCfg, message: Any) -> None:
         try:
             size = size_of(message, cfg, self._joints)
         except ValueError:
             size = (np.nan, np.nan)
-        self._hear(cfg.name, size, time.monotonic_ns())
+        self.forces.hear(cfg.name, size, time.monotonic_ns())
+        self._changed()
+
+    def _on_heartbeat(self, message: Bool) -> None:
+        self.heartbeat.hear(bool(message.data), time.monotonic_ns())
+        self._changed()

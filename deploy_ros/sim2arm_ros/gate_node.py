@@ -48,8 +48,7 @@ from .convert import (
     to_ns,
 )
 from .flight import Flight, flights_folder, keep_beside
-from .force_topics import ForceTopics
-from .forces import ForceWatch
+from .force_topics import StopTopics
 from .gate_about import contract_mark
 from .gate_machine import GateMachine
 from .gate_report import Heard, gate_items
@@ -178,7 +177,6 @@ class GateNode(LifecycleNode):
         return bool(self.get_parameter(name).value)
 
     def _reset_facts(self) -> None:
-        self._forces = ForceWatch(self.graph.forces)
         self._description: str | None = None
         self._q: np.ndarray | None = None
         self._joint_period: float | None = None
@@ -219,8 +217,8 @@ class GateNode(LifecycleNode):
                 self._endpoints, graph, self.contract, lock_step=lock_step
             )
             self._endpoints.timer(PERIOD_S, self._watch_gripper)
-        self._force_topics = ForceTopics(
-            self._endpoints, graph.forces, self.contract.joint_names, self.on_force
+        self._stops = StopTopics(
+            self._endpoints, graph, self.contract.joint_names, self._watch_stops
         )
         if graph.modes is not None:
             period = self.contract.period
@@ -282,19 +280,16 @@ class GateNode(LifecycleNode):
             self._flight.on_mode(topic, values, steady_ns)
             self._publish_state(only_changes=True)
 
-    def on_force(self, name: str, size: tuple[float, float], steady: int) -> None:
-        """Take a force; what is too much stops the arm at once, and a gripper that closes."""
-        self._forces.hear(name, size, steady)
-        self._watch_forces(steady)
-
-    def _watch_forces(self, steady: int) -> None:
+    def _watch_stops(self) -> None:
+        """Let what is too much stop the arm at once, and a gripper that closes."""
         flight = self._flight
-        if flight is None or not self._forces.cfgs:
+        if flight is None:
             return
-        problem = self._forces.problem(steady, timed=not flight.machine.cfg.lock_step)
-        if problem is not None and self._gripper is not None:
-            self._gripper.stop()
-        flight.set_problem("forces", problem)
+        timed = not flight.machine.cfg.lock_step
+        for name, problem in self._stops.problems(time.monotonic_ns(), timed=timed).items():
+            if problem is not None and self._gripper is not None:
+                self._gripper.stop()
+            flight.set_problem(name, problem)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -401,7 +396,7 @@ class GateNode(LifecycleNode):
         self._watch_publishers(flight)
         if self._modes is not None:
             self._modes.look()
-        self._watch_forces(steady)
+        self._watch_stops()
         # Before the activation the report says the same with more words.
         active = self._command.is_activated
         facts = self._facts
@@ -479,7 +474,8 @@ class GateNode(LifecycleNode):
             description=self._description, q=self._q, joint_period=self._joint_period,
             joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
             mismatches=self._endpoints.mismatches(), dry=self._facts is None,
-            forces=self._forces, signed=self._trusted is not None,
+            forces=self._stops.forces, heartbeat=self._stops.heartbeat,
+            signed=self._trusted is not None,
         )  # fmt: skip
         more = [] if self._facts is None else self._facts.items()
         more += [] if self._gripper is None else self._gripper.items()

@@ -16,6 +16,7 @@ from .activation import Item
 from .forces import EFFORTS, ForceWatch
 from .gate_machine import GateMachine
 from .graph import Graph
+from .heartbeat import Heartbeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Heard:
     mismatches: Sequence[str]
     """Peers with QoS that does not match."""
     forces: ForceWatch
+    heartbeat: Heartbeat
     signed: bool
     """Whether the bundle has a signature of somebody who is trusted."""
     dry: bool
@@ -50,6 +52,16 @@ def force_items(watch: ForceWatch) -> list[Item]:
         )
         for cfg in watch.cfgs
     ]  # fmt: skip
+
+
+def heartbeat_items(heartbeat: Heartbeat, steady_ns: int, *, timed: bool) -> list[Item]:
+    """Return the item of a heartbeat, where one is needed."""
+    if heartbeat.cfg is None:
+        return []
+    age, hint = heartbeat.age_s(steady_ns), f"is {heartbeat.cfg.topic} published, and true?"
+    if not timed:
+        return [activation.equal("heartbeat", True, age is not None, hint)]
+    return [activation.at_most("heartbeat: age", age, heartbeat.cfg.timeout_s, "s", hint)]
 
 
 def gate_items(
@@ -77,6 +89,7 @@ def gate_items(
         *chain,
         *activation.mode_items(machine.modes, steady, timed=timed),
         *force_items(heard.forces),
+        *heartbeat_items(heard.heartbeat, steady, timed=timed),
         *more,
         activation.equal(
             "publishers of commands", 1, heard.command_publishers, "stop every other publisher"

@@ -16,6 +16,7 @@ from sim2arm.core.robots import Chain, Gripper
 from sim2arm.core.spec import ArraySpec
 
 from .forces import ForceCfg
+from .heartbeat import HeartbeatCfg
 from .pictures import COMPRESSED_IMAGE, PICTURES, Encoding, camera_of, picture_problem
 from .requests import WIDTH
 from .robot_modes import ModesCfg
@@ -178,6 +179,8 @@ class Graph:
     """Where the robot tells its own state, None for one that does not."""
     forces: tuple[ForceCfg, ...] = ()
     """Above which the arm stops."""
+    heartbeat: HeartbeatCfg | None = None
+    """Without which the arm stops; None where it needs none."""
     chain: ChainBounds = field(default_factory=ChainBounds)
     robot_description: str = "robot_description"
     """Topic with the URDF of the robot."""
@@ -198,6 +201,8 @@ class Graph:
         modes = {} if self.modes is None else self.modes.topics
         names |= {f"modes.topics.{key}": name for key, name in modes.items()}
         names |= {f"forces: {force.name}: topic": force.topic for force in self.forces}
+        if self.heartbeat is not None:
+            names["heartbeat.topic"] = self.heartbeat.topic
         if len({force.name for force in self.forces}) != len(self.forces):
             raise ValueError(f"forces: expected a name each, got {[f.name for f in self.forces]}")
         for key, name in names.items():

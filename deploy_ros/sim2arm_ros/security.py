@@ -131,6 +131,7 @@ def _gate(graph: Graph) -> Permissions:
             *dict.fromkeys(heard), control.state_topic, graph.robot_description, REQUEST,
             "/gate_node/estop", *(graph.modes.topics.values() if graph.modes else ()),
             *(force.topic for force in graph.forces),
+            *((graph.heartbeat.topic,) if graph.heartbeat else ()),
         ),
         reply=tuple(f"/gate_node/{name}" for name in _GATE),
         request=(f"{control.name}/get_parameters", f"{control.manager}/list_controllers"),

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ class Relay(Node):
         """(steady time, stamp [ns], q, dq) of the arm itself, in the order of the robot."""
         self.policy_ahead = 0.0
         """How far the clock of the policy's machine is ahead of the others' [s]."""
+        self.delays: dict[str, Callable[[], float | None]] = {}
+        """By topic: how much later a message is passed on [s]; None drops it."""
+        self._waiting: deque[tuple[float, str, Any]] = deque()
+        self.create_timer(0.001, self._pass_due)
         self._policy_clock = self.create_publisher(Clock, POLICY_CLOCK, streaming(10))
         self._outputs: dict[str, Any] = {}
         for topic, kind in streams.items():
@@ -94,10 +99,22 @@ class Relay(Node):
         passed = message if change is None else change(copy.deepcopy(message))
         if passed is None:
             return
+        if topic in self.delays:
+            late = self.delays[topic]()
+            if late is not None:  # in their order
+                before = self._waiting[-1][0] if self._waiting else 0.0
+                due = max(before, time.monotonic() + late)
+                self._waiting.append((due, topic, passed))
+            return
         self._outputs[topic].publish(passed)
         if topic == "/clock":
             there = to_ns(passed.clock) + round(self.policy_ahead * 1e9)
             self._policy_clock.publish(Clock(clock=to_stamp(max(0, there))))
+
+    def _pass_due(self) -> None:
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            _, topic, message = self._waiting.popleft()
+            self._outputs[topic].publish(message)
 
     def on_command(self, message: JointTrajectory) -> None:
         self.commands.append((time.monotonic(), message))
@@ -129,6 +146,7 @@ class Rig:
         device: str = "",
         robot: str = "",
         joints: str = "/joint_states",
+        graph: Path | None = None,
     ) -> None:
         """Start everything.
 
@@ -143,8 +161,9 @@ class Rig:
             device: of a hand that asks in place of the policy, under its name.
             robot: file of a robot whose names the arm has.
             joints: topic of its joint states.
+            graph: another graph.yaml than that of the package.
         """
-        self.place = Place(robot=robot)
+        self.place = Place(robot=robot, graph=graph)
         self.bundle, self.lock_step = bundle, lock_step
         self.task, self.vision, self.touch = task, vision, touch
         moved = {joints if topic == "/joint_states" else topic: t for topic, t in STREAMS.items()}
@@ -191,7 +210,7 @@ class Rig:
             return
         parameters: dict[str, object] = {
             "bundle": str(self.bundle), "use_sim_time": True, "lock_step": self.lock_step,
-            "robot": self.place.robot,
+            **self.place.parameters(),
         }  # fmt: skip
         if name == "gate_node":
             parameters |= {
@@ -258,6 +277,7 @@ class Rig:
     def bring_up(self) -> None:
         """Bring gate and policy up to HOLD, with an inactive policy and a clean wire."""
         self.relay.changes.clear()
+        self.relay.delays.clear()
         self.relay.policy_ahead = 0.0
         for name in ("sim_arm_node", "gate_node", "policy_node"):
             if self.launch.processes[name].poll() is not None:

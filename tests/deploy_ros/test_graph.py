@@ -6,21 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sim2arm.cli.table import Row
 from sim2arm.core.contract import TrainedRange
 from sim2arm.core.driver_stage import DriverStage
+from sim2arm.core.plain import from_plain, to_plain
 from sim2arm.core.robots import FR3
 from sim2arm.core.spec import ArraySpec
 from sim2arm.sim.specs import gripper_spec
-from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, InputBinding, is_name
-from sim2arm_ros.graph_file import read_graph
+from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, Graph, InputBinding, is_name
+from sim2arm_ros.graph_file import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
 from sim2arm_ros.requests import make_tag, parse_tag
+from tests.mutations import mutated
+from tests.tables import Table
 
 from .swinging import swinging_contract
 
 CONTRACT = swinging_contract()
+CHANGES = 10_000
+STOPS = b"""
+forces:
+  - {name: wrist, topic: wrench, type: geometry_msgs/msg/WrenchStamped, most: 40, most_torque: 5}
+heartbeat: {topic: dead_man, timeout_s: 0.1}
+"""
 
 
 def test_the_graph_of_the_package_binds_all_inputs() -> None:
@@ -213,6 +224,38 @@ def test_a_missing_or_binary_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="cannot be read: it is not UTF-8"):
         read_graph(path)
+
+
+def changed_graphs(folder: Path, count: int, seed: int) -> tuple[int, int]:
+    """Change graph.yaml; return how many were refused, and how many otherwise than in one line.
+
+    Names of topics and frames may be any; a graph that is read is one that can be written.
+    """
+    good, random = DEFAULT_GRAPH.read_bytes() + STOPS, np.random.default_rng(seed)
+    path, refused, wrong = folder / "graph.yaml", 0, 0
+    for _ in range(count):
+        path.write_bytes(mutated(good, random))
+        try:
+            graph = read_graph(path)
+            wrong += from_plain(Graph, to_plain(graph)) != graph
+        except ValueError as error:
+            refused += 1
+            wrong += "\n" in str(error) or len(str(error)) > 2000 or str(path) not in str(error)
+    return refused, wrong
+
+
+def test_changed_graphs_are_graphs_or_one_line(tmp_path: Path) -> None:
+    refused, wrong = changed_graphs(tmp_path, 60, seed=0)
+    assert wrong == 0 and refused > 20
+
+
+@pytest.mark.faults
+def test_thousands_of_changed_graphs_are_graphs_or_one_line(tmp_path: Path, table: Table) -> None:
+    refused, wrong = changed_graphs(tmp_path, CHANGES, seed=1)
+    case = "graph.yaml changed"
+    table.none_of(case, "neither a graph nor one line", wrong, CHANGES, seed=1)
+    table.add(Row(case=case, metric="refused", value=refused))
+    assert wrong == 0 and refused > 0.2 * CHANGES
 
 
 @pytest.mark.parametrize("tick", [0, 1, 999_999_999_999])

@@ -36,12 +36,14 @@ from sim2arm_ros.convert import status_message  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
+from tests.tables import Table  # noqa: E402
 
 from .rig import COMMANDS  # noqa: E402
 from .swinging import swinging_contract, swinging_files, write_swinging  # noqa: E402
 
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
+WALKS = 1000
 
 
 @pytest.fixture
@@ -78,12 +80,17 @@ def set_parameters(node: Any, **values: Any) -> None:
         assert node.set_parameters([Parameter(name, value=value)])[0].successful
 
 
-def assert_publishers(node: Any, count: int) -> None:
-    """Assert how many publishers of commands there are; the graph is told within 5 s."""
+def publishers(node: Any, count: int) -> bool:
+    """Return whether there are so many publishers of commands; the graph is told within 5 s."""
     end = time.monotonic() + 5.0
     while node.count_publishers(COMMANDS) != count and time.monotonic() < end:
-        time.sleep(0.01)
-    assert node.count_publishers(COMMANDS) == count
+        time.sleep(0.001)
+    return node.count_publishers(COMMANDS) == count
+
+
+def assert_publishers(node: Any, count: int) -> None:
+    """Assert how many publishers of commands there are."""
+    assert publishers(node, count)
 
 
 def assert_refused(node: Any, lines: list[str], text: str) -> None:
@@ -241,26 +248,51 @@ def test_a_transition_that_raises_leaves_no_publisher(
     assert node.trigger_configure() is OK  # error processing ended in unconfigured
 
 
-def test_random_transitions_never_publish_outside_of_active(node: Any, tmp_path: Path) -> None:
-    """Forty of them; where the state does not allow one, rclpy raises."""
-    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
-    random = np.random.default_rng(0)
-    state = "unconfigured"
-    goals = {
-        ("unconfigured", "configure"): "inactive",
-        ("inactive", "cleanup"): "unconfigured",
-        ("inactive", "activate"): "inactive",  # red here
-    }
-    for _ in range(40):
-        label = str(random.choice(["configure", "cleanup", "activate", "deactivate"]))
+GOALS = {
+    ("unconfigured", "configure"): "inactive",
+    ("inactive", "cleanup"): "unconfigured",
+    ("inactive", "activate"): "inactive",  # red here
+}
+
+
+def walk(node: Any, steps: int, random: np.random.Generator) -> int:
+    """Make transitions at random from unconfigured and back; return in how many all was not well.
+
+    Where the state does not allow one, rclpy raises. A gate has its publisher of commands while it
+    is configured, and it is silent while it is not active.
+    """
+    state, wrong = "unconfigured", 0
+    labels = ["configure", "cleanup", "activate", "deactivate"]
+    for label in [str(random.choice(labels)) for _ in range(steps)] + ["cleanup"]:
+        if label == "cleanup" and state == "unconfigured":
+            break
         trigger = getattr(node, f"trigger_{label}")
-        if (state, label) in goals:
+        if (state, label) in GOALS:
             trigger()
-            state = goals[state, label]
+            state = GOALS[state, label]
         else:
             with pytest.raises(Exception, match=r"not possible|not registered|Invalid"):
                 trigger()
-        assert_publishers(node, int(state == "inactive" and isinstance(node, gate_node.GateNode)))
+        gate = isinstance(node, gate_node.GateNode)
+        wrong += publishers(node, int(state == "inactive" and gate)) is False
+    return wrong
+
+
+def test_random_transitions_never_publish_outside_of_active(node: Any, tmp_path: Path) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    assert walk(node, 40, np.random.default_rng(0)) == 0
+
+
+@pytest.mark.faults
+def test_a_thousand_random_walks_through_the_lifecycle(
+    node: Any, tmp_path: Path, table: Table
+) -> None:
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")))
+    random = np.random.default_rng(1)
+    wrong = sum(walk(node, 8, random) > 0 for _ in range(WALKS))
+    case = f"lifecycle of {node.get_name()}"
+    table.none_of(case, "walks in which a publisher was there or was not", wrong, WALKS, seed=1)
+    assert wrong == 0
 
 
 def test_gate_refuses_real_hardware_on_the_fallback_and_in_lock_step(

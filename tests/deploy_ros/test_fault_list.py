@@ -1,0 +1,55 @@
+"""The list of faults names tests that exist; the page of a run says what was seen."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.fault_list import FAULTS, TESTS, listed
+from tests.fault_report import report
+from tests.tables import Table, bound
+
+FIRST = FAULTS["Observations and clocks"][0]
+
+
+def test_every_test_of_the_list_exists() -> None:
+    named = {name for group in FAULTS.values() for fault in group for name in fault.names()}
+    assert len(named) > 80
+    for file in {file for file, _ in named}:
+        tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+        there = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert {name for where, name in named if where == file} <= there, file
+
+
+def test_every_row_has_tests_or_tries() -> None:
+    for group in FAULTS.values():
+        for fault in group:
+            assert list(fault.names()) or fault.cases, fault.what
+
+
+def test_tests_are_known_with_their_parameters() -> None:
+    assert listed("tests/deploy_ros/test_faults.py::nobody") is False
+    assert listed("tests/deploy_ros/test_faults.py::test_policy_that_is_killed_holds")
+    assert listed("tests/deploy_ros/test_faults.py::test_nan_in_a_request_is_refused[dq]")
+
+
+def test_the_bound_is_that_of_the_binomial_distribution() -> None:
+    assert bound(0, 1000) == pytest.approx(1 - 0.05 ** (1 / 1000))  # 2.99e-3: the rule of three
+    assert bound(1, 10) == pytest.approx(0.394, abs=1e-3)  # of tables
+
+
+def test_the_page_tells_passes_failures_and_what_was_not_run() -> None:
+    table = Table(None)
+    file, name = next(FIRST.names())
+    table.outcomes[f"{file}::{name}", True] = 3
+    table.outcomes[f"{file}::{name}", False] = 1
+    table.none_of("gate, 7 faults of joint states", "wrong", 2, 1000, seed=5)
+    text = report(table)
+    assert f"| {FIRST.what} | 3 of 4 | 1 000 | 2 | {bound(2, 1000):.1e} | 5 |" in text
+    assert (
+        "| a defect in the gate, of each kind: seen by the tests above |  | not run | | | |" in text
+    )
+    table.none_of("planted: a", "not seen", 0, 1, seed=None)
+    table.none_of("planted: b", "not seen", 1, 1, seed=None)
+    assert "seen by the tests above |  | 2 | 1 |  |  |" in report(table)
