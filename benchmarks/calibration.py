@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from _calibration_arms import drift, hand_eye, joints
+from _calibration_delays import delays
 from _calibration_lenses import intrinsics
 
 from sim2arm.cli.errors import UserError
@@ -27,7 +28,7 @@ from sim2arm.cli.table import Row, format_results, write_results
 class CalibrationBenchCfg:
     """Measure calibrations beside the truth and beside OpenCV's solvers."""
 
-    parts: tuple[str, ...] = ("intrinsics", "hand-eye", "joints", "drift")
+    parts: tuple[str, ...] = ("intrinsics", "hand-eye", "joints", "drift", "delays")
     """Which parts."""
     seeds: int = 100
     """Rigs of each kind."""
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {
     "hand-eye": hand_eye,
     "joints": joints,
     "drift": drift,
+    "delays": delays,
 }
 """By name: from the number of seeds to rows."""
 

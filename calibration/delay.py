@@ -28,9 +28,9 @@ from scipy.stats import t as student
 from sim2arm.core.driver_stage import FloatArray
 
 Relation = Literal["follows", "shifts", "levels"]
-"""`follows`: joints that do what other joints are told; `shifts`: how far pictures moved since the one
-before, of a camera that joints move or look at; `levels`: one number that depends on one that moves, a
-gel on a gripper."""
+"""`follows`: joints that do what other joints are told; `shifts`: how far pictures moved since the
+one before, of a camera that joints move or look at; `levels`: one number that depends on one that
+moves, a gel on a gripper."""
 METHOD = (
     "Delay under which what is seen is explained best by what moved (profile of a robust linear "
     "regression); uncertainty of blocks of residuals"
@@ -50,6 +50,7 @@ MOVING = math.radians(1.0)
 STILL = math.radians(0.3)
 """Standard deviation below which a joint did not move [rad]."""
 HATS = 9
+MOST_ROWS = 4000
 STEP = 0.005
 """Between delays that are tried before the search between them [s]: motion of arms is slower."""
 BETWEEN = 0.004
@@ -158,9 +159,7 @@ def find_delay(
     for _ in range(6):
         fit.weigh(delay)
         around = (delay - 2.0 * step, delay + 2.0 * step)
-        found = minimize_scalar(
-            fit.cost, bounds=around, method="bounded", options={"xatol": 1e-6}
-        )
+        found = minimize_scalar(fit.cost, bounds=around, method="bounded", options={"xatol": 1e-6})
         delay = float(found.x)
     left = np.array([fit.left(float(d)) for d in tried])
     here = fit.left(delay)
@@ -197,8 +196,10 @@ class _Fit:
         rows = _covered(moved, begin - cfg.high - 0.02, times - cfg.low + 0.02)
         if self._shifts:
             rows &= times - before < GAP * seen.period
-        self.stamps, self._before, self.seen = times[rows], before[rows], seen.values[rows]
         seconds = float(rows.sum() * seen.period)
+        if not self._shifts:  # more of them tell nothing more of the same motion
+            rows = np.flatnonzero(rows)[:: 1 + int(rows.sum()) // MOST_ROWS]
+        self.stamps, self._before, self.seen = times[rows], before[rows], seen.values[rows]
         if seconds < LEAST_SECONDS:
             raise ValueError(
                 f"{seconds:.1f} s of both signals overlap without gaps, expected "
@@ -287,9 +288,12 @@ class _Fit:
         curvature = float(np.sum(w * slope**2))
         block = np.floor((self.stamps - self.stamps[0]) / BLOCK).astype(np.int64)
         sums = np.bincount(block, weights=pull)
-        count = int((np.bincount(block) > 0).sum())
-        variance = float(np.sum(sums**2)) / curvature**2 * count / max(count - 1, 1)
-        spread = float(student.ppf(0.975, max(count - 1, 1))) / 1.96 * math.sqrt(variance)
+        # Blocks without motion tell nothing: how many are worth as much as all of them.
+        told = np.bincount(block, weights=np.sum(w * slope**2, axis=1))
+        count = max(2.5, float(np.sum(told)) ** 2 / float(np.sum(told**2)))
+        rows = len(pull) / max(len(pull) - self._designs(delay)[0].shape[1], 1)
+        variance = float(np.sum(sums**2)) / curvature**2 * count / (count - 1.0) * rows
+        spread = float(student.ppf(0.975, count - 1.0)) / 1.96 * math.sqrt(variance)
         return math.hypot(spread, BETWEEN * self._period)
 
 
@@ -301,9 +305,7 @@ def _solve(x: FloatArray, y: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.solve(normal, left @ y), dtype=np.float64)
 
 
-def _features(
-    moved: Signal, relation: Relation
-) -> Callable[[CubicSpline, FloatArray], FloatArray]:
+def _features(moved: Signal, relation: Relation) -> Callable[[CubicSpline, FloatArray], FloatArray]:
     """Return what what is seen depends on: from a curve and times (S,) to (S, p)."""
     values = moved.values
     if relation == "follows":
@@ -370,8 +372,11 @@ def _check(
         )
     lower = np.flatnonzero((left[1:-1] <= left[:-2]) & (left[1:-1] <= left[2:])) + 1
     far = np.abs(tried - delay) > max(4.0 * step, 0.02)
+    best = int(np.abs(tried - delay).argmin())
     for k in lower[far[lower]]:
-        if left[k] - here < AMBIGUOUS * (1.0 - here):
+        ridge = float(left[min(k, best) : max(k, best) + 1].max())
+        ripple = ridge - left[k] < 0.5 * (ridge - here)  # in the side of the same valley
+        if not ripple and left[k] - here < AMBIGUOUS * (1.0 - here):
             raise ValueError(
                 f"delays of {1e3 * delay:.0f} and {1e3 * tried[k]:.0f} ms explain what is seen "
                 "nearly alike: the motion repeats itself; record motion at changing speed"

@@ -7,6 +7,7 @@ policy bears it. `read_latency` gives them to `Delay` and `CommandDelay` of the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,30 @@ from sim2arm.core.calibration_file import read_record
 from sim2arm.core.calibration_record import (
     CalibrationRecord,
     InputFile,
+    Quantity,
     make_quantity,
     utc_now,
 )
 
-KIND, SAMPLES = "latency", "samples"
-"""`what` of the record, and the name of its value."""
+KIND, SAMPLES, DELAY = "latency", "samples", "delay"
+"""`what` of the record, and the names of its values."""
+SHARE = (0.01, 0.99)
+"""Between which quantiles of its samples the latency of a device lies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredLatency:
+    """How old what a device says is when it arrives."""
+
+    device: str
+    low: float
+    """Least [s], less what is not known of it."""
+    middle: float
+    """[s]."""
+    high: float
+    """Greatest [s], and what is not known of it."""
+    id: str
+    """Of the record."""
 
 
 def latency_record(
@@ -33,6 +52,7 @@ def latency_record(
     inputs: Sequence[InputFile] = (),
     notes: Sequence[str] = (),
     versions: Mapping[str, str] | None = None,
+    delay: tuple[float, float] | None = None,
 ) -> CalibrationRecord:
     """Return the record of measured latencies.
 
@@ -44,6 +64,8 @@ def latency_record(
         inputs: files that the latencies were computed from.
         notes: what a reader has to know.
         versions: of the software.
+        delay: what is the same in all of them, and one standard deviation of it [s]; None where
+            that was not told apart.
 
     Raises:
         ValueError: no latency, or one that is not 0 to below 1 s.
@@ -59,11 +81,38 @@ def latency_record(
         method=method,
         settings=dict(settings or {}),
         inputs=tuple(inputs),
-        values={SAMPLES: make_quantity(seconds, "s", note=shape)},
+        values={SAMPLES: make_quantity(seconds, "s", note=shape), **_delay(delay)},
         residuals={},
         notes=tuple(notes),
         versions=dict(versions or {}),
     )
+
+
+def read_device_latency(path: str | Path) -> MeasuredLatency:
+    """Return between which latencies a device lies, of the record in a file.
+
+    Raises:
+        ValueError: the file is no calibration record of latencies, or was not accepted; one line.
+    """
+    seconds = np.asarray(read_latency(path))
+    record = read_record(path)
+    for problem in record.problems:
+        raise ValueError(f"{path}: not accepted: {problem}: calibrate again")
+    sigma = (0.0,)
+    if DELAY in record.values:
+        sigma = record.values[DELAY].uncertainty or sigma
+    low, middle, high = (float(v) for v in np.quantile(seconds, (SHARE[0], 0.5, SHARE[1])))
+    half = 1.96 * sigma[0]
+    return MeasuredLatency(
+        device=record.device, low=max(0.0, low - half), middle=middle, high=high + half,
+        id=record.id,
+    )  # fmt: skip
+
+
+def _delay(delay: tuple[float, float] | None) -> dict[str, Quantity]:
+    if delay is None:
+        return {}
+    return {DELAY: make_quantity(delay[0], "s", uncertainty=[delay[1]], note="of the stamps")}
 
 
 def read_latency(path: str | Path) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ value (its 95 % interval holds it) counts as that.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from sim2arm.calibration.camera_file import (
     read_intrinsics,
     read_pose,
 )
+from sim2arm.calibration.latency import KIND as LATENCY
+from sim2arm.calibration.latency import MeasuredLatency, read_device_latency
 from sim2arm.core.calibration_file import read_record
 from sim2arm.core.contract import CameraMount, Contract, TrainedRange
 from sim2arm.core.driver_stage import parse_stage, stage_intrinsics
@@ -41,6 +43,7 @@ class CameraCalibrations:
 
     lenses: dict[str, MeasuredIntrinsics]
     poses: dict[str, MeasuredPose]
+    latencies: dict[str, MeasuredLatency] = field(default_factory=dict[str, MeasuredLatency])
 
     def items(self, contract: Contract) -> list[Item]:
         """Return the items of the report on the cameras that a policy sees through."""
@@ -54,7 +57,9 @@ class CameraCalibrations:
                 found += _place_items(contract, mounts.get(name), self.poses[name])
             if name in self.lenses:
                 found += _lens_items(contract, self.lenses[name])
-        for name in sorted({*self.lenses, *self.poses} - set(cameras)):
+            if name in self.latencies:
+                found += _latency_items(contract, self.latencies[name])
+        for name in sorted({*self.lenses, *self.poses, *self.latencies} - set(cameras)):
             found.append(
                 activation.equal(
                     f"calibration of {name}", f"one of {', '.join(cameras) or 'no camera'}", name,
@@ -65,13 +70,14 @@ class CameraCalibrations:
 
 
 def read_calibrations(files: Sequence[str | Path]) -> CameraCalibrations:
-    """Return what records of intrinsics and of hand-eye say.
+    """Return what records of intrinsics, of hand-eye and of latency say.
 
     Raises:
         ValueError: a file is none of these, was not accepted, or two are of one camera; one line.
     """
     lenses: dict[str, MeasuredIntrinsics] = {}
     poses: dict[str, MeasuredPose] = {}
+    latencies: dict[str, MeasuredLatency] = {}
     for file in files:
         what = read_record(file).what
         if what == INTRINSICS:
@@ -82,13 +88,18 @@ def read_calibrations(files: Sequence[str | Path]) -> CameraCalibrations:
             pose = read_pose(file)
             twice = pose.camera in poses
             poses[pose.camera] = pose
+        elif what == LATENCY:
+            latency = read_device_latency(file)
+            twice = latency.device in latencies
+            latencies[latency.device] = latency
         else:
             raise ValueError(
-                f"{file}: expected a calibration of {INTRINSICS} or {HAND_EYE}, got {what!r}"
+                f"{file}: expected a calibration of {INTRINSICS}, {HAND_EYE} or {LATENCY}, got "
+                f"{what!r}"
             )
         if twice:
             raise ValueError(f"{file}: a second calibration of {what} of one camera")
-    return CameraCalibrations(lenses=lenses, poses=poses)
+    return CameraCalibrations(lenses=lenses, poses=poses, latencies=latencies)
 
 
 def _place_items(
@@ -150,6 +161,23 @@ def _lens_items(contract: Contract, measured: MeasuredIntrinsics) -> list[Item]:
             )
         )  # fmt: skip
     return items
+
+
+def _latency_items(contract: Contract, measured: MeasuredLatency) -> list[Item]:
+    """Compare how old pictures are when they arrive with what training drew from."""
+    name = f"latency/camera_{measured.device}"
+    trained = next((one for one in contract.ranges if one.name == name), None)
+    if trained is None:
+        return []
+    # What cannot be told apart from the trained range counts as inside.
+    slack = max(0.25 * (measured.high - measured.low), 0.002)
+    return [
+        activation.within(
+            f"camera {measured.device}: latency, {what}", value, max(0.0, trained.low - slack),
+            trained.high + slack, "s", "train with the measured latency (--calibrations)",
+        )
+        for what, value in (("median", measured.middle), ("99 %", measured.high))
+    ]  # fmt: skip
 
 
 def _most(trained: TrainedRange | None) -> float:

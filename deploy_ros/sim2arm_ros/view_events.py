@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from sim2arm.calibration.still_views import Event
 
@@ -28,6 +27,7 @@ from .graph import JOINT_STATE
 from .log_era import eras
 from .node_support import streaming
 from .pictures import COMPRESSED_IMAGE, IMAGE, PICTURES
+from .recorder_topics import message_class
 
 PATIENCE_S = 10.0
 """How long topics may be silent."""
@@ -96,34 +96,50 @@ def live_events(topics: ViewTopics) -> Generator[Event]:
     Raises:
         ValueError: nothing comes for `PATIENCE_S`, or what comes cannot be read; one line.
     """
+    wanted = {topics.image: (COMPRESSED_IMAGE if topics.compressed else IMAGE, 1)}
+    if topics.joints:
+        wanted = {topics.joints: (JOINT_STATE, 2000), **wanted}
+    for _, message, _ in live_messages(wanted):
+        yield _event(message, topics)
+
+
+def live_messages(wanted: Mapping[str, tuple[str, int]]) -> Generator[tuple[str, Any, int]]:
+    """Yield topic, message and time of receipt [ns] of what comes, until the caller closes this.
+
+    Args:
+        wanted: type and how many are kept by topic, those that are read first first.
+
+    Raises:
+        ValueError: nothing comes on one of them for `PATIENCE_S`; one line.
+    """
     context = Context()  # of its own: whoever calls this may have nodes
     rclpy.init(args=[], context=context)
     node = Node("calibration_views", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    states: deque[Any] = deque(maxlen=2000)
-    pictures: deque[Any] = deque(maxlen=1)
-    newest = streaming(1, reliable=False)
-    kind = CompressedImage if topics.compressed else Image
-    node.create_subscription(kind, topics.image, pictures.append, newest)
-    if topics.joints:
-        node.create_subscription(
-            JointState, topics.joints, states.append, streaming(100, reliable=False)
-        )
-    heard = dict.fromkeys(filter(None, (topics.image, topics.joints)), time.monotonic())
+    queues: dict[str, deque[tuple[Any, int]]] = {}
+    for topic, (kind, depth) in wanted.items():
+        queue = queues[topic] = deque(maxlen=depth)
+
+        def take(message: Any, queue: deque[tuple[Any, int]] = queue) -> None:
+            queue.append((message, time.time_ns()))
+
+        qos = streaming(min(depth, 100), reliable=False)
+        node.create_subscription(message_class(kind), topic, take, qos)
+    heard = dict.fromkeys(wanted, time.monotonic())
     try:
         while True:
             executor.spin_once(timeout_sec=0.05)
-            for topic, queue in ((topics.joints, states), (topics.image, pictures)):
+            for topic, queue in queues.items():
                 if queue:
                     heard[topic] = time.monotonic()
                 while queue:
-                    yield _event(queue.popleft(), topics)
+                    yield (topic, *queue.popleft())
             for topic, when in heard.items():
                 if time.monotonic() - when > PATIENCE_S:
+                    kinds = " and ".join(dict.fromkeys(kind for kind, _ in wanted.values()))
                     raise ValueError(
-                        f"{topic}: nothing came for {PATIENCE_S:g} s: is it published, as "
-                        f"{COMPRESSED_IMAGE if topics.compressed else IMAGE} and {JOINT_STATE}?"
+                        f"{topic}: nothing came for {PATIENCE_S:g} s: is it published, as {kinds}?"
                     )
     finally:
         executor.shutdown()

@@ -1,7 +1,7 @@
 """Cameras of the simulation as calibrations found the real ones: centres and spreads.
 
-A record of intrinsics gives the lens, one of hand-eye the place; how far either may be off in
-training follows from its interval instead of a guess.
+A record of intrinsics gives the lens, one of hand-eye the place, one of latency how old pictures
+are; how far each may be off in training follows from what was measured instead of a guess.
 """
 
 # pyright: standard
@@ -20,6 +20,8 @@ from sim2arm.calibration.camera_file import (
     read_intrinsics,
     read_pose,
 )
+from sim2arm.calibration.latency import KIND as LATENCY
+from sim2arm.calibration.latency import MeasuredLatency, read_device_latency
 from sim2arm.core.calibration_file import read_record
 from sim2arm.core.driver_stage import stage_intrinsics
 from sim2arm.core.robots import Robot
@@ -30,6 +32,7 @@ from sim2arm.sim.randomize import Term
 from .cameras import Cameras
 from .errors import UserError, user_input
 
+WORDS = f"{INTRINSICS}, {HAND_EYE} or {LATENCY}"
 SPREAD = 2.0
 """Training draws from this many halves of the 95 % interval: a camera that is mounted again lies
 within, if nobody bent its mount."""
@@ -40,8 +43,8 @@ def calibrated(cameras: Cameras, files: Sequence[str | Path], robot: Robot) -> C
 
     Args:
         cameras: as they were thought of.
-        files: records of `calibrate intrinsics` and `calibrate hand-eye`, whose device is the name
-            of a camera.
+        files: records of `calibrate intrinsics`, `hand-eye` and `latency`, whose device is the
+            name of a camera.
         robot: whose base or tool carries them.
 
     Raises:
@@ -54,10 +57,10 @@ def calibrated(cameras: Cameras, files: Sequence[str | Path], robot: Robot) -> C
                 cameras = _with_lens(cameras, read_intrinsics(file), file)
             elif what == HAND_EYE:
                 cameras = _with_place(cameras, read_pose(file), file, robot)
+            elif what == LATENCY:
+                cameras = _with_latency(cameras, read_device_latency(file), file)
             else:
-                raise ValueError(
-                    f"{file}: expected a calibration of {INTRINSICS} or {HAND_EYE}, got {what!r}"
-                )
+                raise ValueError(f"{file}: expected a calibration of {WORDS}, got {what!r}")
     return cameras
 
 
@@ -99,6 +102,17 @@ def _with_place(cameras: Cameras, found: MeasuredPose, file: str | Path, robot: 
     return _changed(cameras, changed, CameraPose, term)
 
 
+def _with_latency(cameras: Cameras, found: MeasuredLatency, file: str | Path) -> Cameras:
+    camera = _camera(cameras, found.device, file)
+    sights = tuple(
+        replace(sight, latency=(found.low, found.high))
+        if sight.camera.name == camera.name
+        else sight
+        for sight in cameras.vision.sights
+    )
+    return replace(cameras, vision=replace(cameras.vision, sights=sights))
+
+
 def _camera(cameras: Cameras, name: str, file: str | Path) -> CameraCfg:
     for sight in cameras.vision.sights:
         if sight.camera.name == name:
@@ -132,6 +146,6 @@ def kept_name(file: str | Path) -> str:
     """
     with user_input("--calibrations"):
         record = read_record(file)
-    if record.what not in (INTRINSICS, HAND_EYE):
-        raise UserError(f"--calibrations: {file}: expected intrinsics or hand-eye")
+    if record.what not in (INTRINSICS, HAND_EYE, LATENCY):
+        raise UserError(f"--calibrations: {file}: expected {WORDS}")
     return f"calibration-{record.device}-{record.what}.yaml"

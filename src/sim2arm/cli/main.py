@@ -53,6 +53,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Find offsets of joints, by a camera or between two arms.",
         "sim2arm.cli.calibrate_joints",
     ),
+    "calibrate latency": (
+        "Measure how old pictures, touch and motion are, from motion itself.",
+        "sim2arm.cli.calibrate_latency",
+    ),
     "calibrate pictures": (
         "Take the pictures of ball presses that calibrate tactile needs.",
         "sim2arm.cli.pictures",

@@ -1,0 +1,151 @@
+"""What replays say of the numbers of an arm: how well each is told, and how well all explain it.
+
+The uncertainty is a sandwich: how much each second of each joint's residuals pulls at the numbers,
+so that residuals may be correlated in time. A number whose interval is as wide as what it could be
+was not told by the motion, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sim2arm.core.driver_stage import FloatArray
+
+BLOCK = 1.0
+"""Over which residuals may be correlated [s]."""
+HUBER = 1.345
+TIED = 0.95
+"""Correlation from which two numbers are told only together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """One number of an arm."""
+
+    name: str
+    """Kind, and joint or axis: `coulomb/fr3_joint1`."""
+    value: float
+    low: float
+    """Least value that it can have."""
+    high: float
+    """Greatest value that it can have."""
+    unit: str
+    scale: float
+    """What would be much of it: half an interval of that size tells nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Identified:
+    """What was found of P numbers of an arm of n joints."""
+
+    numbers: tuple[Number, ...]
+    sigma: FloatArray
+    """(P,) one standard deviation of each."""
+    correlation: FloatArray
+    """(P, P)."""
+    before: FloatArray
+    """(n,) root mean square difference with the numbers of the model, fitted rows [rad]."""
+    after: FloatArray
+    """(n,) with those that were found [rad]."""
+    held_before: FloatArray
+    """(n,) as `before`, of the rows that were held out [rad]."""
+    held_after: FloatArray
+    """(n,) as `after`, of the rows that were held out [rad]."""
+    seconds: float
+    """Of the rows that were fitted."""
+
+    @property
+    def told(self) -> npt.NDArray[np.bool_]:
+        """(P,) which of them the motion told."""
+        return 1.96 * self.sigma < np.array([n.scale for n in self.numbers])
+
+    def value(self, name: str) -> tuple[float, float]:
+        """Return a number and its standard deviation.
+
+        Raises:
+            KeyError: it was not looked for.
+        """
+        for number, sigma in zip(self.numbers, self.sigma, strict=True):
+            if number.name == name:
+                return number.value, float(sigma)
+        raise KeyError(name)
+
+    @property
+    def tied(self) -> list[tuple[str, str, float]]:
+        """Pairs of numbers that are told only together, with their correlation."""
+        rows, columns = np.nonzero(np.triu(np.abs(self.correlation) > TIED, 1))
+        return [
+            (self.numbers[i].name, self.numbers[k].name, float(self.correlation[i, k]))
+            for i, k in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+
+
+def numbers_of(numbers: Sequence[Number], values: FloatArray) -> tuple[Number, ...]:
+    """Return numbers with other values."""
+    return tuple(replace(n, value=float(v)) for n, v in zip(numbers, values, strict=True))
+
+
+def robust_weights(off: FloatArray, fitted: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (R, n) what residuals (R, n) are multiplied by: each joint's noise, and outliers less.
+
+    Args:
+        off: of all rows.
+        fitted: (R,) which of them count for the noise.
+    """
+    noise = 1.4826 * np.median(np.abs(off[fitted]), axis=0)
+    far = np.abs(off) / np.maximum(noise, 1e-9)
+    return np.sqrt(np.minimum(1.0, HUBER / far.clip(1e-9))) / np.maximum(noise, 1e-9)
+
+
+def told_by(
+    numbers: Sequence[Number],
+    moves: FloatArray,
+    off: FloatArray,
+    before: FloatArray,
+    weights: FloatArray,
+    times: FloatArray,
+    fitted: npt.NDArray[np.bool_],
+) -> Identified:
+    """Return what a fit tells.
+
+    Args:
+        numbers: P of them, with the values that were found.
+        moves: (R, n, P) by how much joints move per number [rad per unit].
+        off: (R, n) simulated less measured [rad].
+        before: (R, n) the same with the numbers of the model [rad].
+        weights: (R, n) of the residuals.
+        times: (R,) of the rows [s].
+        fitted: (R,) which rows were fitted.
+    """
+    J = moves[fitted] * weights[fitted][..., None]
+    r = off[fitted] * weights[fitted]
+    size = np.sqrt(np.einsum("rnp,rnp->p", J, J)).clip(1e-300)
+    J = J / size  # numbers differ by orders of magnitude
+    normal = np.einsum("rnp,rnq->pq", J, J)
+    block = np.floor((times[fitted] - times[fitted][0]) / BLOCK).astype(np.int64)
+    count = int(block[-1]) + 1
+    pulls = np.zeros((count, J.shape[1], J.shape[2]))
+    np.add.at(pulls, block, J * r[..., None])
+    flat = pulls.reshape(-1, J.shape[2])
+    inverse = np.linalg.pinv(normal, rcond=1e-12)
+    covariance = inverse @ (flat.T @ flat) @ inverse
+    covariance *= len(flat) / max(len(flat) - J.shape[2], 1)
+    covariance /= np.outer(size, size)
+    sigma = np.sqrt(np.diagonal(covariance).clip(0.0))
+    # What moves nothing is not known at all.
+    sigma = np.where(size < 1e-12, np.inf, sigma)
+    tied = covariance / np.outer(sigma, sigma).clip(1e-300)
+    return Identified(
+        numbers=tuple(numbers), sigma=sigma, correlation=tied.clip(-1.0, 1.0),
+        before=_rms(before[fitted]), after=_rms(off[fitted]),
+        held_before=_rms(before[~fitted]), held_after=_rms(off[~fitted]),
+        seconds=float(times[fitted][-1] - times[fitted][0]),
+    )  # fmt: skip
+
+
+def _rms(off: FloatArray) -> FloatArray:
+    return np.sqrt(np.mean(off**2, axis=0))
