@@ -36,7 +36,7 @@ METHOD = (
     "regression); uncertainty of blocks of residuals"
 )
 LEAST_SECONDS = 10.0
-BLOCK = 1.0
+BLOCK = 2.0
 """Over which residuals may be correlated [s]."""
 HUBER = 1.345
 GAP = 3.5
@@ -369,6 +369,11 @@ def _check(
             f"motion explains {100 * (1 - here):.0f} % of what is seen, expected "
             f"{100 * LEAST_EXPLAINED:.0f} or more: are these the right topics, and is what is seen "
             "moved by nothing else?"
+        )
+    if left.max() - here < 2.0 * AMBIGUOUS * (1.0 - here):
+        raise ValueError(
+            f"all delays of {1e3 * tried[0]:.0f} to {1e3 * tried[-1]:.0f} ms explain what is seen "
+            "nearly alike: the motion repeats itself; record motion at changing speed"
         )
     lower = np.flatnonzero((left[1:-1] <= left[:-2]) & (left[1:-1] <= left[2:])) + 1
     far = np.abs(tried - delay) > max(4.0 * step, 0.02)

@@ -18,7 +18,7 @@ from sim2arm.core.driver_stage import FloatArray
 BLOCK = 1.0
 """Over which residuals may be correlated [s]."""
 HUBER = 1.345
-TIED = 0.95
+TIED = 0.995
 """Correlation from which two numbers are told only together."""
 
 

@@ -3,7 +3,7 @@
 The arm is simulated again and again with the low-level law and the trajectory that its controller
 was told, each time with other numbers (friction, rotor inertia, gains, payload, delay), and the
 numbers under which the joints move as they were measured are the arm's. All candidates of a step
-run together (`mujoco.rollout`); the steps are those of `mujoco.minimize`, which `mujoco.sysid` uses.
+run together (`mujoco.rollout`); steps are those of `mujoco.minimize`, as in `mujoco.sysid`.
 
 What is known stays: masses of the links, their centres and inertias. What a recording does not tell
 is found out by its Jacobian (`calibration.identified`) and left as the model has it.
@@ -35,16 +35,17 @@ from sim2arm.core.driver_stage import FloatArray
 from sim2arm.core.robots import Robot
 
 from .actuators import gain_places
+from .measured_terms import PAYLOAD, TINY, add_payload, payload_inertia
 from .robots.models import add_robot
 from .worlds.compiled import compile_scene, find
 
 TIMESTEP = 1.0 / 480.0
-PAYLOAD = "payload"
-"""Body at the tool that has what the arm carries; it is not gravity-compensated."""
 SETTLE = 0.5
 """At the start, not compared: what the arm did before is not known [s]."""
-TINY = 1e-9
-"""Mass of no payload [kg], and its inertia [kg m^2]."""
+GAP = 0.2
+"""Longest time between two messages of a controller [s]."""
+STANDS = 1e-3
+"""Speed below which an arm is told to stand [rad/s]."""
 PASSES = 3
 STEP = 1e-4
 """Of finite differences, in units of each number's scale."""
@@ -80,6 +81,41 @@ class Recording:
             raise ValueError(f"expected {self.told_q.shape[1]} joints, got {self.q.shape[1]}")
 
 
+def longest_run(recording: Recording, robot: Robot) -> Recording:
+    """Return the longest part of a recording in which nothing jumps, from where the arm rests on.
+
+    Raises:
+        ValueError: in no part does the arm stand still for a moment before it moves; one line.
+    """
+    t, q, dq = recording.told_stamps, recording.told_q, recording.told_dq
+    step = np.diff(t)
+    jumps = (
+        np.abs(np.diff(q, axis=0)) > 1.5 * np.asarray(robot.limits.dq_max) * step[:, None] + 1e-3
+    )
+    breaks = np.flatnonzero(jumps.any(axis=1) | (step > GAP)) + 1
+    best: tuple[float, float] | None = None
+    for rows in np.split(np.arange(len(t)), breaks):
+        still = rows[(np.abs(dq[rows]) < STANDS).all(axis=1)]
+        if not len(still):
+            continue
+        moves = rows[(np.abs(dq[rows]) >= STANDS).any(axis=1) & (rows > still[0])]
+        # The last moment at rest before it begins to move.
+        begin = still[still < moves[0]][-1] if len(moves) else still[0]
+        first = max(t[rows[0]], t[begin] - SETTLE)
+        if best is None or t[rows[-1]] - first > best[1] - best[0]:
+            best = (float(first), float(t[rows[-1]]))
+    if best is None:
+        raise ValueError(
+            "the arm is never told to stand still: begin the recording before it moves"
+        )
+    told = (t >= best[0]) & (t <= best[1])
+    seen = (recording.stamps >= best[0]) & (recording.stamps <= best[1])
+    return Recording(
+        told_stamps=t[told], told_q=q[told], told_dq=dq[told],
+        stamps=recording.stamps[seen], q=recording.q[seen],
+    )  # fmt: skip
+
+
 class ArmReplay:
     """Runs a recording on the simulated arm with other numbers.
 
@@ -108,12 +144,7 @@ class ArmReplay:
         self.robot, self.recording = robot, recording
         spec = mujoco.MjSpec()
         add_robot(spec, robot)
-        holder = spec.site(robot.chain.tool_frame).parent
-        place = spec.site(robot.chain.tool_frame)
-        body = holder.add_body(name=PAYLOAD, pos=place.pos, quat=place.quat)
-        body.mass, body.inertia = TINY, (TINY,) * 3
-        body.explicitinertial, body.gravcomp = True, 0.0
-        body.simple = False
+        add_payload(spec, robot.chain.tool_frame)
         self.model = compile_scene(spec, TIMESTEP)
         joints = robot.joint_names
         self._joints = [find(self.model, "joint", name) for name in joints]
@@ -217,8 +248,7 @@ class ArmReplay:
                     getattr(model, field)[row, number] = sign * gain
         model.body_mass[self._payload] = values["payload/mass"] + TINY
         model.body_ipos[self._payload] = [values[f"payload/{axis}"] for axis in "xyz"]
-        radius = 0.03  # of a compact load: its own inertia is small beside that of its place
-        model.body_inertia[self._payload] = TINY + 0.4 * values["payload/mass"] * radius**2
+        model.body_inertia[self._payload] = payload_inertia(values["payload/mass"])
         mujoco.mj_setConst(model, self._data[0])
         late = self._times + TIMESTEP - values["delay"]
         late = late.clip(self.recording.told_stamps[0], self.recording.told_stamps[-1])
@@ -268,8 +298,8 @@ def identify(
     high = np.array([n.high for n in numbers]) / scales
     for k in range(PASSES):
         x, trace = minimize.least_squares(
-            x.clip(low, high), off, bounds=[low, high], eps=STEP, max_iter=15, xtol=1e-5,
-            gtol=1e-6, verbose=0, x_scale="jac",
+            x.clip(low, high), off, bounds=[low, high], eps=STEP, max_iter=12 if k == 0 else 4,
+            xtol=1e-4, gtol=1e-6, verbose=0, x_scale="jac",
         )  # fmt: skip
         x = np.asarray(x).ravel()
         values = start.copy()

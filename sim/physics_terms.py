@@ -17,6 +17,7 @@ from torch import Tensor
 from sim2arm.core.contract import TrainedRange
 
 from .actuators import gain_places
+from .measured_terms import MeasuredArm, add_payload
 from .randomize import (
     Bound,
     Column,
@@ -429,6 +430,8 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
     when the centre of mass moves.
     """
     for term in terms:
+        if isinstance(term, MeasuredArm) and term.carries:
+            add_payload(spec, term.tool)
         body = spec.body(term.body) if isinstance(term, Mass) and term.shift else None
         if body is not None:  # that there is none, `bind` tells
             body.simple = False

@@ -49,6 +49,8 @@ class Told:
     """When it came, by the clock of the stamps."""
     values: np.ndarray
     """(n,) positions, a picture (rows, cols, 3) uint8, or a field (rows, cols, 3) [N]."""
+    speeds: np.ndarray | None = None
+    """(n,) that a controller is told; None of what is seen."""
 
 
 def log_motion(log: Log, topics: MotionTopics) -> Iterator[Told]:
@@ -105,20 +107,20 @@ def _check(topic: str, kind: str) -> None:
 
 def _told(topic: str, message: Any, receipt_ns: int, topics: MotionTopics) -> Told:
     try:
-        values = _values(message, topics.names)
+        values, speeds = _values(message, topics.names)
     except ValueError as error:
         raise ValueError(f"{topic}: {error}") from error
     return Told(
         moved=topic == topics.moved, stamp_ns=to_ns(message.header.stamp), receipt_ns=receipt_ns,
-        values=values,
+        values=values, speeds=speeds,
     )  # fmt: skip
 
 
-def _values(message: Any, names: tuple[str, ...]) -> np.ndarray:
+def _values(message: Any, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray | None]:
     if hasattr(message, "reference"):
-        return reference_from(message, names)[0]
+        return reference_from(message, names)
     if hasattr(message, "position"):
-        return joints_of(message, names)
+        return joints_of(message, names), None
     if getattr(message, "encoding", "") == "32FC3":
-        return image_array(message).copy()
-    return picture_of(message)
+        return image_array(message).copy(), None
+    return picture_of(message), None

@@ -2,7 +2,7 @@
 
 # pyright: standard
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,13 +14,13 @@ from sim2arm.calibration.delay import Delay, DelayCfg, Relation, find_delay
 from sim2arm.calibration.delay_report import make_record, write_delay
 from sim2arm.calibration.latency import KIND
 from sim2arm.calibration.motion import GelLevels, PictureShifts, States
-from sim2arm.core.calibration_record import CalibrationRecord, InputFile, input_file
+from sim2arm.core.calibration_record import CalibrationRecord
 from sim2arm.core.driver_stage import FloatArray
 from sim2arm.core.robot_files import find_robot
-from sim2arm.core.robots import Robot
 
 from .calibrate_intrinsics import record_path
 from .errors import UserError, user_input
+from .motion_source import MotionSource
 from .parse import parse
 
 Of = Literal["camera", "touch", "command"]
@@ -96,9 +96,17 @@ def run(cfg: CalibrateLatencyCfg) -> tuple[Path, Delay, CalibrationRecord]:
     path = record_path(cfg.out, cfg.name or cfg.of, KIND, cfg.log or Path("/nowhere"))
     with user_input("calibrate latency"):
         robot = find_robot(cfg.robot)
-        heard = listen(cfg, robot)
+        command, heard = cfg.of == "command", Heard(cfg.of)
+        source = MotionSource(
+            log=cfg.log, moved=cfg.controller_topic if command else cfg.joints_topic,
+            seen=cfg.seen or cfg.joints_topic,
+            names=robot.gripper.joint_names if cfg.of == "touch" else robot.joint_names,
+            told=command, picture=not command, compressed=cfg.compressed, seconds=cfg.seconds,
+        )  # fmt: skip
+        for told in source.events():
+            heard.add(told.moved, told.stamp_ns, told.receipt_ns, told.values)
         found = find_delay(*heard.signals(cfg.of), RELATIONS[cfg.of], cfg.how)
-        inputs = () if cfg.log is None else _inputs(cfg.log)
+        inputs = source.inputs()
     with user_input("calibrate latency", path):
         record = write_delay(
             path,
@@ -165,53 +173,3 @@ class Heard:
     @staticmethod
     def _clocks_agree(ages: FloatArray) -> bool:
         return bool(ages.min() > -1e-3 and ages.max() < 1.0)
-
-
-def listen(cfg: CalibrateLatencyCfg, robot: Robot) -> Heard:
-    """Return what a log or the topics say.
-
-    Raises:
-        UserError: there is no ROS, or no such log.
-        ValueError: what is heard cannot be read.
-    """
-    heard = Heard(cfg.of)
-    for told in _source(cfg, robot):
-        heard.add(told.moved, told.stamp_ns, told.receipt_ns, told.values)
-    return heard
-
-
-def _source(cfg: CalibrateLatencyCfg, robot: Robot) -> Iterator:
-    from sim2arm_ros.dds import RosImportError, install
-
-    try:
-        install()
-    except RosImportError as error:
-        raise UserError(str(error)) from error
-    from sim2arm_ros.bag.reader import Log
-    from sim2arm_ros.bag.scan import LogError
-    from sim2arm_ros.graph import JOINT_STATE
-    from sim2arm_ros.motion_events import STATE, MotionTopics, live_motion, log_motion
-    from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
-
-    command = cfg.of == "command"
-    topics = MotionTopics(
-        moved=cfg.controller_topic if command else cfg.joints_topic,
-        seen=cfg.seen or cfg.joints_topic,
-        names=robot.gripper.joint_names if cfg.of == "touch" else robot.joint_names,
-    )
-    if cfg.log is None:
-        picture = COMPRESSED_IMAGE if cfg.compressed else IMAGE
-        kinds = (STATE if command else JOINT_STATE, JOINT_STATE if command else picture)
-        print(f"listening to {topics.moved} and {topics.seen} for {cfg.seconds:g} s", flush=True)
-        yield from live_motion(topics, kinds, cfg.seconds)
-        return
-    try:
-        with Log(cfg.log) as log:
-            yield from log_motion(log, topics)
-    except LogError as error:
-        raise UserError(str(error)) from error
-
-
-def _inputs(log: Path) -> tuple[InputFile, ...]:
-    files: Iterable[Path] = sorted(log.iterdir()) if log.is_dir() else [log]
-    return tuple(input_file(file) for file in files if file.is_file())

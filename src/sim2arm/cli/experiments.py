@@ -53,6 +53,9 @@ class TrainCfg:
     latency: str = ""
     """File of measured latencies from action to controller (`sim2arm bench ros --latency`), of
     which each command draws one; none if empty. The run keeps a copy."""
+    dynamics: str = ""
+    """Record of `calibrate dynamics`: friction, inertia, gains, payload and delay of the arm, drawn
+    about what was measured instead of what was guessed; none if empty. The run keeps a copy."""
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)
@@ -138,8 +141,10 @@ class TrainCfg:
             raise ValueError(
                 f"online.on: expected num_envs 1 on the cpu, got {self.num_envs} on {self.device}"
             )
-        if self.randomization != "none" or self.latency:
-            raise ValueError("online.on: an arm is as it is: expected no randomization or latency")
+        if self.randomization != "none" or self.latency or self.dynamics:
+            raise ValueError(
+                "online.on: an arm is as it is: expected no randomization, latency or dynamics"
+            )
         if self.algo.sight.asymmetric:
             raise ValueError("online.on: with algo.sight.asymmetric the critic knows the truth")
         if not (self.algo.learn.sparse or self.algo.learn.interventions):

@@ -57,6 +57,14 @@ VERBS: dict[str, tuple[str, str]] = {
         "Measure how old pictures, touch and motion are, from motion itself.",
         "sim2arm.cli.calibrate_latency",
     ),
+    "calibrate excitation": (
+        "Make a bundle that moves an arm so that its dynamics are told.",
+        "sim2arm.cli.calibrate_excitation",
+    ),
+    "calibrate dynamics": (
+        "Find friction, inertia, gains, payload and delay of an arm from how it moves.",
+        "sim2arm.cli.calibrate_dynamics",
+    ),
     "calibrate pictures": (
         "Take the pictures of ball presses that calibrate tactile needs.",
         "sim2arm.cli.pictures",

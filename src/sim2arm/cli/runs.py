@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import Tensor
 
-from sim2arm.calibration.latency import read_latency
 from sim2arm.core.durable import write_durably
 from sim2arm.core.plain import to_plain
 from sim2arm.core.robot_files import find_robot
-from sim2arm.core.robots import Robot
 from sim2arm.policies import base
 from sim2arm.policies.checkpoint import load_checkpoint, save_checkpoint
 from sim2arm.policies.cqn import Cqn, CqnCfg
@@ -32,7 +30,6 @@ from sim2arm.policies.sac import Sac, SacCfg
 from sim2arm.policies.td3 import Td3, Td3Cfg
 from sim2arm.sim.actuators import ActuatorError
 from sim2arm.sim.curriculum import Block, Curriculum, CurriculumCfg
-from sim2arm.sim.delay import CommandDelay
 from sim2arm.sim.env import Env
 from sim2arm.sim.robots.actuators import IDEAL, find_actuators
 from sim2arm.sim.tasks import table
@@ -41,6 +38,7 @@ from sim2arm.sim.worlds.compiled import UnknownNameError
 from sim2arm.sim.worlds.law import LawError
 from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
+from .arm_records import command_delay, measured_dynamics, measured_latency, physics_terms
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .one_arm import OnlineCfg
@@ -57,13 +55,15 @@ if TYPE_CHECKING:
 METRICS, CHECKPOINT, REPLAY = "metrics.csv", "checkpoint.safetensors", "replay"
 LATENCY = "latency.yaml"
 """Copy of the calibration record that the latencies of a run's commands are drawn from."""
+DYNAMICS = "dynamics.yaml"
+"""Copy of the record of the numbers of the arm."""
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
 ROOM = {"contacts": None, "rows": None}
 """Settings that only engines with limited room know, as the others have them."""
 FREE = {
     "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
-    "latency": "", "calibrations": (),
+    "latency": "", "dynamics": "", "calibrations": (),
 } | ROOM  # fmt: skip
 """Settings that may change when a run goes on; of latencies and calibrations, where files are."""
 
@@ -73,6 +73,7 @@ BEFORE = {
     "cameras": "none",
     "curriculum": to_plain(CurriculumCfg()),
     "demos": "",
+    "dynamics": "",
     "latency": "",
     "online": to_plain(OnlineCfg()),
     "teacher": "",
@@ -198,7 +199,7 @@ def build_env(
             lead_share=cfg.lead_share,
             actuators=actuators,
             terms=(
-                *RANDOMIZATIONS[cfg.randomization](robot).physics,
+                *physics_terms(cfg, robot),
                 *(() if cameras is None else cameras.terms),
             ),
             sensors=RANDOMIZATIONS[cfg.randomization](robot).sensors,
@@ -214,26 +215,6 @@ def build_env(
         )
     except (ActuatorError, UnknownNameError, DeviceError, RoomError, LawError) as error:
         raise UserError(str(error)) from error
-
-
-def command_delay(cfg: TrainCfg, robot: Robot) -> CommandDelay | None:
-    """Return how late commands come: as the randomisation says, with the latencies of a record.
-
-    Raises:
-        UserError: the file is no record of latencies.
-    """
-    term = RANDOMIZATIONS[cfg.randomization](robot).commands
-    if not cfg.latency:
-        return term
-    return replace(term or CommandDelay(), jitter=0.0, samples=_measured(cfg))
-
-
-def _measured(cfg: TrainCfg) -> tuple[float, ...]:
-    """Return the latencies that commands draw from [s], none where nothing was measured."""
-    if not cfg.latency:
-        return ()
-    with user_input("--latency"):
-        return read_latency(cfg.latency)
 
 
 def on_engine(cfg: TrainCfg, world: str, device: str) -> TrainCfg:
@@ -326,15 +307,20 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
         UserError: the folder cannot be written to.
     """
     record = Path(cfg.latency).read_bytes() if cfg.latency else None
+    arm = Path(cfg.dynamics).read_bytes() if cfg.dynamics else None
     kept = "" if record is None else LATENCY
-    copies = _copies(cfg)
+    copies = _copies(cfg) | ({} if arm is None else {DYNAMICS: arm})
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if record is not None:
             write_durably(folder / LATENCY, record)
         for name, data in copies.items():
             write_durably(folder / name, data)
-    settings = replace(cfg, out=None, resume=False, latency=kept, calibrations=tuple(copies))
+    cameras = tuple(name for name in copies if name != DYNAMICS)
+    settings = replace(
+        cfg, out=None, resume=False, latency=kept, calibrations=cameras,
+        dynamics="" if arm is None else DYNAMICS,
+    )  # fmt: skip
     write_record(folder, experiment, to_plain(settings))
 
 
@@ -366,6 +352,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
         settings = settings_of(data, EXPERIMENTS[experiment][1], BEFORE)
         if settings.latency:
             settings = replace(settings, latency=str(folder / settings.latency))
+        if settings.dynamics:
+            settings = replace(settings, dynamics=str(folder / settings.dynamics))
         kept = tuple(str(folder / name) for name in settings.calibrations)
         settings = replace(settings, calibrations=kept)
     return experiment, settings, data
@@ -375,8 +363,10 @@ def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     """Return in what the run of a folder differs from one that would go on with it, or ""."""
     before, old, _ = read_config(folder)
     more = [f"latency: {old.latency or 'none'} != {cfg.latency or 'none'}"]
-    same = _measured(old) == _measured(cfg)
+    same = measured_latency(old) == measured_latency(cfg)
     lines = [] if same else more
+    if measured_dynamics(old) != measured_dynamics(cfg):
+        lines.append(f"dynamics: {old.dynamics or 'none'} != {cfg.dynamics or 'none'}")
     if _copies(old) != _copies(cfg):
         lines.append("calibrations: the records of the cameras are others")
     return difference((before, old), (experiment, cfg), FREE, lines)

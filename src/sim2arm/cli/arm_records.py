@@ -1,0 +1,70 @@
+"""What calibrations found of an arm, in place of guesses: what training draws its physics from."""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sim2arm.calibration.dynamics_file import MeasuredDynamics, read_dynamics
+from sim2arm.calibration.latency import read_latency
+from sim2arm.core.robots import Robot
+from sim2arm.sim.delay import CommandDelay
+from sim2arm.sim.measured_terms import SPREAD, measured_arm
+from sim2arm.sim.physics_terms import Gains, JointDynamics
+from sim2arm.sim.randomize import Term
+
+from .errors import user_input
+from .experiments import TrainCfg
+from .randomizations import RANDOMIZATIONS
+
+
+def physics_terms(cfg: TrainCfg, robot: Robot) -> tuple[Term, ...]:
+    """Return what differs in physics; what was measured of the arm replaces guesses about it.
+
+    Raises:
+        UserError: the file is no record of the numbers of this arm.
+    """
+    terms = RANDOMIZATIONS[cfg.randomization](robot).physics
+    found = measured_dynamics(cfg)
+    if found is None:
+        return terms
+    with user_input("--dynamics"):
+        arm = measured_arm(found, robot)
+    return (*(t for t in terms if not isinstance(t, Gains | JointDynamics)), arm)
+
+
+def measured_dynamics(cfg: TrainCfg) -> MeasuredDynamics | None:
+    """Return the numbers of the arm that were measured, None where none were.
+
+    Raises:
+        UserError: the file is no record of them.
+    """
+    if not cfg.dynamics:
+        return None
+    with user_input("--dynamics"):
+        return read_dynamics(cfg.dynamics)
+
+
+def command_delay(cfg: TrainCfg, robot: Robot) -> CommandDelay | None:
+    """Return how late commands come: as the randomisation says, or as records do.
+
+    Raises:
+        UserError: a file is no record of latencies, or of an arm.
+    """
+    term = RANDOMIZATIONS[cfg.randomization](robot).commands
+    found = measured_dynamics(cfg)
+    if found is not None and "delay" in found.numbers:
+        low, high = found.around("delay", SPREAD)
+        term = replace(term or CommandDelay(), low=low, high=high, share=1.0)
+    if not cfg.latency:
+        return term
+    return replace(term or CommandDelay(), jitter=0.0, samples=measured_latency(cfg))
+
+
+def measured_latency(cfg: TrainCfg) -> tuple[float, ...]:
+    """Return the latencies that commands draw from [s], none where nothing was measured."""
+    if not cfg.latency:
+        return ()
+    with user_input("--latency"):
+        return read_latency(cfg.latency)
