@@ -370,7 +370,7 @@ def _check(
             f"{100 * LEAST_EXPLAINED:.0f} or more: are these the right topics, and is what is seen "
             "moved by nothing else?"
         )
-    if left.max() - here < 2.0 * AMBIGUOUS * (1.0 - here):
+    if left.max() < 2.0 * here + 0.02:
         raise ValueError(
             f"all delays of {1e3 * tried[0]:.0f} to {1e3 * tried[-1]:.0f} ms explain what is seen "
             "nearly alike: the motion repeats itself; record motion at changing speed"

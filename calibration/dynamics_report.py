@@ -156,7 +156,7 @@ def draw_joints(found: Identified, names: Sequence[str]) -> Image:
             long = 1e3 * value / top * (width - edge - 90)
             for row in range(9):
                 line(picture, (edge, y + shift + row), (edge + long, y + shift + row), colour)
-            text(picture, f"{1e3 * value:.2f}", edge + long + 5, y + shift + 9, SOFT, 0.36)
+            text(picture, f"{1e3 * value:.3g}", edge + long + 5, y + shift + 9, SOFT, 0.36)
     text(picture, "root mean square [mrad]", edge, height * len(names) + 20, SOFT, 0.4)
     return picture
 
@@ -177,7 +177,7 @@ def draw_numbers(found: Identified) -> Image:
         span = max(top - low, 1e-12)
 
         def at(value: float, low: float = low, span: float = span) -> float:
-            return edge + (value - low) / span * (width - edge - 130)
+            return edge + (value - low) / span * (width - edge - 145)
 
         line(picture, (edge, y), (at(top), y), LINE)
         line(picture, (at(number.value - half), y), (at(number.value + half), y), colour, 3)
@@ -194,8 +194,13 @@ def draw_motion(
 ) -> Image:
     """Return differences over time, a strip per joint (rows, cols, 3)."""
     times, measured, before, after = motion
-    rows = times > times[-1] - SHOWN
-    t = times[rows] - times[rows][0]
+    held = times > times[0] + found.seconds
+    speed = np.abs(np.gradient(measured, times, axis=0)).sum(axis=1) * held
+    starts = np.arange(times[0], max(times[0] + 1e-9, times[-1] - SHOWN), 0.5)
+    busy = [float(speed[(times >= s) & (times < s + SHOWN)].sum()) for s in starts]
+    begin = float(starts[int(np.argmax(busy))])
+    rows = (times >= begin) & (times < begin + SHOWN)
+    t = times[rows] - begin
     width, height, edge = 640, 74, 120
     strips: list[Image] = []
     for k, name in enumerate(names):
@@ -210,7 +215,7 @@ def draw_motion(
                 line(strip, a, b, colour)
         line(strip, (edge, height / 2), (width - 8, height / 2), LINE)
         text(strip, name[:16], 4, height / 2, size=0.4)
-        text(strip, f"+-{top:.2f} mrad", 4, height / 2 + 17, SOFT, 0.35)
+        text(strip, f"+-{top:.3g} mrad", 4, height / 2 + 17, SOFT, 0.35)
         line(strip, (0, height - 1), (width, height - 1), LINE)
         strips.append(strip)
     return np.concatenate(strips)

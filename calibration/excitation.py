@@ -141,12 +141,15 @@ def _within(
     for values, bound in peaks:
         factor = np.minimum(factor, bound / values.max(axis=0).clip(1e-9))
     motion = motion * factor
+    if clear is None or robot.body is None:
+        return motion
+    there, margin = clear(home), robot.body.margin
+    # Where the home pose itself is close, half of its room is kept.
+    itself = margin + min(APART, 0.5 * (float(there.itself) - margin))
+    above = table + min(APART, 0.5 * (float(there.table) - table))
     for _ in range(8):
-        if clear is None:
-            return motion
         gaps = clear(home + motion[:: max(1, round(0.02 / period))])
-        margin = robot.body.margin if robot.body is not None else 0.0
-        if gaps.itself.min() > margin + APART and gaps.table.min() > table + APART:
+        if gaps.itself.min() > itself and gaps.table.min() > above:
             return motion
         motion = 0.8 * motion
     return None

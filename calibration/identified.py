@@ -134,6 +134,9 @@ def told_by(
     inverse = np.linalg.pinv(normal, rcond=1e-12)
     covariance = inverse @ (flat.T @ flat) @ inverse
     covariance *= len(flat) / max(len(flat) - J.shape[2], 1)
+    # Few blocks may happen to pull little: never less than noise alone leaves.
+    least = np.sqrt(np.diagonal(inverse) / np.diagonal(covariance).clip(1e-300)).clip(1.0)
+    covariance *= np.outer(least, least)
     covariance /= np.outer(size, size)
     sigma = np.sqrt(np.diagonal(covariance).clip(0.0))
     # What moves nothing is not known at all.

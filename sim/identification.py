@@ -355,7 +355,7 @@ def _numbers(
         Number(name="payload/mass", value=0.0, low=0.0, high=5.0, unit="kg", scale=1.0),
         *(Number(name=f"payload/{axis}", value=0.0, low=-0.2, high=0.2, unit="m", scale=0.1)
           for axis in "xyz"),
-        Number(name="delay", value=max(delay[0], 1e-4), low=delay[0], high=delay[1], unit="s",
+        Number(name="delay", value=delay[0], low=delay[0], high=delay[1], unit="s",
                scale=0.01),
     ]  # fmt: skip
     return found
