@@ -160,7 +160,7 @@ def find_delay(
         fit.weigh(delay)
         around = (delay - 2.0 * step, delay + 2.0 * step)
         found = minimize_scalar(fit.cost, bounds=around, method="bounded", options={"xatol": 1e-6})
-        delay = float(found.x)
+        delay = float(getattr(found, "x"))  # noqa: B009 - of no declared type
     left = np.array([fit.left(float(d)) for d in tried])
     here = fit.left(delay)
     _check(tried, left, delay, here, fit, step)

@@ -104,7 +104,7 @@ def _sines(
 ) -> FloatArray:
     n = len(robot.joint_names)
     ends = np.log([cfg.slowest_hz, cfg.fastest_hz])
-    rates = np.exp(random.uniform(*ends, (n, SINES)))
+    rates = np.exp(random.uniform(ends[0], ends[1], (n, SINES)))
     rates[:, 0], rates[:, -1] = (
         cfg.slowest_hz * random.uniform(1, 2, n),
         cfg.fastest_hz * (random.uniform(0.7, 1.0, n)),

@@ -5,6 +5,9 @@ so that residuals may be correlated in time. A number whose interval is as wide 
 was not told by the motion, and is named.
 """
 
+# NumPy infers too little here.
+# pyright: standard
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ class PictureShifts:
         self.repeated = 0
         self._stamps, self._shifts = list[float](), list[FloatArray]()
         self._last: FloatArray | None = None
-        self._window: FloatArray | None = None
+        self._window: np.ndarray | None = None
 
     def add(self, stamp: float, picture: np.ndarray) -> bool:
         """Take a picture (rows, cols) or (rows, cols, 3) uint8; return whether it is a new one.
@@ -90,7 +90,7 @@ class GelLevels:
         if self._stamps and stamp <= self._stamps[-1]:
             return False
         if reading.dtype == np.uint8:
-            picture = reading.astype(np.float32)
+            picture = reading.astype(np.float64)
             if len(self._rest) < FIRST:
                 self._rest.append(picture)
             level = float(np.abs(picture - np.mean(self._rest, axis=0)).mean())

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+import numpy.typing as npt
 from mujoco import minimize, rollout
 from scipy.interpolate import CubicHermiteSpline
 
@@ -220,7 +221,7 @@ class ArmReplay:
         controls = np.tile(self._ctrl, (count, self.steps, 1))
         for model, control, row in zip(models, controls, values, strict=True):
             self._write(model, control, {n.name: v for n, v in zip(self.numbers, row, strict=True)})
-        state, _ = rollout.rollout(models, self._data, self._state, controls)
+        state = np.asarray(rollout.rollout(models, self._data, self._state, controls)[0])
         q, dq = state[..., self._first_q], state[..., self._first_dq]
         a, b = q[:, self._before], q[:, self._before + 1]
         da, db = (TIMESTEP * dq[:, self._before + k] for k in (0, 1))
@@ -377,5 +378,5 @@ def _check(found: FloatArray, measured: FloatArray, robot: Robot) -> None:
             )
 
 
-def _mrad(off: FloatArray, rows: FloatArray) -> float:
+def _mrad(off: FloatArray, rows: npt.NDArray[np.bool_]) -> float:
     return 1e3 * float(np.sqrt(np.mean(off[rows] ** 2)))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import mujoco
+import torch
 from torch import Tensor
 
 from sim2arm.calibration.dynamics_file import POSITIVE, MeasuredDynamics
@@ -46,7 +47,7 @@ def add_payload(spec: mujoco.MjSpec, tool: str) -> None:
     """
     site = spec.site(tool)
     body = site.parent.add_body(name=PAYLOAD, pos=site.pos, quat=site.quat)
-    body.mass, body.inertia = TINY, (TINY,) * 3
+    body.mass, body.inertia, body.ipos = TINY, (TINY,) * 3, (0.0, 0.0, 0.0)
     body.explicitinertial, body.gravcomp, body.simple = True, 0.0, False
 
 
@@ -116,13 +117,13 @@ class MeasuredArm:
                 inertia.write(
                     chosen, payload_inertia(values["payload/mass"])[:, None].expand(-1, 3)
                 )
-            factors = [values.get(kind) for kind in ("kp", "kd")]
-            for own, factor in zip((stiff, damping), factors, strict=True):
-                for column in own if factor is not None else ():
+            one = torch.ones_like(unit[:, 0])
+            kp, kd = values.get("kp", one), values.get("kd", one)
+            for name, own, factor in (("kp", stiff, kp), ("kd", damping, kd)):
+                for column in own if name in values else ():
                     column.write(chosen, column.nominal * factor)
-            if any(factor is not None for factor in factors):
-                kp, kd = (1.0 if factor is None else factor for factor in factors)
-                put(law.lead, chosen, nominal * (kd / kp + 0.0 * unit[:, 0])[:, None])
+            if {"kp", "kd"} & set(values):
+                put(law.lead, chosen, nominal * (kd / kp)[:, None])
 
         return Bound(write=write, constants=True)
 

@@ -1,7 +1,7 @@
 """The topics on which forces and a heartbeat are told: from messages to what is watched."""
 
 # Messages have other types on each backend.
-# pyright: standard
+# pyright: standard, reportMissingModuleSource=false
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from sim2arm.calibration.dynamics_file import KIND
 from sim2arm.calibration.dynamics_report import make_record, summary, write_dynamics
 from sim2arm.calibration.identified import Identified
 from sim2arm.core.calibration_record import CalibrationRecord
+from sim2arm.core.driver_stage import FloatArray
 from sim2arm.core.robot_files import find_robot
 from sim2arm.sim.identification import ArmReplay, Recording, identify, longest_run
 
@@ -137,7 +138,9 @@ def _recording(source: MotionSource) -> Recording:
     )
 
 
-def _motion(replay: ArmReplay, found: Identified) -> tuple[np.ndarray, ...]:
+def _motion(
+    replay: ArmReplay, found: Identified
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Return times, and joints as measured, simulated before, and with the numbers."""
     start = np.array([n.value for n in replay.numbers])
     values = start.copy()

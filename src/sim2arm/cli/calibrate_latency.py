@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from tyro.conf import Positional, arg
 
-from sim2arm.calibration.delay import Delay, DelayCfg, Relation, find_delay
+from sim2arm.calibration.delay import Delay, DelayCfg, Relation, Signal, find_delay
 from sim2arm.calibration.delay_report import make_record, write_delay
 from sim2arm.calibration.latency import KIND
 from sim2arm.calibration.motion import GelLevels, PictureShifts, States
@@ -140,7 +140,7 @@ class Heard:
         elif self._seen.add(stamp, values):
             self._ages.append((receipt_ns - stamp_ns) / 1e9)
 
-    def signals(self, of: Of) -> tuple:
+    def signals(self, of: Of) -> tuple[Signal, Signal]:
         """Return what moved and what was seen.
 
         Raises:
