@@ -16,6 +16,7 @@ from pathlib import Path
 
 from _calibration_arms import drift, hand_eye, joints
 from _calibration_delays import delays
+from _calibration_dynamics import dynamics
 from _calibration_lenses import intrinsics
 
 from sim2arm.cli.errors import UserError
@@ -28,7 +29,7 @@ from sim2arm.cli.table import Row, format_results, write_results
 class CalibrationBenchCfg:
     """Measure calibrations beside the truth and beside OpenCV's solvers."""
 
-    parts: tuple[str, ...] = ("intrinsics", "hand-eye", "joints", "drift", "delays")
+    parts: tuple[str, ...] = ("intrinsics", "hand-eye", "joints", "drift", "delays", "dynamics")
     """Which parts."""
     seeds: int = 100
     """Rigs of each kind."""
@@ -42,6 +43,7 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {
     "joints": joints,
     "drift": drift,
     "delays": delays,
+    "dynamics": dynamics,
 }
 """By name: from the number of seeds to rows."""
 

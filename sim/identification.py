@@ -222,7 +222,38 @@ class ArmReplay:
         for model, control, row in zip(models, controls, values, strict=True):
             self._write(model, control, {n.name: v for n, v in zip(self.numbers, row, strict=True)})
         state = np.asarray(rollout.rollout(models, self._data, self._state, controls)[0])
-        q, dq = state[..., self._first_q], state[..., self._first_dq]
+        return self._between(state[..., self._first_q], state[..., self._first_dq])
+
+    def restarted(self, values: FloatArray, window: float, speeds: FloatArray) -> FloatArray:
+        """Return the joints (R, n) [rad] of an arm that is put back to where it was measured.
+
+        Args:
+            values: (P,) of the arm.
+            window: time between restarts [s].
+            speeds: (S, n) of the measured joints [rad/s].
+        """
+        model, control = copy.deepcopy(self.model), np.tile(self._ctrl, (self.steps, 1))
+        self._write(model, control, {n.name: v for n, v in zip(self.numbers, values, strict=True)})
+        each = max(2, round(window / TIMESTEP))
+        count = -(-self.steps // each)
+        controls = np.tile(control[-1], (count * each, 1))
+        controls[: self.steps] = control
+        times = self._start + window * np.arange(count)
+        states = np.tile(self._state, (count, 1))
+        told = self.recording
+        for k, joint in enumerate(self._first_q):
+            states[:, joint] = np.interp(times, told.stamps, told.q[:, k])
+            states[:, self._first_dq[k]] = np.interp(times, told.stamps, speeds[:, k])
+        found = np.asarray(
+            rollout.rollout([model] * count, self._data, states, controls.reshape(count, each, -1))[
+                0
+            ]
+        )
+        flat = found.reshape(count * each, -1)[None]
+        return self._between(flat[..., self._first_q], flat[..., self._first_dq])[0]
+
+    def _between(self, q: FloatArray, dq: FloatArray) -> FloatArray:
+        """Return the joints (K, R, n) at the times of `measured`, of those after each step."""
         a, b = q[:, self._before], q[:, self._before + 1]
         da, db = (TIMESTEP * dq[:, self._before + k] for k in (0, 1))
         s = self._share
@@ -309,15 +340,14 @@ def identify(
         weights = robust_weights(found - measured, fitted)
         say(f"pass {k + 1} of {PASSES}: {len(trace)} steps, "
             f"{_mrad(found - measured, fitted):.3f} mrad")  # fmt: skip
-    jacobian = _jacobian(replay, start, chosen, x, scales)
-    after = jacobian[1]
+    moves, after = jacobian(replay, start, chosen, x, scales)
     return told_by(
-        numbers_of(numbers, x * scales), jacobian[0] / scales, after - measured,
+        numbers_of(numbers, x * scales), moves / scales, after - measured,
         before - measured, weights, times, fitted,
     )  # fmt: skip
 
 
-def _jacobian(
+def jacobian(
     replay: ArmReplay, start: FloatArray, chosen: Sequence[int], x: FloatArray, scales: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return by how much joints move per number (R, n, P) in scales, and where they are (R, n).

@@ -20,6 +20,7 @@ from trajectory_msgs.msg import JointTrajectoryPoint  # noqa: E402
 from sim2arm.calibration.dynamics_file import read_dynamics  # noqa: E402
 from sim2arm.calibration.excitation import ExcitationCfg, make_excitation  # noqa: E402
 from sim2arm.cli.main import main  # noqa: E402
+from sim2arm.core.calibration_file import read_record  # noqa: E402
 from sim2arm.core.robot_files import find_robot  # noqa: E402
 from sim2arm.core.trajectory import Trajectory  # noqa: E402
 from sim2arm.policies.runtime import OnnxPolicy  # noqa: E402
@@ -91,6 +92,30 @@ def test_a_log_tells_the_numbers_of_its_arm(
         assert abs(told.numbers[name][0] - true) < 0.05 * true
     assert out.with_suffix(".html").is_file()
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_the_gap_is_told_and_closed_by_the_numbers(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    width = str(SimulatedArm("reach", "so101").task.grip_width)
+    gap = ["calibrate", "gap", str(log), "--robot", "so101", "--width", width,
+           "--limit-mrad", "0.05"]  # fmt: skip
+    assert main([*gap, "--out", str(tmp_path / "gap.yaml")]) == 1  # not small
+    printed = capsys.readouterr().out
+    assert "What alone would explain most of it: a payload" in printed
+    assert "next: sim2arm calibrate dynamics" in printed
+    assert "No delay is told" in printed  # 9 s
+    numbers = tmp_path / "so101-dynamics.yaml"
+    argv = ["calibrate", "dynamics", str(log), "--robot", "so101", "--out", str(numbers)]
+    assert main([*argv, "--width", width, "--numbers", "kp", "payload/mass"]) == 0
+    capsys.readouterr()
+    closed = tmp_path / "closed.yaml"
+    assert main([*gap, "--dynamics", str(numbers), "--out", str(closed)]) == 0
+    before, after = (
+        read_record(tmp_path / f"{name}.yaml").value("open_loop") for name in ("gap", "closed")
+    )
+    assert after.max() < 0.1 * before.max()
+    assert main([*gap, "--dynamics", str(tmp_path / "gap.yaml"), "--out", str(closed)]) == 2
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def run(cfg: CalibrateDynamicsCfg) -> tuple[Path, Identified, CalibrationRecord]
             log=cfg.log, moved=cfg.controller_topic, seen=cfg.joints_topic,
             names=robot.joint_names, told=True, seconds=cfg.seconds,
         )  # fmt: skip
-        recording = longest_run(_recording(source), robot)
+        recording = longest_run(read_recording(source), robot)
         replay = ArmReplay(robot, recording, width=cfg.width, threads=cfg.threads)
         found = identify(
             replay, cfg.numbers, held_out=cfg.held_out, say=lambda text: print(f"  {text}")
@@ -108,7 +108,7 @@ def run(cfg: CalibrateDynamicsCfg) -> tuple[Path, Identified, CalibrationRecord]
     return path, found, record
 
 
-def _recording(source: MotionSource) -> Recording:
+def read_recording(source: MotionSource) -> Recording:
     """Return what was told and measured, by stamps, what came twice once.
 
     Raises:
