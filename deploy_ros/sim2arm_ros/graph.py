@@ -186,11 +186,16 @@ class Graph:
     """Topic with the URDF of the robot."""
     observation: str = "sim_arm/observation"
     """Topic on which a simulated arm in lock step says which pictures belong to a tick."""
+    max_skew_s: float | None = None
+    """Most time between the stamps of the sensors that a policy sees at a tick [s]; None: each has
+    its own age alone, as the contract says."""
     inputs: dict[str, InputBinding]
     """By name of the input."""
 
     def __post_init__(self) -> None:
-        """Refuse names that ROS does not take."""
+        """Refuse names that ROS does not take, and a time that is none."""
+        if self.max_skew_s is not None and not 0.0 < self.max_skew_s <= 10.0:
+            raise ValueError(f"max_skew_s: expected above 0 to 10, got {self.max_skew_s}")
         names = {
             "controller.name": self.controller.name,
             "controller.manager": self.controller.manager,

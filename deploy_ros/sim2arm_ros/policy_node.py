@@ -77,8 +77,9 @@ class PolicyNode(LifecycleNode):
             bindings = graph.bindings(contract)
             self._lock_step = bool(self.get_parameter("lock_step").value)
             session = PolicySession(
-                policy, find_robot(policy.contract.robot), beside=not self._lock_step
-            )
+                policy, find_robot(policy.contract.robot), beside=not self._lock_step,
+                max_skew_s=graph.max_skew_s,
+            )  # fmt: skip
             chain = policy.contract.kinematic_chain
             specs = {
                 spec.name: prefixed_spec(spec, chain, graph.prefix)

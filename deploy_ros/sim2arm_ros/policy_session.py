@@ -15,7 +15,7 @@ from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Later, Sampler
-from sim2arm.core.spec import Reading
+from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
 
 from .request_session import FloatArray, RequestSession
@@ -36,13 +36,18 @@ class PolicySession:
         action: what the policy answered last, (A,).
     """
 
-    def __init__(self, policy: OnnxPolicy, robot: Robot, *, beside: bool = False) -> None:
+    def __init__(
+        self, policy: OnnxPolicy, robot: Robot, *, beside: bool = False,
+        max_skew_s: float | None = None,
+    ) -> None:  # fmt: skip
         """Prepare the samplers of the policy's contract.
 
         Args:
             policy: a verified bundle with one row.
             robot: limits and gains; its chain is the contract's until `use_chain`.
             beside: whether the policy may run beside the ticks (`Acting`).
+            max_skew_s: most time between the stamps of the sensors that a tick sees [s]; None where
+                each has its own age alone.
 
         Raises:
             ValueError: the contract asks for something that is not done here.
@@ -56,6 +61,8 @@ class PolicySession:
         self.sampler = Sampler(self.sampled)
         self.acting = Acting(policy, self.contract, beside=beside)
         self._newest: dict[str, tuple[Reading, int]] = {}
+        self._max_skew_s = max_skew_s
+        self._sensors = [spec.name for spec in self.sampled if spec.kind == "sensor"]
         self.action: NDArray[np.float32] = np.zeros(self.contract.action.dim, dtype=np.float32)
 
     @property
@@ -105,10 +112,23 @@ class PolicySession:
         """Return every sampled input (*array_shape).
 
         Raises:
-            StaleReading: an input is missing or too old.
+            StaleReading: an input is missing or too old, or two are too far apart.
             ValueError: a picture is not what the contract says.
         """
-        return self.sampler.sample(now_ns, steady_ns)
+        found = self.sampler.sample(now_ns, steady_ns)
+        self._check_skew()
+        return found
+
+    def _check_skew(self) -> None:
+        stamps = {n: self._newest[n][0].stamp_ns for n in self._sensors if n in self._newest}
+        if self._max_skew_s is None or not stamps:
+            return
+        old, new = min(stamps, key=lambda n: stamps[n]), max(stamps, key=lambda n: stamps[n])
+        apart = (stamps[new] - stamps[old]) / 1e9
+        if apart > self._max_skew_s:
+            raise StaleReading(
+                f"inputs {old!r} and {new!r} are {apart:.3f} s apart, allowed {self._max_skew_s}"
+            )
 
     def begin(self, q: FloatArray) -> None:
         """Reset the policy; it starts from the commanded position q (n,) [rad], at rest.

@@ -258,6 +258,13 @@ def test_thousands_of_changed_graphs_are_graphs_or_one_line(tmp_path: Path, tabl
     assert wrong == 0 and refused > 0.2 * CHANGES
 
 
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), 11.0])
+def test_a_skew_that_is_none_is_refused(wrong: float) -> None:
+    assert replace(read_graph(), max_skew_s=0.05).max_skew_s == 0.05
+    with pytest.raises(ValueError, match="max_skew_s: expected above 0 to 10"):
+        replace(read_graph(), max_skew_s=wrong)
+
+
 @pytest.mark.parametrize("tick", [0, 1, 999_999_999_999])
 def test_tags_come_back(tick: int) -> None:
     assert parse_tag(make_tag("a1b2", tick)) == ("a1b2", tick)

@@ -56,11 +56,13 @@ def push_all(session: PolicySession, stamp: int, q: np.ndarray = HOME) -> None:
 
 
 def make_session(
-    answer: Callable[[int], Any] = lambda k: 0.3, contract: Contract | None = None
+    answer: Callable[[int], Any] = lambda k: 0.3,
+    contract: Contract | None = None,
+    max_skew_s: float | None = None,
 ) -> tuple[PolicySession, Scripted]:
     """Return a session at home that has one reading of each input."""
     policy = Scripted(contract or swinging_contract(), answer)
-    session = PolicySession(policy, FR3)  # type: ignore[arg-type]
+    session = PolicySession(policy, FR3, max_skew_s=max_skew_s)  # type: ignore[arg-type]
     push_all(session, START)
     session.begin(HOME)
     return session, policy
@@ -172,6 +174,19 @@ def test_input_that_is_too_old_or_missing_is_an_error() -> None:
     session.forget()
     with pytest.raises(StaleReading, match="nothing received"):
         session.sample(START, START)
+
+
+def test_sensors_that_are_too_far_apart_are_an_error() -> None:
+    session, _ = make_session(max_skew_s=0.05)
+    far = START + 60_000_000  # positions go on, velocities stay behind, both young enough
+    values = {spec.name: HOME.astype(spec.dtype) for spec in session.sampled}
+    session.push("joint_position", values["joint_position"], far, far, far)
+    with pytest.raises(
+        StaleReading, match=r"'joint_velocity' and 'joint_position' are 0\.060 s apart"
+    ):
+        session.sample(far, far)
+    session.push("joint_velocity", values["joint_velocity"], far - 50_000_000, far, far)
+    assert "joint_position" in session.sample(far, far)
 
 
 def test_a_stamp_that_is_older_than_the_last_is_not_taken_until_all_is_forgotten() -> None:
