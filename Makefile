@@ -16,6 +16,7 @@ COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/te
 PURE := activation command_track convert convert_pictures fault_list fault_table flight forces gate gate_about gate_fuzz
 PURE += gate_machine graph operator_deeds planted playback policy_session robot_files robot_modes servo_arm sources
 COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py
+FAULTS := -m "faults or fault_list" --timeout 7200 --table=benchmarks/results/faults.json
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision,sign
 
@@ -63,7 +64,8 @@ learn: $(STAMP) ## learning tests with three seeds (hours), results in benchmark
 	@$(PY) -m pytest -m learn --timeout 7200 --table=benchmarks/results/learn.json $(PYTEST_ARGS)
 
 faults: $(STAMP) ## the list of faults with its long tables, results in benchmarks/results/faults.md
-	@$(PY) -m pytest -m "faults or fault_list" --timeout 7200 --table=benchmarks/results/faults.json $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(FAULTS) -n 2 --dist load $(COMPUTING) $(PYTEST_ARGS)
+	@$(PY) -m pytest $(FAULTS) --more $(addprefix --ignore=,$(COMPUTING)) $(PYTEST_ARGS)
 
 interop: $(STAMP) ## our datasets in lerobot, lerobot's in ours (LEROBOT_PYTHON=path SETS="folders")
 	@if [ -z "$(LEROBOT_PYTHON)" ]; then \

@@ -28,7 +28,15 @@ from .actor import Actor, ActorCfg, Critic, Memory, forget
 from .augment import augmentation
 from .base import Env, Observations
 from .distributed import ALONE, Ranks
-from .learner import COUNTS, Tally, go_on_drawing, load_into, state_of, take_part
+from .learner import (
+    COUNTS,
+    Tally,
+    go_on_drawing,
+    load_into,
+    model_state,
+    state_of,
+    take_part,
+)
 from .losses import (
     clipped_surrogate,
     clipped_value_loss,
@@ -197,6 +205,18 @@ class Ppo:
     def _seen(self, obs: Observations, begun: Tensor) -> Observations:
         """Return observations as training shows them; where episodes begin (N,), drawn anew."""
         return obs if self._augment is None else self._augment(obs, begun)
+
+    def take_networks(self, state: Mapping[str, Tensor]) -> None:
+        """Take over actor and critic of a checkpoint, with their normalisers.
+
+        Raises:
+            ValueError: they are of another size.
+        """
+        try:
+            self.model.load_state_dict(model_state(state))
+        except RuntimeError as error:
+            last = str(error).splitlines()[-1].strip()
+            raise ValueError(f"its networks are others: {last}") from error
 
     def take_critic(self, state: Mapping[str, Tensor]) -> None:
         """Take over the critic of a checkpoint, with its normaliser.

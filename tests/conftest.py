@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -33,6 +34,7 @@ HAS_ROS = importlib.util.find_spec("rclpy") is not None
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `make learn` and `make faults`."""
     parser.addoption("--table", type=Path, help="write the rows of the long tests there, as JSON")
+    parser.addoption("--more", action="store_true", help="add to the rows that are there")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,11 +49,18 @@ def ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 TABLE = pytest.StashKey[Table]()
+ROWS = "rows of the table"
+MAIN: pytest.Config | None = None
+"""Of the process that writes the table."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the table of this run."""
-    config.stash[TABLE] = Table(config.getoption("--table"))
+    global MAIN
+    worker = hasattr(config, "workerinput")  # of pytest-xdist: it gives its rows with its reports
+    path = None if worker else config.getoption("--table")
+    MAIN = None if worker else config
+    config.stash[TABLE] = Table(path, more=config.getoption("--more"))
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +72,7 @@ def table(request: pytest.FixtureRequest) -> Table:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the page of `make faults`."""
     table = session.config.stash[TABLE]
+    table.keep()
     if table.path is not None and table.path.stem == "faults" and table.outcomes:
         table.path.with_suffix(".md").write_text(report(table), encoding="utf-8")
 
@@ -185,11 +195,20 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note how a test ended; one whose set-up fails has failed, a skip is neither."""
     found = yield
-    if found.when == "call" or found.failed:
+    table = item.config.stash[TABLE]
+    if (found.when == "call" or found.failed) and not found.skipped:
         name = item.nodeid.removeprefix("tests/").partition("[")[0]
-        if not found.skipped:
-            item.config.stash[TABLE].outcomes[name, found.passed] += 1
+        table.outcomes[name, found.passed] += 1
+    if hasattr(item.config, "workerinput"):
+        found.user_properties.append((ROWS, json.dumps(table.take())))
     return found
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take what a worker gives with its reports."""
+    for name, data in report.user_properties:
+        if name == ROWS and MAIN is not None:
+            MAIN.stash[TABLE].give(json.loads(str(data)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,7 +34,7 @@ def report(table: Table) -> str:
 def _row(table: Table, fault: Fault) -> str:
     names = [f"{file}::{name}" for file, name in fault.names()]
     passed, failed = (sum(table.outcomes[name, fine] for name in names) for fine in (True, False))
-    tests = f"{passed} of {passed + failed}" if names else ""
+    tests = f"{passed} of {passed + failed}" if passed + failed else "not run" if names else ""
     tried = [t for t in table.tried if t.case.startswith(fault.cases)] if fault.cases else []
     if fault.cases and not tried:
         return f"| {fault.what} | {tests} | not run | | | |"

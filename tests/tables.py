@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sim2arm.cli.intervals import clopper_pearson
 from sim2arm.cli.table import Row, write_results
@@ -34,16 +37,56 @@ def bound(count: int, trials: int) -> float:
 class Table:
     """Rows of this run of the tests; written each time, so that hours are not lost at the end.
 
+    Tests may run in several processes: each gives what it took with its report (`take`, `give`).
+
     Attributes:
+        path: of the results, None where they are not kept.
         tried: what was looked for.
         outcomes: of the tests, by name and whether they passed.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Keep rows in a file, whose name is that of the results, or nowhere."""
+    def __init__(self, path: Path | None, *, more: bool = False) -> None:
+        """Keep rows in a file, whose name is that of the results, or nowhere.
+
+        Args:
+            path: of the file.
+            more: add to what the last run has left there.
+        """
         self.path, self._rows = path, list[Row]()
         self.tried: list[Tried] = []
         self.outcomes: Counter[tuple[str, bool]] = Counter()
+        if more and self._rest is not None and self._rest.is_file():
+            self.give(json.loads(self._rest.read_text(encoding="utf-8")))
+
+    @property
+    def _rest(self) -> Path | None:
+        """What a next run adds to."""
+        return None if self.path is None else self.path.with_name(f".{self.path.stem}.rest.json")
+
+    def take(self) -> dict[str, Any]:
+        """Return everything as plain data, and begin anew."""
+        data = {
+            "rows": [asdict(row) for row in self._rows],
+            "tried": [asdict(one) for one in self.tried],
+            "outcomes": [[name, fine, count] for (name, fine), count in self.outcomes.items()],
+        }
+        self._rows, self.tried, self.outcomes = [], [], Counter()
+        return data
+
+    def give(self, data: Mapping[str, Any]) -> None:
+        """Add what another table has taken, and write."""
+        self.tried += [Tried(**one) for one in data["tried"]]
+        self.outcomes.update({(name, fine): count for name, fine, count in data["outcomes"]})
+        if data["rows"]:
+            self.add(*(Row(**row) for row in data["rows"]))
+
+    def keep(self) -> None:
+        """Write what a next run adds to."""
+        if self._rest is not None:
+            self._rest.parent.mkdir(parents=True, exist_ok=True)
+            data = self.take()
+            self.give(data)
+            self._rest.write_text(json.dumps(data), encoding="utf-8")
 
     def add(self, *rows: Row) -> None:
         """Take the rows of a test, before it judges them."""

@@ -18,8 +18,9 @@ from sim2arm.cli.eval import EvalCfg, evaluate
 from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.export import ExportCfg, export
 from sim2arm.cli.parse import parse_named
-from sim2arm.cli.runs import METRICS, read_config, restore
+from sim2arm.cli.runs import METRICS, build_learner, read_config, restore
 from sim2arm.cli.shows import show_run
+from sim2arm.cli.teachers import take_start
 from sim2arm.cli.train import train
 from sim2arm.cli.train_page import command
 from sim2arm.policies.distill import DistillCfg
@@ -102,6 +103,31 @@ def test_a_frozen_critic_is_the_teachers(teacher: Path, tmp_path: Path) -> None:
     for name, value in theirs.critic.state_dict().items():
         assert torch.equal(value, ours.critic.state_dict()[name])
     assert not torch.equal(theirs.actor.norm.mean[:3], ours.actor.norm.mean[:3])
+
+
+def test_a_training_begins_with_the_networks_of_another(teacher: Path, tmp_path: Path) -> None:
+    cfg = make_cfg("peg-placement-ppo", tmp_path / "run", start=str(teacher))
+    before = cast(Ppo, restore(teacher, 1)[0]).model.state_dict()
+    learner = build_learner(cfg)
+    fresh = cast(Ppo, learner).model.state_dict()
+    assert not all(torch.equal(value, fresh[name]) for name, value in before.items())
+    take_start(learner, cfg)
+    taken = cast(Ppo, learner).model.state_dict()
+    assert all(torch.equal(value, taken[name]) for name, value in before.items())
+    train("peg-placement-ppo", cfg)
+    assert read_config(tmp_path / "run")[1].start == str(teacher)
+    algo = cast(PpoCfg, cfg.algo)
+    out = tmp_path / "other"
+    for wrong, line in (
+        (replace(cfg, start=str(tmp_path)), "is not a run"),
+        (replace(cfg, algo=replace(algo, hidden=(5,))), "--start .*its networks are others"),
+        (replace(cfg, controller=replace(cfg.controller, position_scale=0.001)), "its actions are"),
+    ):
+        with pytest.raises(UserError, match=line):
+            train("peg-placement-ppo", replace(wrong, out=out))
+        assert not out.exists()
+    with pytest.raises(ValueError, match="start: only PPO begins with networks"):
+        replace(cfg, teacher=str(teacher))
 
 
 def test_teachers_that_do_not_fit_are_one_line(teacher: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,25 @@ def test_the_page_tells_passes_failures_and_what_was_not_run() -> None:
     assert (
         "| a defect in the gate, of each kind: seen by the tests above |  | not run | | | |" in text
     )
+    other = Table(None)
+    other.give(table.take())  # as a worker gives it
+    assert table.tried == [] and not table.outcomes
+    assert report(other) == text
+    table = other
     table.none_of("planted: a", "not seen", 0, 1, seed=None)
     table.none_of("planted: b", "not seen", 1, 1, seed=None)
     assert "seen by the tests above |  | 2 | 1 |  |  |" in report(table)
+
+
+def test_a_second_run_adds_to_the_first(tmp_path: Path) -> None:
+    first = Table(tmp_path / "faults.json")
+    first.none_of("gate, 7 faults of joint states", "wrong", 0, 1000, seed=5)
+    first.outcomes["a::test_b", True] = 2
+    first.keep()
+    second = Table(tmp_path / "faults.json", more=True)
+    second.none_of("lifecycle of x", "wrong", 0, 10, seed=1)
+    assert [one.trials for one in second.tried] == [1000, 10]
+    assert second.outcomes == {("a::test_b", True): 2}
+    rows = json.loads((tmp_path / "faults.json").read_text())["rows"]
+    assert [row["value"] for row in rows if row["metric"] == "trials"] == [1000, 10]
+    assert Table(tmp_path / "faults.json").tried == []

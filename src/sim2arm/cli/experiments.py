@@ -43,6 +43,9 @@ class TrainCfg:
     """The algorithm."""
     teacher: str = ""
     """Run folder of a privileged PPO training: PPO takes its critic, distillation imitates it."""
+    start: str = ""
+    """Run folder of a PPO training of the same task whose networks this one begins with, for other
+    ranges or another arm for example; none if empty: random ones."""
     demos: str = ""
     """Folder of demonstrations of the task (`sim2arm record`) that agents with a replay learn from
     besides; none if empty."""
@@ -155,6 +158,8 @@ class TrainCfg:
 
     def _check_algo(self) -> None:
         algo = self.algo
+        if self.start and (not isinstance(algo, PpoCfg) or self.teacher):
+            raise ValueError("start: only PPO begins with networks, and with no teacher")
         if isinstance(algo, DistillCfg):
             if not self.teacher:
                 raise ValueError("teacher: expected the run folder of a privileged PPO training")

@@ -76,6 +76,7 @@ BEFORE = {
     "dynamics": "",
     "latency": "",
     "online": to_plain(OnlineCfg()),
+    "start": "",
     "teacher": "",
     "touch": "none",
 } | ROOM

@@ -52,6 +52,23 @@ def take_teacher(learner: Learner, cfg: TrainCfg) -> None:
             learner.take_critic(state)
 
 
+def take_start(learner: Learner, cfg: TrainCfg) -> None:
+    """Let a learner begin with the networks of another training.
+
+    Raises:
+        UserError: there is no such run, or its networks are others.
+    """
+    folder = Path(cfg.start)
+    with user_input("--start", folder):
+        _, before, _ = read_config(folder)
+        if type(before.task) is not type(cfg.task) or not isinstance(before.algo, PpoCfg):
+            raise ValueError(f"expected a training of the same task with PPO, got {before.task}")
+        _check_actions(before, cfg)
+        assert isinstance(learner, Ppo)  # `TrainCfg` refuses others
+        _check_critic(learner, before)
+        learner.take_networks(load_checkpoint(folder / CHECKPOINT))
+
+
 def take_demonstrations(learner: Learner, cfg: TrainCfg) -> None:
     """Give a learner with a replay the demonstrations of its settings.
 

@@ -38,7 +38,7 @@ from .runs import (
     write_config,
 )
 from .standards import STANDARDS, StandardCfg
-from .teachers import take_demonstrations, take_teacher
+from .teachers import take_demonstrations, take_start, take_teacher
 from .train_page import write_train_page
 from .trial import Trial
 
@@ -142,6 +142,8 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
         # Refuses what cannot be trained, before anything is written.
         learner = build_learner(cfg, ranks=ranks, folder=folder)
         curriculum = Curriculum(cfg.curriculum)
+        if cfg.start:
+            take_start(learner, cfg)
         if cfg.teacher:
             take_teacher(learner, cfg)
         if cfg.demos:
