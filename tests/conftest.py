@@ -50,17 +50,17 @@ def ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 TABLE = pytest.StashKey[Table]()
 ROWS = "rows of the table"
-MAIN: pytest.Config | None = None
-"""Of the process that writes the table."""
+MAIN: list[pytest.Config] = []
+"""Of the process that writes the table; none in others."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the table of this run."""
-    global MAIN
     worker = hasattr(config, "workerinput")  # of pytest-xdist: it gives its rows with its reports
     path = None if worker else config.getoption("--table")
-    MAIN = None if worker else config
-    config.stash[TABLE] = Table(path, more=config.getoption("--more"))
+    if not worker:
+        MAIN.append(config)
+    config.stash[TABLE] = Table(path, more=bool(config.getoption("--more")))
 
 
 @pytest.fixture(scope="session")
@@ -207,8 +207,9 @@ def pytest_runtest_makereport(
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Take what a worker gives with its reports."""
     for name, data in report.user_properties:
-        if name == ROWS and MAIN is not None:
-            MAIN.stash[TABLE].give(json.loads(str(data)))
+        if name == ROWS:
+            for config in MAIN:
+                config.stash[TABLE].give(json.loads(str(data)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -69,6 +69,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Say how far the simulated arm is from a recording of the real one, and why.",
         "sim2arm.cli.calibrate_gap",
     ),
+    "calibrate loop": (
+        "Identify an arm, train its policy on, and say what that was worth.",
+        "sim2arm.cli.calibrate_loop",
+    ),
     "calibrate pictures": (
         "Take the pictures of ball presses that calibrate tactile needs.",
         "sim2arm.cli.pictures",
