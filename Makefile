@@ -13,9 +13,13 @@ COMPUTING := tests/calibration tests/core tests/policies tests/sim
 ALONE := demo eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 # Of the nodes what is pure code.
-PURE := activation command_track convert convert_pictures fault_list fault_table flight forces gate gate_about gate_fuzz
-PURE += gate_machine graph operator_deeds planted playback policy_session robot_files robot_modes servo_arm sources
+PURE := activation bag_others camera_calibrations command_track convert convert_pictures dynamics_log fault_list
+PURE += fault_table flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
+PURE += operator_deeds operator_state package picture_topics planted playback policy_session robot_files
+PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events witness
 COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py
+COMPUTING += $(patsubst %,tests/sensors/%.py,test_depth test_device_clock test_markers teleop/test_clutch \
+  teleop/test_following teleop/test_person teleop/test_servo_packets teleop/test_spacemouse)
 FAULTS := -m "faults or fault_list" --timeout 7200 --table=benchmarks/results/faults.json
 BENCH ?= env ros
 ROBOT_EXTRAS ?= vision,sign
