@@ -25,6 +25,8 @@ from .delay import METHOD, Delay, DelayCfg
 from .drawing import BLUE, LINE, ORANGE, RED, SOFT, canvas, dot, line, png, text
 from .latency import latency_record
 
+EARLY_MS = 2.0
+"""By how much a reading may seem to arrive before what it shows [ms]."""
 SHOWN = 6.0
 """How much of a recording is drawn [s]."""
 
@@ -36,6 +38,7 @@ def make_record(
     device: str,
     relative: str,
     on_the_way: FloatArray,
+    clocks_agree: bool = True,
     inputs: Sequence[InputFile] = (),
     notes: Sequence[str] = (),
     pictures: Mapping[str, tuple[bytes, str]] | None = None,
@@ -49,6 +52,7 @@ def make_record(
         relative: what the delay is relative to, for a reader.
         on_the_way: (M,) time from the stamp of each message to its arrival [s]; zero where that
             was not recorded.
+        clocks_agree: whether stamps and arrivals are of one clock; if not it is not accepted.
         inputs: files.
         notes: what a reader has to know.
         pictures: of the report, file to PNG and caption.
@@ -57,6 +61,7 @@ def make_record(
         ValueError: an age is not 0 to below 1 s.
     """
     half = 1e3 * 1.96 * found.sigma
+    early = max(0.0, -1e3 * float(np.median(found.delay + on_the_way)))
     words = [
         f"Stamps lie {1e3 * found.delay:.2f} +- {half:.2f} ms (95 %) behind {relative}; messages "
         f"take {1e3 * np.median(on_the_way):.2f} ms more to arrive (median; at most "
@@ -81,6 +86,8 @@ def make_record(
         record,
         residuals={
             "half of the 95 % interval": make_residuals([half], "ms", limit=cfg.limit_ms),
+            "clocks that differ": make_residuals([0.0 if clocks_agree else 1.0], "1", limit=0.5),
+            "arrival before it happened": make_residuals([early], "ms", limit=EARLY_MS),
             "left": make_residuals(
                 np.linalg.norm(found.seen - found.expected, axis=1)[~found.wrong], "1",
                 note="what is seen less what motion explains, in its own unit",

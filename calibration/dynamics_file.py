@@ -21,6 +21,10 @@ POSITIVE = ("coulomb", "viscous", "armature", "kp", "kd", "payload/mass", "delay
 """How numbers begin that are never below 0."""
 
 
+LEAST_GAIN = 0.3
+"""Least factor of a gain that an arm is taken to have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasuredDynamics:
     """Numbers of an arm with the halves of their 95 % intervals; those that motion told alone."""
@@ -38,8 +42,9 @@ class MeasuredDynamics:
             KeyError: it was not told.
         """
         value, half = self.numbers[name]
+        least = LEAST_GAIN if name in ("kp", "kd") else 0.0
         low = value - spread * half
-        return (max(0.0, low) if name.startswith(POSITIVE) else low), value + spread * half
+        return (max(least, low) if name.startswith(POSITIVE) else low), value + spread * half
 
 
 def quantities(numbers: list[tuple[Number, float]]) -> dict[str, Quantity]:

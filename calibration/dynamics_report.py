@@ -68,9 +68,9 @@ def make_record(
         f"Held-out motion: {1e3 * _mean(found.held_before):.2f} mrad before, "
         f"{1e3 * _mean(found.held_after):.2f} mrad with these numbers (root mean square)."
     ]
-    missing = [n.name for n, t in zip(found.numbers, found.told, strict=True) if not t]
-    if missing:
-        more.append(f"Not told by this motion, left as the model has them: {', '.join(missing)}.")
+    if found.missing:
+        names = ", ".join(found.missing)
+        more.append(f"Not told by this motion, left as the model has them: {names}.")
     if found.tied:
         pairs = sorted(found.tied, key=lambda p: -abs(p[2]))[:3]
         words = ", ".join(f"{a} and {b} ({c:+.3f})" for a, b, c in pairs)
@@ -99,10 +99,11 @@ def make_record(
 
 def summary(found: Identified) -> list[str]:
     """Return a line for each number."""
-    return [
-        f"{n.name}: {n.value:.4g} +- {1.96 * s:.2g} {n.unit}" + ("" if t else " (not told)")
-        for n, s, t in zip(found.numbers, found.sigma, found.told, strict=True)
+    lines = [
+        f"{n.name}: {n.value:.4g} +- {1.96 * s:.2g} {n.unit}"
+        for n, s in zip(found.numbers, found.sigma, strict=True)
     ]
+    return [*lines, *(f"{name}: not told" for name in found.missing)]
 
 
 def write_dynamics(
@@ -129,7 +130,7 @@ def write_dynamics(
         ),
         f"{path.stem}-numbers.png": (
             png(draw_numbers(found)),
-            "Each number with its 95 % interval, on the scale on which it matters; red: not told.",
+            "Each number with its 95 % interval, on the scale on which it matters.",
         ),
         f"{path.stem}-motion.png": (
             png(draw_motion(found, names, motion)),

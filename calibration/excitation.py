@@ -25,6 +25,10 @@ REST = 2.0
 """At both ends, from and to rest [s]."""
 STILL = 1.0
 """At the start, in which it stands [s]."""
+NEAR = 0.1
+"""How far from the home pose each joint may stand at the start [rad]."""
+STARTS = 24
+"""Starts that are tried, each joint at one end of where it may stand."""
 APART = 0.03
 """More than the gate keeps of links from each other and from the table [m]."""
 
@@ -72,15 +76,21 @@ def make_excitation(
     """Return how far each joint is from where it starts, (T, n) [rad], a row per period.
 
     Args:
-        robot: the arm; it starts at its home pose.
+        robot: the arm; it starts within `NEAR` of its home pose.
         period: of control [s].
         cfg: how it moves.
         table_height: height that everything stays above [m].
 
     Raises:
-        ValueError: no motion that was tried keeps the limits; one line.
+        ValueError: no motion that was tried keeps the limits, or what the links take up is not
+            known; one line.
     """
     cfg = cfg or ExcitationCfg()
+    if robot.body is None:
+        raise ValueError(
+            f"what the links of {robot.name} take up is not known, so that nothing keeps them "
+            "apart: give its robot file a body"
+        )
     random = np.random.default_rng(cfg.seed)
     times = np.arange(0.0, cfg.seconds, period)
     best, found = -math.inf, None
@@ -123,14 +133,13 @@ def _within(
 ) -> FloatArray | None:
     """Return a motion that is made smaller until it keeps the limits; None where none is left."""
     limits, home = robot.limits, np.asarray(robot.home)
-    clear = None if robot.body is None else Clearances(robot.chain, robot.body)
     low, high = velocity_bounds(limits, home + motion)
     most = cfg.share * np.minimum(np.abs(low), np.abs(high)).min(axis=0)
     changes = [motion]
     for _ in range(3):
         changes.append(np.gradient(changes[-1], period, axis=0))
     _, speed, acceleration, jerk = changes
-    room = np.minimum(np.asarray(limits.q_max) - home, home - np.asarray(limits.q_min)) - 0.1
+    room = np.minimum(np.asarray(limits.q_max) - home, home - np.asarray(limits.q_min)) - NEAR
     room = room.clip(0.0)
     peaks = (
         (np.abs(motion), room), (np.abs(speed), most),
@@ -141,17 +150,20 @@ def _within(
     for values, bound in peaks:
         factor = np.minimum(factor, bound / values.max(axis=0).clip(1e-9))
     motion = motion * factor
-    if clear is None or robot.body is None:
-        return motion
-    there, margin = clear(home), robot.body.margin
+    assert robot.body is not None  # `make_excitation` refuses others
+    clear, margin = Clearances(robot.chain, robot.body), robot.body.margin
+    there = clear(home)
     # Where the home pose itself is close, half of its room is kept.
     itself = margin + min(APART, 0.5 * (float(there.itself) - margin))
     above = table + min(APART, 0.5 * (float(there.table) - table))
+    ends = NEAR * np.random.default_rng(0).choice([-1.0, 1.0], (STARTS, 1, len(home)))
+    some = motion[:: max(1, round(0.05 / period))]
     for _ in range(8):
-        gaps = clear(home + motion[:: max(1, round(0.02 / period))])
-        if gaps.itself.min() > itself and gaps.table.min() > above:
+        gaps, elsewhere = clear(home + some), clear(home + ends + some)
+        fine = gaps.itself.min() > itself and gaps.table.min() > above
+        if fine and elsewhere.itself.min() > margin and elsewhere.table.min() > table:
             return motion
-        motion = 0.8 * motion
+        motion, some = 0.8 * motion, 0.8 * some
     return None
 
 

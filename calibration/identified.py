@@ -60,6 +60,8 @@ class Identified:
     """(n,) as `after`, of the rows that were held out [rad]."""
     seconds: float
     """Of the rows that were fitted."""
+    missing: tuple[str, ...] = ()
+    """What was looked for and not told: left as the model has it."""
 
     @property
     def told(self) -> npt.NDArray[np.bool_]:
@@ -124,27 +126,30 @@ def told_by(
         times: (R,) of the rows [s].
         fitted: (R,) which rows were fitted.
     """
-    J = moves[fitted] * weights[fitted][..., None]
-    r = off[fitted] * weights[fitted]
+    w = weights[fitted]
+    J = moves[fitted] * w[..., None]
+    r = off[fitted] * w
     size = np.sqrt(np.einsum("rnp,rnp->p", J, J)).clip(1e-300)
     J = J / size  # numbers differ by orders of magnitude
-    normal = np.einsum("rnp,rnq->pq", J, J)
+    # Residuals beyond Huber's bound pull alike however far they are: they do not bend the cost.
+    inside = w >= (1.0 - 1e-9) * w.max(axis=0)
+    normal = np.einsum("rnp,rnq->pq", J * inside[..., None], J)
     block = np.floor((times[fitted] - times[fitted][0]) / BLOCK).astype(np.int64)
-    count = int(block[-1]) + 1
-    pulls = np.zeros((count, J.shape[1], J.shape[2]))
+    pulls = np.zeros((int(block[-1]) + 1, J.shape[1], J.shape[2]))
     np.add.at(pulls, block, J * r[..., None])
-    flat = pulls.reshape(-1, J.shape[2])
-    inverse = np.linalg.pinv(normal, rcond=1e-12)
-    covariance = inverse @ (flat.T @ flat) @ inverse
-    covariance *= len(flat) / max(len(flat) - J.shape[2], 1)
-    # Few blocks may happen to pull little: never less than noise alone leaves.
-    least = np.sqrt(np.diagonal(inverse) / np.diagonal(covariance).clip(1e-300)).clip(1.0)
-    covariance *= np.outer(least, least)
-    covariance /= np.outer(size, size)
-    sigma = np.sqrt(np.diagonal(covariance).clip(0.0))
-    # What moves nothing is not known at all.
-    sigma = np.where(size < 1e-12, np.inf, sigma)
-    tied = covariance / np.outer(sigma, sigma).clip(1e-300)
+    inverse = np.linalg.pinv(normal, rcond=1e-10, hermitian=True)
+    # Noise alone; blocks of each joint by itself; blocks of all joints, whose stamps may be off
+    # together: the widest of the three is right in the case that the others do not see.
+    each = [inverse]
+    for flat in (pulls.reshape(-1, J.shape[2]), pulls.sum(axis=1)):
+        few = len(flat) / max(len(flat) - J.shape[2], 0.25 * len(flat))
+        each.append(few * inverse @ (flat.T @ flat) @ inverse)
+    covariance = max(each, key=lambda c: float(np.trace(c)))
+    spread = np.sqrt(np.max([np.diagonal(c) for c in each], axis=0).clip(0.0))
+    tied = covariance / np.outer(*2 * [np.sqrt(np.diagonal(covariance)).clip(1e-300)])
+    # What moves nothing, or nothing of its own, is not known at all.
+    known = np.abs(np.diagonal(inverse @ normal) - 1.0) < 1e-3
+    sigma = np.where(known & (size > 1e-12), spread / size, np.inf)
     return Identified(
         numbers=tuple(numbers), sigma=sigma, correlation=tied.clip(-1.0, 1.0),
         before=_rms(before[fitted]), after=_rms(off[fitted]),

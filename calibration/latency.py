@@ -94,10 +94,8 @@ def read_device_latency(path: str | Path) -> MeasuredLatency:
     Raises:
         ValueError: the file is no calibration record of latencies, or was not accepted; one line.
     """
-    seconds = np.asarray(read_latency(path))
-    record = read_record(path)
-    for problem in record.problems:
-        raise ValueError(f"{path}: not accepted: {problem}: calibrate again")
+    record = _record(path)
+    seconds = np.asarray(record.values[SAMPLES].numbers)
     sigma = (0.0,)
     if DELAY in record.values:
         sigma = record.values[DELAY].uncertainty or sigma
@@ -119,11 +117,23 @@ def read_latency(path: str | Path) -> tuple[float, ...]:
     """Return the latencies (M,) [s] of the record in a file.
 
     Raises:
-        ValueError: the file is no calibration record of latencies; one line.
+        ValueError: the file is no calibration record of latencies of commands; one line.
     """
+    record = _record(path)
+    if DELAY in record.values:
+        raise ValueError(
+            f"{path}: of {record.device!r}, by its motion: expected latencies of commands, from "
+            "action to controller (`sim2arm bench ros --latency`)"
+        )
+    return record.values[SAMPLES].numbers
+
+
+def _record(path: str | Path) -> CalibrationRecord:
     record = read_record(path)
     if record.what != KIND:
         raise ValueError(f"{path}: what: expected a calibration of {KIND!r}, got {record.what!r}")
+    for problem in record.problems:
+        raise ValueError(f"{path}: not accepted: {problem}: calibrate again")
     try:
         seconds = record.value(SAMPLES)
         unit = record.values[SAMPLES].unit
@@ -132,7 +142,7 @@ def read_latency(path: str | Path) -> tuple[float, ...]:
         _check(seconds)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return record.values[SAMPLES].numbers
+    return record
 
 
 def _check(seconds: npt.NDArray[np.float64]) -> None:

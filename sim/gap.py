@@ -82,11 +82,14 @@ def measure_gap(replay: ArmReplay, values: FloatArray | None = None) -> Gap:
 def _speeds(replay: ArmReplay) -> FloatArray:
     """Return (S, n) speeds of all measured joints [rad/s], smoothed."""
     recording = replay.recording
-    period = float(np.median(np.diff(recording.stamps)))
+    stamps = recording.stamps
+    period = float(np.median(np.diff(stamps)))
+    even = np.arange(stamps[0], stamps[-1], period)  # some may be lost
+    q = np.stack([np.interp(even, stamps, joint) for joint in recording.q.T], axis=1)
     rows = max(5, 2 * (int(SMOOTH / period) // 2) + 1)
-    rows = min(rows, len(recording.q) - 1 + len(recording.q) % 2)
-    found = savgol_filter(recording.q, rows, 2, deriv=1, delta=period, axis=0)
-    return np.asarray(found, dtype=np.float64)
+    rows = min(rows, len(q) - 1 + len(q) % 2)
+    speeds = savgol_filter(q, rows, 2, deriv=1, delta=period, axis=0)
+    return np.stack([np.interp(stamps, even, joint) for joint in speeds.T], axis=1)
 
 
 def _shares(replay: ArmReplay, start: FloatArray, off: FloatArray) -> dict[str, float]:

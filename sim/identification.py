@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -303,20 +303,42 @@ def identify(
         say: told how far it is.
 
     Raises:
-        ValueError: nothing is looked for, or the arm does something else than it is told.
+        ValueError: nothing is looked for or told, the arm does something else than it is told, or
+            a number comes out at the end of what it may be.
     """
     chosen = [k for k, n in enumerate(replay.numbers) if n.name.startswith(tuple(names))]
     if not chosen:
         known = sorted({n.name.partition("/")[0] for n in replay.numbers})
         raise ValueError(f"numbers: expected some of {', '.join(known)}, got {', '.join(names)}")
+    start = np.array([n.value for n in replay.numbers])
+    before = replay.run(start[None])[0] - replay.measured
+    _check(before, replay.measured, replay.robot)
+    missing: list[str] = []
+    while True:
+        found = _fit(replay, chosen, before, held_out, say)
+        _check_ends(found)
+        told = found.told
+        if told.all():
+            break
+        missing += [n.name for n, fine in zip(found.numbers, told, strict=True) if not fine]
+        chosen = [k for k, fine in zip(chosen, told, strict=True) if fine]
+        if not chosen:
+            raise ValueError("the motion told none of the numbers: record faster and wider motion")
+        say(f"not told: {', '.join(missing)}; once more without them")
+    return replace(found, missing=tuple(missing))
+
+
+def _fit(
+    replay: ArmReplay, chosen: Sequence[int], before: FloatArray, held_out: float,
+    say: Callable[[str], None],
+) -> Identified:  # fmt: skip
+    """Return chosen numbers; `before` is (R, n) simulated less measured without them [rad]."""
     numbers = [replay.numbers[k] for k in chosen]
     start = np.array([n.value for n in replay.numbers])
     scales = np.array([n.scale for n in numbers])
     times, measured = replay.times, replay.measured
     fitted = times < times[0] + (1.0 - held_out) * (times[-1] - times[0])
-    before = replay.run(start[None])[0]
-    _check(before, measured, replay.robot)
-    weights = np.full(measured.shape, 1.0 / np.sqrt(np.mean((before - measured) ** 2, axis=0)))
+    weights = np.full(measured.shape, 1.0 / np.sqrt(np.mean(before**2, axis=0)).clip(1e-9))
 
     def off(x: FloatArray) -> FloatArray:
         """Return (R n, K) weighted residuals of the fitted rows of numbers (P, K) in scales."""
@@ -325,7 +347,7 @@ def identify(
         found = replay.run(values)
         return ((found - measured) * weights)[:, fitted].reshape(x.shape[1], -1).T
 
-    x = start[chosen] / scales
+    x = start[list(chosen)] / scales
     low = np.array([n.low for n in numbers]) / scales
     high = np.array([n.high for n in numbers]) / scales
     for k in range(PASSES):
@@ -335,15 +357,15 @@ def identify(
         )  # fmt: skip
         x = np.asarray(x).ravel()
         values = start.copy()
-        values[chosen] = x * scales
+        values[list(chosen)] = x * scales
         found = replay.run(values[None])[0]
         weights = robust_weights(found - measured, fitted)
         say(f"pass {k + 1} of {PASSES}: {len(trace)} steps, "
             f"{_mrad(found - measured, fitted):.3f} mrad")  # fmt: skip
     moves, after = jacobian(replay, start, chosen, x, scales)
     return told_by(
-        numbers_of(numbers, x * scales), moves / scales, after - measured,
-        before - measured, weights, times, fitted,
+        numbers_of(numbers, x * scales), moves / scales, after - measured, before, weights, times,
+        fitted,
     )  # fmt: skip
 
 
@@ -356,9 +378,12 @@ def jacobian(
     """
     count = len(chosen)
     steps = np.concatenate([np.eye(count), -np.eye(count), np.zeros((1, count))]) * 10.0 * STEP
-    low = np.array([replay.numbers[k].low for k in chosen]) / scales
+    low, high = (
+        np.array([getattr(replay.numbers[k], end) for k in chosen]) / scales
+        for end in ("low", "high")
+    )
     values = np.tile(start, (len(steps), 1))
-    tried = np.maximum(x + steps, low)
+    tried = (x + steps).clip(low, high)
     values[:, chosen] = tried * scales
     found = replay.run(values)
     spans = np.diagonal(tried[:count]) - np.diagonal(tried[count : 2 * count])
@@ -381,24 +406,40 @@ def _numbers(
             found.append(Number(name=f"{kind}/{name}", value=float(value), low=0.0, high=high,
                                 unit=unit, scale=scale))  # fmt: skip
     found += [
-        Number(name="kp", value=1.0, low=0.3, high=3.0, unit="1", scale=1.0),
-        Number(name="kd", value=1.0, low=0.3, high=3.0, unit="1", scale=1.0),
-        Number(name="payload/mass", value=0.0, low=0.0, high=5.0, unit="kg", scale=1.0),
+        Number(name="kp", value=1.0, low=0.3, high=3.0, unit="1", scale=0.1),
+        Number(name="kd", value=1.0, low=0.3, high=3.0, unit="1", scale=0.1),
+        Number(name="payload/mass", value=0.0, low=0.0, high=5.0, unit="kg", scale=0.2),
         *(Number(name=f"payload/{axis}", value=0.0, low=-0.2, high=0.2, unit="m", scale=0.1)
           for axis in "xyz"),
         Number(name="delay", value=delay[0], low=delay[0], high=delay[1], unit="s",
-               scale=0.01),
+               scale=0.005),
     ]  # fmt: skip
     return found
 
 
-def _check(found: FloatArray, measured: FloatArray, robot: Robot) -> None:
+def _check_ends(found: Identified) -> None:
+    """Refuse a number at the end of what it may be, but for 0, and where a payload is if it is none.
+
+    Raises:
+        ValueError: so it is; names it.
+    """
+    for number in found.numbers:
+        edge = 1e-6 * (number.high - number.low)
+        at_low = number.low != 0.0 and number.value < number.low + edge
+        if (at_low or number.value > number.high - edge) and number.name[:-1] != "payload/":
+            raise ValueError(
+                f"{number.name} comes out at the end of what is looked for ({number.value:g} "
+                f"{number.unit}): is this the arm, and are these its topics?"
+            )
+
+
+def _check(off: FloatArray, measured: FloatArray, robot: Robot) -> None:
     """Refuse an arm that does something else than it is told.
 
     Raises:
         ValueError: so it is; names the joint.
     """
-    apart = np.sqrt(np.mean((found - measured) ** 2, axis=0))
+    apart = np.sqrt(np.mean(off**2, axis=0))
     moves = measured.std(axis=0)
     for k, name in enumerate(robot.joint_names):
         if apart[k] > max(0.5 * moves[k], math.radians(3.0)):

@@ -438,7 +438,17 @@ def prepare_scene(spec: mujoco.MjSpec, terms: Sequence[Term]) -> None:
 
 
 def gain_factors(terms: Sequence[Term], level: float = 1.0) -> tuple[float, float]:
-    """Return the greatest factors of kp and of kd at a level; their inverses are the least."""
+    """Return the greatest factors of kp and of kd at a level; their inverses are the least.
+
+    Of an arm that was identified the factors count as much: whether its controller is set to them
+    or only acts so is not known, so that both are in range.
+    """
     found = [term for term in terms if isinstance(term, Gains)]
     kp, kd = max((t.kp for t in found), default=1.0), max((t.kd for t in found), default=1.0)
-    return kp**level, kd**level
+    kp, kd = kp**level, kd**level
+    for arm in (term for term in terms if isinstance(term, MeasuredArm)):
+        ends = [arm.numbers.get(name, (1.0, 1.0)) for name in ("kp", "kd")]
+        kp, kd = (
+            max(now, high, 1.0 / low) for now, (low, high) in zip((kp, kd), ends, strict=True)
+        )
+    return kp, kd

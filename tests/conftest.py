@@ -206,10 +206,13 @@ def pytest_runtest_makereport(
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Take what a worker gives with its reports."""
-    for name, data in report.user_properties:
-        if name == ROWS:
-            for config in MAIN:
-                config.stash[TABLE].give(json.loads(str(data)))
+    given = [data for name, data in report.user_properties if name == ROWS]
+    for config in MAIN:
+        for data in given:
+            config.stash[TABLE].give(json.loads(str(data)))
+        if report.failed and not given and hasattr(report, "node"):  # a worker that has crashed
+            name = report.nodeid.removeprefix("tests/").partition("[")[0]
+            config.stash[TABLE].outcomes[name, False] += 1
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,11 +34,14 @@ def report(table: Table) -> str:
 def _row(table: Table, fault: Fault) -> str:
     names = [f"{file}::{name}" for file, name in fault.names()]
     passed, failed = (sum(table.outcomes[name, fine] for name in names) for fine in (True, False))
-    tests = f"{passed} of {passed + failed}" if passed + failed else "not run" if names else ""
+    left = sum(not (table.outcomes[n, True] or table.outcomes[n, False]) for n in names)
+    tests = f"{passed} of {passed + failed}" if names else ""
+    tests += f", {left} not run" if left else ""
     tried = [t for t in table.tried if t.case.startswith(fault.cases)] if fault.cases else []
-    if fault.cases and not tried:
-        return f"| {fault.what} | {tests} | not run | | | |"
-    return f"| {fault.what} | {tests} | {' | '.join(_tries(tried))} |"
+    never = [c for c in fault.cases if not any(t.case.startswith(c) for t in tried)]
+    trials, count, below, seeds = _tries(tried)
+    trials += f" (not run: {'; '.join(never)})" if never else ""
+    return f"| {fault.what} | {tests} | {trials} | {count} | {below} | {seeds} |"
 
 
 def _tries(tried: Sequence[Tried]) -> tuple[str, str, str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sim2arm.cli.intervals import clopper_pearson
+from sim2arm.cli.machine import describe_commit
 from sim2arm.cli.table import Row, write_results
 
 
@@ -56,7 +57,12 @@ class Table:
         self.tried: list[Tried] = []
         self.outcomes: Counter[tuple[str, bool]] = Counter()
         if more and self._rest is not None and self._rest.is_file():
-            self.give(json.loads(self._rest.read_text(encoding="utf-8")))
+            before = json.loads(self._rest.read_text(encoding="utf-8"))
+            if before["commit"] != describe_commit():
+                raise ValueError(
+                    f"{self._rest}: of commit {before['commit']}: run the first part again"
+                )
+            self.give(before)
 
     @property
     def _rest(self) -> Path | None:
@@ -66,6 +72,7 @@ class Table:
     def take(self) -> dict[str, Any]:
         """Return everything as plain data, and begin anew."""
         data = {
+            "commit": describe_commit(),
             "rows": [asdict(row) for row in self._rows],
             "tried": [asdict(one) for one in self.tried],
             "outcomes": [[name, fine, count] for (name, fine), count in self.outcomes.items()],

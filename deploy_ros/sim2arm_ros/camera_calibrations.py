@@ -168,9 +168,9 @@ def _latency_items(contract: Contract, measured: MeasuredLatency) -> list[Item]:
     name = f"latency/camera_{measured.device}"
     trained = next((one for one in contract.ranges if one.name == name), None)
     if trained is None:
-        return []
-    # What cannot be told apart from the trained range counts as inside.
-    slack = max(0.25 * (measured.high - measured.low), 0.002)
+        label = f"camera {measured.device}: latency"
+        return [activation.equal(label, "a trained range", "none in the contract", ANOTHER)]
+    slack = 0.002  # of the clocks
     return [
         activation.within(
             f"camera {measured.device}: latency, {what}", value, max(0.0, trained.low - slack),

@@ -15,7 +15,7 @@ from geometry_msgs.msg import WrenchStamped
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
 
-from .convert import joint_field
+from .convert import joint_field, to_ns
 from .forces import (
     EFFORTS,
     FIELD,
@@ -43,7 +43,7 @@ def size_of(message: Any, cfg: ForceCfg, joints: Sequence[str]) -> tuple[float, 
             raise ValueError(f"expected a field in 32FC3 without gaps, got {message.encoding!r}")
         order = ">f4" if message.is_bigendian else "<f4"
         field = np.frombuffer(message.data, dtype=order)
-        if field.size != 3 * message.width * message.height:
+        if not field.size or field.size != 3 * message.width * message.height:
             raise ValueError(
                 f"expected {3 * message.width * message.height} numbers, got {field.size}"
             )
@@ -75,6 +75,7 @@ class StopTopics:
         """
         self.forces, self.heartbeat = ForceWatch(graph.forces), Heartbeat(graph.heartbeat)
         self._joints, self._changed = tuple(joints), changed
+        self._stamps: dict[str, int] = {}
         kinds = {EFFORTS: JointState, FIELD: Image}
         newest = streaming(1, reliable=False)
         for cfg in graph.forces:
@@ -96,6 +97,12 @@ class StopTopics:
         }
 
     def _on_force(self, cfg: ForceCfg, message: Any) -> None:
+        if cfg.type == EFFORTS and not set(message.name) & set(self._joints):
+            return  # another publisher, of a gripper for example; silence is watched elsewhere
+        stamp = to_ns(message.header.stamp)
+        if stamp and stamp == self._stamps.get(cfg.name):
+            return  # the same once more, by a driver that hangs: that is silence
+        self._stamps[cfg.name] = stamp
         try:
             size = size_of(message, cfg, self._joints)
         except ValueError:

@@ -120,7 +120,7 @@ class PolicySession:
         return found
 
     def _check_skew(self) -> None:
-        stamps = {n: self._newest[n][0].stamp_ns for n in self._sensors if n in self._newest}
+        stamps = {name: self.sampler.stamps[name] for name in self._sensors}
         if self._max_skew_s is None or not stamps:
             return
         old, new = min(stamps, key=lambda n: stamps[n]), max(stamps, key=lambda n: stamps[n])

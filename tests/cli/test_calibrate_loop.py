@@ -13,7 +13,7 @@ import pytest
 
 from sim2arm.calibration.dynamics_file import read_dynamics
 from sim2arm.cli import main as cli
-from sim2arm.cli.calibrate_loop import DONE, CalibrateLoopCfg, of_draws
+from sim2arm.cli.calibrate_loop import DONE, CalibrateLoopCfg, compared, of_draws
 from sim2arm.cli.errors import UserError
 from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.export import ExportCfg, export
@@ -48,7 +48,7 @@ def test_each_arm_is_identified_trained_on_and_compared(
             "--first", "3", "--iterations", "1", "--episodes", "2"]  # fmt: skip
     assert cli.main([*argv, "--json", str(tmp_path / "rows.json")]) == 0
     success = json.loads((arm / DONE).read_text())
-    assert set(success) == {"before", "identified", "true", "as trained"}
+    assert set(success["success"]) == {"before", "trained on", "identified", "true"}
     hidden = draw_arm(FR3, np.random.default_rng(3)).numbers
     truth = read_dynamics(arm / "truth.yaml")
     assert {name: value for name, (value, _) in truth.numbers.items()} == pytest.approx(hidden)
@@ -60,10 +60,26 @@ def test_each_arm_is_identified_trained_on_and_compared(
         assert (arm / name / "bundle" / "contract.yaml").is_file()
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert {row["metric"] for row in rows} >= {"success, before", "success, identified, 95 % low"}
+    assert read_config(tmp_path / "loop" / "more")[1].dynamics == ""  # trained on, no record
     capsys.readouterr()
     before = (arm / DONE).stat().st_mtime_ns
     assert cli.main(argv) == 0  # what is there is not made again
     assert (arm / DONE).stat().st_mtime_ns == before
+    assert cli.main([*argv[:-1], "3"]) == 2  # results of other settings are not taken for these
+    assert "is of other settings or another run" in capsys.readouterr().err
+
+
+def test_shares_by_hand() -> None:
+    arms = [{"before": 0.5, "trained on": 0.5, "identified": 0.8, "true": 0.9},
+            {"before": 0.7, "trained on": 0.7, "identified": 0.9, "true": 0.9}]  # fmt: skip
+    rows = {row.metric: row.value for row in compared("x", arms)}
+    assert rows["success that the hidden arm costs"] == pytest.approx(0.3)
+    assert rows["share of it that comes back"] == pytest.approx(100 * 0.25 / 0.3)
+    low, high = (rows[f"share of it that comes back, 95 % {end}"] for end in ("low", "high"))
+    assert low == pytest.approx(75.0) and high == pytest.approx(100.0)
+    assert rows["success, before, 95 % low"] == 0.5 and rows["success, true"] == 0.9
+    same = [dict.fromkeys(arms[0], 0.9)]
+    assert not any("share" in row.metric for row in compared("x", same))
 
 
 def test_a_hidden_arm_is_the_same_for_the_same_seed_and_moves_as_it_is_hidden() -> None:

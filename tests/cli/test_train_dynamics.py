@@ -18,6 +18,8 @@ from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.runs import DYNAMICS, build_env, read_config, restore
 from sim2arm.cli.train import train
 from sim2arm.core.calibration_file import write_record
+from sim2arm.core.contract import Provenance
+from sim2arm.sim.contract import make_contract
 from sim2arm.sim.env import Env
 from sim2arm.sim.measured_terms import MeasuredArm
 from sim2arm.sim.physics_terms import Gains, JointDynamics
@@ -54,7 +56,9 @@ def test_the_arm_is_drawn_about_what_was_measured(tmp_path: Path) -> None:
     cfg = make_cfg(tmp_path / "run", dynamics=str(write_dynamics(tmp_path / "d.yaml")))
     env = build_env(replace(cfg, randomization="arm"), cfg.num_envs)
     kinds = [type(term) for term in env.randomizer.terms]
-    assert MeasuredArm in kinds and Gains not in kinds and JointDynamics not in kinds
+    assert MeasuredArm in kinds and Gains not in kinds
+    assert JointDynamics in kinds  # of what was not measured guesses stay
+    assert kinds.index(JointDynamics) < kinds.index(MeasuredArm)
     ranges = {one.name: one for one in env.randomizer.ranges}
     half = 2.0 * 1.96 * SIGMA
     assert ranges["dynamics/kp"].low == pytest.approx(0.9 - half)
@@ -70,6 +74,12 @@ def test_the_arm_is_drawn_about_what_was_measured(tmp_path: Path) -> None:
     assert ((gain - 0.9).abs() <= half).all()
     lead = env.commands.lead[:, 1] / (env.robot.kd[1] / env.robot.kp[1])
     assert ((lead - 1.2 / 0.9).abs() < 0.02).all()
+    other = world.field("dof_damping")[:, dof]
+    assert len(set(other.tolist())) == 3
+    law = make_contract(env, Provenance(experiment="x")).low_level
+    kp = np.array(env.robot.kp)
+    assert (np.array(law.kp_range)[:, 0] <= (0.9 - half) * kp + 1e-6).all()
+    assert (np.array(law.kp_range)[:, 1] >= kp).all()
     assert env.commands.line is not None
     term = env.commands.line.term
     assert (term.low, term.high) == pytest.approx((0.012 - half, 0.012 + half))

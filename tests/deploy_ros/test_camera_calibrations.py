@@ -106,8 +106,8 @@ def test_what_is_of_no_camera_here_or_no_calibration_is_said(tmp_path: Path) -> 
     assert measured(tmp_path).items(seeing_contract()) == []
     with pytest.raises(ValueError, match="a second calibration of hand-eye of one camera"):
         measured(tmp_path, hand_eye_record(), hand_eye_record())
-    with pytest.raises(ValueError, match="expected a calibration of intrinsics or hand-eye"):
-        measured(tmp_path, hand_eye_record(what="latency"))
+    with pytest.raises(ValueError, match="of intrinsics, hand-eye or latency"):
+        measured(tmp_path, hand_eye_record(what="gap"))
     with pytest.raises(ValueError, match="not accepted"):
         measured(tmp_path, hand_eye_record(error=1.0))
     assert math.isfinite(items[0].margin or 0.0)

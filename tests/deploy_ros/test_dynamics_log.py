@@ -161,10 +161,14 @@ def test_excitation_is_a_policy_that_begins_where_the_arm_stands(
     motion = make_excitation(ROBOT, 1 / 60, ExcitationCfg(seconds=9.0, tries=2))
     home = np.asarray(ROBOT.home)
     start = home + 0.05
+    far = {"joint_position": (home + np.eye(len(home))[1] * 0.11)[None].astype(np.float32)}
+    with pytest.raises(ValueError, match="finite"):
+        OnnxPolicy(out).act(far)
     for k in range(len(motion) + 5):
         seen = {"joint_position": (start if k == 0 else home)[None].astype(np.float32)}
         action = policy.act(seen)
         wanted = start + motion[min(k, len(motion) - 1)]
         np.testing.assert_allclose(action[0, 0], wanted, atol=1e-5)
     assert main(argv) == 2  # never over another bundle
-    assert main(["calibrate", "excitation", "--robot", "nobody", "--out", str(tmp_path / "y")]) == 2
+    for wrong in (["--robot", "nobody"], ["--control-hz", "0"], ["--table-height", "3"]):
+        assert main(["calibrate", "excitation", *wrong, "--out", str(tmp_path / "y")]) == 2

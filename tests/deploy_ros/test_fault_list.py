@@ -48,10 +48,8 @@ def test_the_page_tells_passes_failures_and_what_was_not_run() -> None:
     table.outcomes[f"{file}::{name}", False] = 1
     table.none_of("gate, 7 faults of joint states", "wrong", 2, 1000, seed=5)
     text = report(table)
-    assert f"| {FIRST.what} | 3 of 4 | 1 000 | 2 | {bound(2, 1000):.1e} | 5 |" in text
-    assert (
-        "| a defect in the gate, of each kind: seen by the tests above |  | not run | | | |" in text
-    )
+    assert f"| {FIRST.what} | 3 of 4, 3 not run | 1 000 | 2 | {bound(2, 1000):.1e} | 5 |" in text
+    assert "of each kind: seen by the tests above |  |  (not run: planted:) |  |  |  |" in text
     other = Table(None)
     other.give(table.take())  # as a worker gives it
     assert table.tried == [] and not table.outcomes

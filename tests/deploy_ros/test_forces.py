@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ install()
 from geometry_msgs.msg import WrenchStamped  # noqa: E402
 from sensor_msgs.msg import Image, JointState  # noqa: E402
 
-from sim2arm_ros.force_topics import size_of  # noqa: E402
+from sim2arm_ros.force_topics import StopTopics, size_of  # noqa: E402
 from sim2arm_ros.forces import (  # noqa: E402
     EFFORTS,
     FIELD,
@@ -28,6 +30,7 @@ from sim2arm_ros.forces import (  # noqa: E402
     size_of_field,
     size_of_wrench,
 )
+from sim2arm_ros.graph_file import read_graph  # noqa: E402
 
 WRIST = ForceCfg(name="wrist", topic="/ft", type=WRENCH, most=40.0, most_torque=5.0)
 JOINTS = ForceCfg(name="joints", topic="/ext", type=EFFORTS, most=8.0, timeout_s=0.05)
@@ -124,3 +127,36 @@ def test_messages_that_cannot_be_read_are_an_error(wrong: str) -> None:
         image, cfg = JointState(name=["a"], effort=[1.0]), JOINTS
     with pytest.raises(ValueError, match=r"expected|joint"):
         size_of(image, cfg, ("a", "b"))
+
+
+def test_what_is_no_news_is_no_sign_of_life() -> None:
+    """An empty field, the same message again, and a gripper's efforts on the arm's topic."""
+    callbacks: dict[str, Any] = {}
+
+    class Endpoints:
+        def subscription(self, kind: Any, topic: str, callback: Any, qos: Any) -> None:
+            callbacks[topic] = callback
+
+    cfgs = (
+        ForceCfg(name="gel", topic="gel", type=FIELD, most=5.0),
+        ForceCfg(name="wrist", topic="wrench", type=WRENCH, most=20.0),
+        ForceCfg(name="joints", topic="joint_states", type=EFFORTS, most=50.0),
+    )
+    graph = replace(read_graph(), forces=cfgs)
+    stops = StopTopics(Endpoints(), graph, ["a", "b"], lambda: None)  # type: ignore[arg-type]
+    empty = Image(encoding="32FC3", width=0, height=0, step=0)
+    callbacks["gel"](empty)
+    assert math.isnan(stops.forces.value("gel") or 0.0)
+    message = WrenchStamped()
+    message.header.stamp.sec = 7
+    callbacks["wrench"](message)
+    heard = stops.forces._heard["wrist"]
+    callbacks["wrench"](message)
+    assert stops.forces._heard["wrist"] is heard  # the time of the first
+    message.header.stamp.nanosec = 5
+    callbacks["wrench"](message)
+    assert stops.forces._heard["wrist"] is not heard
+    callbacks["joint_states"](JointState(name=["finger"], effort=[99.0]))
+    assert stops.forces.value("joints") is None
+    callbacks["joint_states"](JointState(name=["b", "a"], effort=[99.0, 1.0]))
+    assert stops.forces.value("joints") == 99.0

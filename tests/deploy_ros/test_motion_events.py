@@ -181,8 +181,9 @@ def test_a_gel_and_an_arm_are_as_old_as_they_are(log: Path, tmp_path: Path) -> N
 
 def test_clocks_that_differ_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_log(tmp_path / "log", ahead=0.1)
-    assert calibrate(log, tmp_path / "x.yaml", "--seen", "/eye") == 0
+    assert calibrate(log, tmp_path / "x.yaml", "--seen", "/eye") == 1  # not accepted
     printed = capsys.readouterr().out
+    assert "clocks that differ" in printed
     assert "clocks differ, so that their way is left out" in printed
     assert "camera: 14" in printed  # 47 ms and the clock
 

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from sim2arm.calibration.dynamics_file import MeasuredDynamics, read_dynamics
 from sim2arm.calibration.latency import read_latency
 from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
-from sim2arm.sim.measured_terms import SPREAD, measured_arm
+from sim2arm.sim.measured_terms import FIELDS, SPREAD, measured_arm
 from sim2arm.sim.physics_terms import Gains, JointDynamics
 from sim2arm.sim.randomize import Term
 
@@ -31,7 +32,20 @@ def physics_terms(cfg: TrainCfg, robot: Robot) -> tuple[Term, ...]:
         return terms
     with user_input("--dynamics"):
         arm = measured_arm(found, robot)
-    return (*(t for t in terms if not isinstance(t, Gains | JointDynamics)), arm)
+    return (*(t for t in terms if not _replaced(t, found.numbers)), arm)
+
+
+def _replaced(term: Term, numbers: Collection[str]) -> bool:
+    """Return whether all that a term draws was measured; what was not stays a guess.
+
+    What was measured is written last, so that guesses about the same number do not count.
+    """
+    if isinstance(term, Gains):
+        return bool({"kp", "kd"} & set(numbers))  # one is not drawn without the other
+    if isinstance(term, JointDynamics):
+        every = {f"{kind}/{joint}" for kind in FIELDS for joint in term.joints}
+        return every <= set(numbers)
+    return False
 
 
 def measured_dynamics(cfg: TrainCfg) -> MeasuredDynamics | None:

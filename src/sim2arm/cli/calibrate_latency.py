@@ -25,6 +25,8 @@ from .parse import parse
 
 Of = Literal["camera", "touch", "command"]
 RELATIONS: dict[Of, Relation] = {"camera": "shifts", "touch": "levels", "command": "follows"}
+LATEST = 0.7
+"""Age on the way above which it counts as that [s]."""
 RELATIVE: dict[Of, str] = {
     "camera": "those of the joint states",
     "touch": "those of the joint states of the gripper",
@@ -113,7 +115,8 @@ def run(cfg: CalibrateLatencyCfg) -> tuple[Path, Delay, CalibrationRecord]:
             found,
             lambda pictures: make_record(
                 found, cfg.how, device=cfg.name or cfg.of, relative=RELATIVE[cfg.of],
-                on_the_way=heard.on_the_way(), inputs=inputs, notes=heard.notes(),
+                on_the_way=heard.on_the_way(), clocks_agree=heard.clocks_agree, inputs=inputs,
+                notes=heard.notes(),
                 pictures=pictures,
             ),
         )  # fmt: skip
@@ -153,15 +156,18 @@ class Heard:
         return moved, seen.signal("joint states") if isinstance(seen, States) else seen.signal()
 
     def on_the_way(self) -> FloatArray:
-        """Return (M,) the times from stamps to receipt [s]; zeros where clocks differ."""
+        """Return (M,) the times from stamps to receipt [s]; zeros where clocks differ.
+
+        A message that came a second late or later counts as just below that.
+        """
         ages = np.array(self._ages)
-        return ages if self._clocks_agree(ages) else np.zeros_like(ages)
+        return ages.clip(0.0, LATEST) if self.clocks_agree else np.zeros_like(ages)
 
     def notes(self) -> list[str]:
         """Return what a reader has to know."""
         found: list[str] = []
         ages = np.array(self._ages)
-        if not self._clocks_agree(ages):
+        if not self.clocks_agree:
             found.append(
                 f"Messages seem to arrive {1e3 * np.median(ages):.0f} ms after their stamps: "
                 "clocks differ, so that their way is left out: synchronise them (chrony)."
@@ -170,6 +176,8 @@ class Heard:
             found.append(f"{self._seen.repeated} pictures came twice.")
         return found
 
-    @staticmethod
-    def _clocks_agree(ages: FloatArray) -> bool:
-        return bool(ages.min() > -1e-3 and ages.max() < 1.0)
+    @property
+    def clocks_agree(self) -> bool:
+        """Whether messages arrive after their stamps, and not long after."""
+        early, late = np.quantile(self._ages, (0.01, 0.9))
+        return bool(early > -1e-3 and late < 0.5)

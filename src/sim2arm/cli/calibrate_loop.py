@@ -21,6 +21,7 @@ from sim2arm.calibration.dynamics_file import read_dynamics
 from sim2arm.calibration.dynamics_report import make_record
 from sim2arm.calibration.identified import Identified, Number
 from sim2arm.core.calibration_file import write_record
+from sim2arm.core.calibration_record import input_file
 from sim2arm.core.durable import write_durably
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
@@ -37,7 +38,6 @@ from .eval import FIRST_SEED, find_bundle, of_bundle
 from .evaluation import OtherArm, run_episodes
 from .experiments import TrainCfg
 from .export import ExportCfg, export
-from .intervals import clopper_pearson
 from .motion_source import MotionSource
 from .parse import parse
 from .randomizations import Randomization
@@ -46,6 +46,7 @@ from .table import Row, format_results, write_results
 from .train import train
 
 DONE = "success.json"
+RESAMPLED = 4000
 LIMIT_MRAD = 1.0
 
 
@@ -95,23 +96,37 @@ def of_draws(cfg: CalibrateLoopCfg) -> list[Row]:
     """Return the rows of simulated arms."""
     experiment, settings = _settings(cfg)
     robot = find_robot(settings.robot)
+    control = _train_on(cfg, experiment, settings, None, cfg.out / "more")
     found: list[dict[str, float]] = []
     for seed in range(cfg.first, cfg.first + cfg.draws):
         folder = cfg.out / f"arm-{seed}"
         print(f"arm {seed}", flush=True)
-        found.append(_one(cfg, experiment, settings, robot, seed, folder))
+        found.append(_one(cfg, experiment, settings, robot, seed, folder, control))
         print("  " + ", ".join(f"{k} {100 * v:.1f} %" for k, v in found[-1].items()), flush=True)
-    return _rows(cfg, found)
+    case = f"{len(found)} hidden arms, {cfg.episodes} episodes each"
+    rows = [Row(case="no hidden arm", metric="success, before", value=_success(cfg, cfg.run, None))]
+    return rows + compared(case, found)
 
 
 def _one(
     cfg: CalibrateLoopCfg, experiment: str, settings: TrainCfg, robot: Robot, seed: int,
-    folder: Path,
+    folder: Path, control: Path,
 ) -> dict[str, float]:  # fmt: skip
-    """Return the success of one arm's policies: before, with what was found, with the truth."""
+    """Return the success of policies on one arm: before, trained on, with numbers, with the truth.
+
+    Raises:
+        UserError: the folder has results of other settings.
+    """
     done = folder / DONE
+    asked = {
+        "run": file_hash(cfg.run / CHECKPOINT), "iterations": cfg.iterations,
+        "episodes": cfg.episodes,
+    }  # fmt: skip
     if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+        kept = json.loads(done.read_text(encoding="utf-8"))
+        if kept["asked"] != asked:
+            raise UserError(f"{done} is of other settings or another run: choose another --out")
+        return kept["success"]
     rng = np.random.default_rng(seed)
     hidden = draw_arm(robot, rng)
     numbers = folder / "dynamics.yaml"
@@ -123,36 +138,48 @@ def _one(
     other = OtherArm(
         change=Randomization(physics=(hidden.term,), commands=hidden.commands), seed=seed
     )
-    success = {"before": _success(cfg, cfg.run, other)}
+    success = {"before": _success(cfg, cfg.run, other), "trained on": _success(cfg, control, other)}
     for name, record in (("identified", numbers), ("true", truth)):
         run = _train_on(cfg, experiment, settings, record, folder / name)
         success[name] = _success(cfg, run, other)
-    success["as trained"] = _success(cfg, cfg.run, None)
-    write_durably(done, json.dumps(success).encode())
+    write_durably(done, json.dumps({"asked": asked, "success": success}).encode())
     return success
 
 
-def _rows(cfg: CalibrateLoopCfg, found: Sequence[dict[str, float]]) -> list[Row]:
-    case = f"{len(found)} hidden arms, {cfg.episodes} episodes each"
+def file_hash(path: Path) -> str:
+    """Return the hash of a file."""
+    return input_file(path).sha256
+
+
+def compared(case: str, found: Sequence[dict[str, float]]) -> list[Row]:
+    """Return mean successes over arms, and how much of what was lost comes back.
+
+    Intervals are percentiles over arms that are drawn again (Efron 1979): what differs most is the
+    arm, not the episode.
+    """
+    names = ("before", "trained on", "identified", "true")
+    values = np.array([[one[name] for name in names] for one in found])
+    rng = np.random.default_rng(0)
+    again = values[rng.integers(0, len(values), (RESAMPLED, len(values)))].mean(axis=1)
     rows: list[Row] = []
-    for name in ("as trained", "before", "identified", "true"):
-        values = np.array([one[name] for one in found])
-        low, high = clopper_pearson(
-            round(float(values.sum()) * cfg.episodes), cfg.episodes * len(found)
-        )
+    for k, name in enumerate(names):
+        low, high = (float(v) for v in np.quantile(again[:, k], (0.025, 0.975)))
         rows += [
-            Row(case=case, metric=f"success, {name}", value=float(values.mean())),
+            Row(case=case, metric=f"success, {name}", value=float(values[:, k].mean())),
             Row(case=case, metric=f"success, {name}, 95 % low", value=low),
             Row(case=case, metric=f"success, {name}, 95 % high", value=high),
         ]
-    before, after, best = (
-        np.array([one[name] for one in found]) for name in ("before", "identified", "true")
-    )
-    lost = float((best - before).sum())
-    if lost > 0:
+    lost = float((values[:, 3] - values[:, 0]).mean())
+    rows.append(Row(case=case, metric="success that the hidden arm costs", value=lost))
+    if lost <= 0.0:
+        return rows  # nothing was lost that could come back
+    shares = (again[:, 2] - again[:, 0]) / np.maximum(again[:, 3] - again[:, 0], 1e-9)
+    low, high = (float(v) for v in np.quantile(shares, (0.025, 0.975)))
+    share = float((values[:, 2] - values[:, 0]).mean()) / lost
+    for what, value in (("", share), (", 95 % low", low), (", 95 % high", high)):
         rows.append(
-            Row(case=case, metric="lost success that comes back",
-                value=100.0 * float((after - before).sum()) / lost, unit="%")
+            Row(case=case, metric=f"share of it that comes back{what}", value=100.0 * value,
+                unit="%")
         )  # fmt: skip
     return rows
 
@@ -192,7 +219,8 @@ def of_log(cfg: CalibrateLoopCfg) -> list[Row]:
             )  # fmt: skip
             recording = longest_run(read_recording(source), robot)
             _identify(recording, robot, None, numbers)
-    found = read_dynamics(numbers)
+    with user_input("calibrate loop"):
+        found = read_dynamics(numbers)
     delay = found.numbers.get("delay", (0.0, 0.0))[0]
     change = Randomization(
         physics=(measured_arm(found, robot, 0.0),), commands=CommandDelay(low=delay, high=delay)
@@ -224,19 +252,29 @@ def _settings(cfg: CalibrateLoopCfg) -> tuple[str, TrainCfg]:
 
 
 def _identify(recording: Recording, robot: Robot, width: float | None, path: Path) -> None:
-    replay = ArmReplay(robot, recording, width=width)
-    found = identify(replay, CalibrateDynamicsCfg().numbers, say=lambda text: print(f"  {text}"))
-    record = make_record(found, device=robot.name, limit_mrad=LIMIT_MRAD, settings={})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_record(path, record, {})
+    """Identify an arm and write the record.
+
+    Raises:
+        UserError: the recording does not tell it, or the numbers do not explain it.
+    """
+    with user_input("calibrate loop", path):
+        replay = ArmReplay(robot, recording, width=width)
+        found = identify(
+            replay, CalibrateDynamicsCfg().numbers, say=lambda text: print(f"  {text}")
+        )
+        record = make_record(found, device=robot.name, limit_mrad=LIMIT_MRAD, settings={})
+        for problem in record.problems:
+            raise ValueError(f"not accepted: {problem}: see sim2arm calibrate dynamics")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_record(path, record, {})
 
 
 def _train_on(
-    cfg: CalibrateLoopCfg, experiment: str, settings: TrainCfg, record: Path, folder: Path
+    cfg: CalibrateLoopCfg, experiment: str, settings: TrainCfg, record: Path | None, folder: Path
 ) -> Path:
-    """Train the policy on with the numbers of a record; return the run with its bundle."""
+    """Train the policy on, with the numbers of a record if there is one; return the run."""
     changed = replace(
-        settings, start=str(cfg.run), dynamics=str(record), iterations=cfg.iterations,
+        settings, start=str(cfg.run), dynamics=str(record or ""), iterations=cfg.iterations,
         target_success=1.0, trial_every=cfg.iterations, out=folder, resume=folder.exists(),
     )  # fmt: skip
     if changed.resume:  # its own copy of the record

@@ -142,7 +142,7 @@ def train(name: str, cfg: TrainCfg, ranks: Ranks = ALONE) -> Path:
         # Refuses what cannot be trained, before anything is written.
         learner = build_learner(cfg, ranks=ranks, folder=folder)
         curriculum = Curriculum(cfg.curriculum)
-        if cfg.start:
+        if cfg.start and not cfg.resume:
             take_start(learner, cfg)
         if cfg.teacher:
             take_teacher(learner, cfg)

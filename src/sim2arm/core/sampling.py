@@ -297,6 +297,8 @@ class Sampler:
         """Make a buffer for every sensor and goal among the inputs."""
         chosen = [spec for spec in specs if spec.kind in ("sensor", "goal")]
         self.buffers = {spec.name: SampleBuffer(spec, capacity) for spec in chosen}
+        self.stamps: dict[str, int] = {}
+        """Of the readings that the last tick saw [ns]; of two that were mixed, of the first."""
         self._order = _anchors_first(chosen)
 
     def reset(self) -> None:
@@ -328,6 +330,7 @@ class Sampler:
             at = stamps[anchor] if anchor is not None else None
             chosen[name] = buffer.choose(now_ns, steady_ns, at)
             stamps[name] = buffer.stamp_at(chosen[name][0])
+        self.stamps = stamps
         return {name: self.buffers[name].values(*chosen[name]) for name in self.buffers}
 
     def ages(self, now_ns: int, steady_ns: int) -> Mapping[str, tuple[float, float]]:
