@@ -88,7 +88,7 @@ def _speeds(replay: ArmReplay) -> FloatArray:
     q = np.stack([np.interp(even, stamps, joint) for joint in recording.q.T], axis=1)
     rows = max(5, 2 * (int(SMOOTH / period) // 2) + 1)
     rows = min(rows, len(q) - 1 + len(q) % 2)
-    speeds = savgol_filter(q, rows, 2, deriv=1, delta=period, axis=0)
+    speeds = np.asarray(savgol_filter(q, rows, 2, deriv=1, delta=period, axis=0), dtype=np.float64)
     return np.stack([np.interp(stamps, even, joint) for joint in speeds.T], axis=1)
 
 

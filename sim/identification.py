@@ -418,7 +418,7 @@ def _numbers(
 
 
 def _check_ends(found: Identified) -> None:
-    """Refuse a number at the end of what it may be, but for 0, and where a payload is if it is none.
+    """Refuse a number at the end of what it may be, but for 0, and the place of no payload.
 
     Raises:
         ValueError: so it is; names it.

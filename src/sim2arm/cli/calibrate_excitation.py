@@ -66,7 +66,8 @@ class Excitation(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return joint targets (B, 1, n) [rad] and what is remembered."""
         tick, q = state["tick"], obs[POSITION]
-        far = (torch.abs(q - self.home) > NEAR).to(q.dtype).amax(dim=1, keepdim=True)
+        home: Tensor = self.home  # type: ignore[assignment]
+        far = (torch.abs(q - home) > NEAR).to(q.dtype).amax(dim=1, keepdim=True)
         start = torch.where(tick < 0.5, torch.where(far > 0.5, torch.nan, q), state["start"])
         motion: Tensor = self.motion  # type: ignore[assignment]
         row = torch.clamp(tick[:, 0], max=float(len(motion) - 1)).to(torch.int64)
