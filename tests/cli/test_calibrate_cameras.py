@@ -159,7 +159,7 @@ def test_a_calibrated_camera_stands_in_scene_and_contract_where_it_was_measured(
         (intrinsics_record(size=(320, 240)), "camera 'scene' takes 640 x 480: calibrate at that"),
         (hand_eye_record(frame="panda_link0"), "got 'panda_link0': it was measured on another arm"),
         (hand_eye_record(error=0.02), "not accepted: held-out points"),
-        (hand_eye_record(what="latency"), "expected a calibration of intrinsics or hand-eye"),
+        (hand_eye_record(what="gap"), "expected a calibration of intrinsics, hand-eye or latency"),
     ],
 )
 def test_calibrations_that_do_not_fit_are_one_line(
