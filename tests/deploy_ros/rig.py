@@ -76,7 +76,7 @@ class Relay(Node):
         self.delays: dict[str, Callable[[], float | None]] = {}
         """By topic: how much later a message is passed on [s]; None drops it."""
         self._waiting: deque[tuple[float, str, Any]] = deque()
-        self.create_timer(0.001, self._pass_due)
+        self._passing: Any = None  # a timer, only where something waits: it costs time
         self._policy_clock = self.create_publisher(Clock, POLICY_CLOCK, streaming(10))
         self._outputs: dict[str, Any] = {}
         for topic, kind in streams.items():
@@ -105,6 +105,8 @@ class Relay(Node):
                 before = self._waiting[-1][0] if self._waiting else 0.0
                 due = max(before, time.monotonic() + late)
                 self._waiting.append((due, topic, passed))
+                if self._passing is None:
+                    self._passing = self.create_timer(0.002, self._pass_due)
             return
         self._outputs[topic].publish(passed)
         if topic == "/clock":
@@ -115,6 +117,9 @@ class Relay(Node):
         while self._waiting and self._waiting[0][0] <= time.monotonic():
             _, topic, message = self._waiting.popleft()
             self._outputs[topic].publish(message)
+        if not self.delays and not self._waiting:
+            self.destroy_timer(self._passing)
+            self._passing = None
 
     def on_command(self, message: JointTrajectory) -> None:
         self.commands.append((time.monotonic(), message))

@@ -91,7 +91,9 @@ def request(
     message = JointTrajectory(joint_names=order())
     message.header.frame_id = f"{session}/{int(tick) + ahead}"
     message.header.stamp = to_stamp(rig.relay.states[-1][1])
-    point = copy.deepcopy(last.points[1])  # the end of its motion, a period after its start
+    point = copy.deepcopy(last.points[1])  # the end of its motion
+    # Of a command that was joined late it comes later: a request is always of one period.
+    point.time_from_start.sec, point.time_from_start.nanosec = 0, round(1e9 / 60)
     change(point)
     message.points = [point]
     return message
