@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from _calibration_rows import error_rows, every, interval_rows, share_row
 
+from sim2arm.calibration.dynamics_file import EVERY
 from sim2arm.calibration.identified import Identified
 from sim2arm.cli.table import Row
 from sim2arm.core.driver_stage import FloatArray
@@ -61,5 +62,5 @@ def _measure(rng: np.random.Generator) -> _Hidden:
     hidden = draw_arm(FR3, rng)
     recording, width = record_arm(hidden, rng, seconds=SECONDS)
     replay = ArmReplay(FR3, recording, width=width)
-    found = identify(replay, ["coulomb", "viscous", "armature", "kp", "kd", "payload", "delay"])
+    found = identify(replay, EVERY)
     return _Hidden(found, hidden.numbers)

@@ -22,7 +22,7 @@ from sim2arm.core.driver_stage import FloatArray
 
 from .board import Image
 from .delay import METHOD, Delay, DelayCfg
-from .drawing import BLUE, LINE, ORANGE, RED, SOFT, canvas, dot, line, png, text
+from .drawing import BLUE, LINE, ORANGE, RED, SOFT, busiest, canvas, dot, line, png, text
 from .latency import latency_record
 
 EARLY_MS = 2.0
@@ -62,21 +62,13 @@ def make_record(
     """
     half = 1e3 * 1.96 * found.sigma
     early = max(0.0, -1e3 * float(np.median(found.delay + on_the_way)))
-    words = [
-        f"Stamps lie {1e3 * found.delay:.2f} +- {half:.2f} ms (95 %) behind {relative}; messages "
-        f"take {1e3 * np.median(on_the_way):.2f} ms more to arrive (median; at most "
-        f"{1e3 * np.max(on_the_way):.2f}).",
-        f"Motion explains {100 * found.explained:.1f} % of what is seen; "
-        f"{100 * np.mean(found.wrong):.1f} % of the readings do not fit the others and hardly "
-        "count.",
-    ]
     record = latency_record(
         np.maximum(found.delay + on_the_way, 0.0),
         device=device,
         method=METHOD,
         settings={"low": cfg.low, "high": cfg.high},
         inputs=inputs,
-        notes=(*words, *notes),
+        notes=(*_notes(found, relative, on_the_way), *notes),
         versions={
             "sim2arm": sim2arm.__version__, "numpy": np.__version__, "scipy": scipy.__version__
         },
@@ -95,6 +87,19 @@ def make_record(
         },
         pictures=tuple(make_picture(n, d, words) for n, (d, words) in (pictures or {}).items()),
     )  # fmt: skip
+
+
+def _notes(found: Delay, relative: str, on_the_way: FloatArray) -> list[str]:
+    """Return what a reader should know first."""
+    half = 1e3 * 1.96 * found.sigma
+    return [
+        f"Stamps lie {1e3 * found.delay:.2f} +- {half:.2f} ms (95 %) behind {relative}; messages "
+        f"take {1e3 * np.median(on_the_way):.2f} ms more to arrive (median; at most "
+        f"{1e3 * np.max(on_the_way):.2f}).",
+        f"Motion explains {100 * found.explained:.1f} % of what is seen; "
+        f"{100 * np.mean(found.wrong):.1f} % of the readings do not fit the others and hardly "
+        "count.",
+    ]
 
 
 def write_delay(
@@ -152,9 +157,7 @@ def draw_motion(found: Delay) -> Image:
     width, height, edge = 640, 110, 40
     times = found.stamps
     size = np.linalg.norm(found.seen - found.seen.mean(axis=0), axis=1)
-    starts = np.arange(times[0], max(times[0] + 1e-9, times[-1] - SHOWN), 0.5)
-    busy = [float(size[(times >= s) & (times < s + SHOWN)].sum()) for s in starts]
-    begin = float(starts[int(np.argmax(busy))])
+    begin = busiest(times, size, SHOWN)
     rows = (times >= begin) & (times < begin + SHOWN)
     strips = [
         _strip(

@@ -111,6 +111,19 @@ def contact_sheet(
     return np.concatenate(rows)
 
 
+def busiest(times: FloatArray, activity: FloatArray, seconds: float) -> float:
+    """Return where the part of a recording begins in which most happens [s].
+
+    Args:
+        times: (T,) rising [s].
+        activity: (T,) how much happens.
+        seconds: length of the part.
+    """
+    starts = np.arange(times[0], max(times[0] + 1e-9, times[-1] - seconds), 0.5)
+    sums = [float(activity[(times >= s) & (times < s + seconds)].sum()) for s in starts]
+    return float(starts[int(np.argmax(sums))])
+
+
 class Plan:
     """A drawing to scale of places in space, seen along one axis.
 

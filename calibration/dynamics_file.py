@@ -15,6 +15,12 @@ from sim2arm.core.calibration_record import CalibrationRecord, Quantity, make_qu
 from .camera_file import accepted
 from .identified import Number
 
+EVERY = ("coulomb", "viscous", "armature", "kp", "kd", "payload", "delay")
+"""How the names of all numbers begin."""
+UNITS = {
+    "coulomb": "N m", "viscous": "N m s/rad", "armature": "kg m^2", "kp": "1", "kd": "1",
+    "payload/mass": "kg", "payload": "m", "delay": "s",
+}  # fmt: skip
 KIND = "dynamics"
 """`what` of the record."""
 POSITIVE = ("coulomb", "viscous", "armature", "kp", "kd", "payload/mass", "delay")
@@ -45,6 +51,11 @@ class MeasuredDynamics:
         least = LEAST_GAIN if name in ("kp", "kd") else 0.0
         low = value - spread * half
         return (max(least, low) if name.startswith(POSITIVE) else low), value + spread * half
+
+
+def unit_of(name: str) -> str:
+    """Return the unit of a number."""
+    return UNITS.get(name) or UNITS[name.partition("/")[0]]
 
 
 def quantities(numbers: list[tuple[Number, float]]) -> dict[str, Quantity]:

@@ -22,7 +22,7 @@ from sim2arm.core.calibration_record import (
 from sim2arm.core.driver_stage import FloatArray
 
 from .board import Image
-from .drawing import BLUE, LINE, ORANGE, RED, SOFT, canvas, dot, line, png, text
+from .drawing import BLUE, LINE, ORANGE, RED, SOFT, busiest, canvas, dot, line, png, text
 from .dynamics_file import KIND, quantities
 from .identified import Identified
 
@@ -64,17 +64,6 @@ def make_record(
     ]
     if not told:
         raise ValueError("the motion told none of the numbers: record faster and wider motion")
-    more = [
-        f"Held-out motion: {1e3 * _mean(found.held_before):.2f} mrad before, "
-        f"{1e3 * _mean(found.held_after):.2f} mrad with these numbers (root mean square)."
-    ]
-    if found.missing:
-        names = ", ".join(found.missing)
-        more.append(f"Not told by this motion, left as the model has them: {names}.")
-    if found.tied:
-        pairs = sorted(found.tied, key=lambda p: -abs(p[2]))[:3]
-        words = ", ".join(f"{a} and {b} ({c:+.3f})" for a, b, c in pairs)
-        more.append(f"Told only together (correlation): {words}.")
     return CalibrationRecord(
         what=KIND,
         device=device,
@@ -90,11 +79,27 @@ def make_record(
             "fitted": make_residuals(1e3 * found.after, "mrad", note="of each joint"),
         },
         pictures=tuple(make_picture(n, d, words) for n, (d, words) in (pictures or {}).items()),
-        notes=(*more, *notes),
+        notes=(*_notes(found), *notes),
         versions={
             "sim2arm": sim2arm.__version__, "numpy": np.__version__, "scipy": scipy.__version__
         },
     )  # fmt: skip
+
+
+def _notes(found: Identified) -> list[str]:
+    """Return what a reader should know first."""
+    more = [
+        f"Held-out motion: {1e3 * _mean(found.held_before):.2f} mrad before, "
+        f"{1e3 * _mean(found.held_after):.2f} mrad with these numbers (root mean square)."
+    ]
+    if found.missing:
+        names = ", ".join(found.missing)
+        more.append(f"Not told by this motion, left as the model has them: {names}.")
+    if found.tied:
+        pairs = sorted(found.tied, key=lambda p: -abs(p[2]))[:3]
+        words = ", ".join(f"{a} and {b} ({c:+.3f})" for a, b, c in pairs)
+        more.append(f"Told only together (correlation): {words}.")
+    return more
 
 
 def summary(found: Identified) -> list[str]:
@@ -197,9 +202,7 @@ def draw_motion(
     times, measured, before, after = motion
     held = times > times[0] + found.seconds
     speed = np.abs(np.gradient(measured, times, axis=0)).sum(axis=1) * held
-    starts = np.arange(times[0], max(times[0] + 1e-9, times[-1] - SHOWN), 0.5)
-    busy = [float(speed[(times >= s) & (times < s + SHOWN)].sum()) for s in starts]
-    begin = float(starts[int(np.argmax(busy))])
+    begin = busiest(times, speed, SHOWN)
     rows = (times >= begin) & (times < begin + SHOWN)
     t = times[rows] - begin
     width, height, edge = 640, 74, 120

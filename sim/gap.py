@@ -44,11 +44,6 @@ class Gap:
     """By kind of number: which share of the open loop's mean square it alone may explain, joints
     weighted alike."""
 
-    @property
-    def worst(self) -> str:
-        """The kind of number that explains most."""
-        return max(self.shares, key=lambda kind: self.shares[kind])
-
     def rms(self, what: FloatArray) -> FloatArray:
         """Return (n,) the root mean squares of differences (R, n)."""
         return np.sqrt(np.mean(what**2, axis=0))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from sim2arm.calibration.dynamics_file import unit_of
 from sim2arm.calibration.excitation import ExcitationCfg, make_excitation
 from sim2arm.core.driver_stage import FloatArray
 from sim2arm.core.robots import Robot
@@ -16,14 +17,8 @@ from sim2arm.core.trajectory import Trajectory
 
 from .arm import SimulatedArm
 from .delay import CommandDelay
-from .identification import Recording
+from .identification import TIMESTEP, Recording
 from .measured_terms import MeasuredArm
-
-UNITS = {
-    "coulomb": "N m", "viscous": "N m s/rad", "armature": "kg m^2", "kp": "1", "kd": "1",
-    "payload/mass": "kg", "payload": "m", "delay": "s",
-}  # fmt: skip
-SUBSTEP = 1.0 / 480.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +49,6 @@ class HiddenArm:
         return CommandDelay(low=self.delay, high=self.delay)
 
 
-def unit_of(name: str) -> str:
-    """Return the unit of a number."""
-    return UNITS.get(name) or UNITS[name.partition("/")[0]]
-
-
 def draw_arm(robot: Robot, rng: np.random.Generator) -> HiddenArm:
     """Return an arm that differs from its model as robots do, and carries something."""
     numbers: dict[str, float] = {}
@@ -69,7 +59,7 @@ def draw_arm(robot: Robot, rng: np.random.Generator) -> HiddenArm:
     numbers |= {"kp": rng.uniform(0.8, 1.25), "kd": rng.uniform(0.8, 1.25)}
     numbers["payload/mass"] = rng.uniform(0.3, 1.5)
     numbers |= {f"payload/{axis}": rng.uniform(-0.06, 0.06) for axis in "xyz"}
-    numbers["delay"] = float(rng.integers(2, 16)) * SUBSTEP
+    numbers["delay"] = float(rng.integers(2, 16)) * TIMESTEP
     return HiddenArm(robot=robot, numbers={name: float(v) for name, v in numbers.items()})
 
 
@@ -102,7 +92,7 @@ def record_arm(
     speeds = CubicSpline(times, motion, bc_type="clamped")(times, 1)
     arm.command(
         Trajectory(times=times[None], q=motion[None], dq=speeds[None]),
-        after=round(hidden.delay / SUBSTEP),
+        after=round(hidden.delay / TIMESTEP),
     )
     measured: list[FloatArray] = []
     for _ in range(len(motion) - 2):

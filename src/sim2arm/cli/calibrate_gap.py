@@ -5,52 +5,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from tyro.conf import Positional, arg
 
 from sim2arm.calibration.dynamics_file import read_dynamics
 from sim2arm.calibration.gap_report import KIND, JointGap, make_record, write_gap
 from sim2arm.core.calibration_record import CalibrationRecord, input_file
 from sim2arm.core.robot_files import find_robot
 from sim2arm.sim.gap import measure_gap
-from sim2arm.sim.identification import ArmReplay, longest_run
+from sim2arm.sim.identification import ArmReplay
 
-from .calibrate_dynamics import read_recording
 from .calibrate_intrinsics import record_path
-from .errors import UserError, user_input
-from .motion_source import MotionSource
+from .errors import user_input
 from .parse import parse
+from .recorded_arm import RecordedArmCfg, check_positive, replay_arm
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateGapCfg:
+class CalibrateGapCfg(RecordedArmCfg):
     """Replay a recording of an arm on the simulated one, and say where and why they differ.
 
     Any recording of work will do; it begins at rest.
     """
 
-    log: Annotated[Positional[Path | None], arg(metavar="LOG")] = None
-    """Raw log (rosbag2 with MCAP); without, what comes on the topics now."""
-    joints_topic: str = "/joint_states"
-    """Topic with joint states."""
-    controller_topic: str = "/joint_trajectory_controller/controller_state"
-    """Topic that says what the controller was told."""
-    robot: str = "fr3"
-    """Name of the arm."""
     dynamics: Path | None = None
     """Record of `calibrate dynamics`: the simulated arm is as that says."""
-    width: float | None = None
-    """Of the gripper [m]; open by default."""
     limit_mrad: float = 3.0
     """Root mean square of the joints up to which the gap counts as small [mrad]."""
-    seconds: float = 40.0
-    """Live: for how long."""
     out: Path | None = None
     """Record to write, .yaml. Default: ROBOT-gap.yaml in the working directory."""
-    threads: int = 2
-    """Of the physics."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,20 +60,12 @@ def run(cfg: CalibrateGapCfg) -> tuple[Path, JointGap, CalibrationRecord]:
     Raises:
         UserError: options do not go together, or the recording is of another arm.
     """
-    for name, value in (("--limit-mrad", cfg.limit_mrad), ("--seconds", cfg.seconds)):
-        if not value > 0:
-            raise UserError(f"{name}: expected more than 0, got {value}")
+    check_positive(cfg, ("limit_mrad", "seconds"))
     path = record_path(cfg.out, cfg.robot, KIND, cfg.log or Path("/nowhere"))
     with user_input("calibrate gap"):
         robot = find_robot(cfg.robot)
-        source = MotionSource(
-            log=cfg.log, moved=cfg.controller_topic, seen=cfg.joints_topic,
-            names=robot.joint_names, told=True, seconds=cfg.seconds,
-        )  # fmt: skip
-        recording = longest_run(read_recording(source), robot)
-        replay = ArmReplay(robot, recording, width=cfg.width, threads=cfg.threads)
+        replay, inputs = replay_arm(cfg, robot)
         gap = measure_gap(replay, _values(cfg, replay))
-        inputs = source.inputs()
         if cfg.dynamics is not None:
             inputs = (*inputs, input_file(cfg.dynamics, "numbers of the simulated arm"))
     found = JointGap(

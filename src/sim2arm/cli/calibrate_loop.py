@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from sim2arm.calibration.dynamics_file import read_dynamics
+from sim2arm.calibration.dynamics_file import EVERY, read_dynamics, unit_of
 from sim2arm.calibration.dynamics_report import make_record
 from sim2arm.calibration.identified import Identified, Number
 from sim2arm.core.calibration_file import write_record
@@ -28,19 +28,18 @@ from sim2arm.core.robots import Robot
 from sim2arm.policies.ppo import PpoCfg
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.delay import CommandDelay
-from sim2arm.sim.hidden_arm import HiddenArm, draw_arm, record_arm, unit_of
-from sim2arm.sim.identification import ArmReplay, Recording, identify, longest_run
+from sim2arm.sim.hidden_arm import HiddenArm, draw_arm, record_arm
+from sim2arm.sim.identification import ArmReplay, identify
 from sim2arm.sim.measured_terms import measured_arm
 
-from .calibrate_dynamics import CalibrateDynamicsCfg, read_recording
 from .errors import UserError, user_input
 from .eval import FIRST_SEED, find_bundle, of_bundle
 from .evaluation import OtherArm, run_episodes
 from .experiments import TrainCfg
 from .export import ExportCfg, export
-from .motion_source import MotionSource
 from .parse import parse
 from .randomizations import Randomization
+from .recorded_arm import RecordedArmCfg, replay_arm
 from .runs import CHECKPOINT, read_config
 from .table import Row, format_results, write_results
 from .train import train
@@ -132,7 +131,7 @@ def _one(
     numbers = folder / "dynamics.yaml"
     if not numbers.is_file():
         recording, width = record_arm(hidden, rng)
-        _identify(recording, robot, width, numbers)
+        _identify(ArmReplay(robot, recording, width=width), numbers)
     truth = folder / "truth.yaml"
     _write_truth(hidden, truth)
     other = OtherArm(
@@ -213,12 +212,11 @@ def of_log(cfg: CalibrateLoopCfg) -> list[Row]:
     numbers = cfg.out / "dynamics.yaml"
     if not numbers.is_file():
         with user_input("calibrate loop"):
-            source = MotionSource(
-                log=cfg.log, moved=cfg.controller_topic, seen=cfg.joints_topic,
-                names=robot.joint_names, told=True,
-            )  # fmt: skip
-            recording = longest_run(read_recording(source), robot)
-            _identify(recording, robot, None, numbers)
+            arm = RecordedArmCfg(
+                log=cfg.log, joints_topic=cfg.joints_topic, controller_topic=cfg.controller_topic
+            )
+            replay, _ = replay_arm(arm, robot)
+        _identify(replay, numbers)
     with user_input("calibrate loop"):
         found = read_dynamics(numbers)
     delay = found.numbers.get("delay", (0.0, 0.0))[0]
@@ -251,18 +249,15 @@ def _settings(cfg: CalibrateLoopCfg) -> tuple[str, TrainCfg]:
     return experiment, settings
 
 
-def _identify(recording: Recording, robot: Robot, width: float | None, path: Path) -> None:
+def _identify(replay: ArmReplay, path: Path) -> None:
     """Identify an arm and write the record.
 
     Raises:
         UserError: the recording does not tell it, or the numbers do not explain it.
     """
     with user_input("calibrate loop", path):
-        replay = ArmReplay(robot, recording, width=width)
-        found = identify(
-            replay, CalibrateDynamicsCfg().numbers, say=lambda text: print(f"  {text}")
-        )
-        record = make_record(found, device=robot.name, limit_mrad=LIMIT_MRAD, settings={})
+        found = identify(replay, EVERY, say=lambda text: print(f"  {text}"))
+        record = make_record(found, device=replay.robot.name, limit_mrad=LIMIT_MRAD, settings={})
         for problem in record.problems:
             raise ValueError(f"not accepted: {problem}: see sim2arm calibrate dynamics")
         path.parent.mkdir(parents=True, exist_ok=True)

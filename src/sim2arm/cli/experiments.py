@@ -66,8 +66,8 @@ class TrainCfg:
     cameras: str = "none"
     """What is seen beside the task's observations, a name of `cli/cameras.py`."""
     calibrations: tuple[str, ...] = ()
-    """Records of `calibrate intrinsics` and `calibrate hand-eye` of these cameras: lens, place, and
-    how far both may be off, instead of those that were guessed. The run keeps copies."""
+    """Records of `calibrate intrinsics`, `hand-eye` and `latency` of these cameras: lens, place and
+    age, and how far all may be off, instead of guesses. The run keeps copies."""
     touch: str = "none"
     """What the pads are and what of them is felt, a name of `cli/touches.py`; none: hard pads."""
     actuators: str = "ideal"

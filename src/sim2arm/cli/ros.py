@@ -76,7 +76,7 @@ class RosUpCfg:
     cameras: str = "none"
     """Cameras of the simulated arm, a name of `sim2arm list`."""
     calibrations: tuple[Path, ...] = ()
-    """Records of `calibrate intrinsics` and `calibrate hand-eye` of the robot's cameras, which the
+    """Records of `calibrate intrinsics`, `hand-eye` and `latency` of the robot's cameras, which the
     policy compares with its training; with --sim the simulated cameras are as these say."""
     touch: str = "none"
     """Gels of the simulated arm."""
