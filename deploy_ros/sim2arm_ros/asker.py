@@ -21,12 +21,12 @@ from trajectory_msgs.msg import JointTrajectory
 from . import activation
 from .activation import Item
 from .convert import (
-    joint_field,
     joint_state_message,
     request_message,
     status_message,
     status_values,
     to_ns,
+    trajectory_from,
 )
 from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
@@ -104,7 +104,9 @@ class Asker:
         self._action = endpoints.lifecycle_publisher(JointState, "~/action", streaming(100))
         self._activation = endpoints.publisher(String, "~/activation", latched())
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
-        endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
+        endpoints.subscription(
+            JointTrajectory, f"{gate}/commanded", self.on_commanded, streaming(10)
+        )
         endpoints.subscription(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
 
     def _now_ns(self) -> int:
@@ -112,22 +114,21 @@ class Asker:
 
     # -- what the gate says --------------------------------------------------------------------
 
-    def on_commanded(self, message: JointState) -> None:
+    def on_commanded(self, message: JointTrajectory) -> None:
         """The gate would let a run in, or says what it commanded instead of a request."""
         requests = self._requests
         try:
-            q = joint_field(message, "position", self._names)
+            way = trajectory_from(message, self._names)
             if message.header.frame_id != READY:
-                tag = parse_tag(message.header.frame_id)
-                dq, ddq = (joint_field(message, f, self._names) for f in ("velocity", "effort"))
-                if self.phase is Phase.RUNNING and tag == (requests.session, requests.tick - 1):
-                    requests.resume(q, dq, ddq)
+                session, tick = parse_tag(message.header.frame_id)
+                if self.phase is Phase.RUNNING and session == requests.session:
+                    requests.resume(tick, way)
                 return
         except ValueError as error:
             self.stop(f"gate: {error}")
             return
         if self.phase is Phase.WAITING:
-            self.ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
+            self.ready = (way.q[0, 0], to_ns(message.header.stamp), time.monotonic_ns())
             self._on_ready()
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:

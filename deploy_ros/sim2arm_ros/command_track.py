@@ -27,8 +27,6 @@ class Plan:
     """On the clock of the stamps [ns]."""
     skipped: float
     """Control periods beyond one that lie between this start and the last."""
-    drift: float
-    """How much the stamp of the tick is ahead of the evenly spaced start [s]."""
 
 
 class CommandTrack:
@@ -38,6 +36,9 @@ class CommandTrack:
     lie whole periods apart. Where the clocks run at different rates, starts follow the stamps by
     at most 0.2 % of a period per tick, and the gate is told, so that it knows to the
     nanosecond where the arm is on its last trajectory when the next one starts.
+
+    Attributes:
+        tick: the last one that was planned, -1 if none.
     """
 
     def __init__(
@@ -53,18 +54,25 @@ class CommandTrack:
         """
         self._lead_ns = round(lead * 1e9)
         self._period_ns, self._exact, self._q = period * 1e9, exact, q
-        self._tick, self._anchor_ns = -1, 0
+        self.tick, self._anchor_ns = -1, 0
         self._sent: deque[tuple[int, Trajectory]] = deque(maxlen=_REMEMBERED)
+
+    def drift(self, tick: int, stamp_ns: int) -> float:
+        """Return how much the stamp of a tick is ahead of the evenly spaced start [s]."""
+        return 0.0 if tick == 0 or self._exact else (stamp_ns - self._planned_ns(tick)) / 1e9
+
+    def _planned_ns(self, tick: int) -> int:
+        return self._anchor_ns + round(tick * self._period_ns)
 
     def plan(self, tick: int, stamp_ns: int) -> Plan:
         """Return the start of a tick's trajectory; ticks must rise, the first is 0."""
-        missed = tick - self._tick - 1
-        self._tick = tick
+        missed = tick - self.tick - 1
+        self.tick = tick
         if tick == 0:
             self._anchor_ns = stamp_ns
         if tick == 0 or self._exact:
-            return Plan(start_ns=stamp_ns + self._lead_ns, skipped=float(missed), drift=0.0)
-        planned = self._anchor_ns + round(tick * self._period_ns)
+            return Plan(start_ns=stamp_ns + self._lead_ns, skipped=float(missed))
+        planned = self._planned_ns(tick)
         drift, slew = stamp_ns - planned, 0
         if abs(drift) > 0.5 * self._period_ns:
             most = round(_SLEW * self._period_ns)
@@ -73,7 +81,6 @@ class CommandTrack:
         return Plan(
             start_ns=planned + slew + self._lead_ns,
             skipped=missed + slew / self._period_ns,
-            drift=drift / 1e9,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,14 +88,14 @@ class CommandTrack:
         sent = [[start, trajectory_dict(way)] for start, way in self._sent]
         return {
             "lead_ns": self._lead_ns, "exact": self._exact, "q": self._q.tolist(),
-            "tick": self._tick, "anchor_ns": self._anchor_ns, "sent": sent,
+            "tick": self.tick, "anchor_ns": self._anchor_ns, "sent": sent,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`."""
         self._lead_ns, self._exact = int(state["lead_ns"]), bool(state["exact"])
         self._q = np.array(state["q"], dtype=np.float64)
-        self._tick, self._anchor_ns = int(state["tick"]), int(state["anchor_ns"])
+        self.tick, self._anchor_ns = int(state["tick"]), int(state["anchor_ns"])
         self._sent.clear()
         self._sent.extend((int(start), trajectory_of(way)) for start, way in state["sent"])
 

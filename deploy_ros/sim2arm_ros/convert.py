@@ -25,7 +25,7 @@ from sim2arm.core.trajectory import Trajectory
 
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
 from .pictures import COMPRESSED_IMAGE, IMAGE
-from .requests import WIDTH, Request, make_tag, parse_tag
+from .requests import WIDTH, Request, parse_request_tag, request_tag
 
 FloatArray = NDArray[np.float64]
 MESSAGES: dict[str, Any] = {
@@ -184,7 +184,7 @@ def read_input(
 
 def request_message(request: Request, names: Sequence[str], period_ns: int) -> JointTrajectory:
     """Return a request: one point, one control period after its stamp; none for a release."""
-    tag = make_tag(request.session, request.tick)
+    tag = request_tag(request)
     width = () if request.width is None else (request.width,)
     message = JointTrajectory(
         header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag),
@@ -215,7 +215,7 @@ def request_from(
     Raises:
         ValueError: not a request for this robot at this rate.
     """
-    session, tick = parse_tag(message.header.frame_id)
+    session, tick, after, told = parse_request_tag(message.header.frame_id)
     stamp = to_ns(message.header.stamp)
     if not message.points:
         nothing = np.zeros(len(names))
@@ -240,7 +240,10 @@ def request_from(
     order = joint_order(wanted, message.joint_names)
     q, dq = q[order], dq[order]
     width, n = float(q[-1]) if grips else None, len(names)
-    return Request(session=session, tick=tick, stamp_ns=stamp, q=q[:n], dq=dq[:n], width=width)
+    return Request(
+        session=session, tick=tick, stamp_ns=stamp, q=q[:n], dq=dq[:n], width=width,
+        after=after, told=told,
+    )  # fmt: skip
 
 
 def _point(point: JointTrajectoryPoint, n: int) -> tuple[FloatArray, FloatArray]:
@@ -256,7 +259,7 @@ def _point(point: JointTrajectoryPoint, n: int) -> tuple[FloatArray, FloatArray]
 def command_message(
     trajectory: Trajectory, elapsed: float, names: Sequence[str], stamp_ns: int, tag: str
 ) -> JointTrajectory:
-    """Return the first row of a trajectory as a command.
+    """Return the first row of a trajectory as a message.
 
     Args:
         trajectory: what is commanded.

@@ -26,7 +26,7 @@ from sim2arm.core.contract import Contract
 from sim2arm.core.durable import write_durably
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
-from sim2arm.core.trajectory import FloatArray
+from sim2arm.core.trajectory import FloatArray, Trajectory
 
 from .gate import GateCfg, trajectory_dict
 from .gate_machine import HELD, RELEASED, GateMachine
@@ -34,7 +34,7 @@ from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
 from .robot_modes import ModesCfg, RobotModes, Values
 
-FLIGHT_VERSION = 2
+FLIGHT_VERSION = 3
 SECONDS = 10.0
 """What a flight holds at least, if there was as much [s]."""
 SUFFIX = ".flight"
@@ -133,7 +133,7 @@ class Flight:
         """See `GateMachine`."""
         return self._call("operator_reset", (), self._now_ns)
 
-    def answer(self) -> tuple[str, int, FloatArray, FloatArray, FloatArray] | None:
+    def answer(self) -> tuple[str, int, Trajectory] | None:
         """See `GateMachine`."""
         return self._call("answer", (), self._now_ns) if self.machine.changed else None
 
@@ -315,6 +315,8 @@ def _invoke(machine: GateMachine, name: str, arguments: tuple[Any, ...]) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Request):
         return request_dict(value)
+    if isinstance(value, Trajectory):
+        return trajectory_dict(value)
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

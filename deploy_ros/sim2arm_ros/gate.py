@@ -173,7 +173,7 @@ class Gate:
         """
         now = self._state_at(self._elapsed)
         finite = np.all(np.isfinite(q1) & np.isfinite(dq1), axis=-1)
-        absurd = finite & ~self._imaginable(q1, dq1)
+        absurd = finite & ~self.imaginable(q1, dq1)
         brake = self._state_at(self._elapsed + self.period)
         usable = (finite & ~absurd)[:, None]
         q1, dq1 = np.where(usable, q1, brake[0]), np.where(usable, dq1, brake[1])
@@ -268,6 +268,27 @@ class Gate:
         """Let control periods pass for which nothing was requested: the stop is under way."""
         self._elapsed = self._elapsed + periods * self.period
 
+    def ahead(self, periods: float) -> Trajectory:
+        """Return what an arm does from the end of the period under way on, with nothing new.
+
+        Args:
+            periods: control periods later, 0 for that end itself.
+
+        Returns:
+            For the first arm; its times count from there.
+        """
+        start = float(self._elapsed[0]) + periods * self.period
+        way, at = self._trajectory, np.array([[start]])
+        later = np.nonzero(way.times[0] > start + 1e-9)[0]
+        if not len(later):  # it stands
+            return _standing(way.q[:1, -1])
+        q, dq, _, _ = sample(way, np.tile(at, (len(way.q), 1)))
+        return Trajectory(
+            times=np.concatenate([[0.0], way.times[0, later] - start])[None],
+            q=np.concatenate([q[:1], way.q[:1, later]], axis=1),
+            dq=np.concatenate([dq[:1], way.dq[:1, later]], axis=1),
+        )
+
     def commanded(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return commanded q, dq, ddq at the end of the period under way, (N, n) each."""
         q, dq, ddq, _ = self._state_at(self._elapsed)
@@ -311,8 +332,8 @@ class Gate:
         table = self.cfg.table_height - there.table.min(axis=-1)
         return 1.0 + itself / _SOFT, 1.0 + table / _SOFT
 
-    def _imaginable(self, q: FloatArray, dq: FloatArray) -> NDArray[np.bool_]:
-        """Return (N,) whether numbers are near enough to the limits to be computed with."""
+    def imaginable(self, q: FloatArray, dq: FloatArray) -> NDArray[np.bool_]:
+        """Return (N,) whether q, dq (N, n) are near enough to the limits to be computed with."""
         near = np.abs(q - 0.5 * (self._q_max + self._q_min)) <= _FAR * (self._q_max - self._q_min)
         slow = np.abs(dq) <= _FAR * np.array(self.robot.limits.dq_max)
         return np.all(near & slow, axis=-1)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from sim2arm.core.robots import Robot
-from sim2arm.core.trajectory import FloatArray
+from sim2arm.core.trajectory import FloatArray, Trajectory
 
 from .command_track import CommandTrack
 from .gate import Gate, GateCfg
@@ -54,7 +54,7 @@ class GateMachine:
         state: HOLD, ACTIVE or FAULT.
         reason: why it is in HOLD or FAULT, one line.
         rejected: the last session that was not let in.
-        changed: the last request was not commanded as it was asked: the policy must know.
+        changed: the last request was not commanded as it was asked: the policy must be told.
         modes: what the robot says of its own state, None for one that says nothing.
     """
 
@@ -300,13 +300,14 @@ class GateMachine:
         """Name of the last session that was let in, empty if none."""
         return self._session.name
 
-    def answer(self) -> tuple[str, int, FloatArray, FloatArray, FloatArray] | None:
-        """Return session, tick, and commanded q, dq, ddq (n,) at its end, if it was changed."""
+    def answer(self) -> tuple[str, int, Trajectory] | None:
+        """Return session, tick, and what the arm does from its end on, if it was changed."""
         if not self.changed or self.state is not GateState.ACTIVE:
             return None
         self.changed = False
-        q, dq, ddq = (part[0] for part in self._require_gate().commanded())
-        return self._session.name, self._session.tick, q, dq, ddq
+        session = self._session
+        way = self._require_gate().ahead(session.tick - self._track.tick)
+        return session.name, session.tick, way
 
     def commanded(self) -> tuple[FloatArray, FloatArray, int] | None:
         """Return commanded q (n,), dq (n,) and the stamp of the joint state, None if unknown."""
@@ -403,7 +404,7 @@ class GateMachine:
             self.period, self._reference, lead=lead, exact=self.cfg.lock_step
         )
         self.counters.ignored -= 1
-        session.name, session.published_ns = request.session, steady_ns
+        session.name, session.published_ns, session.unlike = request.session, steady_ns, None
         self.state, self.reason = GateState.ACTIVE, ""
         return self._judge(request, ros_ns, steady_ns)
 
@@ -428,17 +429,20 @@ class GateMachine:
 
     def _judge(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         session, gate = self._session, self._require_gate()
-        missed = request.tick - session.tick - 1
-        plan = self._track.plan(request.tick, request.stamp_ns)
-        if abs(plan.drift) > self.cfg.request_timeout_s:
+        drift = self._track.drift(request.tick, request.stamp_ns)
+        if abs(drift) > self.cfg.request_timeout_s:
             self._hold(
-                f"stamp of tick {request.tick} is {plan.drift:.3f} s from its time, allowed "
+                f"stamp of tick {request.tick} is {drift:.3f} s from its time, allowed "
                 f"{self.cfg.request_timeout_s} s"
             )
             return None
-        self.counters.missed += missed
+        usable = gate.imaginable(request.q[None], request.dq[None])[0]
+        if usable and not self._misfit(request.width) and not self._knows(request):
+            return self._leave_out(request, steady_ns)
+        self.counters.missed += request.tick - session.tick - 1
+        plan = self._track.plan(request.tick, request.stamp_ns)
         session.tick, session.receipt_ns = request.tick, steady_ns
-        self.changed = False
+        self.changed, session.unlike = False, None
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
         refused = decision.reason() if decision.share[0] == 0.0 else self._misfit(request.width)
@@ -458,7 +462,8 @@ class GateMachine:
         session.published_ns = steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
-        self.changed = decision.share[0] < 1.0 or left_out > 0.0
+        if decision.share[0] < 1.0 or left_out > 0.0:
+            self._tell()
         self._track.add(plan.start_ns, trajectory)
         return Command(
             trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=left_out, request=request
@@ -470,11 +475,41 @@ class GateMachine:
             return ""
         return f"gripper: expected 0 to {self._widest} m, got {width}"
 
+    def _knows(self, request: Request) -> bool:
+        """Return whether a request goes on from where the arm is.
+
+        What is asked for after a change, or after a request that was lost, is made for an arm that
+        is elsewhere until the policy has heard of it. An arm that waits loses nothing.
+        """
+        unlike, before = self._session.unlike, request.goes_on_from
+        if self.cfg.lock_step:
+            return True
+        if request.told:
+            return unlike is not None and before >= unlike
+        return unlike is None and before == self._track.tick
+
+    def _leave_out(self, request: Request, steady_ns: int) -> None:
+        """Let a tick pass without its request, and tell the policy where the arm goes."""
+        session = self._session
+        self.counters.outdated += 1
+        self.counters.missed += request.tick - session.tick
+        session.tick, session.receipt_ns = request.tick, steady_ns
+        self._tell()
+        silent = (steady_ns - session.published_ns) / 1e9
+        if silent > self.cfg.request_timeout_s:
+            self._hold(f"for {silent:.3f} s no request has gone on from where the arm is")
+
+    def _tell(self) -> None:
+        """Let the policy hear what became of this tick."""
+        self.changed = True
+        if self._session.unlike is None:
+            self._session.unlike = self._session.tick
+
     def _drop(self, late: float, steady_ns: int) -> None:
         """Leave out a command that is too late; too many of them are a reason to hold."""
         self.counters.dropped += 1
         self.counters.missed += 1
-        self.changed = True
+        self._tell()
         silent = (steady_ns - self._session.published_ns) / 1e9
         if silent > self.cfg.request_timeout_s:
             self._hold(f"commands have been too late for {silent:.3f} s, the last by {late:.3f} s")

@@ -86,6 +86,8 @@ class Counters:
     dropped: int = 0
     """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
     on."""
+    outdated: int = 0
+    """Of `missed`, those whose request did not know what the gate had told its policy."""
     ignored: int = 0
     """Requests that came in HOLD or FAULT or out of order."""
     holds: int = 0
@@ -107,6 +109,9 @@ class Session:
 
     name: str = ""
     tick: int = -1
+    unlike: int | None = None
+    """The first tick since the last command that was not commanded as it was asked; None if all
+    were: a request that goes on from there must know."""
     receipt_ns: int = 0
     published_ns: int = 0
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])

@@ -19,7 +19,7 @@ from sim2arm.core.gripper import WantedWidth
 from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
-from sim2arm.core.trajectory import sample
+from sim2arm.core.trajectory import Trajectory, sample
 
 from .gate import GateCfg, motion_and_stop
 from .requests import WIDTH, Request
@@ -53,6 +53,8 @@ class RequestSession:
         from_contract(self.robot, contract, np.array([robot.home]))  # or says what is missing
         self._controller: Controller | None = None
         self.session, self.tick = "", 0
+        self._last, self._since = -1, 0  # the last tick asked for, the first since the gate told
+        self._told: tuple[int, Trajectory] | None = None
         self.width: float | None = None
         self._wanted: WantedWidth | None = None
 
@@ -76,16 +78,24 @@ class RequestSession:
         """
         self._controller = from_contract(self.robot, self.contract, q[None].astype(np.float64))
         self.session, self.tick = secrets.token_hex(6), 0
+        self._last, self._since, self._told = -1, 0, None
         gripper, self._wanted = self.contract.gripper, None
         if gripper is not None and self.contract.grips:
             if self.width is None:
                 raise ValueError(f"input {WIDTH!r}: nothing received yet")
             self._wanted = WantedWidth(gripper, np.array([self.width]))
 
-    def resume(self, q: FloatArray, dq: FloatArray, ddq: FloatArray) -> None:
-        """Go on from what the gate commanded (n,) instead of what was asked for last."""
-        if self._controller is not None:
-            self._controller.motion.resume(q[None], dq[None], ddq[None], np.arange(1))
+    def resume(self, tick: int, way: Trajectory) -> None:
+        """Go on from what the gate says the arm does, instead of what was asked for.
+
+        What it says of requests from before it was last listened to is known already.
+
+        Args:
+            tick: that was not commanded as it was asked.
+            way: what the arm does from the end of its period on.
+        """
+        if self._since <= tick < self.tick:
+            self._told = tick, way
 
     @property
     def goal(self) -> FloatArray:
@@ -94,7 +104,7 @@ class RequestSession:
 
     def skip(self, ticks: int) -> None:
         """Say that ticks were missed since the last request: the arm is on its last stop."""
-        if ticks and self.tick:
+        if ticks and self.tick and self._told is None:
             self._follow_the_stop(self._motion, ticks)
         self.tick += ticks
 
@@ -109,13 +119,17 @@ class RequestSession:
         controller = self._controller
         assert controller is not None  # `begin` comes first
         measured = forward_pose(self.robot.chain, q[None])
+        told = self._told is not None
+        self._catch_up(controller.motion)
         asked = action[None].astype(np.float64)
         goal, velocity = controller.step(asked, measured)
         request = Request(
             session=self.session, tick=self.tick, stamp_ns=stamp_ns,
             q=goal[0].copy(), dq=velocity[0].copy(),
             width=None if self._wanted is None else float(self._wanted.ask(asked)[0]),
+            after=self._last, told=told,
         )  # fmt: skip
+        self._last = self.tick
         self.tick += 1
         return request
 
@@ -131,6 +145,15 @@ class RequestSession:
     def _motion(self) -> JointMotion:
         assert self._controller is not None  # `begin` comes first
         return self._controller.motion
+
+    def _catch_up(self, motion: JointMotion) -> None:
+        """Go on from where the arm is at this tick, if the gate told."""
+        if self._told is None:
+            return
+        (self._last, way), self._told, self._since = self._told, None, self.tick
+        now = np.array([[(self.tick - 1 - self._last) * motion.period]])
+        q, dq, ddq, _ = sample(way, now)
+        motion.resume(q[:, 0], dq[:, 0], ddq[:, 0], np.arange(1))
 
     def _follow_the_stop(self, motion: JointMotion, periods: int) -> None:
         """Go on from where the arm is when requests were missed: on the last stop.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TAG = re.compile(r"([A-Za-z0-9_-]{1,64})/([0-9]{1,12})")
+_AFTER = re.compile(r"(.*)/([0-9]{1,12})(!?)")
 
 
 REQUEST_TOPIC = "sim2arm/request"
@@ -41,8 +42,17 @@ class Request:
     """(n,) velocity there [rad/s]."""
     width: float | None = None
     """Wanted distance between the pads of the gripper [m]; None for one that only holds."""
+    after: int | None = None
+    """Tick from whose end the motion goes on; None for the one before."""
+    told: bool = False
+    """Of that tick the gate said that it was not commanded as asked, and where the arm is."""
     release: bool = False
     """The policy ends its session; positions do not count."""
+
+    @property
+    def goes_on_from(self) -> int:
+        """Tick from whose end the motion goes on, -1 for the start of the session."""
+        return self.tick - 1 if self.after is None else self.after
 
 
 def request_dict(request: Request) -> dict[str, Any]:
@@ -59,6 +69,29 @@ def request_of(data: Mapping[str, Any]) -> Request:
 def make_tag(session: str, tick: int) -> str:
     """Return the text that names a tick in requests and commands (`header.frame_id`)."""
     return f"{session}/{tick}"
+
+
+def request_tag(request: Request) -> str:
+    """Return the text that names a request: with what it goes on from, if not the tick before."""
+    tag = make_tag(request.session, request.tick)
+    if request.goes_on_from == request.tick - 1 and not request.told:
+        return tag
+    return f"{tag}/{request.goes_on_from}{'!' if request.told else ''}"
+
+
+def parse_request_tag(tag: str) -> tuple[str, int, int | None, bool]:
+    """Return session, tick, and the fields `after` and `told` of a request's tag.
+
+    Raises:
+        ValueError: it is not `<session>/<tick>`, `<session>/<tick>/<after>` or that with a "!".
+    """
+    found = _AFTER.fullmatch(tag) if tag.count("/") == 2 else None
+    session, tick = parse_tag(tag if found is None else found[1])
+    if found is None:
+        return session, tick, None, False
+    if int(found[2]) >= tick:
+        raise ValueError(f"tag: expected a tick after {found[2]}, got {tag[:80]!r}")
+    return session, tick, int(found[2]), bool(found[3])
 
 
 def parse_tag(tag: str) -> tuple[str, int]:

@@ -52,6 +52,8 @@ class Schedule:
         self.start = 0
         self.policy = EeDelta(FR3, DT, EeDeltaCfg(), HOME[None].copy())
         self.session = self.tick = 0
+        self.asked = -1
+        self.answer: tuple[int, Trajectory] | None = None
         self.joints, self.asks, self.left = "", "", 0
         self.latched = self.active = False
 
@@ -119,15 +121,23 @@ class Schedule:
     def _ask(self) -> None:
         if self.machine.ready and self.tick:  # a policy that begins anew
             self.session, self.tick = self.session + 1, 0
+            self.asked, self.answer = -1, None
             commanded = self.machine.commanded()
             at = HOME if commanded is None else commanded[0]
             self.policy = EeDelta(FR3, DT, EeDeltaCfg(), at[None].copy())
+        told = self.answer is not None
+        if self.answer is not None:
+            (self.asked, way), self.answer = self.answer, None
+            now = np.array([[(self.tick - 1 - self.asked) * DT]])
+            parts = (part[:, 0] for part in sample(way, now)[:3])
+            self.policy.motion.resume(*parts, np.arange(1))
         action = np.array([[0.0, 0.4 * np.sin(0.2 * self.tick), 0.2, 0.0, 0.0, 0.0]])
         q, dq = self.policy.step(action, self.policy.pose)
         values: dict[str, Any] = {
             "session": f"s{self.session}", "tick": self.tick, "stamp_ns": self.ros,
-            "q": q[0], "dq": dq[0],
+            "q": q[0], "dq": dq[0], "after": self.asked, "told": told,
         }  # fmt: skip
+        self.asked = self.tick
         self.tick += 1
         kind, random = self.asks, self.random
         if kind == "silent":
@@ -160,8 +170,7 @@ class Schedule:
                 self._wrong("a command of another policy")
         answer = self.machine.answer()
         if answer is not None:
-            q, dq, ddq = (part[None] for part in answer[2:])
-            self.policy.motion.resume(q, dq, ddq, np.arange(1))
+            self.answer = answer[1:]
         self._watch_latch()
 
     def _watch_latch(self) -> None:

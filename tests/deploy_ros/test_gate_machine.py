@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ DT_NS = round(DT * 1e9)
 HOME = np.asarray(FR3.home)
 REST = np.zeros(7)
 LIMITS = FR3.limits
+ALONG_Y = (0.0, 0.3, 0.0, 0.0, 0.0, 0.0)
 
 
 class Bench:
@@ -37,7 +40,8 @@ class Bench:
         self.start = 0
         self.commands: list[Command] = []
         self.policy = EeDelta(FR3, DT, EeDeltaCfg(), HOME[None].copy())
-        self.tick = 0
+        self.tick, self.asked = 0, -1
+        self.told: tuple[int, Trajectory] | None = None
 
     def pass_time(self, seconds: float) -> None:
         self.ros += round(seconds * 1e9)
@@ -61,12 +65,23 @@ class Bench:
             self.arm()
         assert self.machine.ready
 
-    def request(self, session: str = "a", **overrides: Any) -> Request:
-        """Return the next request of a policy that moves along y."""
-        q, dq = self.policy.step(np.array([[0.0, 0.3, 0.0, 0.0, 0.0, 0.0]]), self.policy.pose)
+    def request(
+        self, session: str = "a", action: Sequence[float] = ALONG_Y, **overrides: Any
+    ) -> Request:
+        """Return the next request of a policy that moves along y and hears the gate."""
+        told = self.told is not None
+        if self.told is not None:
+            (self.asked, way), self.told = self.told, None
+            now = np.array([[(self.tick - 1 - self.asked) * DT]])
+            parts = (part[:, 0] for part in sample(way, now)[:3])
+            self.policy.motion.resume(*parts, np.arange(1))
+        q, dq = self.policy.step(np.array([action]), self.policy.pose)
         values: dict[str, Any] = {
             "session": session, "tick": self.tick, "stamp_ns": self.ros, "q": q[0], "dq": dq[0],
         }  # fmt: skip
+        if "tick" not in overrides:
+            values |= {"after": self.asked, "told": told}
+        self.asked = self.tick
         self.tick += 1
         return Request(**(values | overrides))
 
@@ -77,8 +92,7 @@ class Bench:
             self.trajectory, self.start = command.trajectory, command.stamp_ns
         answer = self.machine.answer()
         if answer is not None:
-            q, dq, ddq = (part[None] for part in answer[2:])
-            self.policy.motion.resume(q, dq, ddq, np.arange(1))
+            self.told = answer[1:]
         return command
 
     def run(self, ticks: int) -> None:
@@ -622,20 +636,18 @@ def test_whatever_is_asked_what_is_published_stays_inside(events: list[Any]) -> 
         request = bench.request("b" if kind == "other" else "a", release=kind == "release")
         values = np.array(numbers)
         if kind == "wild":
-            request = bench.request(tick=request.tick, q=values[:7], dq=values[7:])
+            request = replace(request, q=values[:7], dq=values[7:])
         elif kind == "near":
             with np.errstate(all="ignore"):
                 off = np.nan_to_num(values, posinf=1.0, neginf=-1.0) * size
-            request = bench.request(
-                tick=request.tick, q=request.q + off[:7], dq=request.dq + off[7:]
-            )
+            request = replace(request, q=request.q + off[:7], dq=request.dq + off[7:])
         bench.send(request)
         if bench.state is not GateState.ACTIVE:
             bench.pass_time(1.0)
             bench.machine.operator_reset()
             bench.make_ready()
             bench.policy = EeDelta(FR3, DT, EeDeltaCfg(), bench.q[None].copy())
-            bench.tick = 0
+            bench.tick, bench.asked, bench.told = 0, -1, None
     for command in bench.commands:
         assert_inside(command)
 

@@ -19,7 +19,7 @@ from sim2arm.sim.specs import gripper_spec
 from sim2arm_ros.graph import JOINT_STATE, POSE_STAMPED, Graph, InputBinding, is_name
 from sim2arm_ros.graph_file import DEFAULT_GRAPH, read_graph
 from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
-from sim2arm_ros.requests import make_tag, parse_tag
+from sim2arm_ros.requests import Request, make_tag, parse_request_tag, parse_tag, request_tag
 from tests.mutations import mutated
 from tests.tables import Table
 
@@ -281,3 +281,33 @@ def test_other_tags_are_errors(tag: str) -> None:
     with pytest.raises(ValueError, match="tag: expected <session>/<tick>") as error:
         parse_tag(tag)
     assert len(str(error.value)) < 200 and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "tag"),
+    [
+        ({}, "a1/7"),
+        ({"after": 6}, "a1/7"),
+        ({"after": 6, "told": True}, "a1/7/6!"),
+        ({"after": 4}, "a1/7/4"),
+        ({"after": 0, "told": True}, "a1/7/0!"),
+    ],
+)
+def test_a_request_says_from_where_it_goes_on(fields: dict[str, Any], tag: str) -> None:
+    request = Request(session="a1", tick=7, stamp_ns=0, q=np.zeros(1), dq=np.zeros(1), **fields)
+    assert request_tag(request) == tag
+    session, tick, after, told = parse_request_tag(tag)
+    back = replace(request, session=session, tick=tick, after=after, told=told)
+    assert back.goes_on_from == request.goes_on_from and back.told == request.told
+
+
+@pytest.mark.parametrize("tag", ["", "a", "a/b", "a/7/", "a/7/!", "a/7/x", "a/7/6!!", "a/7/6/5"])
+def test_what_names_no_request(tag: str) -> None:
+    with pytest.raises(ValueError, match=r"^tag: expected <session>/<tick>, got "):
+        parse_request_tag(tag)
+
+
+@pytest.mark.parametrize("tag", ["a/7/7", "a/7/8!"])
+def test_a_request_does_not_go_on_from_later(tag: str) -> None:
+    with pytest.raises(ValueError, match=rf"^tag: expected a tick after {tag[4]}, got '{tag}'"):
+        parse_request_tag(tag)

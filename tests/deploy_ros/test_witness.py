@@ -17,7 +17,6 @@ install()
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
 from sim2arm_ros.convert import command_message  # noqa: E402
-from sim2arm_ros.requests import Request  # noqa: E402
 
 from .test_gate_machine import DT, HOME, Bench  # noqa: E402
 from .witness import assert_fine  # noqa: E402
@@ -35,11 +34,8 @@ def commands(ticks: int, seed: int) -> list[JointTrajectory]:
         bench.arm()
         old = random.uniform(0.0, 0.012) + (0.012 if k > ticks / 2 else 0.0)
         way = np.sign(np.sin(k / 7))
-        action = np.array([[0.0, way, -way, 0.0, 0.0, 0.0]])
-        q, dq = bench.policy.step(action, bench.policy.pose)
-        request = Request(
-            session="a", tick=k, stamp_ns=bench.ros - int(old * 1e9), q=q[0], dq=dq[0]
-        )
+        action = (0.0, way, -way, 0.0, 0.0, 0.0)
+        request = bench.request(action=action, stamp_ns=bench.ros - int(old * 1e9))
         late = random.uniform(0.0, 0.026) if random.random() < 0.2 else 0.0
         bench.pass_time(late)
         command = bench.send(request)

@@ -1,0 +1,235 @@
+# pyright: standard
+"""What was asked for an arm that is elsewhere by now: lost requests, late ones, late answers."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim2arm.core.robots import FR3
+from sim2arm.core.trajectory import Trajectory, sample
+from sim2arm_ros.gate import GateCfg
+from sim2arm_ros.gate_machine import GateMachine
+from sim2arm_ros.gate_state import Command, GateState, MachineCfg
+from sim2arm_ros.request_session import RequestSession
+from sim2arm_ros.requests import Request
+
+from .swinging import swinging_contract
+from .test_gate_machine import DT, HOME, make_active
+
+TICK = round(DT * 1e9)
+
+
+# -- by hand -----------------------------------------------------------------------------------
+
+
+def test_what_follows_on_a_lost_request_is_left_out_until_the_policy_knows() -> None:
+    bench = make_active()
+    published = len(bench.commands)
+    bench.pass_time(DT)
+    bench.arm()
+    bench.request()  # lost on its way
+    bench.pass_time(DT)
+    bench.arm()
+    bench.watch()
+    assert bench.send(bench.request()) is None  # goes on from the lost one
+    counters = bench.machine.counters
+    assert bench.state is GateState.ACTIVE and len(bench.commands) == published
+    assert (counters.outdated, counters.missed) == (1, 2)
+    bench.run(10)  # it was told
+    assert (counters.outdated, counters.missed) == (1, 2)
+    assert (counters.slowed, counters.refused) == (0, 0)
+
+
+def test_requests_that_never_learn_hold() -> None:
+    bench = make_active()
+    bench.request()
+    for _ in range(20):
+        bench.pass_time(DT)
+        bench.arm()
+        bench.watch()
+        assert bench.send(bench.request()) is None
+        bench.told = None  # deaf
+        if bench.state is not GateState.ACTIVE:
+            break
+    assert bench.machine.reason.endswith("s no request has gone on from where the arm is")
+    assert bench.machine.counters.outdated == pytest.approx(0.1 / DT, abs=1)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_request_that_knows_of_nothing_that_was_is_left_out(told: bool) -> None:
+    """It says that it goes on from a tick that is not the last, or was commanded as asked."""
+    bench = make_active(20, lead_s=DT)  # else all of them come late
+    bench.pass_time(DT)
+    bench.arm()
+    request = bench.request()
+    request = replace(request, after=request.tick - (1 if told else 3), told=told)
+    assert bench.send(request) is None and bench.state is GateState.ACTIVE
+    assert bench.machine.counters.outdated == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
+def test_numbers_that_are_none_stop_the_arm_whatever_the_policy_knew(value: float) -> None:
+    bench = make_active()
+    bench.request()
+    bench.pass_time(DT)
+    bench.arm()
+    request = bench.request()
+    request.q[3] = value
+    assert bench.send(request) is None
+    assert bench.state is GateState.HOLD and "refused" in bench.machine.reason
+
+
+def session_at(ticks: int) -> RequestSession:
+    """Return the requests of a run after so many ticks."""
+    session = RequestSession(swinging_contract(), FR3)
+    session.begin(HOME)
+    for k in range(ticks):
+        session.ask(np.array([0.0, 0.3, 0.0, 0.0, 0.0, 0.0]), HOME, k * TICK)
+    return session
+
+
+def standing_at(q: np.ndarray) -> Trajectory:
+    way = np.repeat(q[None, None], 2, axis=1)
+    return Trajectory(times=np.array([[0.0, 1e-3]]), q=way, dq=0.0 * way)
+
+
+def test_a_policy_that_was_told_goes_on_from_there_and_says_so() -> None:
+    session, nothing = session_at(6), np.zeros(6)
+    assert session.ask(nothing, HOME, 0).goes_on_from == 5
+    elsewhere = HOME + 0.01
+    session.resume(4, standing_at(elsewhere))
+    session.skip(2)
+    request = session.ask(nothing, elsewhere, 0)
+    assert (request.tick, request.after, request.told) == (9, 4, True)
+    assert np.abs(request.q - elsewhere).max() < 1e-3  # as far as a period of its controller
+    request = session.ask(nothing, elsewhere, 0)
+    assert (request.tick, request.after, request.told) == (10, 9, False)
+
+
+@pytest.mark.parametrize(("tick", "heard"), [(3, False), (8, False), (9, True), (10, False)])
+def test_what_is_said_of_requests_from_before_is_known_already(tick: int, heard: bool) -> None:
+    session, nothing = session_at(8), np.zeros(6)
+    session.resume(6, standing_at(HOME))
+    session.skip(1)
+    assert session.ask(nothing, HOME, 0).tick == 9
+    session.resume(tick, standing_at(HOME))
+    assert session.ask(nothing, HOME, 0).told is heard
+
+
+def test_a_new_run_has_heard_nothing() -> None:
+    session = session_at(5)
+    session.resume(3, standing_at(HOME))
+    session.begin(HOME)
+    request = session.ask(np.zeros(6), HOME, 0)
+    assert (request.tick, request.goes_on_from, request.told) == (0, -1, False)
+
+
+# -- whatever the link does --------------------------------------------------------------------
+
+
+class Link:
+    """A policy and a gate with a link between them that loses and delays; an arm that follows."""
+
+    def __init__(self, seed: int, cfg: MachineCfg) -> None:
+        self.random = np.random.default_rng(seed)
+        self.machine = GateMachine(FR3, DT, GateCfg(), cfg)
+        self.requests = RequestSession(swinging_contract(max_age_s=1.0), FR3)
+        self.now, self.tick, self.skipped = 10**10, 0, 0
+        self.way: Trajectory | None = None
+        self.start, self.q, self.next_tick = 0, HOME, self.now
+        self.up: deque[tuple[int, Request]] = deque()
+        self.down: deque[tuple[int, tuple[int, Trajectory]]] = deque()
+        self.commands: list[Command] = []
+
+    def arm(self) -> np.ndarray:
+        q, dq = HOME, np.zeros(7)
+        if self.way is not None:
+            at = np.array([[(self.now - self.start) / 1e9]])
+            q, dq = (part[0, 0] for part in sample(self.way, at)[:2])
+        self.machine.on_reference(q, dq, self.now, self.now)
+        self.machine.on_joints(q, self.now, self.now, self.now)
+        return q
+
+    def _put(self, line: deque[Any], latency: float, lost: float, what: Any) -> None:
+        """Send something on, in order, unless it is lost."""
+        if self.random.random() < lost:
+            return
+        late = latency * self.random.uniform(0.5, 1.5) * 1e9
+        before = line[-1][0] if line else 0
+        line.append((max(before, self.now + round(late)), what))
+
+    def run(self, ticks: int, latency: float, lost: float) -> None:
+        """Let control periods pass in milliseconds.
+
+        Args:
+            ticks: how many.
+            latency: of the link, one way [s].
+            lost: share of requests, answers and ticks that come to nothing.
+        """
+        while ticks:
+            self.now += 1_000_000
+            if self.now % 4_000_000 == 0 or self.now >= self.next_tick:
+                self.q = self.arm()
+                self.machine.watch(self.now, self.now)
+            while self.down and self.down[0][0] <= self.now:
+                self.requests.resume(*self.down.popleft()[1])
+            if self.now >= self.next_tick:
+                self.next_tick, ticks = self.next_tick + TICK, ticks - 1
+                self._act(latency, lost)
+            while self.up and self.up[0][0] <= self.now:
+                self._judge(self.up.popleft()[1], latency, lost)
+
+    def _act(self, latency: float, lost: float) -> None:
+        if self.tick and self.random.random() < lost:  # the processor was elsewhere
+            self.skipped += 1
+        else:
+            self.requests.skip(self.skipped)
+            self.skipped = 0
+            turn = np.sin(self.tick / 20.0)
+            action = np.array([0.0, 0.6 * turn, -0.5 * turn, 0.0, 0.1, 0.0])
+            self._put(self.up, latency, lost, self.requests.ask(action, self.q, self.now))
+        self.tick += 1
+
+    def _judge(self, request: Request, latency: float, lost: float) -> None:
+        command = self.machine.on_request(request, self.now, self.now)
+        if command is not None:
+            self.commands.append(command)
+            self.way, self.start = command.trajectory, command.stamp_ns
+        answer = self.machine.answer()
+        if answer is not None:
+            self._put(self.down, latency, lost, answer[1:])
+
+
+@pytest.mark.parametrize(
+    ("latency", "lost"),
+    [(0.0005, 0.0), (0.06, 0.0), (0.0005, 0.1), (0.008, 0.1), (0.03, 0.03), (0.06, 0.02)],
+)
+def test_whatever_the_link_does_a_policy_inside_its_limits_is_never_slowed(
+    latency: float, lost: float
+) -> None:
+    """Nothing is refused either, and the arm keeps moving: all that is lost is time.
+
+    A late command, a lost request and a lost answer each cost the time until the policy knows.
+    """
+    for seed in range(3):
+        cfg = MachineCfg(lead_s=DT + latency, request_timeout_s=0.5, reference_timeout_s=1.0)
+        link = Link(seed, cfg)
+        for _ in range(6):
+            link.now += 4_000_000
+            link.arm()
+        link.requests.begin(HOME)
+        link.next_tick = link.now
+        link.run(20, latency, 0.0)  # until it is let in
+        link.run(200, latency, lost)
+        counters, machine = link.machine.counters, link.machine
+        assert machine.state is GateState.ACTIVE, machine.reason
+        assert (counters.slowed, counters.refused) == (0, 0)
+        assert counters.late + counters.dropped + counters.missed > 0 or lost == 0.0
+        # A round trip for each thing that went wrong, at most.
+        wrong = 200 * (3 * lost) + counters.late + counters.dropped
+        assert counters.missed <= 2.0 * wrong * (2.0 + 3.0 * latency / DT)
