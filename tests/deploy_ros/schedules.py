@@ -129,8 +129,8 @@ class Schedule:
         if self.answer is not None:
             (self.asked, way), self.answer = self.answer, None
             now = np.array([[(self.tick - 1 - self.asked) * DT]])
-            parts = (part[:, 0] for part in sample(way, now)[:3])
-            self.policy.motion.resume(*parts, np.arange(1))
+            q, dq, ddq = (part[:, 0] for part in sample(way, now)[:3])
+            self.policy.motion.resume(q, dq, ddq, np.arange(1))
         action = np.array([[0.0, 0.4 * np.sin(0.2 * self.tick), 0.2, 0.0, 0.0, 0.0]])
         q, dq = self.policy.step(action, self.policy.pose)
         values: dict[str, Any] = {

@@ -73,8 +73,8 @@ class Bench:
         if self.told is not None:
             (self.asked, way), self.told = self.told, None
             now = np.array([[(self.tick - 1 - self.asked) * DT]])
-            parts = (part[:, 0] for part in sample(way, now)[:3])
-            self.policy.motion.resume(*parts, np.arange(1))
+            q, dq, ddq = (part[:, 0] for part in sample(way, now)[:3])
+            self.policy.motion.resume(q, dq, ddq, np.arange(1))
         q, dq = self.policy.step(np.array([action]), self.policy.pose)
         values: dict[str, Any] = {
             "session": session, "tick": self.tick, "stamp_ns": self.ros, "q": q[0], "dq": dq[0],
