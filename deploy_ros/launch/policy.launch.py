@@ -44,6 +44,8 @@ ARGUMENTS = {
     "bundle": (None, "policy bundle, an absolute path"),
     "graph": ("", "graph.yaml of the set-up; the one of the package without it"),
     "calibrations": ("", "records of the robot's cameras, absolute paths, commas between"),
+    "device": ("", "of a person who may take over from the policy, NAME or NAME:WHERE"),
+    "settings": ("", "how the arm follows it: a YAML file, an absolute path"),
     "robot": ("", "what the robot calls its topics: a name of config/robots or the path of a file"),
     "prefix": ("", "of the robot's joints and frames, left_ for example"),
     "namespace": ("", "of the nodes of this arm"),
@@ -215,7 +217,8 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=what)
         for name, (default, what) in ARGUMENTS.items()
     ]
-    policy = lifecycle_node("policy_node", calibrations=text("calibrations"))
+    person = {name: text(name) for name in ("device", "settings")}
+    policy = lifecycle_node("policy_node", calibrations=text("calibrations"), **person)
     gate = lifecycle_node(
         "gate_node",
         real_hardware=ParameterValue(NotSubstitution(LaunchConfiguration("sim")), value_type=bool),

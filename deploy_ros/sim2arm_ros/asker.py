@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -31,7 +32,7 @@ from .convert import (
 from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
 from .request_session import FloatArray, RequestSession
-from .requests import READY, REQUEST_TOPIC, Request, make_tag, parse_tag
+from .requests import INTERVENTION, READY, REQUEST_TOPIC, Request, make_tag, parse_tag
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 _LET_IN_S = 0.5
@@ -93,15 +94,21 @@ class Asker:
         self._started_ns, self._last_tick = 0, 0
         self._red: list[str] = []
 
-    def connect(self, endpoints: Endpoints, gate: str) -> None:
+    def connect(self, endpoints: Endpoints, gate: str, *, person: bool = False) -> None:
         """Open what it needs.
 
         Args:
             endpoints: of the node.
             gate: name of the gate's node.
+            person: whether a person may take over from a policy.
         """
+        self._by_hand: Any = None
         self._request = endpoints.lifecycle_publisher(JointTrajectory, REQUEST_TOPIC, streaming(10))
         self._action = endpoints.lifecycle_publisher(JointState, "~/action", streaming(100))
+        if person:
+            self._by_hand = endpoints.lifecycle_publisher(
+                JointState, f"~/{INTERVENTION}", streaming(100)
+            )
         self._activation = endpoints.publisher(String, "~/activation", latched())
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
         endpoints.subscription(
@@ -244,7 +251,12 @@ class Asker:
         return skipped
 
     def send(
-        self, request: Request, action: NDArray[np.floating], labels: Sequence[str] | None = None
+        self,
+        request: Request,
+        action: NDArray[np.floating],
+        labels: Sequence[str] | None = None,
+        *,
+        by_hand: bool = False,
     ) -> None:
         """Publish a request, and what it was made of.
 
@@ -252,13 +264,14 @@ class Asker:
             request: of this tick.
             action: that was asked for (A,).
             labels: names of its elements; those of the contract by default.
+            by_hand: whether a person asked in place of the policy.
         """
         self._publish(request)
         spec = self._requests.contract.action
         labels = labels or spec.element_names or [str(i) for i in range(spec.dim)]
         values, tag = action.astype(np.float64), make_tag(request.session, request.tick)
         message = joint_state_message(labels, values, values * 0.0, request.stamp_ns, tag)
-        self._action.publish(message)
+        (self._by_hand if by_hand else self._action).publish(message)
 
     def tell(self, reason: str, more: dict[str, object]) -> None:
         """Publish how it stands, why, and what else there is to know."""

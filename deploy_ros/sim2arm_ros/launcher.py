@@ -105,6 +105,7 @@ def policy_graph(
     sim_time: bool = True,
     device: str = "",
     settings: Path | None = None,
+    intervene: str = "",
     flights: Path | None = None,
     calibrations: Sequence[Path] = (),
     trusted_keys: Path | None = None,
@@ -117,7 +118,8 @@ def policy_graph(
         lock_step: the simulated arm waits for commands.
         sim_time: a simulated arm gives the time; without, this is real hardware.
         device: of the hand, NAME or NAME:WHERE; the policy runs without one.
-        settings: YAML file with how the arm follows it.
+        settings: YAML file with how the arm follows a hand.
+        intervene: device of a person who may take over from the policy, NAME or NAME:WHERE.
         flights: folder for what the gate keeps of its stops; see `flight.flights_folder`.
         calibrations: records of the robot's cameras, which the policy compares with its training.
         trusted_keys: file of public keys of which one must have signed the bundle.
@@ -131,8 +133,10 @@ def policy_graph(
     if flights is not None:
         gate["flights"] = str(flights.resolve())
     told = {"calibrations": ",".join(str(path.resolve()) for path in calibrations)}
-    hand = {"device": device, "settings": str(settings.resolve()) if settings else ""}
-    asker, more = ("teleop_node", hand) if device else ("policy_node", told)
+    hand = {
+        "device": device or intervene, "settings": str(settings.resolve()) if settings else "",
+    }  # fmt: skip
+    asker, more = ("teleop_node", hand) if device else ("policy_node", told | hand)
     return [
         NodeProcess(
             executable=name, parameters=common | its, namespace=place.namespace,

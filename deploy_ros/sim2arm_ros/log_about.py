@@ -17,7 +17,7 @@ from sim2arm.policies.verify import load_contract
 
 from .graph import JOINT_STATE, Graph
 from .pictures import PICTURES
-from .requests import REQUEST_TOPIC
+from .requests import INTERVENTION, REQUEST_TOPIC
 from .robot_modes import KINDS
 
 ABOUT = "sim2arm"
@@ -30,6 +30,7 @@ GATE_STATE = "gate_node/state"
 """Topic on which the gate says whether it passes requests."""
 ACTIONS = {
     "policy_node/action": "policy",
+    f"policy_node/{INTERVENTION}": "human",
     "teleop_node/action": "human",
     "replay_node/action": "replay",
 }

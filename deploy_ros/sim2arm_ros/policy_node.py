@@ -3,6 +3,10 @@
 It waits in the lifecycle state active until the gate is ready, resets the policy, and runs until
 an input is too old, the gate holds, or it is deactivated. It never goes on alone after a stop:
 deactivate and activate it again.
+
+With the parameter `device` (NAME or NAME:WHERE; `settings` as of `teleop_node`) a person may take
+over from the policy and give back within a run, see `intervention.py`; `quit` on the device ends
+it. What they ask for is published on `~/intervention`, as that of the policy on `~/action`.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from sim2arm.core.robot_files import find_robot
 from sim2arm.core.spec import StaleReading
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.runtime import OnnxPolicy
+from sim2arm.sensors.teleop.base import TeleopDevice
+from sim2arm.sensors.teleop.person import Ask
 
 from . import activation
 from .activation import Item
@@ -30,6 +36,8 @@ from .camera_calibrations import CameraCalibrations, read_calibrations
 from .convert import MESSAGES, read_input, status_values, to_ns
 from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
+from .hand import declare_hand, hand_of
+from .intervention import Intervention
 from .node_support import (
     Endpoints,
     bundle_parameters,
@@ -45,6 +53,8 @@ from .policy_session import PolicySession
 from .sources import Source
 from .supported import check_supported
 
+_MAY = "may take over"
+
 
 class PolicyNode(LifecycleNode):
     """The policy as a lifecycle node."""
@@ -56,8 +66,11 @@ class PolicyNode(LifecycleNode):
         self.declare_parameter("gate", "gate_node")
         self.declare_parameter("clock_offset_s", 0.02)
         self.declare_parameter("lock_step", False)
+        declare_hand(self)
         self.declare_parameter("calibrations", "")  # files of `sim2arm calibrate`, commas between
         self._calibrations = CameraCalibrations(lenses={}, poses={})
+        self._device: TeleopDevice | None = None
+        self._person: Intervention | None = None
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
@@ -76,9 +89,10 @@ class PolicyNode(LifecycleNode):
             check_supported(contract)
             bindings = graph.bindings(contract)
             self._lock_step = bool(self.get_parameter("lock_step").value)
+            self._person = self._person_of(policy)
             session = PolicySession(
                 policy, find_robot(policy.contract.robot), beside=not self._lock_step,
-                max_skew_s=graph.max_skew_s,
+                max_skew_s=graph.max_skew_s, person=self._person,
             )  # fmt: skip
             chain = policy.contract.kinematic_chain
             specs = {
@@ -92,8 +106,9 @@ class PolicyNode(LifecycleNode):
             self._calibrations = read_calibrations(files)
             limit = float(self.get_parameter("clock_offset_s").value)
             about = GateAbout(contract, limit, lock_step=self._lock_step)
-        except (BundleError, ValueError) as error:
-            self.get_logger().error(f"not configured: {error}")
+        except (BundleError, ValueError, OSError) as error:
+            self._disconnect()
+            self.get_logger().error(f"not configured: {one_line(error)}")
             return TransitionCallbackReturn.FAILURE
         session.warm_up()
         self._session, self._contract, self._graph = session, contract, graph
@@ -106,7 +121,7 @@ class PolicyNode(LifecycleNode):
         self._sources = {name: Source(spec=specs[name]) for name in bindings}
         self._pictures = pictures
         self._description: str | None = None
-        self._acted_ns = 0
+        self._acted_ns, self._told = 0, ""
         try:
             self._connect(self._asker, bindings, graph)
         except NameValidationException as error:
@@ -122,6 +137,7 @@ class PolicyNode(LifecycleNode):
         if not self._asker.passes(self.report()):
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
+        self._told = ""
         self._asker.wait()
         return result
 
@@ -147,6 +163,23 @@ class PolicyNode(LifecycleNode):
         self._disconnect()
         return super().on_error(state)
 
+    def destroy_node(self) -> None:
+        """Let the device go too."""
+        self._disconnect()
+        super().destroy_node()
+
+    def _person_of(self, policy: OnnxPolicy) -> Intervention | None:
+        """Open the device of who may take over, if there is one.
+
+        Raises:
+            ValueError, OSError: it is not there, or does not go with the policy; one line.
+        """
+        hand = hand_of(self)
+        if hand is None:
+            return None
+        self._device, cfg = hand
+        return Intervention(self._device, policy.contract, cfg)
+
     def _connect(self, asker: Asker, bindings: dict[str, InputBinding], graph: Graph) -> None:
         by_topic: dict[str, dict[str, InputBinding]] = {}
         for name, binding in bindings.items():
@@ -162,7 +195,8 @@ class PolicyNode(LifecycleNode):
         if self._lock_step and self._pictures.names:
             listen(DiagnosticStatus, graph.observation, self.on_observation, streaming(10))
         listen(String, graph.robot_description, self.on_description, latched())
-        asker.connect(self._endpoints, str(self.get_parameter("gate").value))
+        gate = str(self.get_parameter("gate").value)
+        asker.connect(self._endpoints, gate, person=self._person is not None)
         if not self._lock_step:
             self._endpoints.timer(self._contract.period, self.on_tick)
 
@@ -171,8 +205,11 @@ class PolicyNode(LifecycleNode):
             self._session.acting.close()
         if self._asker is not None:
             self._asker.close()
-        self._session = self._asker = None
+        self._session = self._asker = self._person = None
         self._endpoints.close()
+        if self._device is not None:
+            self._device.close()
+            self._device = None
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -270,10 +307,21 @@ class PolicyNode(LifecycleNode):
         try:
             sampled = session.sample(now_ns, steady_ns)
             request = session.act(sampled, self._stamp(), time_ns, skipped)
-        except (StaleReading, ChunkExhausted, ValueError) as error:
+        except (StaleReading, ChunkExhausted, ValueError, RuntimeError) as error:
             self._stop(str(error))
             return
-        asker.send(request, session.action)
+        asker.send(request, session.action, by_hand=session.by_hand)
+        if self._person is not None:
+            self._tell_of(self._person.ask)
+
+    def _tell_of(self, ask: Ask) -> None:
+        """Say how the person's hand stands when it changes; `quit` ends the run."""
+        assert self._asker is not None
+        if "quit" in ask.presses:
+            self._asker.stop("quit was pressed")
+        elif ask.state != self._told:
+            self._told = ask.state
+            self._asker.tell(ask.why, {"hand": ask.state})
 
     def _stamp(self) -> int:
         return self._sources["joint_position"].stamp_ns
@@ -303,6 +351,8 @@ class PolicyNode(LifecycleNode):
             if not self._lock_step and name in session.sampler.buffers:
                 items += source.timing(now, steady, contract.control_hz)
         items += self._pictures.items(contract)
+        if self._person is not None:
+            items.append(activation.equal("hand", _MAY, self._person.refusal() or _MAY))
         return items + self._calibrations.items(contract)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from sim2arm.core.acting import Acting
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
+from sim2arm.core.executor import ChunkExhausted
+from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Later, Sampler
 from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
 
+from .intervention import Intervention
 from .request_session import FloatArray, RequestSession
 from .requests import WIDTH, Request
 
@@ -33,12 +37,13 @@ class PolicySession:
             controller computes where the tool is.
         acting: makes actions of the policy's chunks.
         requests: makes requests of the actions; it names the run, and counts its ticks.
-        action: what the policy answered last, (A,).
+        action: what was asked for last, (A,).
+        by_hand: whether that was the person's.
     """
 
     def __init__(
         self, policy: OnnxPolicy, robot: Robot, *, beside: bool = False,
-        max_skew_s: float | None = None,
+        max_skew_s: float | None = None, person: Intervention | None = None,
     ) -> None:  # fmt: skip
         """Prepare the samplers of the policy's contract.
 
@@ -48,6 +53,7 @@ class PolicySession:
             beside: whether the policy may run beside the ticks (`Acting`).
             max_skew_s: most time between the stamps of the sensors that a tick sees [s]; None where
                 each has its own age alone.
+            person: who may take over.
 
         Raises:
             ValueError: the contract asks for something that is not done here.
@@ -60,6 +66,7 @@ class PolicySession:
         )
         self.sampler = Sampler(self.sampled)
         self.acting = Acting(policy, self.contract, beside=beside)
+        self._person, self.by_hand = person, False
         self._newest: dict[str, tuple[Reading, int]] = {}
         self._max_skew_s = max_skew_s
         self._sensors = [spec.name for spec in self.sampled if spec.kind == "sensor"]
@@ -136,6 +143,8 @@ class PolicySession:
         Histories begin with the newest reading: nothing from before the reset is in them.
         """
         self.acting.begin()
+        if self._person is not None:
+            self._person.begin(q)
         self.sampler.reset()
         for reading, now_ns in self._newest.values():
             self.sampler.push(reading, now_ns)
@@ -149,17 +158,38 @@ class PolicySession:
         Args:
             sampled: what `sample` returned.
             stamp_ns: of the newest joint state seen; the request applies from then on.
-            time_ns: of the tick, on any clock that advances by a period from tick to tick.
+            time_ns: of the tick, on any clock that advances by a period from tick to tick; where
+                there is a person, the steady clock.
             skipped: ticks that were missed since the last call.
 
         Raises:
             ValueError: an answer of the policy is not finite.
+            RuntimeError: the person's device failed for good.
             ChunkExhausted: no entry of a chunk is for this tick.
         """
         rows = {name: value[None] for name, value in sampled.items()}
         obs = self.derivation.complete(rows)
         self.requests.skip(skipped)
-        self.action = self.acting.act(obs, time_ns)[0]
         joints = sampled["joint_position"]
         now = joints if joints.ndim == 1 else joints[-1]  # of a history the newest
+        self.action, self.by_hand = self._choose(obs, now, time_ns)
         return self.requests.ask(self.action, now, stamp_ns)
+
+    def _choose(
+        self, obs: Mapping[str, NDArray[Any]], q: FloatArray, time_ns: int
+    ) -> tuple[NDArray[np.float32], bool]:
+        """Return the action (A,) of this tick, and whether it is the person's."""
+        person = self._person
+        if person is None:
+            return self.acting.act(obs, time_ns)[0], False
+        tool = forward_pose(self.requests.robot.chain, q[None])[0]
+        person.look(time_ns, tool[3:], self.requests.goal)
+        if person.let_go:
+            self.acting.forget()
+        try:
+            answer = self.acting.act(obs, time_ns)[0]
+        except ChunkExhausted:
+            if not person.may_miss:
+                raise
+            answer = None
+        return person.choose(answer)

@@ -18,6 +18,10 @@ REQUEST_TOPIC = "sim2arm/request"
 """Where policies ask, relative to the namespace of the nodes: one per arm."""
 
 
+INTERVENTION = "intervention"
+"""Topic of a policy's node with what a person asked for in its place, as `action` has its own."""
+
+
 READY = "ready"
 """Tag (`header.frame_id`) of commanded states from which a session may start."""
 

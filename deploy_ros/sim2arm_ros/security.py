@@ -15,14 +15,14 @@ from __future__ import annotations
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 
 from .graph import FRANKA, Graph
 from .graph_file import read_graph
 from .launcher import ENCLAVES
 from .log_about import SIM_EPISODE, About, recorded_topics
-from .requests import REQUEST_TOPIC, WIDTH
+from .requests import INTERVENTION, REQUEST_TOPIC, WIDTH
 from .trial_topics import REFERENCE, TRIAL, VERDICT
 
 REQUEST = f"/{REQUEST_TOPIC}"
@@ -152,7 +152,8 @@ def _asker(name: str, graph: Graph, topics: Sequence[str]) -> Permissions:
 def _policy(graph: Graph) -> Permissions:
     infos = [b.camera_info for b in graph.inputs.values() if b.camera_info]
     topics = [binding.topic for binding in graph.inputs.values()]
-    return _asker("policy_node", graph, [*topics, *infos, graph.observation])
+    may = _asker("policy_node", graph, [*topics, *infos, graph.observation])
+    return replace(may, publish=(*may.publish, f"/policy_node/{INTERVENTION}"))
 
 
 def _teleop(graph: Graph) -> Permissions:

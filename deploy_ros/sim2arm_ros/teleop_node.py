@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from rclpy.exceptions import NameValidationException
@@ -19,14 +18,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from sim2arm.core import plain
 from sim2arm.core.contract import Contract
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.spec import StaleReading
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 from sim2arm.sensors.teleop.base import TeleopDevice
-from sim2arm.sensors.teleop.person import TeleopCfg, open_hand
 
 from . import activation
 from .activation import Item
@@ -34,6 +31,7 @@ from .asker import Asker
 from .convert import read_input
 from .gate_about import GateAbout
 from .graph import Graph, InputBinding, measured, named_as, prefixed_spec
+from .hand import declare_hand, hand_of
 from .node_support import (
     Endpoints,
     bundle_parameters,
@@ -61,9 +59,8 @@ class TeleopNode(LifecycleNode):
         declare_set_up(self)
         self.declare_parameter("gate", "gate_node")
         self.declare_parameter("clock_offset_s", 0.02)
-        self.declare_parameter("device", "")
-        self.declare_parameter("settings", "")
         self.declare_parameter("lock_step", False)
+        declare_hand(self)
         self._device: TeleopDevice | None = None
         self._session: TeleopSession | None = None
         self._asker: Asker | None = None
@@ -156,18 +153,10 @@ class TeleopNode(LifecycleNode):
         Raises:
             ValueError, OSError: it is not there, or a parameter is wrong; one line.
         """
-        if bool(self.get_parameter("lock_step").value):
-            raise ValueError("a person does not wait for ticks: lock_step is for policies")
-        if not self._text("device"):
+        hand = hand_of(self)
+        if hand is None:
             raise ValueError("parameter device: expected NAME or NAME:WHERE, got nothing")
-        cfg, path = TeleopCfg(), self._text("settings")
-        if path:
-            data = plain.load_yaml(Path(path).read_text(encoding="utf-8"), path)
-            try:
-                cfg = plain.from_plain(TeleopCfg, data)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
-        self._device = open_hand(self._text("device"), cfg)
+        self._device, cfg = hand
         return TeleopSession(self._device, contract, find_robot(contract.robot), cfg)
 
     def _connect(self, asker: Asker, bindings: dict[str, InputBinding], graph: Graph) -> None:

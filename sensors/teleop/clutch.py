@@ -156,6 +156,10 @@ class TwistTeleop:
         self._rested = False
         self._before_ns: int | None = None
 
+    def resume(self, gripper: float) -> None:
+        """Go on with another gripper's element than was asked for: somebody else changed it."""
+        self._hand.value = gripper
+
     def step(
         self,
         reading: TeleopReading | None,

@@ -140,10 +140,14 @@ class JointTeleop:
         self._before_ns: int | None = None
         self.resume(q)
 
-    def resume(self, q: FloatArray) -> None:
-        """Go on from another position (n,) [rad] than was commanded: the gate changed it.
+    def resume(self, q: FloatArray, gripper: float | None = None) -> None:
+        """Go on from another position (n,) [rad] than was commanded: somebody else changed it.
 
         The clutch closes anew from there.
+
+        Args:
+            q: the position.
+            gripper: the gripper's element, as it was if none.
 
         Raises:
             ValueError: it has another shape or is not finite.
@@ -151,6 +155,8 @@ class JointTeleop:
         if q.shape != (len(self._names),) or not np.all(np.isfinite(q)):
             raise ValueError(f"q: expected {len(self._names)} finite numbers, got {q}")
         self.q = np.array(q, dtype=np.float64)
+        if gripper is not None:
+            self._hand.value = gripper
         self._open()
 
     def start_problem(self, reading: TeleopReading) -> str:

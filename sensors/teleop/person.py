@@ -120,6 +120,17 @@ class Person:
         if self._joints is not None:
             self._joints.reset(q, gripper)
 
+    def resume(self, q: FloatArray, gripper: float) -> None:
+        """Go on from where somebody else brought the arm; the clutch closes anew from there.
+
+        Args:
+            q: (n,) joint positions that were commanded last [rad].
+            gripper: element of the gripper, -1 closed, 1 open.
+        """
+        self._twist.resume(gripper)
+        if self._joints is not None:
+            self._joints.resume(q, gripper)
+
     def refusal(self) -> str:
         """Return why the arm must not be handed over now, or an empty string.
 

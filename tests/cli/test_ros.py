@@ -83,7 +83,19 @@ def make_cfg(bundle: Path, **overrides: Any) -> ros.RosUpCfg:
         ),
         (
             ["--bundle", "BUNDLE", "--sim", "reach", "--teleop-settings", "BROKEN"],
-            "--teleop-settings needs --teleop DEVICE",
+            "--teleop-settings needs --teleop or --intervene DEVICE",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--intervene", "gamepat"],
+            "unknown device 'gamepat",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--intervene", "gamepad", "--lock-step"],
+            "--intervene: a hand does not wait for commands",
+        ),
+        (
+            ["--bundle", "BUNDLE", "--sim", "reach", "--intervene", "gamepad", "--teleop", "x"],
+            "--teleop: it asks in place of the policy, and --intervene beside it",
         ),
         (
             ["--bundle", "BUNDLE", "--sim", "peg-insertion"],

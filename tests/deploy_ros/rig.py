@@ -149,6 +149,7 @@ class Rig:
         touch: Path | None = None,
         more: dict[str, Any] | None = None,
         device: str = "",
+        intervene: str = "",
         robot: str = "",
         joints: str = "/joint_states",
         graph: Path | None = None,
@@ -164,6 +165,7 @@ class Rig:
             touch: file with its gels.
             more: topics of these types that the relay passes on beside `STREAMS`.
             device: of a hand that asks in place of the policy, under its name.
+            intervene: of a person who may take over from the policy.
             robot: file of a robot whose names the arm has.
             joints: topic of its joint states.
             graph: another graph.yaml than that of the package.
@@ -173,7 +175,7 @@ class Rig:
         self.task, self.vision, self.touch = task, vision, touch
         moved = {joints if topic == "/joint_states" else topic: t for topic, t in STREAMS.items()}
         self.streams = moved | (more or {})
-        self.most_speed, self.device = 1.0, device
+        self.most_speed, self.device, self.intervene = 1.0, device, intervene
         self.env = {**private_domain(), "PYTHONFAULTHANDLER": "1"}
         self.launch = Launch([self._arm()], log_folder=logs, env=self.env)
         try:
@@ -221,6 +223,8 @@ class Rig:
             parameters |= {
                 "request_timeout_s": 0.3, "clock_freeze_s": 0.3, "real_hardware": False,
             }  # fmt: skip
+        if name == "policy_node":
+            parameters["device"] = self.intervene
         remaps = {"/clock": POLICY_CLOCK} if name == "policy_node" else {}
         node = NodeProcess(executable=name, parameters=parameters, remaps=remaps)
         if name == "policy_node" and self.device:

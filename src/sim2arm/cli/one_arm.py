@@ -122,6 +122,9 @@ class OneArm:
         done_now = np.asarray(ask.action)[None] if ask is not None and theirs else action.numpy()
         done_now = np.clip(done_now, -1.0, 1.0).astype(np.float32)
         self._drive.command(done_now, self._measured["joint_position"])
+        if self._person is not None and not theirs:
+            gripper = float(done_now[0, -1]) if self._contract.grips else 1.0
+            self._person.resume(self._measured["joint_position"][0].astype(np.float64), gripper)
         arm.step()
         self.pace.wait()
         presses: tuple[str, ...] = ()

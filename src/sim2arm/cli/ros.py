@@ -67,8 +67,11 @@ class RosUpCfg:
     teleop: str = ""
     """Device with which a person asks in place of the policy, NAME or NAME:WHERE of `sim2arm list`;
     of the bundle only the contract is used."""
+    intervene: str = ""
+    """Device with which a person takes over from the policy while its clutch is closed, and gives
+    back, within a run."""
     teleop_settings: Path | None = None
-    """YAML file with how the arm follows it, fields of `--teleop` of `sim2arm record`."""
+    """YAML file with how the arm follows a device, fields of `--teleop` of `sim2arm record`."""
     sim: str | None = None
     """Task: start a simulated arm with it in place of the robot, in a ROS domain of its own."""
     settings: Path | None = None
@@ -265,7 +268,7 @@ def nodes(
     simulated, place = cfg.sim is not None, place_of(cfg)
     found = policy_graph(
         bundle, place=place, lock_step=cfg.lock_step, sim_time=simulated, device=cfg.teleop,
-        settings=cfg.teleop_settings, calibrations=cfg.calibrations,
+        settings=cfg.teleop_settings, intervene=cfg.intervene, calibrations=cfg.calibrations,
         trusted_keys=cfg.trusted_keys,
     )  # fmt: skip
     if cfg.only:
@@ -315,7 +318,8 @@ def describe(
     names = [cfg.robot and f"robot {cfg.robot}", cfg.prefix and f"prefix {cfg.prefix}",
              cfg.namespace and f"namespace {cfg.namespace}"]  # fmt: skip
     reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "as ROS has it")
-    hand = TELEOP_DEVICES[cfg.teleop.partition(":")[0]].buttons if cfg.teleop else ""
+    device, takes = cfg.teleop or cfg.intervene, "; takes over while its clutch is closed"
+    hand = TELEOP_DEVICES[device.partition(":")[0]].buttons if device else ""
     return {
         "bundle": f"{bundle} ({contract.provenance.experiment or 'unknown experiment'})",
         "robot": f"{contract.robot}, {arm}, {contract.control_hz:g} Hz",
@@ -325,7 +329,7 @@ def describe(
         "logs": str(cfg.logs),
         **({"page": f"http://{cfg.page_host}:{cfg.page_port}"} if cfg.page else {}),
         **({"record": str(cfg.record)} if cfg.record is not None else {}),
-        **({"hand": f"{cfg.teleop}; {hand}"} if cfg.teleop else {}),
+        **({"hand": f"{device}; {hand}{takes if cfg.intervene else ''}"} if device else {}),
         **({"here": f"only {asker_of(cfg)}; the other machine operates it"} if cfg.only else {}),
         **({"here": f"all but {asker_of(cfg)}, on another machine"} if cfg.without else {}),
         **({"peers": "  ".join(cfg.peers)} if cfg.peers else {}),

@@ -123,17 +123,20 @@ def check_hand(cfg: RosUpCfg) -> None:
     Raises:
         UserError: one line.
     """
-    name = cfg.teleop.partition(":")[0]
+    if cfg.teleop and cfg.intervene:
+        raise UserError("--teleop: it asks in place of the policy, and --intervene beside it")
+    option, device = ("--intervene", cfg.intervene) if cfg.intervene else ("--teleop", cfg.teleop)
+    name = device.partition(":")[0]
     if not name:
         if cfg.teleop_settings is not None:
-            raise UserError("--teleop-settings needs --teleop DEVICE")
+            raise UserError("--teleop-settings needs --teleop or --intervene DEVICE")
         return
     if name not in TELEOP_DEVICES:
         raise UserError(unknown("device", name, TELEOP_DEVICES))
     if name == "terminal":
-        raise UserError("--teleop terminal: a node has no terminal; pass keyboard, or another")
+        raise UserError(f"{option} terminal: a node has no terminal; pass keyboard, or another")
     if cfg.lock_step:
-        raise UserError("--teleop: a hand does not wait for commands: leave out --lock-step")
+        raise UserError(f"{option}: a hand does not wait for commands: leave out --lock-step")
 
 
 def check_sensors(cfg: RosUpCfg) -> None:

@@ -72,6 +72,11 @@ class Acting:
         self._executor.reset()
         self.asked = self.late = 0
 
+    def forget(self) -> None:
+        """Drop what was answered for an arm that somebody else has moved since."""
+        self._running = None
+        self._executor.reset()
+
     def close(self) -> None:
         """Let the thread end."""
         if self._thread is not None:
