@@ -22,17 +22,18 @@ from trajectory_msgs.msg import JointTrajectory
 from . import activation
 from .activation import Item
 from .convert import (
+    change_from,
+    joint_field,
     joint_state_message,
     request_message,
     status_message,
     status_values,
     to_ns,
-    trajectory_from,
 )
 from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
 from .request_session import FloatArray, RequestSession
-from .requests import INTERVENTION, READY, REQUEST_TOPIC, Request, make_tag, parse_tag
+from .requests import INTERVENTION, READY, REQUEST_TOPIC, Request, make_tag
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 _LET_IN_S = 0.5
@@ -69,6 +70,7 @@ class Asker:
         stamp: Callable[[], int],
         names: Sequence[str],
         about: GateAbout,
+        lock_step: bool = False,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -81,11 +83,12 @@ class Asker:
             stamp: returns that of the newest joint state [ns].
             names: of the joints, as the arm has them.
             about: what it knows of the gate.
+            lock_step: whether the arm waits for each command.
             on_ready: called when `ready` is news.
         """
         self._node, self._requests, self._who = node, requests, who
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
-        self._names, self._about = list(names), about
+        self._names, self._about, self._lock_step = list(names), about, lock_step
         self._period_ns = round(1e9 / requests.contract.control_hz)
         self.phase = Phase.IDLE
         self.ready: tuple[FloatArray, int, int] | None = None
@@ -111,9 +114,8 @@ class Asker:
             )
         self._activation = endpoints.publisher(String, "~/activation", latched())
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
-        endpoints.subscription(
-            JointTrajectory, f"{gate}/commanded", self.on_commanded, streaming(10)
-        )
+        endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
+        endpoints.subscription(JointTrajectory, f"{gate}/changed", self.on_changed, streaming(10))
         endpoints.subscription(DiagnosticStatus, f"{gate}/state", self.on_gate_state, latched())
 
     def _now_ns(self) -> int:
@@ -121,21 +123,30 @@ class Asker:
 
     # -- what the gate says --------------------------------------------------------------------
 
-    def on_commanded(self, message: JointTrajectory) -> None:
-        """The gate would let a run in, or says what it commanded instead of a request."""
+    def on_changed(self, message: JointTrajectory) -> None:
+        """The gate says what the arm does in place of what was asked for."""
         requests = self._requests
         try:
-            way = trajectory_from(message, self._names)
-            if message.header.frame_id != READY:
-                session, tick = parse_tag(message.header.frame_id)
-                if self.phase is Phase.RUNNING and session == requests.session:
-                    requests.resume(tick, way)
-                return
+            session, tick, way, ddq = change_from(message, self._names)
+        except ValueError as error:
+            self.stop(f"gate: {error}")
+            return
+        # In lock step the gate judges what comes next wherever it goes on from: only news counts.
+        news = not self._lock_step or tick == requests.tick - 1
+        if self.phase is Phase.RUNNING and session == requests.session and news:
+            requests.resume(tick, way, ddq)
+
+    def on_commanded(self, message: JointState) -> None:
+        """The gate would let a run in."""
+        if message.header.frame_id != READY:
+            return
+        try:
+            q = joint_field(message, "position", self._names)
         except ValueError as error:
             self.stop(f"gate: {error}")
             return
         if self.phase is Phase.WAITING:
-            self.ready = (way.q[0, 0], to_ns(message.header.stamp), time.monotonic_ns())
+            self.ready = (q, to_ns(message.header.stamp), time.monotonic_ns())
             self._on_ready()
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:

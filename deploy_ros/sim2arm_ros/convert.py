@@ -25,7 +25,7 @@ from sim2arm.core.trajectory import Trajectory
 
 from .graph import JOINT_STATE, POSE_STAMPED, InputBinding
 from .pictures import COMPRESSED_IMAGE, IMAGE
-from .requests import WIDTH, Request, parse_request_tag, request_tag
+from .requests import WIDTH, Request, parse_request_tag, parse_tag, request_tag
 
 FloatArray = NDArray[np.float64]
 MESSAGES: dict[str, Any] = {
@@ -308,6 +308,38 @@ def trajectory_from(message: JointTrajectory, names: Sequence[str]) -> Trajector
     if not (np.all(np.isfinite(q)) and np.all(np.isfinite(dq))):
         raise ValueError("trajectory: contains numbers that are not finite (NaN or inf)")
     return Trajectory(times=times[None], q=q[None], dq=dq[None])
+
+
+def change_message(
+    way: Trajectory, ddq: FloatArray, names: Sequence[str], tag: str
+) -> JointTrajectory:
+    """Return what an arm does from the end of a tick on, in place of what was asked for.
+
+    Args:
+        way: (1, ...), its times from that end on.
+        ddq: (n,) acceleration at its start [rad/s^2].
+        names: of the joints.
+        tag: of the tick.
+    """
+    message = command_message(way, -1.0, names, 0, tag)
+    message.points[0].accelerations = ddq.tolist()
+    return message
+
+
+def change_from(
+    message: JointTrajectory, names: Sequence[str]
+) -> tuple[str, int, Trajectory, FloatArray]:
+    """Return session, tick, the way and its first acceleration (n,) of such a message.
+
+    Raises:
+        ValueError: it is no such message.
+    """
+    session, tick = parse_tag(message.header.frame_id)
+    way = trajectory_from(message, names)
+    ddq = np.asarray(message.points[0].accelerations, dtype=np.float64)
+    if ddq.shape != (len(names),) or not np.all(np.isfinite(ddq)):
+        raise ValueError(f"change: expected {len(names)} finite accelerations, got {ddq.tolist()}")
+    return session, tick, way, ddq[joint_order(names, message.joint_names)]
 
 
 def status_message(

@@ -133,7 +133,7 @@ class Flight:
         """See `GateMachine`."""
         return self._call("operator_reset", (), self._now_ns)
 
-    def answer(self) -> tuple[str, int, Trajectory] | None:
+    def answer(self) -> tuple[str, int, Trajectory, FloatArray] | None:
         """See `GateMachine`."""
         return self._call("answer", (), self._now_ns) if self.machine.changed else None
 

@@ -268,26 +268,27 @@ class Gate:
         """Let control periods pass for which nothing was requested: the stop is under way."""
         self._elapsed = self._elapsed + periods * self.period
 
-    def ahead(self, periods: float) -> Trajectory:
+    def ahead(self, periods: float) -> tuple[Trajectory, FloatArray]:
         """Return what an arm does from the end of the period under way on, with nothing new.
 
         Args:
             periods: control periods later, 0 for that end itself.
 
         Returns:
-            For the first arm; its times count from there.
+            For the first arm (1, ...), its times from there on; its acceleration there (n,).
         """
         start = float(self._elapsed[0]) + periods * self.period
         way, at = self._trajectory, np.array([[start]])
         later = np.nonzero(way.times[0] > start + 1e-9)[0]
         if not len(later):  # it stands
-            return _standing(way.q[:1, -1])
-        q, dq, _, _ = sample(way, np.tile(at, (len(way.q), 1)))
-        return Trajectory(
+            return _standing(way.q[:1, -1]), np.zeros(way.q.shape[-1])
+        q, dq, ddq, _ = sample(way, np.tile(at, (len(way.q), 1)))
+        rest = Trajectory(
             times=np.concatenate([[0.0], way.times[0, later] - start])[None],
             q=np.concatenate([q[:1], way.q[:1, later]], axis=1),
             dq=np.concatenate([dq[:1], way.dq[:1, later]], axis=1),
         )
+        return rest, ddq[0, 0]
 
     def commanded(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return commanded q, dq, ddq at the end of the period under way, (N, n) each."""

@@ -300,14 +300,18 @@ class GateMachine:
         """Name of the last session that was let in, empty if none."""
         return self._session.name
 
-    def answer(self) -> tuple[str, int, Trajectory] | None:
-        """Return session, tick, and what the arm does from its end on, if it was changed."""
+    def answer(self) -> tuple[str, int, Trajectory, FloatArray] | None:
+        """Return what became of the last tick, if it was changed.
+
+        Returns:
+            Session, tick, what the arm does from its end on, and its acceleration there (n,).
+        """
         if not self.changed or self.state is not GateState.ACTIVE:
             return None
         self.changed = False
         session = self._session
-        way = self._require_gate().ahead(session.tick - self._track.tick)
-        return session.name, session.tick, way
+        way, ddq = self._require_gate().ahead(session.tick - self._track.tick)
+        return session.name, session.tick, way, ddq
 
     def commanded(self) -> tuple[FloatArray, FloatArray, int] | None:
         """Return commanded q (n,), dq (n,) and the stamp of the joint state, None if unknown."""
@@ -357,9 +361,16 @@ class GateMachine:
             self.set_problem(MODES, problem, fatal=self.modes.was_well)
 
     def _silence(self, steady_ns: int) -> str | None:
-        silent = (steady_ns - self._session.receipt_ns) / 1e9
-        if not self.cfg.lock_step and silent > self.cfg.request_timeout_s:
-            return f"no request for {silent:.3f} s, allowed {self.cfg.request_timeout_s} s"
+        """Return that nothing was asked, or nothing was commanded, for too long; or None."""
+        session, allowed = self._session, self.cfg.request_timeout_s
+        silent = (steady_ns - session.receipt_ns) / 1e9
+        idle = (steady_ns - session.published_ns) / 1e9
+        if self.cfg.lock_step:
+            return None
+        if silent > allowed:
+            return f"no request for {silent:.3f} s, allowed {allowed} s"
+        if idle > allowed:
+            return f"no command for {idle:.3f} s, allowed {allowed} s: {session.why}"
         return None
 
     def _late(self, request: Request, ros_ns: int) -> str | None:
@@ -450,24 +461,22 @@ class GateMachine:
             self.counters.refused += 1
             self._hold(f"request refused: {refused}")
             return None
-        trajectory, left_out = decision.trajectory, 0.0
+        trajectory, late = decision.trajectory, 0.0
         if not self.cfg.lock_step:
-            left_out = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
-            if left_out > 0.0:
-                joined = gate.take_over(left_out)
+            late = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
+            if late > 0.0:
+                joined = gate.take_over(late)
                 if joined is None:
-                    return self._drop(left_out, steady_ns)
+                    return self._drop(late)
                 self.counters.late += 1
                 trajectory = joined
         session.published_ns = steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
-        if decision.share[0] < 1.0 or left_out > 0.0:
+        if decision.share[0] < 1.0 or late > 0.0:
             self._tell()
         self._track.add(plan.start_ns, trajectory)
-        return Command(
-            trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=left_out, request=request
-        )
+        return Command(trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=late, request=request)
 
     def _misfit(self, width: float | None) -> str:
         """Return what is wrong with a wanted width of the gripper [m], or an empty string."""
@@ -479,7 +488,8 @@ class GateMachine:
         """Return whether a request goes on from where the arm is.
 
         What is asked for after a change, or after a request that was lost, is made for an arm that
-        is elsewhere until the policy has heard of it. An arm that waits loses nothing.
+        is elsewhere until the policy has heard of it. An arm in lock step waits for a command: what
+        is asked for there is always judged.
         """
         unlike, before = self._session.unlike, request.goes_on_from
         if self.cfg.lock_step:
@@ -494,10 +504,8 @@ class GateMachine:
         self.counters.outdated += 1
         self.counters.missed += request.tick - session.tick
         session.tick, session.receipt_ns = request.tick, steady_ns
+        session.why = "requests do not go on from where the arm is"
         self._tell()
-        silent = (steady_ns - session.published_ns) / 1e9
-        if silent > self.cfg.request_timeout_s:
-            self._hold(f"for {silent:.3f} s no request has gone on from where the arm is")
 
     def _tell(self) -> None:
         """Let the policy hear what became of this tick."""
@@ -505,14 +513,12 @@ class GateMachine:
         if self._session.unlike is None:
             self._session.unlike = self._session.tick
 
-    def _drop(self, late: float, steady_ns: int) -> None:
-        """Leave out a command that is too late; too many of them are a reason to hold."""
+    def _drop(self, late: float) -> None:
+        """Leave out a command that is too late."""
         self.counters.dropped += 1
         self.counters.missed += 1
+        self._session.why = f"commands are too late, the last by {late:.3f} s"
         self._tell()
-        silent = (steady_ns - self._session.published_ns) / 1e9
-        if silent > self.cfg.request_timeout_s:
-            self._hold(f"commands have been too late for {silent:.3f} s, the last by {late:.3f} s")
 
     def _hold(self, reason: str) -> None:
         if self.state is GateState.ACTIVE:
@@ -528,4 +534,4 @@ class GateMachine:
         if self._session.name:
             self._session.end(self._session.name)
         self._session.tick = -1
-        self._pending = None
+        self._pending, self.changed = None, False

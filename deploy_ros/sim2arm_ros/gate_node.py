@@ -1,6 +1,6 @@
 """gate_node: the only publisher of commands to the controller. It holds no onnxruntime.
 
-Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`,
+Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`, `~/changed`,
 `~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
 latch a fault, `~/hold` stops the arm and lets nobody in; `~/reset` leaves both. The e-stop here
 is a convenience, not a safety function.
@@ -32,7 +32,6 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from sim2arm.core.trajectory import Trajectory
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.verify import load_contract
 
@@ -41,8 +40,10 @@ from .activation import Item
 from .bag_topics import RECORDING
 from .controller_facts import PERIOD_S, ControllerFacts
 from .convert import (
+    change_message,
     command_message,
     joint_field,
+    joint_state_message,
     reference_from,
     request_from,
     to_ns,
@@ -196,7 +197,8 @@ class GateNode(LifecycleNode):
             JointTrajectory, "~/dry_run" if dry else control.command_topic, streaming(1)
         )
         self._state_topic = self._endpoints.publisher(DiagnosticStatus, "~/state", latched())
-        self._commanded = self._endpoints.publisher(JointTrajectory, "~/commanded", streaming(10))
+        self._commanded = self._endpoints.publisher(JointState, "~/commanded", streaming(10))
+        self._changed = self._endpoints.publisher(JointTrajectory, "~/changed", streaming(10))
         self._activation = self._endpoints.publisher(String, "~/activation", latched())
         listen(JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable))
         if not dry:
@@ -346,8 +348,9 @@ class GateNode(LifecycleNode):
     def _send(self, command: Command | None) -> None:
         answer = None if self._flight is None else self._flight.answer()
         if answer is not None:  # before the command, so that the policy goes on from there
-            session, tick, way = answer
-            self._say_commanded(way, 0, make_tag(session, tick))
+            session, tick, way, ddq = answer
+            tag, names = make_tag(session, tick), self.contract.joint_names
+            self._changed.publish(change_message(way, ddq, names, tag))
         if command is not None:
             request = command.request
             self._measure(make_tag(request.session, request.tick), request.stamp_ns)
@@ -363,12 +366,6 @@ class GateNode(LifecycleNode):
                 send = partial(self._send_if_active, message, request.session)
                 self._gripper.command(request.width, send)
         self._publish_state(only_changes=True)
-
-    def _say_commanded(self, way: Trajectory, stamp_ns: int, tag: str) -> None:
-        """Publish what the arm does from a moment on."""
-        self._commanded.publish(
-            command_message(way, -1.0, self.contract.joint_names, stamp_ns, tag)
-        )
 
     def _measure(self, tag: str, stamp_ns: int) -> None:
         """Note how long it took from the joint state that a policy had seen to its command."""
@@ -409,8 +406,9 @@ class GateNode(LifecycleNode):
         commanded = machine.commanded()
         if commanded is not None and machine.ready and self._command.is_activated:
             q, dq, stamp = commanded
-            here = Trajectory(times=np.zeros((1, 1)), q=q[None, None], dq=dq[None, None])
-            self._say_commanded(here, stamp, READY)
+            self._commanded.publish(
+                joint_state_message(self.contract.joint_names, q, dq, stamp, READY)
+            )
         self._publish_state(only_changes=True)
         self._land(flight)
 

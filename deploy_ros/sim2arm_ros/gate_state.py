@@ -35,8 +35,9 @@ class MachineCfg:
     good_ticks: int = 5
     """Healthy joint states in a row before a policy is let in."""
     request_timeout_s: float = 0.1
-    """Longest silence of an active policy, oldest request that is used, and how far stamps of
-    requests may be from their ticks [s]."""
+    """Longest silence of an active policy, longest time without a command, oldest request that is
+    used, and how far stamps of requests may be from their ticks [s]. After a change the policy is
+    out of step for a round trip and a period: a link that is slower than that needs more."""
     joint_timeout_s: float = 0.05
     """Longest silence of the joint states by the steady clock [s]."""
     joint_age_s: float = 0.05
@@ -80,14 +81,15 @@ class Counters:
     refused: int = 0
     missed: int = 0
     """Control periods of active sessions that passed without a new command: without a request, or
-    with one that was dropped. The silence before a hold is in its reason instead."""
+    with one that was dropped or outdated. The silence before a hold is in its reason instead."""
     late: int = 0
     """Commands that came after the start of their motion and were joined on the way."""
     dropped: int = 0
     """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
     on."""
     outdated: int = 0
-    """Of `missed`, those whose request did not know what the gate had told its policy."""
+    """Of `missed`, those whose request did not go on from where the arm was: a request before it
+    was lost, or its policy had not heard yet what the gate had changed."""
     ignored: int = 0
     """Requests that came in HOLD or FAULT or out of order."""
     holds: int = 0
@@ -110,8 +112,10 @@ class Session:
     name: str = ""
     tick: int = -1
     unlike: int | None = None
-    """The first tick since the last command that was not commanded as it was asked; None if all
-    were: a request that goes on from there must know."""
+    """The first tick from the last command on that was heard and not commanded as it was asked;
+    None if there is none: a request that goes on from it or a later one must have been told."""
+    why: str = ""
+    """Why the last request became no command."""
     receipt_ns: int = 0
     published_ns: int = 0
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])

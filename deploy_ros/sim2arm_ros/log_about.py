@@ -140,11 +140,13 @@ def recorded_topics(about: About) -> list[RecordedTopic]:
         if binding.camera_info:
             kind = "sensor_msgs/msg/CameraInfo"
             found.append(RecordedTopic(name=binding.camera_info, type=kind, reliable=False))
-    ways = (REQUEST_TOPIC, "gate_node/commanded", control.command_topic)
+    ways = (REQUEST_TOPIC, "gate_node/changed", control.command_topic)
     found += [RecordedTopic(name=name, type=TRAJECTORY) for name in ways]
     controller = "control_msgs/msg/JointTrajectoryControllerState"
     found.append(RecordedTopic(name=control.state_topic, type=controller))
-    found += [RecordedTopic(name=name, type=JOINT_STATE) for name in ACTIONS]
+    found += [
+        RecordedTopic(name=name, type=JOINT_STATE) for name in (*ACTIONS, "gate_node/commanded")
+    ]
     found += [RecordedTopic(name=f"{node}/activation", type=_TEXT, latched=True)
               for node in ("gate_node", "policy_node", "teleop_node")]  # fmt: skip
     found += [RecordedTopic(name=f"{node}/state", type=STATUS, latched=True)

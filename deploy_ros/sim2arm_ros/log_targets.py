@@ -26,7 +26,7 @@ from sim2arm.core.robots import Chain
 
 from . import activation
 from .bag.reader import LogMessage
-from .convert import joint_field, trajectory_from
+from .convert import joint_field
 from .graph import JOINT_STATE
 from .log_about import TRAJECTORY, About
 from .log_era import Era
@@ -78,9 +78,10 @@ class JointTargetsOfLog:
         self._robot = replace(robot, chain=self.chain, limits=contract.limits)
         joints = about.graph.inputs["joint_position"].topic
         self._states = {stamp_of(m.data): m for m in reversed(era.of(about.name(joints)))}
-        said = ((era.read(m, TRAJECTORY), m) for m in era.of(about.name("gate_node/commanded")))
+        said = ((era.read(m, JOINT_STATE), m) for m in era.of(about.name("gate_node/commanded")))
         self._commanded = [(read, message) for read, message in said if read is not None]
-        self._answered = {read.header.frame_id for read, _ in self._commanded}
+        told = (era.read(m, TRAJECTORY) for m in era.of(about.name("gate_node/changed")))
+        self._answered = {read.header.frame_id for read in told if read is not None}
 
     def _own_chain(self, about: About) -> Chain | None:
         """Return the chain that the robot described, if it is one that the policy accepts."""
@@ -149,12 +150,8 @@ class JointTargetsOfLog:
         start = session.ticks[0].log_ns
         for read, message in reversed(self._commanded):
             if message.log_ns <= start and read.header.frame_id == READY:
-                try:
-                    q = trajectory_from(read, self._contract.joint_names).q[:, 0]
-                except ValueError as error:
-                    self._era.problems[str(error)] += 1
-                    return None
-                return from_contract(self._robot, self._contract, q)
+                q = self._positions(message)
+                return None if q is None else from_contract(self._robot, self._contract, q[None])
         return None
 
     def _obeyed(self, before: Tick, tick: Tick) -> bool:

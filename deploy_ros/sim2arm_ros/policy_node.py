@@ -114,7 +114,7 @@ class PolicyNode(LifecycleNode):
         self._session, self._contract, self._graph = session, contract, graph
         self._asker = Asker(
             self, session.requests, who="policy", begin=session.begin, stamp=self._stamp,
-            names=contract.joint_names, about=about,
+            names=contract.joint_names, about=about, lock_step=self._lock_step,
             on_ready=self.lock_step if self._lock_step else lambda: None,
         )  # fmt: skip
         self._period_ns = round(1e9 / self._contract.control_hz)

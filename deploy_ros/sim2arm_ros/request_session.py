@@ -54,7 +54,7 @@ class RequestSession:
         self._controller: Controller | None = None
         self.session, self.tick = "", 0
         self._last, self._since = -1, 0  # the last tick asked for, the first since the gate told
-        self._told: tuple[int, Trajectory] | None = None
+        self._told: tuple[int, Trajectory, FloatArray] | None = None
         self.width: float | None = None
         self._wanted: WantedWidth | None = None
 
@@ -85,17 +85,18 @@ class RequestSession:
                 raise ValueError(f"input {WIDTH!r}: nothing received yet")
             self._wanted = WantedWidth(gripper, np.array([self.width]))
 
-    def resume(self, tick: int, way: Trajectory) -> None:
+    def resume(self, tick: int, way: Trajectory, ddq: FloatArray) -> None:
         """Go on from what the gate says the arm does, instead of what was asked for.
 
         What it says of requests from before it was last listened to is known already.
 
         Args:
             tick: that was not commanded as it was asked.
-            way: what the arm does from the end of its period on.
+            way: what the arm does from the end of its period on (1, ...).
+            ddq: its acceleration there (n,) [rad/s^2], to the last bit.
         """
         if self._since <= tick < self.tick:
-            self._told = tick, way
+            self._told = tick, way, ddq
 
     @property
     def goal(self) -> FloatArray:
@@ -103,7 +104,10 @@ class RequestSession:
         return self._motion.goal[0]
 
     def skip(self, ticks: int) -> None:
-        """Say that ticks were missed since the last request: the arm is on its last stop."""
+        """Say that ticks were missed since the last request: the arm is on its last stop.
+
+        Where the gate has told what the arm does, `ask` follows that instead.
+        """
         if ticks and self.tick and self._told is None:
             self._follow_the_stop(self._motion, ticks)
         self.tick += ticks
@@ -150,10 +154,11 @@ class RequestSession:
         """Go on from where the arm is at this tick, if the gate told."""
         if self._told is None:
             return
-        (self._last, way), self._told, self._since = self._told, None, self.tick
-        now = np.array([[(self.tick - 1 - self._last) * motion.period]])
-        q, dq, ddq, _ = sample(way, now)
-        motion.resume(q[:, 0], dq[:, 0], ddq[:, 0], np.arange(1))
+        (self._last, way, first), self._told, self._since = self._told, None, self.tick
+        passed = self.tick - 1 - self._last
+        q, dq, ddq, _ = sample(way, np.array([[passed * motion.period]]))
+        ddq = ddq[:, 0] if passed else first[None]
+        motion.resume(q[:, 0], dq[:, 0], ddq, np.arange(1))
 
     def _follow_the_stop(self, motion: JointMotion, periods: int) -> None:
         """Go on from where the arm is when requests were missed: on the last stop.

@@ -124,8 +124,8 @@ def _gate(graph: Graph) -> Permissions:
     heard = [inputs[name].topic for name in ("joint_position", WIDTH) if name in inputs]
     return Permissions(
         publish=(
-            control.command_topic, "/gate_node/state", "/gate_node/commanded",
-            "/gate_node/activation",
+            control.command_topic,
+            *(f"/gate_node/{topic}" for topic in ("state", "commanded", "changed", "activation")),
         ),
         subscribe=(
             *dict.fromkeys(heard), control.state_topic, graph.robot_description, REQUEST,
@@ -144,7 +144,7 @@ def _asker(name: str, graph: Graph, topics: Sequence[str]) -> Permissions:
         publish=(REQUEST, *(f"/{name}/{topic}" for topic in ("action", "activation", "state"))),
         subscribe=(
             *dict.fromkeys(topics), graph.robot_description, "/gate_node/commanded",
-            "/gate_node/state",
+            "/gate_node/changed", "/gate_node/state",
         ),
     )  # fmt: skip
 

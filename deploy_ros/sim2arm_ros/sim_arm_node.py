@@ -53,7 +53,7 @@ from .graph_file import read_graph
 from .latency import LatencyMeter
 from .node_support import STEADY, latched, run_nodes, streaming
 from .picture_topics import PictureTopics
-from .requests import REQUEST_TOPIC, WIDTH, parse_tag
+from .requests import REQUEST_TOPIC, WIDTH, make_tag, parse_request_tag, parse_tag
 from .sim_gripper import GripperNode
 from .sim_modes import SimModes
 
@@ -356,7 +356,11 @@ class SimArmNode(Node):
 
     def on_request(self, message: JointTrajectory) -> None:
         """Note which observation the policy answers; the arm obeys commands only."""
-        tag = message.header.frame_id
+        try:
+            session, tick, *_ = parse_request_tag(message.header.frame_id)
+        except ValueError:
+            return  # the gate says so
+        tag = make_tag(session, tick)
         self._publish_latency(tag, self._meter.asked(tag, to_ns(message.header.stamp)))
 
     def _publish_latency(self, tag: str, seconds: float | None) -> None:

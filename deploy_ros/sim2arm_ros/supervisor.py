@@ -24,7 +24,6 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from . import activation
 from .activation import Item
@@ -43,7 +42,7 @@ class OperationError(RuntimeError):
     """The nodes do not do what was asked; one line."""
 
 
-COUNTERS = ("missed", "late", "dropped", "slowed", "refused")
+COUNTERS = ("missed", "late", "dropped", "outdated", "slowed", "refused")
 """Counters of the gate that an episode keeps; `gate_state.Counters` says what they count."""
 
 
@@ -153,7 +152,7 @@ class Supervisor:
         create(DiagnosticStatus, f"{self.asker}/state", self._on_policy, latched())
         create(DiagnosticStatus, "sim_arm/episode", self._on_episode, latched())
         create(DiagnosticStatus, "recorder_node/state", self._on_recorder, latched())
-        create(JointTrajectory, "gate_node/commanded", self._on_commanded, streaming(10))
+        create(JointState, "gate_node/commanded", self._on_commanded, streaming(10))
         create(JointState, f"{self.asker}/action", self._on_action, streaming(1000))
         create(Float64MultiArray, "sim_arm/latency", self._on_latency, streaming(1000))
 
@@ -374,7 +373,7 @@ class Supervisor:
     def _on_recorder(self, message: DiagnosticStatus) -> None:
         self.recorder_error = status_values(message).get("error", "")
 
-    def _on_commanded(self, message: JointTrajectory) -> None:
+    def _on_commanded(self, message: JointState) -> None:
         self._ready_ns = to_ns(message.header.stamp)
 
     def _on_action(self, message: JointState) -> None:

@@ -56,7 +56,7 @@ TYPES = {
     GOAL: "geometry_msgs/msg/PoseStamped",
     ACTION: "sensor_msgs/msg/JointState",
     LEADER: "sensor_msgs/msg/JointState",
-    COMMANDED: "trajectory_msgs/msg/JointTrajectory",
+    COMMANDED: "sensor_msgs/msg/JointState",
     REQUEST: "trajectory_msgs/msg/JointTrajectory",
     COMMAND: "trajectory_msgs/msg/JointTrajectory",
     MARKS: "diagnostic_msgs/msg/DiagnosticStatus",
@@ -114,10 +114,7 @@ class MadeUp:
         names, quarter = self.contract.joint_names, PERIOD_NS // 4
         robot = replace(FR3, chain=self.contract.kinematic_chain)
         controller = from_contract(robot, self.contract, HOME[None])
-        stands = Trajectory(
-            times=np.zeros((1, 1)), q=HOME[None, None], dq=np.zeros((1, 1, len(HOME)))
-        )
-        ready = command_message(stands, -1.0, names, start_ns, READY)
+        ready = joint_state_message(names, HOME, 0.0 * HOME, start_ns, READY)
         self.add(COMMANDED, start_ns, start_ns, ready)
         for k in range(4 * ticks + 4):
             stamp = start_ns + k * quarter

@@ -53,7 +53,7 @@ class Schedule:
         self.policy = EeDelta(FR3, DT, EeDeltaCfg(), HOME[None].copy())
         self.session = self.tick = 0
         self.asked = -1
-        self.answer: tuple[int, Trajectory] | None = None
+        self.answer: tuple[int, Trajectory, np.ndarray] | None = None
         self.joints, self.asks, self.left = "", "", 0
         self.latched = self.active = False
 
@@ -127,7 +127,7 @@ class Schedule:
             self.policy = EeDelta(FR3, DT, EeDeltaCfg(), at[None].copy())
         told = self.answer is not None
         if self.answer is not None:
-            (self.asked, way), self.answer = self.answer, None
+            (self.asked, way, _), self.answer = self.answer, None
             now = np.array([[(self.tick - 1 - self.asked) * DT]])
             q, dq, ddq = (part[:, 0] for part in sample(way, now)[:3])
             self.policy.motion.resume(q, dq, ddq, np.arange(1))
@@ -152,7 +152,7 @@ class Schedule:
         elif kind == "far":
             values["q"] = values["q"] + random.uniform(-2, 2, 7)
         elif kind == "again":
-            values["tick"] = max(0, self.tick - 2)
+            values |= {"tick": max(0, self.tick - 2), "after": None, "told": False}
         elif kind == "other":
             values |= {"session": f"x{self.session}", "tick": int(random.integers(0, 3))}
         elif kind == "tick ahead":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,7 @@ class Bench:
         self.commands: list[Command] = []
         self.policy = EeDelta(FR3, DT, EeDeltaCfg(), HOME[None].copy())
         self.tick, self.asked = 0, -1
-        self.told: tuple[int, Trajectory] | None = None
+        self.told: tuple[int, Trajectory, np.ndarray] | None = None
 
     def pass_time(self, seconds: float) -> None:
         self.ros += round(seconds * 1e9)
@@ -71,7 +72,7 @@ class Bench:
         """Return the next request of a policy that moves along y and hears the gate."""
         told = self.told is not None
         if self.told is not None:
-            (self.asked, way), self.told = self.told, None
+            (self.asked, way, _), self.told = self.told, None
             now = np.array([[(self.tick - 1 - self.asked) * DT]])
             q, dq, ddq = (part[:, 0] for part in sample(way, now)[:3])
             self.policy.motion.resume(q, dq, ddq, np.arange(1))
@@ -558,7 +559,10 @@ def test_commands_that_are_always_too_late_hold() -> None:
         bench.ros -= round(1.9 * DT_NS)
         if bench.state is GateState.HOLD:
             break
-    assert "commands have been too late for 0.1" in bench.machine.reason
+    assert re.fullmatch(
+        r"no command for 0\.1\d+ s, allowed 0\.1 s: commands are too late, the last by 0\.0\d+ s",
+        bench.machine.reason,
+    )
 
 
 def test_requests_out_of_order_are_ignored() -> None:

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from sim2arm.core.plain import dump_yaml, to_plain
+from sim2arm.core.robots import FR3
+from sim2arm.core.trajectory import Trajectory
 from sim2arm.policies.signature import make_key, sign
 from sim2arm.sim.cameras import scene_camera
 from sim2arm.sim.vision import Sight, Vision
@@ -32,7 +34,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 
 from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E402
 from sim2arm_ros.asker import Phase  # noqa: E402
-from sim2arm_ros.convert import status_message  # noqa: E402
+from sim2arm_ros.convert import change_message, status_message  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -41,6 +43,7 @@ from tests.tables import Table  # noqa: E402
 from .rig import COMMANDS  # noqa: E402
 from .swinging import swinging_contract, swinging_files, write_swinging  # noqa: E402
 
+HOME = np.asarray(FR3.home)
 OK, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
 WALKS = 1000
@@ -179,6 +182,35 @@ def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path:
     values = {"state": "HOLD", "session": sessions[0]}  # it heard after all: the arm has moved
     asker.on_gate_state(status_message(DiagnosticStatus.WARN, "gate", "", values))
     assert asker.phase is Phase.STOPPED
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(("lock_step", "heard"), [(False, True), (True, False)])
+def test_in_lock_step_what_the_gate_said_of_a_tick_before_the_last_is_no_news(
+    domain: None, tmp_path: Path, lock_step: bool, heard: bool
+) -> None:
+    """The gate has judged the last one wherever it went on from, and said nothing of it."""
+    node = policy_node.PolicyNode()
+    set_parameters(node, bundle=str(write_swinging(tmp_path / "bundle")), lock_step=lock_step)
+    assert node.trigger_configure() is OK
+    asker = node._asker
+    assert asker is not None
+    requests, names = asker._requests, asker._names
+    asker.ready = (HOME, 1, time.monotonic_ns())
+    asker.begin()
+    for stamp in range(3):
+        requests.ask(np.zeros(6), HOME, stamp)
+    way = Trajectory(
+        times=np.array([[0.0, 1e-3]]), q=np.tile(HOME, (1, 2, 1)), dq=np.zeros((1, 2, 7))
+    )
+    for session, tick in (("another", 1), (requests.session, 1)):
+        tag = f"{session}/{tick}"
+        asker.on_changed(change_message(way, np.zeros(7), names, tag))
+        assert requests.ask(np.zeros(6), HOME, 4).told is (heard and session == requests.session)
+    message = change_message(way, np.zeros(7), names, f"{requests.session}/3")
+    message.points[0].accelerations = [0.0]
+    asker.on_changed(message)
+    assert asker.phase is Phase.STOPPED  # what the gate says is no way: nobody goes on
     node.destroy_node()
 
 

@@ -145,13 +145,18 @@ def test_nothing_starts_while_one_of_them_is_red(rig: Rig, processes: tuple[Rig,
 def test_each_of_them_stops_the_arm_and_it_goes_on_only_with_a_new_session(
     rig: Rig, processes: tuple[Rig, Signs], sign: dict[str, object], reason: str
 ) -> None:
-    rig.swing()
-    vars(processes[1]).update(sign)
-    since = time.monotonic()
-    rig.wait(lambda: rig.state() == "HOLD" and reason in rig.reason(), reason)
+    since = 0.0
+    for _ in range(5):  # a busy machine may make the gate hold for another reason before
+        rig.swing()
+        vars(processes[1]).update(sign)
+        since = time.monotonic()
+        rig.wait(rig.policy_stopped, "policy that stops")
+        if reason in rig.operator.policy_message:
+            break
+        processes[1].well()
+    assert reason in rig.operator.policy_message and rig.state() == "HOLD"
     assert_stopped(rig, since)
     assert_no_command_since(rig, since, grace=REACTION)
-    rig.wait(rig.policy_stopped, "policy that stops")
     processes[1].well()
     rig.pause(0.5)
     assert_no_command_since(rig, since, grace=REACTION)  # nobody goes on alone
