@@ -138,11 +138,9 @@ class JointTargetsOfLog:
         """Return why what the controller was asked before a tick is not known."""
         if before is None:
             return "" if tick.number == 0 else "the start of its session is not in the log"
-        heard = (
-            tick.order == before.order + 1
-            if self._era.numbered
-            else (tick.number == before.number + 1)
-        )
+        counted = self._era.numbered and tick.source == before.source  # each has its own topic
+        one, other = (tick.order, before.order) if counted else (tick.number, before.number)
+        heard = one == other + 1
         return "" if heard or tick.action is None else _UNKNOWN
 
     def _begin(self, session: Session) -> Controller | None:

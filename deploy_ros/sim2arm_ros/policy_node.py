@@ -316,12 +316,13 @@ class PolicyNode(LifecycleNode):
 
     def _tell_of(self, ask: Ask) -> None:
         """Say how the person's hand stands when it changes; `quit` ends the run."""
-        assert self._asker is not None
+        assert self._asker is not None and self._session is not None
         if "quit" in ask.presses:
             self._asker.stop("quit was pressed")
         elif ask.state != self._told:
             self._told = ask.state
-            self._asker.tell(ask.why, {"hand": ask.state})
+            why = "a person acts" if ask.state == "engaged" else ask.why
+            self._asker.tell(why if self._session.by_hand else "", {"hand": ask.state})
 
     def _stamp(self) -> int:
         return self._sources["joint_position"].stamp_ns

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sim2arm.cli.main import main
+from sim2arm.core.controllers import Controller
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.spec import ArraySpec
 from sim2arm.policies.dataset.reader import Dataset
@@ -26,6 +27,7 @@ from sim2arm_ros.convert_pictures import image_message  # noqa: E402
 from sim2arm_ros.log_about import MARKS, SIM_EPISODE  # noqa: E402
 from tests.deploy_ros.logs import (  # noqa: E402
     ACTION,
+    BY_HAND,
     COMMAND,
     GOAL,
     JOINTS,
@@ -128,6 +130,30 @@ def test_a_leader_arm_asks_for_joints_whatever_the_contract_has(convert: Convert
     np.testing.assert_array_equal(rows["request.joint_position"], actions)
     assert set(rows["source"]) == {"human"}
     assert dataset.index.spec.documents["request"]["kind"] == "joint_position"
+
+
+class TakenOver(MadeUp):
+    """A run of a policy in which a person acts for a while."""
+
+    def tick(self, tick: int, session: str, stamp: int, controller: Controller) -> None:
+        self.asker = BY_HAND if 10 <= tick < 20 else ACTION
+        super().tick(tick, session, stamp, controller)
+
+
+@pytest.mark.parametrize("lost", [None, 5, 10, 14, 19, 20])
+def test_a_person_who_took_over_is_in_the_rows_and_what_is_lost_is_seen(
+    convert: Convert, capsys: pytest.CaptureFixture[str], lost: int | None
+) -> None:
+    made = TakenOver(contract=swinging_contract()).run(TICKS)
+    if lost is not None:
+        made.drop(tagged(BY_HAND if 10 <= lost < 20 else ACTION, lost))
+    rows = convert(made).episode(0)
+    count = TICKS if lost is None else lost
+    by_hand = np.isin(np.arange(count), np.arange(10, 20))
+    assert list(rows["source"]) == np.where(by_hand, "human", "policy").tolist()
+    goals = np.stack([made.asked["abc", tick][2] for tick in range(count)])
+    np.testing.assert_array_equal(rows["action"], goals.astype(np.float32))
+    assert ("gaps" in capsys.readouterr().out) == (lost is not None)
 
 
 def test_requests_that_the_contract_does_not_make_are_refused(

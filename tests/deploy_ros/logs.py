@@ -50,12 +50,14 @@ MARKS, SIM_EPISODE = f"/{log_about.MARKS}", f"/{log_about.SIM_EPISODE}"
 GATE_STATE = f"/{log_about.GATE_STATE}"
 JOINTS, GOAL, ACTION = "/joint_states", "/sim_arm/goal_pose", "/policy_node/action"
 LEADER, COMMANDED = "/teleop_node/action", "/gate_node/commanded"
+BY_HAND = "/policy_node/intervention"
 REQUEST, COMMAND = "/sim2arm/request", "/joint_trajectory_controller/joint_trajectory"
 TYPES = {
     JOINTS: "sensor_msgs/msg/JointState",
     GOAL: "geometry_msgs/msg/PoseStamped",
     ACTION: "sensor_msgs/msg/JointState",
     LEADER: "sensor_msgs/msg/JointState",
+    BY_HAND: "sensor_msgs/msg/JointState",
     COMMANDED: "sensor_msgs/msg/JointState",
     REQUEST: "trajectory_msgs/msg/JointTrajectory",
     COMMAND: "trajectory_msgs/msg/JointTrajectory",
