@@ -140,7 +140,7 @@ class TakenOver(MadeUp):
         super().tick(tick, session, stamp, controller)
 
 
-@pytest.mark.parametrize("lost", [None, 5, 10, 14, 19, 20])
+@pytest.mark.parametrize("lost", [None, 10, 14, 19, 20])
 def test_a_person_who_took_over_is_in_the_rows_and_what_is_lost_is_seen(
     convert: Convert, capsys: pytest.CaptureFixture[str], lost: int | None
 ) -> None:
