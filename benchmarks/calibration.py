@@ -17,6 +17,7 @@ from pathlib import Path
 from _calibration_arms import drift, hand_eye, joints
 from _calibration_delays import delays
 from _calibration_dynamics import dynamics
+from _calibration_gels import gels
 from _calibration_lenses import intrinsics
 
 from sim2arm.cli.errors import UserError
@@ -29,7 +30,9 @@ from sim2arm.cli.table import Row, format_results, write_results
 class CalibrationBenchCfg:
     """Measure calibrations beside the truth and beside OpenCV's solvers."""
 
-    parts: tuple[str, ...] = ("intrinsics", "hand-eye", "joints", "drift", "delays", "dynamics")
+    parts: tuple[str, ...] = (
+        "intrinsics", "hand-eye", "joints", "drift", "delays", "dynamics", "gels",
+    )  # fmt: skip
     """Which parts."""
     seeds: int = 100
     """Rigs of each kind."""
@@ -44,6 +47,7 @@ PARTS: dict[str, Callable[[int], list[Row]]] = {
     "drift": drift,
     "delays": delays,
     "dynamics": dynamics,
+    "gels": gels,
 }
 """By name: from the number of seeds to rows."""
 

@@ -22,7 +22,7 @@ from sim2arm.core.driver_stage import FloatArray
 
 from .board import Image
 from .delay import METHOD, Delay, DelayCfg
-from .drawing import BLUE, LINE, ORANGE, RED, SOFT, busiest, canvas, dot, line, png, text
+from .drawing import BLUE, LINE, RED, SOFT, busiest, canvas, line, png, strip, text
 from .latency import latency_record
 
 EARLY_MS = 2.0
@@ -160,36 +160,15 @@ def draw_motion(found: Delay) -> Image:
     begin = busiest(times, size, SHOWN)
     rows = (times >= begin) & (times < begin + SHOWN)
     strips = [
-        _strip(
-            times[rows] - begin, found.seen[rows, k], found.expected[rows, k], width, height, edge
+        strip(
+            times[rows] - begin,
+            found.seen[rows, k],
+            found.expected[rows, k],
+            SHOWN,
+            width,
+            height,
+            edge,
         )
         for k in range(found.seen.shape[1])
     ]
     return np.concatenate(strips)
-
-
-def _strip(
-    times: FloatArray, seen: FloatArray, expected: FloatArray, width: int, height: int, edge: int
-) -> Image:
-    picture = canvas(width, height)
-    both = np.concatenate([seen, expected])
-    low, high = float(both.min()), float(both.max())
-    high = max(high, low + 1e-12)
-
-    def places(values: FloatArray) -> list[tuple[float, float]]:
-        x = edge + times / SHOWN * (width - 2 * edge)
-        y = height - 12 - (values - low) / (high - low) * (height - 24)
-        return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
-
-    for a, b in pairwise(places(expected)):
-        line(picture, a, b, ORANGE, 2)
-    for place in places(seen):
-        dot(picture, place, 1.6, BLUE)
-    for second in range(int(SHOWN) + 1):
-        x = edge + second / SHOWN * (width - 2 * edge)
-        line(picture, (x, height - 6), (x, height - 1), SOFT)
-        text(picture, f"{second} s", x + 3, height - 2, SOFT, 0.33)
-    for value, y in ((low, height - 8), (high, 16)):
-        text(picture, f"{value:.3g}", 2, y, SOFT, 0.36)
-    line(picture, (edge, height - 1), (width - edge, height - 1), LINE)
-    return picture

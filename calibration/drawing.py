@@ -174,3 +174,42 @@ class Plan:
         """Write beside a place (3,) [m]."""
         x, y = self.at(place)
         text(self.picture, words, x + 6, y - 6, colour, 0.42)
+
+
+def strip(
+    times: FloatArray, seen: FloatArray, expected: FloatArray, shown: float, width: int,
+    height: int, edge: int,
+) -> Image:  # fmt: skip
+    """Return what was seen over time (dots) and what was expected (a line), (height, width, 3).
+
+    Args:
+        times: (T,), of which `shown` are drawn from 0 on [s].
+        seen: (T,).
+        expected: (T,).
+        shown: how long the strip is [s].
+        width: of the picture.
+        height: of the picture.
+        edge: margin to the left and right.
+    """
+    picture = canvas(width, height)
+    both = np.concatenate([seen, expected])
+    low, high = float(both.min()), float(both.max())
+    high = max(high, low + 1e-12)
+
+    def places(values: FloatArray) -> list[tuple[float, float]]:
+        x = edge + times / shown * (width - 2 * edge)
+        y = height - 12 - (values - low) / (high - low) * (height - 24)
+        return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
+
+    for a, b in pairwise(places(expected)):
+        line(picture, a, b, ORANGE, 2)
+    for place in places(seen):
+        dot(picture, place, 1.6, BLUE)
+    for second in range(int(shown) + 1):
+        x = edge + second / shown * (width - 2 * edge)
+        line(picture, (x, height - 6), (x, height - 1), SOFT)
+        text(picture, f"{second} s", x + 3, height - 2, SOFT, 0.33)
+    for value, y in ((low, height - 8), (high, 16)):
+        text(picture, f"{value:.3g}", 2, y, SOFT, 0.36)
+    line(picture, (edge, height - 1), (width - edge, height - 1), LINE)
+    return picture

@@ -16,13 +16,14 @@ import numpy as np
 from .bag.reader import Log
 from .convert import reference_from, to_ns
 from .convert_pictures import image_array
+from .forces import WRENCH
 from .graph import JOINT_STATE
 from .log_era import eras
 from .pictures import COMPRESSED_IMAGE, IMAGE
 from .view_events import joints_of, live_messages, picture_of
 
 STATE = "control_msgs/msg/JointTrajectoryControllerState"
-KINDS = (JOINT_STATE, STATE, IMAGE, COMPRESSED_IMAGE)
+KINDS = (JOINT_STATE, STATE, IMAGE, COMPRESSED_IMAGE, WRENCH)
 """Types of messages that tell of motion."""
 
 
@@ -48,7 +49,8 @@ class Told:
     receipt_ns: int
     """When it came, by the clock of the stamps."""
     values: np.ndarray
-    """(n,) positions, a picture (rows, cols, 3) uint8, or a field (rows, cols, 3) [N]."""
+    """(n,) positions, a picture (rows, cols, 3) uint8, a field (rows, cols, 3) [N], or force and
+    torque (6,) [N], [N m]."""
     speeds: np.ndarray | None = None
     """(n,) that a controller is told; None of what is seen."""
 
@@ -88,7 +90,10 @@ def live_motion(topics: MotionTopics, kinds: tuple[str, str], seconds: float) ->
     """
     for topic, kind in zip((topics.moved, topics.seen), kinds, strict=True):
         _check(topic, kind)
-    wanted = {topics.moved: (kinds[0], 2000), topics.seen: (kinds[1], 10)}
+    wanted = {
+        topics.moved: (kinds[0], 2000),
+        topics.seen: (kinds[1], 2000 if kinds[1] == WRENCH else 10),
+    }
     missing, end = set(wanted), float("inf")
     with closing(live_messages(wanted)) as messages:
         for topic, message, receipt in messages:
@@ -121,6 +126,9 @@ def _values(message: Any, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarra
         return reference_from(message, names)
     if hasattr(message, "position"):
         return joints_of(message, names), None
+    if hasattr(message, "wrench"):
+        force, torque = message.wrench.force, message.wrench.torque
+        return np.array([force.x, force.y, force.z, torque.x, torque.y, torque.z]), None
     if getattr(message, "encoding", "") == "32FC3":
         return image_array(message).copy(), None
     return picture_of(message), None

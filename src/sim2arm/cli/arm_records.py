@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sim2arm.calibration.dynamics_file import MeasuredDynamics, read_dynamics
+from sim2arm.calibration.gel_file import MeasuredGel, read_gel
 from sim2arm.calibration.latency import read_latency
 from sim2arm.core.robots import Robot
 from sim2arm.sim.delay import CommandDelay
+from sim2arm.sim.gel_terms import GelFriction, GelStiffness
 from sim2arm.sim.measured_terms import FIELDS, SPREAD, measured_arm
 from sim2arm.sim.physics_terms import Gains, JointDynamics
 from sim2arm.sim.randomize import Term
@@ -19,6 +22,9 @@ from .errors import user_input
 from .experiments import TrainCfg
 from .randomizations import RANDOMIZATIONS
 
+if TYPE_CHECKING:
+    from sim2arm.sim.touch import Touch
+
 
 def physics_terms(cfg: TrainCfg, robot: Robot) -> tuple[Term, ...]:
     """Return what differs in physics; what was measured of the arm replaces guesses about it.
@@ -26,13 +32,60 @@ def physics_terms(cfg: TrainCfg, robot: Robot) -> tuple[Term, ...]:
     Raises:
         UserError: the file is no record of the numbers of this arm.
     """
-    terms = RANDOMIZATIONS[cfg.randomization](robot).physics
+    terms = _with_gel(RANDOMIZATIONS[cfg.randomization](robot).physics, measured_gel(cfg.gel))
     found = measured_dynamics(cfg)
     if found is None:
         return terms
     with user_input("--dynamics"):
         arm = measured_arm(found, robot)
     return (*(t for t in terms if not _replaced(t, found.numbers)), arm)
+
+
+def measured_gel(file: str) -> MeasuredGel | None:
+    """Return how the gels resist, None where that was not measured.
+
+    Raises:
+        UserError: the file is no record of a gel.
+    """
+    if not file:
+        return None
+    with user_input("--gel"):
+        return read_gel(file)
+
+
+def measured_touch(touch: Touch, file: str) -> Touch:
+    """Return gels that resist as a record says; what it does not say goes with the stiffness.
+
+    Raises:
+        UserError: the file is no record of a gel.
+    """
+    found = measured_gel(file)
+    if found is None:
+        return touch
+    law, stiffness = touch.law, found.stiffness[0]
+    factor = stiffness / law.stiffness
+    damping = factor * law.damping if found.damping is None else found.damping[0]
+    return replace(
+        touch,
+        law=replace(
+            law, stiffness=stiffness, damping=damping, shear=factor * law.shear,
+            shear_damping=factor * law.shear_damping,
+            friction=law.friction if found.friction is None else found.friction[0],
+        ),
+    )  # fmt: skip
+
+
+def _with_gel(terms: tuple[Term, ...], found: MeasuredGel | None) -> tuple[Term, ...]:
+    """Return terms in which what was measured of the gels replaces guesses."""
+    if found is None:
+        return terms
+    told = {GelStiffness: found.stiffness, GelFriction: found.friction}
+    kept = tuple(t for t in terms if told.get(type(t)) is None)  # type: ignore[arg-type]
+    more = [
+        kind(low=1.0 - SPREAD * half / value, high=1.0 + SPREAD * half / value)
+        for kind, (value, half) in ((k, v) for k, v in told.items() if v is not None)
+    ]
+    return (*kept, *more)
 
 
 def _replaced(term: Term, numbers: Collection[str]) -> bool:

@@ -145,7 +145,8 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     files = settings.calibrations if sees and isinstance(settings, TrainCfg) else ()
     cameras = find_cameras(settings.cameras if sees else "none", files, contract.robot)
     vision = None if cameras is None else cameras.vision
-    touch = find_touch(settings.touch)  # felt or not, the pads are as soft
+    gel = settings.gel if isinstance(settings, TrainCfg) else ""
+    touch = find_touch(settings.touch, gel)  # felt or not, the pads are as soft
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(

@@ -59,6 +59,9 @@ class TrainCfg:
     dynamics: str = ""
     """Record of `calibrate dynamics`: friction, inertia, gains, payload and delay of the arm, drawn
     about what was measured instead of what was guessed; none if empty. The run keeps a copy."""
+    gel: str = ""
+    """Record of `calibrate gel`: stiffness, damping and friction of the gels of `touch`, drawn
+    about what was measured; none if empty. The run keeps a copy."""
     randomization: str = "none"
     """What differs between episodes beside their start, a name of `cli/randomizations.py`."""
     curriculum: CurriculumCfg = field(default_factory=CurriculumCfg)

@@ -65,6 +65,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "Find friction, inertia, gains, payload and delay of an arm from how it moves.",
         "sim2arm.cli.calibrate_dynamics",
     ),
+    "calibrate gel": (
+        "Find how stiff a gel is and how it grips, from presses of an arm.",
+        "sim2arm.cli.calibrate_gel",
+    ),
     "calibrate gap": (
         "Say how far the simulated arm is from a recording of the real one, and why.",
         "sim2arm.cli.calibrate_gap",

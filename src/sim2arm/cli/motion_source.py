@@ -32,6 +32,8 @@ class MotionSource:
     """Live: whether the second has pictures, not joint states."""
     compressed: bool = False
     """Live: whether pictures are compressed."""
+    wrench: bool = False
+    """Whether the second has forces (WrenchStamped)."""
     seconds: float = 40.0
     """Live: for how long."""
 
@@ -50,6 +52,7 @@ class MotionSource:
             raise UserError(str(error)) from error
         from sim2arm_ros.bag.reader import Log
         from sim2arm_ros.bag.scan import LogError
+        from sim2arm_ros.forces import WRENCH
         from sim2arm_ros.graph import JOINT_STATE
         from sim2arm_ros.motion_events import STATE, MotionTopics, live_motion, log_motion
         from sim2arm_ros.pictures import COMPRESSED_IMAGE, IMAGE
@@ -57,7 +60,8 @@ class MotionSource:
         topics = MotionTopics(moved=self.moved, seen=self.seen, names=self.names)
         if self.log is None:
             picture = COMPRESSED_IMAGE if self.compressed else IMAGE
-            kinds = (STATE if self.told else JOINT_STATE, picture if self.picture else JOINT_STATE)
+            seen = WRENCH if self.wrench else picture if self.picture else JOINT_STATE
+            kinds = (STATE if self.told else JOINT_STATE, seen)
             print(f"listening to {self.moved} and {self.seen} for {self.seconds:g} s", flush=True)
             yield from live_motion(topics, kinds, self.seconds)
             return

@@ -109,7 +109,7 @@ def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
         UserError: there is no such arm, camera, touch or device.
     """
     cameras = find_cameras(cfg.cameras, cfg.calibrations, cfg.robot)
-    touch = find_touch(cfg.touch)
+    touch = find_touch(cfg.touch, cfg.gel)
     env = build_env(replace(cfg, world="mujoco", device="cpu"), 1)
     contract = make_contract(env, Provenance(experiment=""))
     with user_input("task"):

@@ -38,7 +38,14 @@ from sim2arm.sim.worlds.compiled import UnknownNameError
 from sim2arm.sim.worlds.law import LawError
 from sim2arm.sim.worlds.table import WORLDS, DeviceError, RoomError
 
-from .arm_records import command_delay, measured_dynamics, measured_latency, physics_terms
+from .arm_records import (
+    command_delay,
+    measured_dynamics,
+    measured_gel,
+    measured_latency,
+    measured_touch,
+    physics_terms,
+)
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
 from .one_arm import OnlineCfg
@@ -57,13 +64,15 @@ LATENCY = "latency.yaml"
 """Copy of the calibration record that the latencies of a run's commands are drawn from."""
 DYNAMICS = "dynamics.yaml"
 """Copy of the record of the numbers of the arm."""
+GEL = "gel.yaml"
+"""Copy of the record of a gel."""
 LEVEL = "curriculum/"
 """What the names of a curriculum's state in a checkpoint begin with."""
 ROOM = {"contacts": None, "rows": None}
 """Settings that only engines with limited room know, as the others have them."""
 FREE = {
     "iterations": 1, "target_success": 0.0, "threads": 1, "out": None, "resume": False,
-    "latency": "", "dynamics": "", "calibrations": (),
+    "latency": "", "dynamics": "", "gel": "", "calibrations": (),
 } | ROOM  # fmt: skip
 """Settings that may change when a run goes on; of latencies and calibrations, where files are."""
 
@@ -74,6 +83,7 @@ BEFORE = {
     "curriculum": to_plain(CurriculumCfg()),
     "demos": "",
     "dynamics": "",
+    "gel": "",
     "latency": "",
     "online": to_plain(OnlineCfg()),
     "start": "",
@@ -150,19 +160,25 @@ def find_cameras(name: str, calibrations: Sequence[str] = (), robot: str = "") -
     return calibrated(CAMERAS[name], calibrations, find_robot(robot))
 
 
-def find_touch(name: str) -> Touch | None:
+def find_touch(name: str, gel: str = "") -> Touch | None:
     """Return gels, None for `none`, which imports no code of theirs.
 
+    Args:
+        name: of the touch.
+        gel: record of how they resist; what is usual if empty.
+
     Raises:
-        UserError: there are none of this name.
+        UserError: there are none of this name, or the file is no record of a gel.
     """
     if name == "none":
+        if gel:
+            raise UserError("--gel: the pads are no gels: add --touch gel or another touch")
         return None
     from .touches import TOUCHES
 
     if name not in TOUCHES:
         raise UserError(unknown("touch", name, ["none", *TOUCHES]))
-    return TOUCHES[name]
+    return measured_touch(TOUCHES[name], gel)
 
 
 def build_env(
@@ -188,7 +204,7 @@ def build_env(
     with user_input("actuators"):
         actuators = find_actuators(cfg.actuators, cfg.robot)
     cameras = find_cameras(cfg.cameras, cfg.calibrations, cfg.robot)
-    touch = find_touch(cfg.touch)
+    touch = find_touch(cfg.touch, cfg.gel)
     if cfg.world not in WORLDS:
         raise UserError(unknown("world", cfg.world, WORLDS))
     try:
@@ -308,19 +324,19 @@ def write_config(folder: Path, experiment: str, cfg: TrainCfg) -> None:
         UserError: the folder cannot be written to.
     """
     record = Path(cfg.latency).read_bytes() if cfg.latency else None
-    arm = Path(cfg.dynamics).read_bytes() if cfg.dynamics else None
+    own = {DYNAMICS: cfg.dynamics, GEL: cfg.gel}
     kept = "" if record is None else LATENCY
-    copies = _copies(cfg) | ({} if arm is None else {DYNAMICS: arm})
+    cameras = _copies(cfg)
+    copies = cameras | {name: Path(file).read_bytes() for name, file in own.items() if file}
     with user_input("run", folder):
         folder.mkdir(parents=True, exist_ok=True)
         if record is not None:
             write_durably(folder / LATENCY, record)
         for name, data in copies.items():
             write_durably(folder / name, data)
-    cameras = tuple(name for name in copies if name != DYNAMICS)
     settings = replace(
-        cfg, out=None, resume=False, latency=kept, calibrations=cameras,
-        dynamics="" if arm is None else DYNAMICS,
+        cfg, out=None, resume=False, latency=kept, calibrations=tuple(cameras),
+        dynamics=DYNAMICS if cfg.dynamics else "", gel=GEL if cfg.gel else "",
     )  # fmt: skip
     write_record(folder, experiment, to_plain(settings))
 
@@ -355,6 +371,8 @@ def read_config(folder: Path) -> tuple[str, TrainCfg, dict[str, Any]]:
             settings = replace(settings, latency=str(folder / settings.latency))
         if settings.dynamics:
             settings = replace(settings, dynamics=str(folder / settings.dynamics))
+        if settings.gel:
+            settings = replace(settings, gel=str(folder / settings.gel))
         kept = tuple(str(folder / name) for name in settings.calibrations)
         settings = replace(settings, calibrations=kept)
     return experiment, settings, data
@@ -368,6 +386,8 @@ def other_run(folder: Path, experiment: str, cfg: TrainCfg) -> str:
     lines = [] if same else more
     if measured_dynamics(old) != measured_dynamics(cfg):
         lines.append(f"dynamics: {old.dynamics or 'none'} != {cfg.dynamics or 'none'}")
+    if measured_gel(old.gel) != measured_gel(cfg.gel):
+        lines.append(f"gel: {old.gel or 'none'} != {cfg.gel or 'none'}")
     if _copies(old) != _copies(cfg):
         lines.append("calibrations: the records of the cameras are others")
     return difference((before, old), (experiment, cfg), FREE, lines)

@@ -29,7 +29,8 @@ def render_page(record: CalibrationRecord, pictures: Mapping[str, bytes] | None 
     parts += [part for name, q in grids.items() for part in _grid(name, q)]
     if record.residuals:
         parts += [page.heading("Residuals"), _summary(record.residuals)]
-        parts += [_chart(name, residuals) for name, residuals in record.residuals.items()]
+        # The table says all of a single number.
+        parts += [_chart(name, r) for name, r in record.residuals.items() if len(r.numbers) > 1]
     if record.pictures:
         parts.append(page.heading("Pictures"))
     for entry in record.pictures:
