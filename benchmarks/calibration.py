@@ -19,9 +19,10 @@ from _calibration_delays import delays
 from _calibration_dynamics import dynamics
 from _calibration_gels import gels
 from _calibration_lenses import intrinsics
+from _calibration_page import write_page
 
 from sim2arm.cli.errors import UserError
-from sim2arm.cli.outputs import check_file
+from sim2arm.cli.outputs import check_folder
 from sim2arm.cli.parse import parse, unknown
 from sim2arm.cli.table import Row, format_results, write_results
 
@@ -36,8 +37,9 @@ class CalibrationBenchCfg:
     """Which parts."""
     seeds: int = 100
     """Rigs of each kind."""
-    json: Path | None = None
-    """Write the rows there."""
+    results: Path | None = None
+    """Folder for the rows, a JSON file for each part; the page of all that are there stands beside
+    it."""
 
 
 PARTS: dict[str, Callable[[int], list[Row]]] = {
@@ -64,9 +66,13 @@ def main(argv: Sequence[str]) -> int:
     for name in cfg.parts:
         if name not in PARTS:
             raise UserError(unknown("part", name, PARTS))
-    check_file("--json", cfg.json)
-    rows = [row for name in cfg.parts for row in PARTS[name](cfg.seeds)]
-    print(format_results(rows))
-    if cfg.json is not None:
-        write_results(cfg.json, "calibration", rows)
+    if cfg.results is not None:
+        check_folder("--results", cfg.results)
+    for name in cfg.parts:
+        rows = PARTS[name](cfg.seeds)
+        print(format_results(rows), flush=True)
+        if cfg.results is not None:
+            title = f"calibration {name}, {cfg.seeds} seeds"
+            write_results(cfg.results / f"{name}.json", title, rows)
+            write_page(cfg.results, cfg.results.with_suffix(".md"))
     return 0

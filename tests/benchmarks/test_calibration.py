@@ -15,12 +15,49 @@ pytestmark = pytest.mark.skipif(ROOT is None, reason="benchmarks are part of a c
 
 
 def test_a_part_writes_its_rows(tmp_path: Path) -> None:
-    file = tmp_path / "calibration.json"
-    argv = ["bench", "calibration", "--parts", "drift", "--seeds", "3", "--json", str(file)]
+    out = tmp_path / "calibration"
+    argv = ["bench", "calibration", "--parts", "drift", "--seeds", "3", "--results", str(out)]
     assert main(argv) == 0
-    rows = {row["metric"]: row for row in json.loads(file.read_text())["rows"]}
+    rows = {row["metric"]: row for row in json.loads((out / "drift.json").read_text())["rows"]}
     assert rows["the joint named"]["value"] == 100.0
     assert 0.0 < rows["error of an offset"]["value"] < 0.3
+
+
+def test_the_page_says_what_was_asked_for_and_what_was_missed(tmp_path: Path) -> None:
+    page = load("_calibration_page")
+    rows = [
+        {"case": "a", "metric": "error of the delay", "value": 2.1, "unit": "ms"},
+        {"case": "a", "metric": "95 % intervals of the delay that hold the truth", "value": 99.0,
+         "unit": "%"},
+        {"case": "b", "metric": "error of the focal length", "value": 0.1, "unit": "%",
+         "baseline": "plain OpenCV", "baseline_value": 0.15},
+        {"case": "b", "metric": "refused, with the reason", "value": 99.0, "unit": "%"},
+        {"case": "b", "metric": "worst of all", "value": 3.0, "unit": "ms"},
+    ]  # fmt: skip
+    part = {
+        "name": "calibration x, 7 seeds", "machine": {"cpu": "fast", "cores": 2}, "commit": "abc",
+        "rows": [{"baseline": None, "baseline_value": None} | row for row in rows],
+    }  # fmt: skip
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    (folder / "x.json").write_text(json.dumps(part))
+    page.write_page(folder, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "## x\n\n7 seeds, fast, 2 cores, commit abc." in text
+    assert "| a | error of the delay | 2.1 ms | 2 or less | **missed** |  |  |" in text
+    assert "that hold the truth | 99 % | 90 or more, 99 or less | met |" in text
+    assert "0.1 % | 0.2 or less | met | plain OpenCV: 0.15 % | 0.67 (goal 0.5 missed) |" in text
+    assert "refused, with the reason | 99 % | 100 or more | **missed** |" in text
+    assert "| b | worst of all | 3 ms |  |  |  |  |" in text
+
+
+def test_gels_are_told_within_what_is_asked_for() -> None:
+    gels = load("_calibration_gels")
+    for indenter in (gels.STAMP, gels.BALL):
+        found, (stiffness, _, friction) = gels._measure(np.random.default_rng(0), indenter, 0.0)
+        assert abs(found.stiffness.value / stiffness - 1.0) < 0.1
+        assert abs(found.friction.value / friction - 1.0) < 0.05
+    assert gels._refuses("gel that is pressed once", "expected 6", np.random.default_rng(0))
 
 
 def test_hand_eye_is_measured_beside_opencv_where_it_has_solvers() -> None:
