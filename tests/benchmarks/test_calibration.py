@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim2arm.cli import calibrate_dynamics as _needs_the_train_extra  # noqa: F401
 from sim2arm.cli.main import main
 from tests.calibration.rigs import ROOT, load
 

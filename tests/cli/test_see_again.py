@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim2arm.cli import main as cli
+from sim2arm.cli import record as _needs_the_train_extra  # noqa: F401
 from sim2arm.policies.dataset.reader import Dataset
 
 

@@ -30,7 +30,8 @@ for name in sys.argv[1:]:
             importlib.import_module(found.name)
             done += 1
         except ModuleNotFoundError as error:
-            of_ros = ("rclpy", "_msgs", "_srvs", "_interfaces", "cyclonedds", "rosbags", "mujoco")
+            of_ros = ("rclpy", "_msgs", "_srvs", "_interfaces", "cyclonedds", "rosbags", "mujoco",
+                  "viser")
             if ros or not (error.name or "").partition(".")[0].endswith(of_ros):
                 raise
             left += 1
