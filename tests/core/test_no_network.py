@@ -31,7 +31,7 @@ for name in sys.argv[1:]:
             done += 1
         except ModuleNotFoundError as error:
             of_ros = ("rclpy", "_msgs", "_srvs", "_interfaces", "cyclonedds", "rosbags", "mujoco",
-                  "viser")
+                  "viser", "websockets")
             if ros or not (error.name or "").partition(".")[0].endswith(of_ros):
                 raise
             left += 1
