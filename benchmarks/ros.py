@@ -1,8 +1,9 @@
 """`sim2arm bench ros`: latency from observation to command through the ROS 2 nodes.
 
-For each rate, one after the other, on this machine: the two baselines, the nodes, and the nodes'
-work alone. The policy is untrained and has the size of the experiments' (two layers of 128); the
-task is `reach` without an end. All times are of the steady clock.
+For each rate and each kind of policy (`--sees state camera touch`), one after the other, on this
+machine: the two baselines, the nodes, and the nodes' work alone. The policies are untrained and
+have the size of the experiments' (two layers of 128, behind the encoders of pictures or fields);
+the task is `reach`, with touch `peg-placement`, without an end. All times are of the steady clock.
 
 - *observation to command*: the simulated arm notes the time before it sends a joint state with
   stamp s. The request of a tick carries the stamp of the newest joint state that the policy had
@@ -34,11 +35,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
+from _ros_policies import SEES, Files, Sees, make_bundle
 from _soak import Watch, counted
 from numpy.typing import NDArray
 
@@ -51,16 +53,10 @@ from sim2arm.cli.parse import parse
 from sim2arm.cli.table import Row, format_results, write_results
 from sim2arm.core.calibration_file import write_record
 from sim2arm.core.calibration_record import CalibrationRecord
-from sim2arm.core.contract import Contract, Provenance
+from sim2arm.core.contract import Contract
 from sim2arm.core.robots import ROBOTS
-from sim2arm.policies.actor import ExportedActor
-from sim2arm.policies.export import export_bundle
-from sim2arm.policies.ppo import Ppo, PpoCfg
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sim.arm import SUBSTEPS
-from sim2arm.sim.contract import make_contract
-from sim2arm.sim.env import Env
-from sim2arm.sim.tasks.table import build_task, describe_task
 from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.dds.discovery import cyclone_config, domain_id
 from sim2arm_ros.launcher import (
@@ -75,7 +71,6 @@ from sim2arm_ros.launcher import (
 HERE = Path(__file__).resolve().parent
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 _EXTRA_S = 30.0
-_RECORDED = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +81,8 @@ class BenchRosCfg:
     """How long each measurement takes [s]."""
     rates: tuple[float, ...] = (60.0, 100.0)
     """Control rates [Hz]."""
+    sees: tuple[Sees, ...] = ("state",)
+    """What the policies see: state, camera, touch."""
     soak: bool = False
     """Instead: run the whole graph for long, and gate and executor alone for longer; see what
     grows."""
@@ -130,8 +127,11 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"--seconds must be 1 or more, --rates among {sorted(SUBSTEPS)}")
     if cfg.soak_seconds < 20 or cfg.soak_cycles < 10_000:
         raise UserError("--soak-seconds must be 20 or more, --soak-cycles 10000 or more")
-    if cfg.latency is not None and (len(cfg.rates) > 1 or cfg.latency.suffix != ".yaml"):
+    several = len(cfg.rates) * len(cfg.sees) > 1
+    if cfg.latency is not None and (several or cfg.latency.suffix != ".yaml"):
         raise UserError("--latency: expected a .yaml file and one rate, such as --rates 60")
+    if not cfg.sees:
+        raise UserError(f"--sees: expected some of {', '.join(SEES)}, got nothing")
     check_file("--json", cfg.json)
     check_file("--latency", cfg.latency)
     try:
@@ -139,67 +139,43 @@ def main(argv: Sequence[str]) -> int:
     except RosImportError as error:
         raise UserError(str(error)) from error
     rows: list[Row] = soak(cfg) if cfg.soak else []
-    for rate in () if cfg.soak else cfg.rates:
+    for sees, rate in () if cfg.soak else product(cfg.sees, cfg.rates):
         with tempfile.TemporaryDirectory(prefix="sim2arm-bench-") as folder:
-            rows += measure(rate, cfg.seconds, Path(folder), cfg.latency)
+            rows += measure(sees, rate, cfg.seconds, Path(folder), cfg.latency)
     print(format_results(rows))
     if cfg.json is not None:
         write_results(cfg.json, "ros", rows)
     return 0
 
 
-def measure(rate_hz: float, seconds: float, folder: Path, latency: Path | None = None) -> list[Row]:
-    """Return the rows of one rate; `folder` is for the bundle and the logs.
+def measure(
+    sees: Sees, rate_hz: float, seconds: float, folder: Path, latency: Path | None = None
+) -> list[Row]:
+    """Return the rows of one policy at one rate; `folder` is for the bundle and the logs.
 
     Where a file is named, it gets the latencies.
     """
+    case = f"{rate_hz:g} Hz" + ("" if sees == "state" else f", {sees}")
 
     def say(what: str) -> None:
-        print(f"bench ros: {rate_hz:g} Hz: {what}", file=sys.stderr, flush=True)
+        print(f"bench ros: {case}: {what}", file=sys.stderr, flush=True)
 
-    say("export of an untrained policy")
-    bundle, settings = make_bundle(rate_hz, seconds, folder)
+    say(f"export of an untrained policy that sees {SEES[sees]}")
+    files = make_bundle(sees, rate_hz, seconds + _EXTRA_S, folder)
+    bundle = files.bundle
     say(f"baselines, {seconds:g} s each")
     slept = sleep_baseline(rate_hz, seconds)
     sizes = message_sizes(bundle)
     echoed = echo_baseline(sizes, rate_hz, seconds)
     say(f"nodes, {seconds:g} s")
-    nodes = run_nodes(bundle, settings, rate_hz, seconds, folder / "logs")
+    nodes = run_nodes(files, rate_hz, seconds, folder / "logs")
     for reason in nodes.stops:
         say(f"a session stopped early: {reason}")
     if latency is not None:
         with user_input("--latency", latency):
             write_record(latency, latencies(rate_hz, nodes))
-    return node_rows(rate_hz, nodes, {"sleep": slept, "dds-echo": echoed}) + work_rows(bundle)
-
-
-# -- the policy --------------------------------------------------------------------------------
-
-
-def make_bundle(rate_hz: float, seconds: float, folder: Path) -> tuple[Path, Path]:
-    """Export an untrained policy; return the bundle and the settings of its task."""
-    # Never close enough to the goal, and longer than the measurement: one long episode.
-    steps = round(rate_hz * (seconds + _EXTRA_S))
-    task = build_task(
-        replace(REACH.task, position_tolerance=0.0, max_steps=steps), ROBOTS[REACH.robot]
-    )
-    env = Env(
-        task, ROBOTS[REACH.robot], num_envs=2, control_hz=rate_hz, controller=REACH.controller
-    )
-    module = ExportedActor(Ppo(cast(PpoCfg, REACH.algo), cast(Any, env)).model.actor)
-    origin = Provenance(experiment="bench-ros", steps=0)
-    contract = make_contract(env, origin)
-    env.reset()
-    recorded: dict[str, list[NDArray[Any]]] = {spec.name: [] for spec in contract.observations}
-    for _ in range(_RECORDED):
-        obs = env.step(torch.zeros(2, 6))[0]
-        for name, frames in recorded.items():
-            frames.append(obs[name][0].numpy().copy())
-    sequence = {name: np.stack(frames) for name, frames in recorded.items()}
-    bundle = export_bundle(module, contract, [sequence], folder / "bundle").path
-    settings = folder / "task.yaml"
-    settings.write_text(describe_task(task)[1], encoding="utf-8")
-    return bundle, settings
+    baselines = {"sleep": slept, "dds-echo": echoed}
+    return node_rows(case, nodes, baselines) + work_rows(case, bundle)
 
 
 # -- baselines ---------------------------------------------------------------------------------
@@ -255,12 +231,12 @@ def soak(cfg: BenchRosCfg) -> list[Row]:
     rate = 60.0
     with tempfile.TemporaryDirectory(prefix="sim2arm-soak-") as name:
         folder = Path(name)
-        bundle, settings = make_bundle(rate, cfg.soak_seconds, folder)
+        files = make_bundle("state", rate, cfg.soak_seconds + _EXTRA_S, folder)
         watched: list[Watch] = []
         print(f"bench ros: soak: nodes, {cfg.soak_seconds:g} s", file=sys.stderr, flush=True)
         nodes = run_nodes(
-            bundle, settings, rate, cfg.soak_seconds, folder / "logs",
-            also=[recorder(folder / "log", bundle)],
+            files, rate, cfg.soak_seconds, folder / "logs",
+            also=[recorder(folder / "log", files.bundle)],
             started=lambda pids: watched.append(Watch(pids)),
             ended=lambda: watched[0].close(),
         )  # fmt: skip
@@ -277,8 +253,7 @@ def soak(cfg: BenchRosCfg) -> list[Row]:
 
 
 def run_nodes(
-    bundle: Path,
-    settings: Path,
+    files: Files,
     rate_hz: float,
     seconds: float,
     logs: Path,
@@ -290,8 +265,7 @@ def run_nodes(
     """Run policy, gate and simulated arm in real time.
 
     Args:
-        bundle: of the policy.
-        settings: of the task.
+        files: of policy, task and sensors.
         rate_hz: of the policy [Hz].
         seconds: how long [s].
         logs: folder of what the nodes say.
@@ -303,8 +277,16 @@ def run_nodes(
 
     env = private_domain()
     processes = [
-        simulated_arm("reach", REACH.robot, rate_hz, lock_step=False, settings=settings),
-        *policy_graph(bundle),
+        simulated_arm(
+            files.task,
+            REACH.robot,
+            rate_hz,
+            lock_step=False,
+            settings=files.settings,
+            vision=files.vision,
+            touch=files.touch,
+        ),
+        *policy_graph(files.bundle),
         *also,
     ]
     latency: list[float] = []
@@ -360,9 +342,9 @@ def latencies(rate_hz: float, nodes: Nodes) -> CalibrationRecord:
     )
 
 
-def node_rows(rate_hz: float, nodes: Nodes, baselines: Mapping[str, Timing]) -> list[Row]:
+def node_rows(case: str, nodes: Nodes, baselines: Mapping[str, Timing]) -> list[Row]:
     """Return latency and missed periods, one row per baseline."""
-    case, rows = f"{rate_hz:g} Hz", list[Row]()
+    rows: list[Row] = []
     for name, share in SHARES.items():
         for baseline, timing in baselines.items():
             rows.append(
@@ -383,12 +365,16 @@ def node_rows(rate_hz: float, nodes: Nodes, baselines: Mapping[str, Timing]) -> 
 # -- the work alone ----------------------------------------------------------------------------
 
 
-def work_rows(bundle: Path, ticks: int = 400) -> list[Row]:
+def work_rows(case: str, bundle: Path, ticks: int = 400) -> list[Row]:
     """Return how long policy and gate work for one tick in this process."""
     times = work_times(bundle, ticks)
-    case = f"{OnnxPolicy(bundle).contract.control_hz:g} Hz, in process"
     return [
-        Row(case=case, metric=f"{part}, {name}", value=_ms(seconds, SHARES[name]), unit="ms")
+        Row(
+            case=f"{case}, in process",
+            metric=f"{part}, {name}",
+            value=_ms(seconds, SHARES[name]),
+            unit="ms",
+        )
         for part, seconds in times.items()
         for name in ("p50", "p99")
     ]
@@ -409,7 +395,7 @@ def work_times(bundle: Path, ticks: int) -> dict[str, NDArray[np.float64]]:
     for k in range(ticks):
         now = 10**9 + round(k * contract.period * 1e9)
         for spec in session.derivation.sampled:
-            value = measured if spec.name == "joint_position" else np.zeros(spec.shape)
+            value = measured if spec.name == "joint_position" else np.zeros(spec.array_shape)
             if spec.kind == "goal":
                 value = np.array([0.5, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0])
             session.push(spec.name, value.astype(spec.dtype), now, now, now)

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def load(name: str) -> ModuleType:
+    if str(FOLDER) not in sys.path:  # as `sim2arm bench` does
+        sys.path.insert(0, str(FOLDER))
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -39,28 +42,42 @@ def ros() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def bundle(ros: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return ros.make_bundle(100.0, 2.0, tmp_path_factory.mktemp("bench"))
+def files(ros: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return ros.make_bundle("state", 100.0, 32.0, tmp_path_factory.mktemp("bench"))
 
 
-def test_the_bundle_is_at_the_rate_and_its_task_does_not_end(bundle: tuple[Path, Path]) -> None:
-    contract: Contract = load_contract(bundle[0])
+def test_the_bundle_is_at_the_rate_and_its_task_does_not_end(files: Any) -> None:
+    contract: Contract = load_contract(files.bundle)
     assert contract.control_hz == 100.0
-    task = make_task("reach", "fr3", bundle[1].read_text())
-    assert task.cfg.max_steps == 3200  # (2 s + 30 s) at 100 Hz
+    task = make_task(files.task, "fr3", files.settings.read_text())
+    assert task.cfg.max_steps == 3200  # 32 s at 100 Hz
     assert task.cfg.position_tolerance == 0.0
 
 
-def test_message_sizes_are_those_on_the_wire(ros: ModuleType, bundle: tuple[Path, Path]) -> None:
-    observation, command = ros.message_sizes(bundle[0])
+@pytest.mark.parametrize(
+    ("sees", "names"), [("camera", {"scene_rgb", "wrist_rgb"}), ("touch", {"touch_field"})]
+)
+def test_policies_that_see_more_are_timed_with_all_that_they_see(
+    ros: ModuleType, tmp_path: Path, sees: str, names: set[str]
+) -> None:
+    files = ros.make_bundle(sees, 60.0, 30.0, tmp_path)
+    assert names <= {spec.name for spec in load_contract(files.bundle).inputs}
+    assert (files.vision is not None) == (sees == "camera")
+    assert (files.touch is not None) == (sees == "touch")
+    times = ros.work_times(files.bundle, ticks=3)
+    assert all((values > 0).all() for values in times.values())
+
+
+def test_message_sizes_are_those_on_the_wire(ros: ModuleType, files: Any) -> None:
+    observation, command = ros.message_sizes(files.bundle)
     # Seven names of 11 characters and 14 numbers of 8 bytes, and their frame.
     assert 7 * 11 + 14 * 8 < observation < 500
     # Five points of 14 numbers, and their frame.
     assert 7 * 11 + 5 * 14 * 8 < command < 1500
 
 
-def test_policy_and_gate_are_timed_tick_by_tick(ros: ModuleType, bundle: tuple[Path, Path]) -> None:
-    times = ros.work_times(bundle[0], ticks=5)
+def test_policy_and_gate_are_timed_tick_by_tick(ros: ModuleType, files: Any) -> None:
+    times = ros.work_times(files.bundle, ticks=5)
     assert {name: len(values) for name, values in times.items()} == {"policy": 5, "gate": 5}
     assert all((values > 0).all() for values in times.values())
 
@@ -99,7 +116,7 @@ def test_rows_stand_beside_both_baselines(ros: ModuleType) -> None:
     nodes = ros.Nodes(latency=latency, commands=103, late=4, stops=("because",))
     sleep = ros.Timing(seconds=np.full(10, 0.0005), missed=1)
     echo = ros.Timing(seconds=np.full(10, 0.002), missed=0)
-    rows = ros.node_rows(60.0, nodes, {"sleep": sleep, "dds-echo": echo})
+    rows = ros.node_rows("60 Hz", nodes, {"sleep": sleep, "dds-echo": echo})
     table = {(row.metric, row.baseline): (row.value, row.baseline_value) for row in rows}
     command = "observation to command"
     assert table[f"{command}, p50", "sleep"] == pytest.approx((50.5, 0.5))
@@ -121,6 +138,8 @@ def test_rows_stand_beside_both_baselines(ros: ModuleType) -> None:
         ["--rate", "60"],
         ["--latency", "file.yaml"],  # of which rate?
         ["--rates", "60", "--latency", "file.json"],
+        ["--rates", "60", "--sees", "state", "touch", "--latency", "file.yaml"],
+        ["--sees", "smell"],
     ],
 )
 def test_bad_arguments_are_one_line(ros: ModuleType, words: list[str]) -> None:
@@ -135,12 +154,12 @@ def test_main_writes_every_row(
     monkeypatch.setattr(
         ros,
         "measure",
-        lambda rate, *_: [ros.Row(case=f"{rate:g} Hz", metric="m", value=1)],
+        lambda sees, rate, *_: [ros.Row(case=f"{rate:g} Hz, {sees}", metric="m", value=1)],
     )
     assert ros.main(["--seconds", "1", "--json", str(tmp_path / "r.json")]) == 0
     found = json.loads((tmp_path / "r.json").read_text())
     assert found["name"] == "ros"
-    assert [row["case"] for row in found["rows"]] == ["60 Hz", "100 Hz"]
+    assert [row["case"] for row in found["rows"]] == ["60 Hz, state", "100 Hz, state"]
     assert "100 Hz" in capsys.readouterr().out
 
 
