@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from _calibration_rows import error_rows, every, interval_rows, share_row
 from numpy.typing import NDArray
@@ -37,8 +39,9 @@ def gels(seeds: int) -> list[Row]:
 
 REFUSED = {
     "gel that is pressed once": "expected 6 presses or more",
-    "gel that is never reached": "",
-    "gel whose normal is another": "",
+    "gel that is never reached": "depth explains|expected 6 presses",
+    "gel whose normal is another": "depth explains|does not grow|expected 6 presses",
+    "force whose axes are turned by 45 deg": "drag is not along the slide",
 }
 
 
@@ -64,13 +67,16 @@ def _refuses(case: str, words: str, rng: np.random.Generator) -> bool:
     press, _ = pressing(rng, STAMP, presses=1 if "once" in case else 12)
     if "never" in case:
         press = _only_noise(press, rng)
+    if "turned" in case:
+        turn = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2.0)
+        press = replace(press, drag=press.drag @ turn)
     if "normal" in case:
         press = Pressing(times=press.times, depth=press.slide[:, 1], force=press.force,
                          slide=press.slide, drag=press.drag)  # fmt: skip
     try:
         find_gel(press, STAMP)
     except ValueError as error:
-        return words in str(error)
+        return any(word in str(error) for word in words.split("|"))
     return False
 
 

@@ -24,7 +24,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from ros import make_bundle, run_nodes
+from _ros_policies import Files, make_bundle
+from ros import run_nodes
 from torch import Tensor, nn
 
 from sim2arm.cli.errors import UserError
@@ -88,13 +89,13 @@ def main(argv: Sequence[str]) -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="sim2arm-bench-") as name:
         folder = Path(name)
-        bundle, settings = make_bundle(60.0, cfg.seconds, folder)
-        seeing = make_seeing(OnnxPolicy(bundle).contract, folder / "seeing")
+        files = make_bundle("state", 60.0, cfg.seconds + 30.0, folder)
+        seeing = make_seeing(OnnxPolicy(files.bundle).contract, folder / "seeing")
         cases = [(c, w) for c in (False, True) for w in (False, True)] * (cfg.only != "gate")
         for cameras, watched in cases:
             rows.append(cpu(seeing, folder, browser, cfg.seconds, cameras, watched))
         if cfg.only != "cpu":
-            rows += beside(bundle, settings, folder, browser, cfg.seconds)
+            rows += beside(files, folder, browser, cfg.seconds)
     print(format_results(rows))
     if cfg.json is not None:
         write_results(cfg.json, "page", rows)
@@ -164,15 +165,15 @@ def cpu(
     return Row(case=case, metric="CPU of operator_node", value=100.0 * share, unit="% of a core")
 
 
-def beside(bundle: Path, settings: Path, folder: Path, browser: str, seconds: float) -> list[Row]:
+def beside(files: Files, folder: Path, browser: str, seconds: float) -> list[Row]:
     """Return the latency of commands beside a watched page, beside that without one."""
     shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     print(f"bench page: the gate, {seconds:g} s twice", file=sys.stderr, flush=True)
-    alone = run_nodes(bundle, settings, 60.0, seconds, folder / "alone")
+    alone = run_nodes(files, 60.0, seconds, folder / "alone")
     port = free_port("127.0.0.1")
-    page = operator_page(bundle, port=port, simulated=True)
+    page = operator_page(files.bundle, port=port, simulated=True)
     with browsing(browser, port, folder / "beside-profile"):
-        both = run_nodes(bundle, settings, 60.0, seconds, folder / "beside", also=[page])
+        both = run_nodes(files, 60.0, seconds, folder / "beside", also=[page])
     rows = [
         Row(case="60 Hz, beside a watched page", metric=f"observation to command, {name}",
             value=1e3 * float(np.quantile(both.latency.seconds, share)), unit="ms",

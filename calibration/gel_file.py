@@ -22,8 +22,6 @@ class MeasuredGel:
 
     stiffness: tuple[float, float]
     """Pressure per depth [N/m^3]."""
-    damping: tuple[float, float] | None
-    """Pressure per speed of depth [N s/m^3]; None where it was not told."""
     friction: tuple[float, float] | None
     """Of Coulomb; None where nothing slid."""
     id: str
@@ -57,6 +55,6 @@ def read_gel(path: str | Path) -> MeasuredGel:
     if "stiffness" not in found:
         raise ValueError(f"{path}: expected the stiffness of a gel, got {sorted(found)}")
     return MeasuredGel(
-        stiffness=found["stiffness"], damping=found.get("damping"),
+        stiffness=found["stiffness"],
         friction=found.get("friction"), id=record.id,
     )  # fmt: skip

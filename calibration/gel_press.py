@@ -29,6 +29,10 @@ _ROUNDS = 12  # of weights; they have settled long before
 _NEAR = 2e-4  # farthest that a surface moves in a round [m]
 _HUBER, _TUKEY = 1.345, 4.685  # usual widths in robust standard deviations
 _GRID = 61  # places of the surface that are tried to begin with
+_DEEPEST = 0.01  # no gel is pressed deeper [m]
+_SLIDES = 1e-3  # a way along the surface that is none [m]
+_TILT = 0.1  # greatest slope of a slide [rad]
+_ACROSS = 0.2  # greatest share of the drag across a slide
 _APART_S = 0.1  # contacts closer than this are one press
 
 
@@ -123,6 +127,8 @@ class GelFound:
     held_out: float
     """Root mean square error of the force in the last quarter of the presses, of numbers that the
     others told [N]."""
+    deep: FloatArray
+    """(T,) how deep the indenter lies [m], below 0 away from the gel."""
     deepest: float
     """[m]."""
     strongest: float
@@ -141,6 +147,7 @@ class _Fit:
     k: float
     c: float
     bias: float
+    tilt: FloatArray  # (2,) depth per way along the surface
 
 
 def find_gel(press: Pressing, indenter: Indenter, cfg: GelPressCfg | None = None) -> GelFound:
@@ -176,7 +183,12 @@ def find_gel(press: Pressing, indenter: Indenter, cfg: GelPressCfg | None = None
             f"{100 * cfg.least_explained:.0f} % or more: is the normal the right one, and does the "
             "indenter reach the gel?"
         )
-    deep = press.depth - fit.surfaces[groups]
+    deep = rows.depth(fit)
+    if indenter.radius > 0.0 and float(deep.max()) > indenter.radius:
+        raise ValueError(
+            f"the ball lies {1e3 * deep.max():.2f} mm deep, expected less than its radius, "
+            f"{1e3 * indenter.radius:.2f} mm"
+        )
     friction, slides = _friction(press, groups, _sliding(press, groups, deep, cfg), fit, fits)
     return GelFound(
         stiffness=_told(fit.k, [other.k for other in fits]),
@@ -184,7 +196,7 @@ def find_gel(press: Pressing, indenter: Indenter, cfg: GelPressCfg | None = None
         friction=friction, surfaces=fit.surfaces, groups=groups, bias=fit.bias, presses=count,
         slides=slides,
         held_out=rows.held_out(fit, count - max(1, count // 4), weights > 0.0),
-        deepest=float(deep.max()), strongest=float((expected - fit.bias).max()),
+        deep=deep, deepest=float(deep.max()), strongest=float((expected - fit.bias).max()),
         expected=expected, wrong=weights == 0.0, explained=explained,
     )  # fmt: skip
 
@@ -203,7 +215,8 @@ def _one_surface(press: Pressing, rate: FloatArray, indenter: Indenter) -> _Fit:
     if high - low < 1e-6 or np.ptp(force) == 0.0:
         raise ValueError("nothing was pressed: neither depth nor force changes")
     best: tuple[float, _Fit] | None = None
-    for surface in np.linspace(low, high - 0.02 * (high - low), _GRID):
+    reach = min(high - low, _DEEPEST)  # an approach may be long
+    for surface in np.linspace(high - reach, high - 0.02 * reach, _GRID):
         volume, area = indenter.shape(depth - surface)
         columns = np.stack([volume, area * rate, np.ones_like(depth)], axis=1)
         size = np.maximum(np.abs(columns).max(axis=0), 1e-30)
@@ -216,7 +229,7 @@ def _one_surface(press: Pressing, rate: FloatArray, indenter: Indenter) -> _Fit:
         cost = float(np.median(np.abs(force - scaled @ x)))
         k, c, bias = (float(v) for v in x / size)
         if best is None or cost < best[0]:
-            best = cost, _Fit(np.array([surface]), k, c, bias)
+            best = cost, _Fit(np.array([surface]), k, c, bias, np.zeros(2))
     assert best is not None
     if best[1].k <= 0.0:
         raise ValueError("the force does not grow with the depth: is the normal the right one?")
@@ -232,13 +245,24 @@ class _Rows:
     groups: NDArray[np.int64]
     indenter: Indenter
 
+    @property
+    def slide(self) -> FloatArray:
+        """(T, 2) places along the surface about their middle [m]; zeros where nothing slides."""
+        found = self.press.slide - self.press.slide.mean(axis=0)
+        return found if float(np.ptp(found, axis=0).max()) > _SLIDES else 0.0 * found
+
+    def depth(self, fit: _Fit) -> FloatArray:
+        """Return how deep the indenter is (T,) [m], of slides not quite along the gel too."""
+        return self.press.depth - fit.surfaces[self.groups] + self.slide @ fit.tilt
+
     def expected(self, fit: _Fit) -> tuple[FloatArray, FloatArray]:
-        """Return the force (T,) and its derivatives (T, 4) by k, c, bias and the row's surface."""
-        deep = self.press.depth - fit.surfaces[self.groups]
+        """Return the force (T,) and its derivatives (T, 6) by k, c, bias, tilts and surface."""
+        deep = self.depth(fit)
         volume, area = self.indenter.shape(deep)
+        stiff = fit.k * area
         by = np.stack(
-            [volume, area * self.rate, np.ones_like(deep), -fit.k * area], axis=1
-        )  # fmt: skip
+            [volume, area * self.rate, np.ones_like(deep), *(stiff * self.slide.T), -stiff], axis=1
+        )
         return fit.k * volume + fit.c * area * self.rate + fit.bias, by
 
     def fit(self, start: _Fit, rows: NDArray[np.bool_]) -> tuple[_Fit, FloatArray]:
@@ -253,16 +277,17 @@ class _Rows:
             force, by = self.expected(fit)
             left = self.press.force - force
             weights[rows] = _weights(np.abs(left[rows]), tight=turn >= _ROUNDS // 2)
-            full = np.zeros((len(rows), 3 + count))
-            full[:, :3] = by[:, :3]
-            full[np.arange(len(rows)), 3 + self.groups] = by[:, 3]
+            full = np.zeros((len(rows), 5 + count))
+            full[:, :5] = by[:, :5]
+            full[np.arange(len(rows)), 5 + self.groups] = by[:, 5]
             size = np.maximum(np.abs(full[rows]).max(axis=0), 1e-30)
             scaled, w = full[rows] / size, weights[rows][:, None]
-            normal = scaled.T @ (w * scaled) + 1e-9 * np.eye(3 + count)
+            normal = scaled.T @ (w * scaled) + 1e-9 * np.eye(5 + count)
             step = np.linalg.solve(normal, scaled.T @ (w[:, 0] * left[rows])) / size
-            near = np.clip(step[3:], -_NEAR, _NEAR)
+            near = np.clip(step[5:], -_NEAR, _NEAR)
+            tilt = np.clip(fit.tilt + np.clip(step[3:5], -0.02, 0.02), -_TILT, _TILT)
             fit = _Fit(fit.surfaces + near, max(fit.k + step[0], 0.1 * fit.k),
-                       max(fit.c + step[1], 0.0), fit.bias + step[2])  # fmt: skip
+                       max(fit.c + step[1], 0.0), fit.bias + step[2], tilt)  # fmt: skip
         return fit, weights
 
     def held_out(self, fit: _Fit, first: int, good: NDArray[np.bool_]) -> float:
@@ -271,7 +296,7 @@ class _Rows:
         Their surfaces are their own: where the indenter meets the gel is no number of the gel.
         """
         told, _ = self.fit(fit, self.groups < first)
-        own = replace(fit, k=told.k, c=told.c, bias=told.bias)
+        own = replace(fit, k=told.k, c=told.c, bias=told.bias, tilt=told.tilt)
         left = self.press.force - self.expected(own)[0]
         return _rms(left[(self.groups >= first) & good])
 
@@ -335,12 +360,16 @@ def _friction(
     with_slides = np.unique(groups[rows])
     if len(with_slides) < 3:
         return None, len(with_slides)
-    along = -np.einsum("ti,ti->t", press.drag - rest, sliding)[rows]
+    pull = press.drag - rest
+    along = -np.einsum("ti,ti->t", pull, sliding)[rows]
+    across = (pull[:, 0] * sliding[:, 1] - pull[:, 1] * sliding[:, 0])[rows]
+    if np.median(along) <= 0.0 or abs(np.median(across)) > _ACROSS * np.median(along):
+        raise ValueError(
+            "the drag is not along the slide: are the axes of the force those that were said?"
+        )
     force, group = press.force[rows], groups[rows]
     value = _ratio(force - fit.bias, along)
-    without = [
-        _ratio((force - other.bias)[group != k], along[group != k]) for k, other in enumerate(fits)
-    ]
+    without = [_ratio((force - fits[k].bias)[group != k], along[group != k]) for k in with_slides]
     return _told(value, without), len(with_slides)
 
 

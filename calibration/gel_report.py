@@ -34,6 +34,7 @@ def make_record(
     cfg: GelPressCfg,
     *,
     device: str,
+    how: str = "",
     inputs: Sequence[InputFile] = (),
     pictures: Mapping[str, tuple[bytes, str]] | None = None,
 ) -> CalibrationRecord:
@@ -44,6 +45,7 @@ def make_record(
         indenter: what was pressed.
         cfg: what is accepted.
         device: what was measured.
+        how: it was recorded, for a reader.
         inputs: files.
         pictures: files and captions by name.
     """
@@ -55,7 +57,7 @@ def make_record(
         date=utc_now(),
         method=METHOD,
         settings={"area": indenter.area, "radius": indenter.radius, "run_in": cfg.run_in,
-                  "slip_speed": cfg.slip_speed},
+                  "slip_speed": cfg.slip_speed, "smooth_s": cfg.smooth_s},
         inputs=tuple(inputs),
         values=quantities(found),
         residuals={
@@ -70,7 +72,7 @@ def make_record(
             ),
         },
         pictures=tuple(make_picture(n, d, words) for n, (d, words) in (pictures or {}).items()),
-        notes=tuple(notes(found)),
+        notes=(*notes(found), *filter(None, (how,))),
         versions={
             "sim2arm": sim2arm.__version__, "numpy": np.__version__, "scipy": scipy.__version__
         },
@@ -88,7 +90,8 @@ def notes(found: GelFound) -> list[str]:
     if c.half < abs(c.value):
         lines.append(
             f"Damping {_words(c, 1e-6)} N s/cm^3. A force that is stamped a millisecond late or "
-            f"early changes it by {1e-9 * k.value:.3g}: measure delays before you trust it."
+            f"early changes it by {1e-9 * k.value:.3g}: training does not use it, its damping goes "
+            "with the stiffness."
         )
     else:
         lines.append("Damping was not told: press at more different speeds.")
@@ -118,6 +121,7 @@ def write_gel(
     cfg: GelPressCfg,
     *,
     device: str,
+    how: str = "",
     inputs: Sequence[InputFile],
 ) -> CalibrationRecord:
     """Write record, page and pictures."""
@@ -131,14 +135,15 @@ def write_gel(
             f"The {SHOWN:g} s with the most force: measured (blue dots), explained (orange).",
         ),
     }
-    record = make_record(found, indenter, cfg, device=device, inputs=inputs, pictures=files)
+    record = make_record(found, indenter, cfg, device=device, how=how, inputs=inputs,
+                         pictures=files)  # fmt: skip
     write_record(path, record, {name: data for name, (data, _) in files.items()})
     return record
 
 
 def _depths(press: Pressing, found: GelFound) -> np.ndarray:
     """Return (T,) depths below the surface of each row's press [m]."""
-    return press.depth - found.surfaces[found.groups]
+    return found.deep
 
 
 def draw_law(press: Pressing, found: GelFound) -> Image:

@@ -33,7 +33,7 @@ from .convert import (
 from .gate_about import GateAbout
 from .node_support import Endpoints, latched, streaming
 from .request_session import FloatArray, RequestSession
-from .requests import INTERVENTION, READY, REQUEST_TOPIC, Request, make_tag
+from .requests import IN_ITS_PLACE, READY, REQUEST_TOPIC, Request, make_tag
 
 _GATE_SILENCE_S = 1.0  # the gate says ten times a second what it does
 _LET_IN_S = 0.5
@@ -105,13 +105,14 @@ class Asker:
             gate: name of the gate's node.
             person: whether a person may take over from a policy.
         """
-        self._by_hand: Any = None
+        self._others: dict[str, Any] = {}
         self._request = endpoints.lifecycle_publisher(JointTrajectory, REQUEST_TOPIC, streaming(10))
         self._action = endpoints.lifecycle_publisher(JointState, "~/action", streaming(100))
         if person:
-            self._by_hand = endpoints.lifecycle_publisher(
-                JointState, f"~/{INTERVENTION}", streaming(100)
-            )
+            self._others = {
+                who: endpoints.lifecycle_publisher(JointState, f"~/{topic}", streaming(100))
+                for who, topic in IN_ITS_PLACE.items()
+            }
         self._activation = endpoints.publisher(String, "~/activation", latched())
         self._state = endpoints.publisher(DiagnosticStatus, "~/state", latched())
         endpoints.subscription(JointState, f"{gate}/commanded", self.on_commanded, streaming(10))
@@ -267,7 +268,7 @@ class Asker:
         action: NDArray[np.floating],
         labels: Sequence[str] | None = None,
         *,
-        by_hand: bool = False,
+        who: str = "",
     ) -> None:
         """Publish a request, and what it was made of.
 
@@ -275,14 +276,14 @@ class Asker:
             request: of this tick.
             action: that was asked for (A,).
             labels: names of its elements; those of the contract by default.
-            by_hand: whether a person asked in place of the policy.
+            who: asked in place of the policy, one of `IN_ITS_PLACE`.
         """
         self._publish(request)
         spec = self._requests.contract.action
         labels = labels or spec.element_names or [str(i) for i in range(spec.dim)]
         values, tag = action.astype(np.float64), make_tag(request.session, request.tick)
         message = joint_state_message(labels, values, values * 0.0, request.stamp_ns, tag)
-        (self._by_hand if by_hand else self._action).publish(message)
+        self._others.get(who, self._action).publish(message)
 
     def tell(self, reason: str, more: dict[str, object]) -> None:
         """Publish how it stands, why, and what else there is to know."""

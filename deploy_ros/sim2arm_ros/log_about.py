@@ -17,7 +17,7 @@ from sim2arm.policies.verify import load_contract
 
 from .graph import JOINT_STATE, Graph
 from .pictures import PICTURES
-from .requests import INTERVENTION, REQUEST_TOPIC
+from .requests import IN_ITS_PLACE, REQUEST_TOPIC
 from .robot_modes import KINDS
 
 ABOUT = "sim2arm"
@@ -30,7 +30,7 @@ GATE_STATE = "gate_node/state"
 """Topic on which the gate says whether it passes requests."""
 ACTIONS = {
     "policy_node/action": "policy",
-    f"policy_node/{INTERVENTION}": "human",
+    **{f"policy_node/{topic}": who for who, topic in IN_ITS_PLACE.items()},
     "teleop_node/action": "human",
     "replay_node/action": "replay",
 }

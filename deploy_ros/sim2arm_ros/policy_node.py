@@ -6,7 +6,8 @@ deactivate and activate it again.
 
 With the parameter `device` (NAME or NAME:WHERE; `settings` as of `teleop_node`) a person may take
 over from the policy and give back within a run, see `intervention.py`; `quit` on the device ends
-it. What they ask for is published on `~/intervention`, as that of the policy on `~/action`.
+it. What they ask for is published on `~/intervention`, as that of the policy on `~/action`; on
+`~/standing` what lets the arm stand where nobody asked.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sim2arm.core.spec import StaleReading
 from sim2arm.policies.bundle import BundleError, one_line
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm.sensors.teleop.base import TeleopDevice
+from sim2arm.sensors.teleop.clutch import OPEN
 from sim2arm.sensors.teleop.person import Ask
 
 from . import activation
@@ -54,6 +56,8 @@ from .sources import Source
 from .supported import check_supported
 
 _MAY = "may take over"
+_TELL_NS = 500_000_000
+"""Shortest time between two words of the same hand [ns]."""
 
 
 class PolicyNode(LifecycleNode):
@@ -121,7 +125,8 @@ class PolicyNode(LifecycleNode):
         self._sources = {name: Source(spec=specs[name]) for name in bindings}
         self._pictures = pictures
         self._description: str | None = None
-        self._acted_ns, self._told = 0, ""
+        self._acted_ns = 0
+        self._forget_hand()
         try:
             self._connect(self._asker, bindings, graph)
         except NameValidationException as error:
@@ -137,7 +142,7 @@ class PolicyNode(LifecycleNode):
         if not self._asker.passes(self.report()):
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
-        self._told = ""
+        self._forget_hand()
         self._asker.wait()
         return result
 
@@ -310,19 +315,29 @@ class PolicyNode(LifecycleNode):
         except (StaleReading, ChunkExhausted, ValueError, RuntimeError) as error:
             self._stop(str(error))
             return
-        asker.send(request, session.action, by_hand=session.by_hand)
+        asker.send(request, session.action, who=session.who)
         if self._person is not None:
             self._tell_of(self._person.ask)
+
+    def _forget_hand(self) -> None:
+        """Have told nothing of the person's hand."""
+        self._told: tuple[str, bool, str] = ("", False, "")
+        self._told_ns = 0
 
     def _tell_of(self, ask: Ask) -> None:
         """Say how the person's hand stands when it changes; `quit` ends the run."""
         assert self._asker is not None and self._session is not None
         if "quit" in ask.presses:
             self._asker.stop("quit was pressed")
-        elif ask.state != self._told:
-            self._told = ask.state
-            why = "a person acts" if ask.state == "engaged" else ask.why
-            self._asker.tell(why if self._session.by_hand else "", {"hand": ask.state})
+            return
+        steady = time.monotonic_ns()
+        acts = self._session.who != "policy"
+        told = ask.state, acts, ask.why
+        often = steady - self._told_ns < _TELL_NS and told[:2] == self._told[:2]
+        if told != self._told and not often:  # reasons may have numbers that change
+            self._told, self._told_ns = told, steady
+            why = "" if ask.why == OPEN else ask.why  # nobody asks for anything
+            self._asker.tell(why or ("a person acts" if acts else ""), {"hand": ask.state})
 
     def _stamp(self) -> int:
         return self._sources["joint_position"].stamp_ns

@@ -15,13 +15,14 @@ from sim2arm.core.acting import Acting
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
 from sim2arm.core.executor import ChunkExhausted
+from sim2arm.core.gripper import element_of
 from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Later, Sampler
 from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
 
-from .intervention import Intervention
+from .intervention import Intervention, Who
 from .request_session import FloatArray, RequestSession
 from .requests import WIDTH, Request
 
@@ -38,7 +39,7 @@ class PolicySession:
         acting: makes actions of the policy's chunks.
         requests: makes requests of the actions; it names the run, and counts its ticks.
         action: what was asked for last, (A,).
-        by_hand: whether that was the person's.
+        who: asked for it.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class PolicySession:
         )
         self.sampler = Sampler(self.sampled)
         self.acting = Acting(policy, self.contract, beside=beside)
-        self._person, self.by_hand = person, False
+        self._person, self.who = person, "policy"
         self._newest: dict[str, tuple[Reading, int]] = {}
         self._max_skew_s = max_skew_s
         self._sensors = [spec.name for spec in self.sampled if spec.kind == "sensor"]
@@ -143,12 +144,15 @@ class PolicySession:
         Histories begin with the newest reading: nothing from before the reset is in them.
         """
         self.acting.begin()
-        if self._person is not None:
-            self._person.begin(q)
         self.sampler.reset()
         for reading, now_ns in self._newest.values():
             self.sampler.push(reading, now_ns)
         self.requests.begin(q)
+        if self._person is not None:
+            spec, width, element = self.contract.gripper, self.requests.width, 1.0
+            if self.contract.grips and spec is not None and width is not None:
+                element = element_of(spec, width)
+            self._person.begin(q, element)
 
     def act(
         self, sampled: dict[str, NDArray[Any]], stamp_ns: int, time_ns: int, skipped: int = 0
@@ -172,16 +176,16 @@ class PolicySession:
         self.requests.skip(skipped)
         joints = sampled["joint_position"]
         now = joints if joints.ndim == 1 else joints[-1]  # of a history the newest
-        self.action, self.by_hand = self._choose(obs, now, time_ns)
+        self.action, self.who = self._choose(obs, now, time_ns)
         return self.requests.ask(self.action, now, stamp_ns)
 
     def _choose(
         self, obs: Mapping[str, NDArray[Any]], q: FloatArray, time_ns: int
-    ) -> tuple[NDArray[np.float32], bool]:
-        """Return the action (A,) of this tick, and whether it is the person's."""
+    ) -> tuple[NDArray[np.float32], Who]:
+        """Return the action (A,) of this tick, and whose it is."""
         person = self._person
         if person is None:
-            return self.acting.act(obs, time_ns)[0], False
+            return self.acting.act(obs, time_ns)[0], "policy"
         tool = forward_pose(self.requests.robot.chain, q[None])[0]
         person.look(time_ns, tool[3:], self.requests.goal)
         if person.let_go:

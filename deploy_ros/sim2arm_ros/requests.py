@@ -18,8 +18,9 @@ REQUEST_TOPIC = "sim2arm/request"
 """Where policies ask, relative to the namespace of the nodes: one per arm."""
 
 
-INTERVENTION = "intervention"
-"""Topic of a policy's node with what a person asked for in its place, as `action` has its own."""
+IN_ITS_PLACE = {"human": "intervention", "nobody": "standing"}
+"""Topics of a policy's node with what a person asked for in its place, and with what lets the arm
+stand where nobody did, as `action` has its own; by who asked."""
 
 
 READY = "ready"

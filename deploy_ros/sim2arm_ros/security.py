@@ -22,7 +22,7 @@ from .graph import FRANKA, Graph
 from .graph_file import read_graph
 from .launcher import ENCLAVES
 from .log_about import SIM_EPISODE, About, recorded_topics
-from .requests import INTERVENTION, REQUEST_TOPIC, WIDTH
+from .requests import IN_ITS_PLACE, REQUEST_TOPIC, WIDTH
 from .trial_topics import REFERENCE, TRIAL, VERDICT
 
 REQUEST = f"/{REQUEST_TOPIC}"
@@ -153,7 +153,8 @@ def _policy(graph: Graph) -> Permissions:
     infos = [b.camera_info for b in graph.inputs.values() if b.camera_info]
     topics = [binding.topic for binding in graph.inputs.values()]
     may = _asker("policy_node", graph, [*topics, *infos, graph.observation])
-    return replace(may, publish=(*may.publish, f"/policy_node/{INTERVENTION}"))
+    others = (f"/policy_node/{topic}" for topic in IN_ITS_PLACE.values())
+    return replace(may, publish=(*may.publish, *others))
 
 
 def _teleop(graph: Graph) -> Permissions:

@@ -49,7 +49,13 @@ class Watch:
         for numbers in (reading.twist, reading.joints, reading.gripper):
             if numbers is not None and not np.isfinite(numbers).all():
                 return "the device gives numbers that are not finite"
-        return "" if reading.clutch else "the clutch is open"
+        return "" if reading.clutch else OPEN
+
+
+OPEN = "the clutch is open"
+"""Why an arm holds that is not asked to follow."""
+_NEAR = 0.05
+"""Distance of a trigger from the gripper's element at which it takes it over."""
 
 
 class GripperHand:
@@ -59,6 +65,11 @@ class GripperHand:
         """Start at a value; triggers move it by at most `rate` per second."""
         self.value, self._rate = value, rate
         self._presses: dict[str, int] | None = None
+        self._waits, self._side = False, 0.0  # for a trigger that stands elsewhere
+
+    def resume(self, value: float) -> None:
+        """Go on from a value that somebody else chose: a trigger has to pass it once."""
+        self.value, self._waits, self._side = value, True, 0.0
 
     def step(self, reading: TeleopReading | None, follows: bool, dt: float) -> float:
         """Return the element; it moves only from one tick that is followed to the next."""
@@ -73,10 +84,17 @@ class GripperHand:
                 self.value = -1.0 if self.value > 0.0 else 1.0
             elif press.startswith("gripper_"):
                 self.value = 1.0 if press == "gripper_open" else -1.0
-        if reading.gripper is not None:
+        if reading.gripper is not None and self._passed(reading.gripper - self.value):
             wanted = min(max(reading.gripper, -1.0), 1.0)
             self.value += min(max(wanted - self.value, -self._rate * dt), self._rate * dt)
         return self.value
+
+    def _passed(self, off: float) -> bool:
+        """Return whether a trigger that is off the value by so much may move it."""
+        if self._waits:
+            self._side = self._side or off
+            self._waits = abs(off) > _NEAR and off * self._side > 0.0
+        return not self._waits
 
 
 def tick_length(before_ns: int | None, now_ns: int) -> float:
@@ -158,7 +176,7 @@ class TwistTeleop:
 
     def resume(self, gripper: float) -> None:
         """Go on with another gripper's element than was asked for: somebody else changed it."""
-        self._hand.value = gripper
+        self._hand.resume(gripper)
 
     def step(
         self,

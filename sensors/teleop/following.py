@@ -156,7 +156,7 @@ class JointTeleop:
             raise ValueError(f"q: expected {len(self._names)} finite numbers, got {q}")
         self.q = np.array(q, dtype=np.float64)
         if gripper is not None:
-            self._hand.value = gripper
+            self._hand.resume(gripper)
         self._open()
 
     def start_problem(self, reading: TeleopReading) -> str:

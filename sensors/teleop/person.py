@@ -52,6 +52,8 @@ class Ask:
     """Why it does not follow; one line."""
     presses: tuple[str, ...] = ()
     """What was pressed since the tick before, of `PRESSES`."""
+    released: bool = False
+    """Whether the device is heard, and says that the clutch is open."""
 
 
 def open_hand(text: str, cfg: TeleopCfg) -> TeleopDevice:
@@ -173,7 +175,11 @@ class Person:
             state="engaged" if follows else "silent" if self._silent(reading, now_ns) else "held",
             why=why,
             presses=self._presses(reading),
+            released=self._released(reading, now_ns),
         )
+
+    def _released(self, reading: TeleopReading | None, now_ns: int) -> bool:
+        return reading is not None and not reading.clutch and not self._silent(reading, now_ns)
 
     def _silent(self, reading: TeleopReading | None, now_ns: int) -> bool:
         cfg = self._cfg.follow if self._joints is not None else self._cfg.twist

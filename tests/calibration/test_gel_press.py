@@ -136,6 +136,38 @@ def test_what_does_not_tell_is_refused() -> None:
         find_gel(replace(press, force=-press.force), STAMP)
 
 
+def test_axes_of_the_force_that_are_turned_are_seen() -> None:
+    press = pressing(STAMP)
+    for angle in (0.5, np.pi / 2, np.pi):
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        with pytest.raises(ValueError, match="the drag is not along the slide"):
+            find_gel(replace(press, drag=press.drag @ turn), STAMP)
+
+
+@pytest.mark.parametrize("tilt", [(0.02, 0.0), (-0.01, 0.03)])
+def test_slides_that_are_not_quite_along_the_surface_change_nothing(
+    tilt: tuple[float, float],
+) -> None:
+    press = pressing(STAMP)
+    shallow = press.depth - press.slide @ np.array(tilt)  # as the arm says, not as the gel is
+    found = find_gel(replace(press, depth=shallow), STAMP)
+    assert found.stiffness.value == pytest.approx(STIFFNESS, rel=0.01)
+    assert found.friction is not None and found.friction.value == pytest.approx(FRICTION, rel=0.01)
+
+
+def test_a_ball_that_lies_deeper_than_its_radius_is_refused() -> None:
+    small = Indenter(radius=8e-4)
+    with pytest.raises(ValueError, match=r"mm deep, expected less than its radius, 0\.80 mm"):
+        find_gel(pressing(small), small)
+
+
+def test_an_approach_may_be_long() -> None:
+    press = pressing(STAMP)
+    far = np.where(press.depth < 0.3995, press.depth - 0.2, press.depth)
+    found = find_gel(replace(press, depth=far), STAMP)
+    assert found.presses == 8 and found.stiffness.value == pytest.approx(STIFFNESS, rel=0.02)
+
+
 def test_a_record_says_what_was_measured_and_reads_back(tmp_path: Path) -> None:
     press = pressing(BALL)
     found = find_gel(press, BALL)

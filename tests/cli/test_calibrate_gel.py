@@ -19,7 +19,7 @@ from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.runs import GEL, build_env, find_touch, read_config
 from sim2arm.cli.touches import TOUCHES
 from sim2arm.cli.train import train
-from sim2arm.core.calibration_file import write_record
+from sim2arm.core.calibration_file import read_record, write_record
 from sim2arm.core.kinematics import forward_and_jacobian
 from sim2arm.core.robots import FR3
 from sim2arm.sim.gel_terms import GelFriction, GelStiffness
@@ -111,7 +111,8 @@ def test_presses_of_an_arm_tell_its_gel(
     gel = read_gel(out)
     assert gel.stiffness[0] == pytest.approx(STIFFNESS, rel=0.02)
     assert gel.friction is not None and gel.friction[0] == pytest.approx(FRICTION, rel=0.01)
-    assert gel.damping is not None and gel.damping[0] == pytest.approx(DAMPING, rel=0.3)
+    damping = read_record(out).values["damping"].numbers[0]
+    assert damping == pytest.approx(DAMPING, rel=0.3)
     assert (tmp_path / "mini.html").is_file()
 
 
@@ -125,18 +126,9 @@ def test_what_cannot_be_told_is_one_line(
         (log, ("--area-mm2", "64", "--ball-radius-mm", "3"), "area of a flat stamp or the radius"),
         (log, ("--area-mm2", "64", "--normal", "x"), "expected 6 presses|does not grow|explains"),
         (log, ("--area-mm2", "64", "--wrench-topic", "/ft"), "/ft is not in the log"),
-        (
-            log,
-            ("--area-mm2", "64", "--joints-topic", "/wrench"),
-            "expected 100 joint",
-        ),
-        (
-            log,
-            ("--area-mm2", "64", "--wrench-topic", "/joint_states"),
-            "expected 100 joint",
-        ),
+        (log, ("--area-mm2", "64", "--joints-topic", "/wrench"), "expected joint states"),
         (turned, ("--area-mm2", "64", "--normal", "x"), "the tool turned by"),
-        (tmp_path, ("--area-mm2", "64"), ""),
+        (tmp_path / "none", ("--area-mm2", "64"), "none"),
         (log, ("--area-mm2", "64", "--seconds", "0"), "--seconds"),
     ):
         assert calibrate(where, out, *options) == 2, options

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,10 @@ class Arm:
     gate: Gate
     tick: int = 0
     asked: float = 0.0
+    whose: list[str] = field(default_factory=list[str])
 
     def run(self, ticks: int = 1) -> list[bool]:
-        """Return by tick whether the person's action was done."""
+        """Return by tick whether the policy's action was not done."""
         found = []
         for _ in range(ticks):
             self.tick += 1
@@ -92,7 +94,8 @@ class Arm:
                 self.session.push("gripper_width", np.array([0.04]), now, now, now)
             request = self.session.act(self.session.sample(now, now), now, now)
             assert self.gate.step(request.q[None], request.dq[None]).share[0] == 1.0
-            found.append(self.session.by_hand)
+            found.append(self.session.who != "policy")
+            self.whose.append(self.session.who)
             self.asked = float(np.abs(request.dq).max())
         return found
 
@@ -135,6 +138,7 @@ def test_a_closed_clutch_takes_over_and_an_open_one_gives_back() -> None:
 
 def test_a_device_has_to_rest_once_before_it_takes_over() -> None:
     arm = make_arm()
+    arm.run()
     arm.hand.clutch, arm.hand.twist = True, UP
     assert arm.run(5) == [False] * 5
     arm.hand.twist = 0.0 * UP
@@ -146,6 +150,7 @@ def test_a_device_that_falls_silent_makes_the_arm_stand_until_somebody_took_over
     arm.run(20)
     arm.hand.silent = True
     assert arm.run(60) == [True] * 60 and arm.asked < 2e-3
+    assert set(arm.whose[-60:]) == {"nobody"}
     assert arm.person.ask.state == "silent"
     arm.hand.silent = False
     assert arm.run(30) == [True] * 30 and arm.asked < 1e-3  # it is back: nobody goes on alone
@@ -164,7 +169,7 @@ def test_the_gripper_goes_on_from_where_the_policy_left_it() -> None:
     arm.run(5)
     arm.hand.clutch = True
     arm.run(5)
-    assert arm.session.by_hand and arm.session.action[6] == -1.0
+    assert arm.session.who == "human" and arm.session.action[6] == -1.0
     arm.hand.presses = {"gripper_open": 1}
     arm.run()
     assert arm.session.action[6] == 1.0
@@ -195,6 +200,7 @@ def test_a_leader_arm_takes_over_where_the_policy_brought_the_arm(mode: Any) -> 
 
 def test_a_leader_that_is_elsewhere_does_not_take_over() -> None:
     arm = make_arm(lambda k: HOME, joints_contract(), leader=True)
+    arm.run()
     arm.hand.clutch, arm.hand.joints = True, HOME + 0.5
     assert arm.run(20) == [False] * 20
     assert arm.person.ask.state == "held" and "move the leader" in arm.person.ask.why
@@ -225,18 +231,95 @@ def test_a_policy_without_an_answer_stops_unless_the_person_acts() -> None:
     assert arm.run(2) == [True, True]
 
 
-def test_what_the_arm_does_while_the_policy_thinks_is_stand() -> None:
+def test_the_arm_stands_while_the_policy_thinks_for_a_second_at_most() -> None:
     arm = make_arm()
+    arm.run()
     arm.hand.clutch = True
     arm.run(3)
-    arm.hand.clutch, arm.hand.now_ns = False, START + 4 * DT_NS
-    arm.person.look(arm.hand.now_ns, AWAY, HOME)
-    assert arm.person.let_go and arm.person.may_miss
-    action, by_hand = arm.person.choose(None)
-    assert by_hand and not action.any()
-    arm.person.look(arm.hand.now_ns, AWAY, HOME)
-    assert not arm.person.let_go and arm.person.may_miss
-    assert not arm.person.choose(np.ones(6, np.float32))[1] and not arm.person.may_miss
+    arm.hand.clutch, start = False, START + 4 * DT_NS
+    for late, may in ((0, True), (900_000_000, True), (1_100_000_000, False)):
+        arm.hand.now_ns = start + late
+        arm.person.look(arm.hand.now_ns, AWAY, HOME)
+        assert arm.person.let_go == (late == 0) and arm.person.may_miss == may
+        action, who = arm.person.choose(None)
+        assert who == "nobody" and not action.any()
+    assert arm.person.choose(np.ones(6, np.float32))[1] == "policy" and not arm.person.may_miss
+
+
+def test_a_clutch_that_was_closed_before_the_run_takes_over_only_when_it_closes_again() -> None:
+    """A leader without a clutch always says that it is closed."""
+    arm = make_arm(lambda k: HOME, joints_contract(), leader=True)
+    arm.hand.clutch = True
+    assert arm.person.refusal().startswith("the clutch is closed: open it once")
+    assert arm.run(10) == [False] * 10
+    arm.hand.clutch = False
+    arm.run()
+    assert arm.person.refusal() == ""
+    arm.hand.clutch = True
+    assert arm.run(2) == [True, True]
+
+
+def test_what_goes_wrong_while_the_clutch_is_closed_lets_the_arm_stand() -> None:
+    arm = make_arm(lambda k: HOME + 0.2, joints_contract(), leader=True)
+    arm.run(3)
+    arm.hand.joints, arm.hand.clutch = arm.gate.commanded()[0][0], True
+    arm.run(5)
+    arm.hand.joints = arm.hand.joints + np.array([1.0, 0, 0, 0, 0, 0, 0])  # an encoder that jumps
+    assert arm.run(40) == [True] * 40 and arm.asked < 2e-3
+    assert arm.person.ask.state == "held" and set(arm.whose[-40:]) == {"nobody"}
+    arm.hand.clutch = False
+    assert arm.run() == [False]
+
+
+def test_a_second_run_knows_nothing_of_the_first() -> None:
+    arm = make_arm(lambda k: np.array([0.0] * 6 + [-1.0]), gripping_contract())
+    arm.hand.presses = {"quit": 1}
+    arm.run(5)
+    assert arm.person.ask.presses == ()  # pressed before the run
+    arm.session.begin(HOME)
+    arm.hand.silent = True
+    now = arm.hand.now_ns + DT_NS
+    push_all(arm.session, now, HOME)
+    arm.session.push("gripper_width", np.array([0.04]), now, now, now)
+    arm.session.act(arm.session.sample(now, now), now, now)
+    assert arm.session.who == "nobody"
+    assert arm.session.action[6] == pytest.approx(0.0)  # half open, as the gripper is
+
+
+def test_a_chunk_that_was_forgotten_does_not_write_into_the_next_run() -> None:
+    """The policy is slow, in a thread: it is waited for before its memory is reset."""
+    entered, go, order = threading.Event(), threading.Event(), list[str]()
+
+    class Slow(Scripted):
+        def reset(self, seeds: Any = None) -> None:
+            order.append("reset")
+            super().reset(seeds)
+
+        def act(self, obs: dict[str, Any]) -> np.ndarray:
+            if self.calls:
+                entered.set()
+                assert go.wait(5.0)
+                order.append("answered")
+            return super().act(obs)
+
+    contract, hand = chunk_contract("ahead", execute=2, delay=1), Hand()
+    policy = Slow(contract, lambda k: 0.1)
+    person = Intervention(hand, contract, TeleopCfg())  # type: ignore[arg-type]
+    session = PolicySession(policy, FR3, beside=True, person=person)  # type: ignore[arg-type]
+    push_all(session, START)
+    session.begin(HOME)
+    gate = Gate(FR3, 1.0 / 60.0, GateCfg(), HOME[None].copy())
+    arm = Arm(session, person, hand, policy, gate)
+    arm.run(4)
+    assert entered.wait(5.0)
+    hand.clutch = True
+    arm.run(2)
+    hand.clutch = False
+    arm.run()
+    threading.Timer(0.2, go.set).start()
+    session.begin(HOME)
+    assert order[:2] == ["reset", "answered"] and order[-1] == "reset"
+    session.acting.close()
 
 
 @pytest.mark.parametrize(
@@ -315,7 +398,7 @@ def hands(rig: Rig, asked: dict[str, list[int]]) -> bool:
 @pytest.mark.timeout(120)
 def test_a_person_takes_over_and_gives_back_in_one_run_without_a_jump(rig: Rig) -> None:
     """A busy machine may make the gate hold meanwhile: then once more."""
-    asked: dict[str, list[int]] = {"action": [], "intervention": []}
+    asked: dict[str, list[int]] = {"action": [], "intervention": [], "standing": []}
 
     def note(topic: str, message: JointState) -> None:
         asked[topic].append(int(message.header.frame_id.rpartition("/")[2]))
@@ -326,7 +409,9 @@ def test_a_person_takes_over_and_gives_back_in_one_run_without_a_jump(rig: Rig) 
         )
     assert any(hands(rig, asked) for _ in range(5))
     # Every tick is asked for by one of them: policy, person, policy, nobody, person, policy.
-    ticks, by_hand = sorted(asked["action"] + asked["intervention"]), asked["intervention"]
+    ticks = sorted(tick for found in asked.values() for tick in found)
+    by_hand = asked["intervention"] + asked["standing"]
+    assert all(len(found) > 10 for found in asked.values())
     assert len(set(ticks)) == len(ticks)
     changes = np.flatnonzero(np.diff(np.isin(ticks, by_hand).astype(int)))
     assert len(changes) == 4

@@ -53,8 +53,16 @@ def measured_gel(file: str) -> MeasuredGel | None:
         return read_gel(file)
 
 
+def gel_of(settings: object) -> str:
+    """Return the record of the gels that a policy was trained with, empty for none."""
+    return settings.gel if isinstance(settings, TrainCfg) else ""
+
+
 def measured_touch(touch: Touch, file: str) -> Touch:
-    """Return gels that resist as a record says; what it does not say goes with the stiffness.
+    """Return gels that resist as a record says.
+
+    What it does not say goes with the stiffness, and so does damping, which delays of a recording
+    change.
 
     Raises:
         UserError: the file is no record of a gel.
@@ -64,11 +72,10 @@ def measured_touch(touch: Touch, file: str) -> Touch:
         return touch
     law, stiffness = touch.law, found.stiffness[0]
     factor = stiffness / law.stiffness
-    damping = factor * law.damping if found.damping is None else found.damping[0]
     return replace(
         touch,
         law=replace(
-            law, stiffness=stiffness, damping=damping, shear=factor * law.shear,
+            law, stiffness=stiffness, damping=factor * law.damping, shear=factor * law.shear,
             shear_damping=factor * law.shear_damping,
             friction=law.friction if found.friction is None else found.friction[0],
         ),

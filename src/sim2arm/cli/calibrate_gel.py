@@ -102,7 +102,14 @@ def run(cfg: CalibrateGelCfg) -> tuple[Path, CalibrationRecord]:
         found = find_gel(press, indenter, cfg.how)
         inputs = source.inputs()
     with user_input("calibrate gel", path):
-        record = write_gel(path, press, found, indenter, cfg.how, device=cfg.name, inputs=inputs)
+        how = (
+            f"Pressed along {cfg.normal} of the tool of {cfg.robot} ({cfg.joints_topic}), force of "
+            f"{cfg.wrench_topic} in the axes of the {cfg.frame}. What else gives between joints "
+            "and gel counts as a softer gel."
+        )
+        record = write_gel(
+            path, press, found, indenter, cfg.how, device=cfg.name, how=how, inputs=inputs
+        )
     return path, record
 
 

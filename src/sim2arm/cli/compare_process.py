@@ -17,6 +17,7 @@ from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task, make_task
 from sim2arm_ros.page_pictures import png
 
+from .arm_records import gel_of
 from .compare_log import TrialLog, pairings
 from .errors import UserError, user_input
 from .eval import find_bundle, trained
@@ -86,7 +87,7 @@ def _run_group(
         actuators=find_actuators("ideal" if settings is None else settings.actuators,
                                  contract.robot),
         vision=None if cameras is None or not sees else cameras.vision,
-        touch=find_touch("none" if settings is None else settings.touch),
+        touch=find_touch("none" if settings is None else settings.touch, gel_of(settings)),
     )  # fmt: skip
     for i, (trial, _) in enumerate(trials):
         log.add(outcome(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim2arm.policies.verify import load_contract
 
+from .arm_records import gel_of, measured_gel
 from .errors import UserError
 from .eval import trained
 from .ros_evaluation import write_record
@@ -29,7 +30,10 @@ def write_sensors(
         return None, None
     every = [trained(bundle, load_contract(bundle)) for bundle in bundles]
     cameras = find_cameras(_shared("cameras", [each.cameras for each in every]))
-    touch = find_touch(_shared("gels", [each.touch for each in every]))
+    gels = [gel_of(each) for each in every if each.touch != "none"]
+    if any(measured_gel(gel) != measured_gel(gels[0]) for gel in gels):
+        raise UserError("the bundles were trained with gels that resist differently")
+    touch = find_touch(_shared("gels", [each.touch for each in every]), gels[0] if gels else "")
     vision = None if cameras is None else cameras.vision
     return (
         write_record(folder / "vision.yaml", vision), write_record(folder / "touch.yaml", touch)

@@ -20,6 +20,7 @@ from sim2arm.sim.robots.actuators import find_actuators
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task
 
+from .arm_records import gel_of
 from .errors import UserError, user_input
 from .evaluation import Episodes, OtherArm, blind, of_bundle, run_episodes
 from .experiments import EXPERIMENTS, TrainCfg
@@ -145,8 +146,7 @@ def evaluate(cfg: EvalCfg) -> list[Row]:
     files = settings.calibrations if sees and isinstance(settings, TrainCfg) else ()
     cameras = find_cameras(settings.cameras if sees else "none", files, contract.robot)
     vision = None if cameras is None else cameras.vision
-    gel = settings.gel if isinstance(settings, TrainCfg) else ""
-    touch = find_touch(settings.touch, gel)  # felt or not, the pads are as soft
+    touch = find_touch(settings.touch, gel_of(settings))  # felt or not, the pads are as soft
     with user_input("--actuators"):
         actuators = find_actuators(name, contract.robot)
     result = run_episodes(

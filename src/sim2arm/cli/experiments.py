@@ -147,9 +147,9 @@ class TrainCfg:
             raise ValueError(
                 f"online.on: expected num_envs 1 on the cpu, got {self.num_envs} on {self.device}"
             )
-        if self.randomization != "none" or self.latency or self.dynamics:
+        if self.randomization != "none" or self.latency or self.dynamics or self.gel:
             raise ValueError(
-                "online.on: an arm is as it is: expected no randomization, latency or dynamics"
+                "online.on: an arm is as it is: expected no randomization, latency, dynamics or gel"
             )
         if self.algo.sight.asymmetric:
             raise ValueError("online.on: with algo.sight.asymmetric the critic knows the truth")

@@ -61,20 +61,25 @@ class Acting:
         threaded = beside and contract.executor.kind == "ahead"
         self._thread = ThreadPoolExecutor(1, "policy") if threaded else None
         self._running: tuple[Future[NDArray[np.float32]], int] | None = None
+        self._forgotten: list[Future[NDArray[np.float32]]] = []
         self.asked = self.late = 0
 
     def begin(self) -> None:
         """Begin new episodes; what still runs is waited for and forgotten."""
-        if self._running is not None:
-            self._running[0].exception()
-            self._running = None
+        self.forget()
+        for future in self._forgotten:  # what is forgotten may not write into the next episode
+            if not future.cancel():
+                future.exception()
+        self._forgotten.clear()
         self._policy.reset()
         self._executor.reset()
         self.asked = self.late = 0
 
     def forget(self) -> None:
         """Drop what was answered for an arm that somebody else has moved since."""
-        self._running = None
+        if self._running is not None:
+            self._forgotten = [f for f in self._forgotten if not f.done()] + [self._running[0]]
+            self._running = None
         self._executor.reset()
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ been seen to take 1 s per command (libfranka issue 226): measure `delay_s` on th
 
 from __future__ import annotations
 
+import math
+
 from array_api_compat import device
 
 from .contract import GripperSpec
@@ -178,6 +180,14 @@ class GripperModel:
         xp, widest = self._xp, self.gripper.open_width
         if self.looks and not bool(xp.all((width >= 0.0) & (width <= widest))):
             raise ValueError(f"gripper width must lie in 0 to {widest} m, got {width}")
+
+
+def element_of(spec: GripperSpec, width: float) -> float:
+    """Return the element of an action that wants a gripper to stay at a width [m]."""
+    if spec.kind == "width":
+        return width
+    share = min(max(2.0 * width / spec.open_width - 1.0, -1.0), 1.0)
+    return share if spec.kind == "share" else math.copysign(1.0, share)
 
 
 class WantedWidth:
