@@ -33,6 +33,7 @@ _DEEPEST = 0.01  # no gel is pressed deeper [m]
 _SLIDES = 1e-3  # a way along the surface that is none [m]
 _TILT = 0.1  # greatest slope of a slide [rad]
 _ACROSS = 0.2  # greatest share of the drag across a slide
+_FLOOR = 0.002  # what smoothing and the noise of depths change in all presses alike
 _APART_S = 0.1  # contacts closer than this are one press
 
 
@@ -387,7 +388,8 @@ def _told(value: float, without: list[float]) -> Told:
     n = len(without)
     spread = np.array(without) - np.mean(without)
     sigma = float(np.sqrt((n - 1) / n * np.sum(spread**2)))
-    return Told(value=value, half=float(student.ppf(0.975, n - 1)) * sigma)
+    half = float(student.ppf(0.975, n - 1)) * sigma
+    return Told(value=value, half=float(np.hypot(half, _FLOOR * value)))
 
 
 def _explained(force: FloatArray, expected: FloatArray, rows: NDArray[np.bool_]) -> float:
