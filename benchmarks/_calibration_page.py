@@ -56,7 +56,7 @@ def _part(name: str, data: Mapping[str, Any]) -> list[str]:
         f"## {name}",
         "",
         f"{data['name'].partition(', ')[2]}, {machine['cpu']}, {machine['cores']} cores, commit "
-        f"{data['commit']}.",
+        f"{data['commit'][:10]}.",
         "",
         "| case | metric | value | asked for | | baseline | error beside it |",
         "|---|---|---|---|---|---|---|",
