@@ -192,7 +192,7 @@ def find_gel(press: Pressing, indenter: Indenter, cfg: GelPressCfg | None = None
         )
     friction, slides = _friction(press, groups, _sliding(press, groups, deep, cfg), fit, fits)
     return GelFound(
-        stiffness=_told(fit.k, [other.k for other in fits]),
+        stiffness=_told(fit.k, [other.k for other in fits], _FLOOR),
         damping=_told(fit.c, [other.c for other in fits]),
         friction=friction, surfaces=fit.surfaces, groups=groups, bias=fit.bias, presses=count,
         slides=slides,
@@ -383,13 +383,13 @@ def _ratio(x: FloatArray, y: FloatArray) -> float:
     return ratio
 
 
-def _told(value: float, without: list[float]) -> Told:
-    """Return a number with the interval that leaving out each press in turn gives."""
+def _told(value: float, without: list[float], floor: float = 0.0) -> Told:
+    """Return a number with the interval that leaving out each press in turn gives, and a share."""
     n = len(without)
     spread = np.array(without) - np.mean(without)
     sigma = float(np.sqrt((n - 1) / n * np.sum(spread**2)))
     half = float(student.ppf(0.975, n - 1)) * sigma
-    return Told(value=value, half=float(np.hypot(half, _FLOOR * value)))
+    return Told(value=value, half=float(np.hypot(half, floor * value)))
 
 
 def _explained(force: FloatArray, expected: FloatArray, rows: NDArray[np.bool_]) -> float:
