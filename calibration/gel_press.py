@@ -3,8 +3,9 @@
 The law is that of the simulation's gels (`sim.tactile.field.GelLaw`): pressure grows with depth and
 with its speed, k d + c d', at each place by itself, and drag is at most friction times pressure. So
 a flat stamp of area A that is d deep is pressed back by A (k d + c d'), and a ball of radius R by k
-times the volume that lies below the surface, a cap of pi d^2 (R - d / 3). Given the place of the
-surface all numbers are a linear least-squares problem; that place is found by a search about it.
+times the volume that lies below the surface, a cap of pi d^2 (R - d / 3). A search over places of
+one surface for all presses gives a start; from there Gauss-Newton steps find all numbers, a surface
+for each press, and how slides are tilted against it.
 Numbers that a few presses alone would change are not known that well: intervals come from leaving
 out each press in turn (jackknife; Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 11).
@@ -16,6 +17,7 @@ chapter 11).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,23 +125,34 @@ class GelFound:
     """(T,) to which press a row belongs."""
     bias: float
     """Constant of the force [N]."""
-    presses: int
     slides: int
+    """Presses with a slide that counts."""
     held_out: float
     """Root mean square error of the force in the last quarter of the presses, of numbers that the
     others told [N]."""
     deep: FloatArray
     """(T,) how deep the indenter lies [m], below 0 away from the gel."""
-    deepest: float
-    """[m]."""
-    strongest: float
-    """[N]."""
     explained: float
     """Share of the force's variance that depth and its speed explain, of rows that fit."""
     expected: FloatArray
     """(T,) force that the numbers explain [N], with the constant of the recording."""
     wrong: NDArray[np.bool_]
     """(T,) rows that do not fit the others."""
+
+    @property
+    def presses(self) -> int:
+        """How many there are."""
+        return len(self.surfaces)
+
+    @property
+    def deepest(self) -> float:
+        """Greatest depth [m]."""
+        return float(self.deep.max())
+
+    @property
+    def strongest(self) -> float:
+        """Greatest force that the numbers explain [N]."""
+        return float((self.expected - self.bias).max())
 
 
 @dataclass(frozen=True)
@@ -194,11 +207,9 @@ def find_gel(press: Pressing, indenter: Indenter, cfg: GelPressCfg | None = None
     return GelFound(
         stiffness=_told(fit.k, [other.k for other in fits], _FLOOR),
         damping=_told(fit.c, [other.c for other in fits]),
-        friction=friction, surfaces=fit.surfaces, groups=groups, bias=fit.bias, presses=count,
-        slides=slides,
+        friction=friction, surfaces=fit.surfaces, groups=groups, bias=fit.bias, slides=slides,
         held_out=rows.held_out(fit, count - max(1, count // 4), weights > 0.0),
-        deep=deep, deepest=float(deep.max()), strongest=float((expected - fit.bias).max()),
-        expected=expected, wrong=weights == 0.0, explained=explained,
+        deep=deep, expected=expected, wrong=weights == 0.0, explained=explained,
     )  # fmt: skip
 
 
@@ -246,7 +257,7 @@ class _Rows:
     groups: NDArray[np.int64]
     indenter: Indenter
 
-    @property
+    @cached_property
     def slide(self) -> FloatArray:
         """(T, 2) places along the surface about their middle [m]; zeros where nothing slides."""
         found = self.press.slide - self.press.slide.mean(axis=0)

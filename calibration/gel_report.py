@@ -141,15 +141,10 @@ def write_gel(
     return record
 
 
-def _depths(press: Pressing, found: GelFound) -> np.ndarray:
-    """Return (T,) depths below the surface of each row's press [m]."""
-    return found.deep
-
-
 def draw_law(press: Pressing, found: GelFound) -> Image:
     """Return force over depth (rows, cols, 3)."""
     width, height, edge = 640, 320, 46
-    picture, deep = canvas(width, height), 1e3 * _depths(press, found)
+    picture, deep = canvas(width, height), 1e3 * found.deep
     force, told = press.force - found.bias, found.expected - found.bias
     rows = np.flatnonzero((deep > -0.2) & ~found.wrong)
     rows = rows[:: max(1, len(rows) // _DRAWN)]

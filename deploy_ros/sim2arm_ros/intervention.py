@@ -1,9 +1,10 @@
 """A person beside a policy: in each tick one of the two asks, and no hand-over makes the arm jump.
 
 While the person's clutch is closed and the arm follows their device, their action counts. A device
-that falls silent makes the arm stand, until the person has taken over once. Else the action of the
-policy counts. All go through the controller of the run, which goes on from where the arm is
-commanded to be, whoever brought it there.
+that falls silent makes the arm stand, until the person has taken over once; so does whatever goes
+wrong while the clutch is closed, until it is open. Else the action of the policy counts. All go
+through the controller of the run, which goes on from where the arm is commanded to be, whoever
+brought it there.
 """
 
 # pyright: standard
