@@ -195,6 +195,17 @@ class Gate:
             limit=np.where(finite, np.where(absurd, 0, np.where(ok, -1, worst)), -2),
         )
 
+    def fits(self, periods: float, q1: FloatArray, dq1: FloatArray) -> bool:
+        """Return whether requests would all pass as they are; nothing is advanced.
+
+        Args:
+            periods: control periods that pass before, as in `skip`.
+            q1: (N, n) as in `step`.
+            dq1: (N, n) as in `step`.
+        """
+        now = self._state_at(self._elapsed + periods * self.period)
+        return bool(self._judge(now, q1, dq1)[1].all())
+
     def stop(self) -> GateDecision:
         """Publish the rest of the last approved trajectory: a controlled stop, then standing."""
         nothing = np.full(self._trajectory.q[:, 0].shape, np.nan)

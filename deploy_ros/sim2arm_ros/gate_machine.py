@@ -23,7 +23,7 @@ import numpy as np
 from sim2arm.core.robots import Robot
 from sim2arm.core.trajectory import FloatArray, Trajectory
 
-from .command_track import CommandTrack
+from .command_track import CommandTrack, Plan
 from .gate import Gate, GateCfg
 from .gate_state import (
     Command,
@@ -44,6 +44,7 @@ RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
 HELD = "held by the operator"
 """Reason of a hold that the operator asked for; it stands until the operator's reset."""
+_SAME = 1e-7  # what times in whole nanoseconds make of states [rad], [rad/s]
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
 
@@ -300,6 +301,11 @@ class GateMachine:
         """Name of the last session that was let in, empty if none."""
         return self._session.name
 
+    @property
+    def lead_s(self) -> float:
+        """From the stamp of a tick to the start of its motion, in the last session [s]."""
+        return self._track.lead_ns / 1e9
+
     def answer(self) -> tuple[str, int, Trajectory, FloatArray] | None:
         """Return what became of the last tick, if it was changed.
 
@@ -415,7 +421,8 @@ class GateMachine:
             self.period, self._reference, lead=lead, exact=self.cfg.lock_step
         )
         self.counters.ignored -= 1
-        session.name, session.published_ns, session.unlike = request.session, steady_ns, None
+        session.name, session.published_ns = request.session, steady_ns
+        session.unlike, session.rough = None, False
         self.state, self.reason = GateState.ACTIVE, ""
         return self._judge(request, ros_ns, steady_ns)
 
@@ -447,13 +454,16 @@ class GateMachine:
                 f"{self.cfg.request_timeout_s} s"
             )
             return None
-        usable = gate.imaginable(request.q[None], request.dq[None])[0]
-        if usable and not self._misfit(request.width) and not self._knows(request):
+        # An arm in lock step waits for a command: what is asked for there is always judged.
+        follows = self.cfg.lock_step or session.followed_by(request, self._track.tick)
+        plan = self._plan(request, sure=follows and (request.told or not session.rough))
+        if plan is None:
             return self._leave_out(request, steady_ns)
+        self._track.go_on(plan)
         self.counters.missed += request.tick - session.tick - 1
-        plan = self._track.plan(request.tick, request.stamp_ns)
         session.tick, session.receipt_ns = request.tick, steady_ns
         self.changed, session.unlike = False, None
+        session.rough = not follows or plan.moved or (session.rough and plan.skipped > 0.0)
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
         refused = decision.reason() if decision.share[0] == 0.0 else self._misfit(request.width)
@@ -465,15 +475,16 @@ class GateMachine:
         if not self.cfg.lock_step:
             late = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
             if late > 0.0:
+                self._track.slip()
                 joined = gate.take_over(late)
                 if joined is None:
                     return self._drop(late)
                 self.counters.late += 1
-                trajectory = joined
+                trajectory, session.rough = joined, True
         session.published_ns = steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
-        if decision.share[0] < 1.0 or late > 0.0:
+        if decision.share[0] < 1.0 or not self._ends_as_asked(request):
             self._tell()
         self._track.add(plan.start_ns, trajectory)
         return Command(trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=late, request=request)
@@ -484,19 +495,27 @@ class GateMachine:
             return ""
         return f"gripper: expected 0 to {self._widest} m, got {width}"
 
-    def _knows(self, request: Request) -> bool:
-        """Return whether a request goes on from where the arm is.
+    def _plan(self, request: Request, *, sure: bool) -> Plan | None:
+        """Return when the motion of a request starts; None if it is to be left out.
 
-        What is asked for after a change, or after a request that was lost, is made for an arm that
-        is elsewhere until the policy has heard of it. An arm in lock step waits for a command: what
-        is asked for there is always judged.
+        Starts move only where that costs what was asked for nothing, and what was perhaps made for
+        an arm that is elsewhere is used only if it passes from where the arm is.
         """
-        unlike, before = self._session.unlike, request.goes_on_from
-        if self.cfg.lock_step:
-            return True
-        if request.told:
-            return unlike is not None and before >= unlike
-        return unlike is None and before == self._track.tick
+        gate, track, q, dq = self._require_gate(), self._track, request.q[None], request.dq[None]
+        plan = track.plan(request.tick, request.stamp_ns)
+        if self._misfit(request.width) or not gate.imaginable(q, dq)[0]:
+            return plan  # it will be refused
+        if track.slip_ns:
+            slipped = track.plan(request.tick, request.stamp_ns, slips=True)
+            if gate.fits(slipped.skipped, q, dq):
+                return slipped
+        return plan if sure or gate.fits(plan.skipped, q, dq) else None
+
+    def _ends_as_asked(self, request: Request) -> bool:
+        """Return whether the arm will be where it was asked for at the end of the period."""
+        q, dq, _ = self._require_gate().commanded()
+        error = np.maximum(np.abs(q[0] - request.q), np.abs(dq[0] - request.dq))
+        return bool(error.max() < _SAME)
 
     def _leave_out(self, request: Request, steady_ns: int) -> None:
         """Let a tick pass without its request, and tell the policy where the arm goes."""

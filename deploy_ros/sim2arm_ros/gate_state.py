@@ -52,7 +52,8 @@ class MachineCfg:
     moved, or that the controller obeys somebody else."""
     lead_s: float = 0.0
     """From the stamp of a tick to the start of its motion [s]: time for the policy, the gate and
-    the network. A command that comes in time is joined on the path that is under way."""
+    the network. A command that comes in time is joined on the path that is under way. Where they
+    come late it grows by up to a period (`CommandTrack`)."""
     transport_s: float = 0.003
     """From publishing a command to the update in which the controller takes it over [s]."""
     lock_step: bool = False
@@ -83,13 +84,15 @@ class Counters:
     """Control periods of active sessions that passed without a new command: without a request, or
     with one that was dropped or outdated. The silence before a hold is in its reason instead."""
     late: int = 0
-    """Commands that came after the start of their motion and were joined on the way."""
+    """Commands that came after the start of their motion and were joined on the way; each lets
+    the next ones start a little later (`CommandTrack`)."""
     dropped: int = 0
     """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
     on."""
     outdated: int = 0
-    """Of `missed`, those whose request did not go on from where the arm was: a request before it
-    was lost, or its policy had not heard yet what the gate had changed."""
+    """Of `missed`, those whose request did not go on from where the arm was and did not fit as it
+    was either: a request before it was lost, or its policy had not heard yet what the gate had
+    changed."""
     ignored: int = 0
     """Requests that came in HOLD or FAULT or out of order."""
     holds: int = 0
@@ -114,11 +117,28 @@ class Session:
     unlike: int | None = None
     """The first tick from the last command on that was heard and not commanded as it was asked;
     None if there is none: a request that goes on from it or a later one must have been told."""
+    rough: bool = False
+    """Whether the last command ends where it was asked for, but with another acceleration than its
+    policy knows of: it was joined on the way, or followed on something else."""
     why: str = ""
     """Why the last request became no command."""
     receipt_ns: int = 0
     published_ns: int = 0
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
+
+    def followed_by(self, request: Request, commanded: int) -> bool:
+        """Return whether a request goes on from where the arm is.
+
+        What is asked for after a change, or after a request that was lost, is made for an arm that
+        is elsewhere until the policy has heard of it.
+
+        Args:
+            request: of this session.
+            commanded: the last tick with a command.
+        """
+        if request.told:
+            return self.unlike is not None and request.goes_on_from >= self.unlike
+        return self.unlike is None and request.goes_on_from == commanded
 
     def end(self, name: str) -> None:
         """Let a session never come back."""

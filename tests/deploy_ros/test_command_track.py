@@ -6,35 +6,68 @@ import numpy as np
 import pytest
 
 from sim2arm.core.trajectory import Trajectory
-from sim2arm_ros.command_track import CommandTrack
+from sim2arm_ros.command_track import CommandTrack, Plan
 
 DT = 0.02
 NS = 20_000_000
 Q = np.zeros(2)
 
 
+def go_on(track: CommandTrack, tick: int, stamp_ns: int, *, slips: bool = False) -> Plan:
+    plan = track.plan(tick, stamp_ns, slips=slips)
+    track.go_on(plan)
+    return plan
+
+
 def test_starts_lie_whole_periods_apart_and_missed_ticks_count() -> None:
     track = CommandTrack(DT, Q)
-    assert track.plan(0, 1000).start_ns == 1000
+    assert go_on(track, 0, 1000).start_ns == 1000
     assert track.drift(1, 1000 + NS - 5_000_000) == pytest.approx(-0.005)
-    one = track.plan(1, 1000 + NS - 5_000_000)
+    one = go_on(track, 1, 1000 + NS - 5_000_000)
     assert (one.start_ns, one.skipped) == (1000 + NS, 0.0)
-    four = track.plan(4, 1000 + 4 * NS)
+    four = go_on(track, 4, 1000 + 4 * NS)
     assert (four.start_ns, four.skipped) == (1000 + 4 * NS, 2.0)
 
 
 def test_more_than_half_a_period_of_drift_is_followed_by_0_2_percent() -> None:
     track = CommandTrack(DT, Q)
-    track.plan(0, 0)
-    plan = track.plan(1, 2 * NS)  # a whole period ahead: 40 us of 20 ms
+    go_on(track, 0, 0)
+    plan = go_on(track, 1, 2 * NS)  # a whole period ahead: 40 us of 20 ms
     assert plan.start_ns == NS + 40_000 and plan.skipped == pytest.approx(0.002)
-    back = track.plan(2, 0)
+    back = go_on(track, 2, 0)
     assert back.start_ns == 2 * NS and back.skipped == pytest.approx(-0.002)
+
+
+def test_what_is_only_planned_changes_nothing() -> None:
+    track = CommandTrack(DT, Q, lead=DT)
+    go_on(track, 0, 0)
+    track.slip()
+    before = track.state_dict()
+    plans = [track.plan(1, 2 * NS, slips=slips) for slips in (False, True, False)]
+    assert track.state_dict() == before and plans[0] == plans[2]
+
+
+def test_late_commands_let_the_next_ones_start_later_up_to_a_period() -> None:
+    """By 0.5 % of 20 ms each: 100 us."""
+    track = CommandTrack(DT, Q, lead=DT)
+    assert not go_on(track, 0, 0).moved
+    track.slip()
+    kept = go_on(track, 1, NS)  # what was asked for did not fit 100 us later
+    assert (kept.start_ns, kept.skipped, kept.moved) == (2 * NS, 0.0, False)
+    later = go_on(track, 2, 2 * NS, slips=True)
+    assert later.start_ns == 3 * NS + 100_000 and later.moved
+    assert later.skipped == pytest.approx(0.005)
+    after = go_on(track, 3, 3 * NS, slips=True)  # that was all
+    assert (after.start_ns, after.skipped, after.moved) == (4 * NS + 100_000, 0.0, False)
+    for tick in range(4, 400):
+        track.slip()
+        go_on(track, tick, tick * NS, slips=True)
+    assert track.lead_ns == 2 * NS
 
 
 def test_lock_step_takes_the_stamps() -> None:
     track = CommandTrack(DT, Q, exact=True)
-    assert [track.plan(k, s).start_ns for k, s in ((0, 5), (1, 7), (3, 11))] == [5, 7, 11]
+    assert [go_on(track, k, s).start_ns for k, s in ((0, 5), (1, 7), (3, 11))] == [5, 7, 11]
 
 
 def test_expected_is_what_was_published_last_before_the_moment() -> None:

@@ -163,9 +163,9 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         ("", "it is no flight: IndexError"),
         ("{}", "it is no flight: KeyError"),
-        ('{"version": 9}', "version: expected 3, got 9"),
+        ('{"version": 9}', "version: expected 4, got 9"),
         ("nothing", "it is no flight: JSONDecodeError"),
-        ('{"version": 3}', "it is no flight: KeyError: 'contract'"),
+        ('{"version": 4}', "it is no flight: KeyError: 'contract'"),
     ],
 )
 def test_what_is_no_flight(tmp_path: Path, text: str, message: str) -> None:

@@ -494,7 +494,7 @@ def test_one_missed_tick_is_coasted_and_the_next_passes_unslowed() -> None:
 
 
 def test_starts_are_evenly_spaced_under_jittering_stamps() -> None:
-    bench = make_active(1)
+    bench = make_active(1, lead_s=DT)
     random = np.random.default_rng(0)
     for _ in range(50):
         bench.pass_time(DT)
@@ -507,7 +507,7 @@ def test_starts_are_evenly_spaced_under_jittering_stamps() -> None:
 
 def test_starts_follow_a_clock_that_runs_slower_without_a_jump() -> None:
     """ROS time 5 % slower than the ticks: starts follow by 0.2 % of a period per tick."""
-    bench = make_active(1)
+    bench = make_active(1, lead_s=DT)
     for _ in range(200):
         bench.ros += round(0.95 * DT_NS)
         bench.steady += DT_NS
