@@ -1,6 +1,8 @@
 """Files that are whole after a failure, and their hashes."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,23 @@ def test_folders_above_are_made_durable_too(
     assert synced == [tmp_path, tmp_path / "a"]
     make_folder(tmp_path / "a" / "b")
     assert len(synced) == 2
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from sim2arm.core.durable import write_durably
+for _ in range(300):
+    write_durably(Path(sys.argv[1]), sys.argv[2].encode() * 1000)
+"""
+
+
+def test_two_processes_may_write_one_file(tmp_path: Path) -> None:
+    """Two sweeps in one folder keep one table."""
+    path = tmp_path / "table.json"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(path), letter]) for letter in "ab"
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert path.read_bytes() in (b"a" * 1000, b"b" * 1000)
+    assert list(tmp_path.iterdir()) == [path]

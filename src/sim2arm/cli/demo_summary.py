@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sim2arm.core.contract import Contract
+from sim2arm.core.durable import write_durably
 
 from .errors import user_input
 from .evaluation import Episodes
@@ -154,9 +155,7 @@ def training_rate(path: Path) -> tuple[int, float]:
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> Path:
     """Write summary.json; the file is whole or absent."""
     path = folder / SUMMARY
-    partial = path.with_name(f"{SUMMARY}.partial")
-    partial.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, f"{json.dumps(summary, indent=2, allow_nan=False)}\n".encode())
     return path
 
 

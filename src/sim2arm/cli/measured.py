@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from sim2arm.core.contract import ActionSpec, Contract
+from sim2arm.core.durable import write_durably
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.tasks.base import Task
 
@@ -156,10 +157,7 @@ def write_measured(path: Path, measured: Measured) -> None:
         "activation": dict(measured.activation),
         "reasons": [course.reason for course in measured.courses],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(save(arrays, metadata={"facts": json.dumps(facts)}))
-    partial.replace(path)
+    write_durably(path, save(arrays, metadata={"facts": json.dumps(facts)}))
 
 
 def read_measured(path: Path) -> Measured:

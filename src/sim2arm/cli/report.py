@@ -12,6 +12,8 @@ from pathlib import Path
 from string import Template
 from typing import NewType
 
+from sim2arm.core.durable import write_durably
+
 from .table import Cell, format_cell
 
 Block = NewType("Block", str)
@@ -54,11 +56,8 @@ def write_report(
         lead="\n".join(lead),
         body="\n".join(_section(section) for section in sections),
     )
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / PAGE
-    partial = path.with_name(f"{PAGE}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, page.encode())
     return path
 
 

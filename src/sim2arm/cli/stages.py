@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sim2arm.core.durable import write_durably
+
 from .errors import UserError
 from .machine import describe_commit
 from .progress import duration
@@ -114,10 +116,8 @@ class Stages:
 
     def _write(self) -> None:
         data = {name: asdict(entry) for name, entry in self.entries.items()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f"{self._path.name}.partial")
-        partial.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(self._path)
+        text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+        write_durably(self._path, text.encode())
 
 
 def _say(line: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from sim2arm.core.durable import write_durably
+
 from . import imitation_trial
 from .errors import UserError, user_input
 from .experiments import EXPERIMENTS, TrainCfg
@@ -148,10 +150,8 @@ def run_cell(experiment: str, cfg: AnyCfg, episodes: int | None = None) -> Outco
     else:
         train(experiment, replace(cfg, resume=again))
         found = measure(cfg, out, episodes)
-    partial = done.with_name(f"{done.name}.partial")
     with user_input("outcome", done):
-        partial.write_text(json.dumps(asdict(found)) + "\n")
-        partial.replace(done)
+        write_durably(done, f"{json.dumps(asdict(found))}\n".encode())
     return found
 
 

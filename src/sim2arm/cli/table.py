@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim2arm.core.durable import write_durably
+
 from .errors import user_input
 from .machine import describe_commit, describe_machine, describe_versions
 
@@ -66,11 +68,8 @@ def write_results(path: Path, name: str, rows: Sequence[Row]) -> None:
         ValueError: a value is NaN or infinite, which JSON does not have.
     """
     text = json.dumps(results(name, rows), indent=2, allow_nan=False)
-    partial = path.with_name(f"{path.name}.partial")
     with user_input("results", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_durably(path, f"{text}\n".encode())
 
 
 def format_results(rows: Sequence[Row]) -> str:
