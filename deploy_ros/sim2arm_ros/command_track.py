@@ -15,7 +15,6 @@ from sim2arm.core.trajectory import FloatArray, Trajectory, sample
 
 from .gate import trajectory_dict, trajectory_of
 
-_SLIP = 0.005  # of a period per late command
 _SLEW = 0.002  # of a period per tick: at 1 rad/s and 60 Hz it costs 0.7 rad/s^2
 _REMEMBERED = 16
 
@@ -31,8 +30,6 @@ class Plan:
     tick: int
     anchor_ns: int
     """When tick 0 would have been, on the clock of the stamps now [ns]."""
-    slip_ns: int = 0
-    """By how much starts come later from here on [ns]."""
     moved: bool = False
     """Whether it is not a whole number of periods after the last."""
 
@@ -45,13 +42,8 @@ class CommandTrack:
     at most 0.2 % of a period per tick, and the gate is told, so that it knows to the
     nanosecond where the arm is on its last trajectory when the next one starts.
 
-    A lead that is too short makes every command late. After each late one starts may come 0.5 % of
-    a period later, up to a period in a session.
-
     Attributes:
         tick: the last one that was planned, -1 if none.
-        lead_ns: from the stamp of a tick to the start of its trajectory [ns].
-        slip_ns: how much later starts may come from the next one on [ns].
     """
 
     def __init__(
@@ -65,8 +57,7 @@ class CommandTrack:
             lead: from the stamp of a tick to the start of its trajectory [s].
             exact: starts are the stamps themselves (lock step).
         """
-        self.lead_ns = self._least_ns = round(lead * 1e9)
-        self.slip_ns = 0
+        self._lead_ns = round(lead * 1e9)
         self._period_ns, self._exact, self._q = period * 1e9, exact, q
         self.tick, self._anchor_ns = -1, 0
         self._sent: deque[tuple[int, Trajectory]] = deque(maxlen=_REMEMBERED)
@@ -78,54 +69,38 @@ class CommandTrack:
     def _planned_ns(self, tick: int) -> int:
         return self._anchor_ns + round(tick * self._period_ns)
 
-    def plan(self, tick: int, stamp_ns: int, *, slips: bool = False) -> Plan:
-        """Return the start of a tick's trajectory; ticks must rise, the first is 0.
-
-        Args:
-            tick: of a request.
-            stamp_ns: its stamp [ns].
-            slips: whether it starts later by what is allowed.
-        """
+    def plan(self, tick: int, stamp_ns: int) -> Plan:
+        """Return the start of a tick's trajectory; ticks must rise, the first is 0."""
         missed = tick - self.tick - 1
         if tick == 0 or self._exact:
-            start = stamp_ns + self.lead_ns
+            start = stamp_ns + self._lead_ns
             return Plan(start_ns=start, skipped=float(missed), tick=tick, anchor_ns=stamp_ns)
         planned = self._planned_ns(tick)
-        drift, slew, slip = stamp_ns - planned, 0, self.slip_ns if slips else 0
+        drift, slew = stamp_ns - planned, 0
         if abs(drift) > 0.5 * self._period_ns:
             most = round(_SLEW * self._period_ns)
             slew = max(-most, min(most, drift))
         return Plan(
-            start_ns=planned + slew + self.lead_ns + slip,
-            skipped=missed + (slew + slip) / self._period_ns,
-            tick=tick, anchor_ns=self._anchor_ns + slew, slip_ns=slip, moved=slew + slip != 0,
+            start_ns=planned + slew + self._lead_ns,
+            skipped=missed + slew / self._period_ns,
+            tick=tick, anchor_ns=self._anchor_ns + slew, moved=slew != 0,
         )  # fmt: skip
 
     def go_on(self, plan: Plan) -> None:
         """Start as planned."""
         self.tick, self._anchor_ns = plan.tick, plan.anchor_ns
-        self.lead_ns += plan.slip_ns
-        if plan.slip_ns:
-            self.slip_ns = 0
-
-    def slip(self) -> None:
-        """Say that a command came too late for its start."""
-        left = self._least_ns + self._period_ns - self.lead_ns
-        self.slip_ns = round(min(_SLIP * self._period_ns, left))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what it goes on from, as plain data."""
         sent = [[start, trajectory_dict(way)] for start, way in self._sent]
         return {
-            "lead_ns": [self._least_ns, self.lead_ns, self.slip_ns],
-            "exact": self._exact, "q": self._q.tolist(),
+            "lead_ns": self._lead_ns, "exact": self._exact, "q": self._q.tolist(),
             "tick": self.tick, "anchor_ns": self._anchor_ns, "sent": sent,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`."""
-        self._least_ns, self.lead_ns, self.slip_ns = (int(part) for part in state["lead_ns"])
-        self._exact = bool(state["exact"])
+        self._lead_ns, self._exact = int(state["lead_ns"]), bool(state["exact"])
         self._q = np.array(state["q"], dtype=np.float64)
         self.tick, self._anchor_ns = int(state["tick"]), int(state["anchor_ns"])
         self._sent.clear()

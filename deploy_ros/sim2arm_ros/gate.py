@@ -245,7 +245,7 @@ class Gate:
                 share = 0.5 * (lower + upper)
             if best is not None:
                 self._trajectory = best
-                return best
+                return _copy(best)  # the next `step` writes into its own
         self._trajectory, self._elapsed = before, elapsed + self.period
         return None
 

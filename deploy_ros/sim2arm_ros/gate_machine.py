@@ -44,6 +44,7 @@ RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
 HELD = "held by the operator"
 """Reason of a hold that the operator asked for; it stands until the operator's reset."""
+_APART = 10  # times the longest silence: what merely fits is no answer for ever
 _SAME = 1e-7  # what times in whole nanoseconds make of states [rad], [rad/s]
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
@@ -301,11 +302,6 @@ class GateMachine:
         """Name of the last session that was let in, empty if none."""
         return self._session.name
 
-    @property
-    def lead_s(self) -> float:
-        """From the stamp of a tick to the start of its motion, in the last session [s]."""
-        return self._track.lead_ns / 1e9
-
     def answer(self) -> tuple[str, int, Trajectory, FloatArray] | None:
         """Return what became of the last tick, if it was changed.
 
@@ -377,6 +373,12 @@ class GateMachine:
             return f"no request for {silent:.3f} s, allowed {allowed} s"
         if idle > allowed:
             return f"no command for {idle:.3f} s, allowed {allowed} s: {session.why}"
+        apart, most = (steady_ns - session.followed_ns) / 1e9, _APART * allowed
+        if apart > most:
+            return (
+                f"no request for {apart:.3f} s that goes on from where the arm is, allowed "
+                f"{most:g} s: does the policy hear the gate?"
+            )
         return None
 
     def _late(self, request: Request, ros_ns: int) -> str | None:
@@ -421,7 +423,8 @@ class GateMachine:
             self.period, self._reference, lead=lead, exact=self.cfg.lock_step
         )
         self.counters.ignored -= 1
-        session.name, session.published_ns = request.session, steady_ns
+        session.name = request.session
+        session.published_ns = session.followed_ns = steady_ns
         session.unlike, session.rough = None, False
         self.state, self.reason = GateState.ACTIVE, ""
         return self._judge(request, ros_ns, steady_ns)
@@ -463,7 +466,10 @@ class GateMachine:
         self.counters.missed += request.tick - session.tick - 1
         session.tick, session.receipt_ns = request.tick, steady_ns
         self.changed, session.unlike = False, None
-        session.rough = not follows or plan.moved or (session.rough and plan.skipped > 0.0)
+        if follows:
+            session.followed_ns = steady_ns
+        coasts = session.rough and not request.told and plan.skipped > 0.0
+        session.rough = not follows or plan.moved or coasts
         gate.skip(plan.skipped)
         decision = gate.step(request.q[None], request.dq[None])
         refused = decision.reason() if decision.share[0] == 0.0 else self._misfit(request.width)
@@ -475,7 +481,6 @@ class GateMachine:
         if not self.cfg.lock_step:
             late = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
             if late > 0.0:
-                self._track.slip()
                 joined = gate.take_over(late)
                 if joined is None:
                     return self._drop(late)
@@ -498,17 +503,12 @@ class GateMachine:
     def _plan(self, request: Request, *, sure: bool) -> Plan | None:
         """Return when the motion of a request starts; None if it is to be left out.
 
-        Starts move only where that costs what was asked for nothing, and what was perhaps made for
-        an arm that is elsewhere is used only if it passes from where the arm is.
+        What was perhaps made for an arm that is elsewhere is used only if it passes as it is.
         """
         gate, track, q, dq = self._require_gate(), self._track, request.q[None], request.dq[None]
         plan = track.plan(request.tick, request.stamp_ns)
         if self._misfit(request.width) or not gate.imaginable(q, dq)[0]:
             return plan  # it will be refused
-        if track.slip_ns:
-            slipped = track.plan(request.tick, request.stamp_ns, slips=True)
-            if gate.fits(slipped.skipped, q, dq):
-                return slipped
         return plan if sure or gate.fits(plan.skipped, q, dq) else None
 
     def _ends_as_asked(self, request: Request) -> bool:

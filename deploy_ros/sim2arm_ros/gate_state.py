@@ -52,8 +52,7 @@ class MachineCfg:
     moved, or that the controller obeys somebody else."""
     lead_s: float = 0.0
     """From the stamp of a tick to the start of its motion [s]: time for the policy, the gate and
-    the network. A command that comes in time is joined on the path that is under way. Where they
-    come late it grows by up to a period (`CommandTrack`)."""
+    the network. A command that comes in time is joined on the path that is under way."""
     transport_s: float = 0.003
     """From publishing a command to the update in which the controller takes it over [s]."""
     lock_step: bool = False
@@ -84,8 +83,7 @@ class Counters:
     """Control periods of active sessions that passed without a new command: without a request, or
     with one that was dropped or outdated. The silence before a hold is in its reason instead."""
     late: int = 0
-    """Commands that came after the start of their motion and were joined on the way; each lets
-    the next ones start a little later (`CommandTrack`)."""
+    """Commands that came after the start of their motion and were joined on the way."""
     dropped: int = 0
     """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
     on."""
@@ -124,6 +122,8 @@ class Session:
     """Why the last request became no command."""
     receipt_ns: int = 0
     published_ns: int = 0
+    followed_ns: int = 0
+    """Steady time of the last request that went on from where the arm was [ns]."""
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
 
     def followed_by(self, request: Request, commanded: int) -> bool:

@@ -25,7 +25,6 @@ def state_message(machine: GateMachine, more: Mapping[str, object]) -> Diagnosti
         "not_ready": machine.not_ready,
         "session": machine.session,
         "rejected": machine.rejected,
-        "lead_s": f"{machine.lead_s:.4f}",
     }
     modes = [] if machine.modes is None else machine.modes.facts()
     said = {fact.name: fact.measured for fact in modes}

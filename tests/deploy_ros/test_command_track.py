@@ -13,8 +13,8 @@ NS = 20_000_000
 Q = np.zeros(2)
 
 
-def go_on(track: CommandTrack, tick: int, stamp_ns: int, *, slips: bool = False) -> Plan:
-    plan = track.plan(tick, stamp_ns, slips=slips)
+def go_on(track: CommandTrack, tick: int, stamp_ns: int) -> Plan:
+    plan = track.plan(tick, stamp_ns)
     track.go_on(plan)
     return plan
 
@@ -41,28 +41,10 @@ def test_more_than_half_a_period_of_drift_is_followed_by_0_2_percent() -> None:
 def test_what_is_only_planned_changes_nothing() -> None:
     track = CommandTrack(DT, Q, lead=DT)
     go_on(track, 0, 0)
-    track.slip()
     before = track.state_dict()
-    plans = [track.plan(1, 2 * NS, slips=slips) for slips in (False, True, False)]
-    assert track.state_dict() == before and plans[0] == plans[2]
-
-
-def test_late_commands_let_the_next_ones_start_later_up_to_a_period() -> None:
-    """By 0.5 % of 20 ms each: 100 us."""
-    track = CommandTrack(DT, Q, lead=DT)
-    assert not go_on(track, 0, 0).moved
-    track.slip()
-    kept = go_on(track, 1, NS)  # what was asked for did not fit 100 us later
-    assert (kept.start_ns, kept.skipped, kept.moved) == (2 * NS, 0.0, False)
-    later = go_on(track, 2, 2 * NS, slips=True)
-    assert later.start_ns == 3 * NS + 100_000 and later.moved
-    assert later.skipped == pytest.approx(0.005)
-    after = go_on(track, 3, 3 * NS, slips=True)  # that was all
-    assert (after.start_ns, after.skipped, after.moved) == (4 * NS + 100_000, 0.0, False)
-    for tick in range(4, 400):
-        track.slip()
-        go_on(track, tick, tick * NS, slips=True)
-    assert track.lead_ns == 2 * NS
+    plan = track.plan(1, 2 * NS)
+    assert plan.moved and track.plan(1, 2 * NS) == plan
+    assert not track.plan(1, NS).moved and track.state_dict() == before
 
 
 def test_lock_step_takes_the_stamps() -> None:
