@@ -9,7 +9,9 @@ substep, as the training environment does.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -212,6 +214,19 @@ class SimulatedArm:
         self.timed_out = np.zeros(self.num_arms, dtype=bool)
         self.steps = np.zeros(self.num_arms, dtype=np.int64)
         self.scores = None if self._score is None else np.zeros(self.num_arms)
+
+    def go_on(self, seeds: Sequence[int] | int) -> None:
+        """Start episodes where everything is: only goals are drawn, and cameras and gels begin.
+
+        Arms at rest stay where they were told to stand, and grippers go on with what they do.
+        """
+        kept = {name: self.world.batch.bind(name).copy() for name in ("qpos", "qvel")}
+        q, gripper = self.desired()[0], copy.copy(self.gripper)
+        self.reset(seeds)
+        self.gripper = gripper
+        self._trajectory = replace(self._trajectory, q=np.repeat(q[:, None], 2, axis=1))
+        self.put_state(kept)
+        self.organs.see()
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
         """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""

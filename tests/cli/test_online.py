@@ -24,9 +24,12 @@ from sim2arm.cli.experiments import EXPERIMENTS, TrainCfg
 from sim2arm.cli.one_arm import OneArm, OnlineCfg
 from sim2arm.cli.online import one_arm, train_online
 from sim2arm.cli.parse import parse_named
+from sim2arm.cli.reset_routine import ResetError
 from sim2arm.cli.runs import CHECKPOINT, METRICS, REPLAY
 from sim2arm.policies.buffers import ACTION, DEMO, REWARD, Column, Replay
 from sim2arm.policies.checkpoint import load_checkpoint
+from sim2arm.policies.dataset.layout import DatasetSpec, Feature
+from sim2arm.policies.dataset.writer import DatasetWriter
 from sim2arm.policies.sac import SacCfg
 
 pytestmark = pytest.mark.timeout(120)
@@ -210,3 +213,138 @@ def test_a_key_judges(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_one_line(words: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         parse_named(EXPERIMENTS, words, "sim2arm train", "experiment")
+
+
+# -- on a robot nothing puts things back -------------------------------------------------------
+
+
+def cube_cfg(out: Path, **online: Any) -> TrainCfg:
+    """Return a training of lifting a cube whose episodes are short."""
+    base = EXPERIMENTS["lift-cube-cqn"][1]
+    task = replace(base.task, max_steps=30)  # type: ignore[call-arg]
+    cfg = OnlineCfg(on=True, real_time=False, **online)
+    return replace(base, task=task, num_envs=1, demos="", out=out, online=cfg)
+
+
+def reached_by(env: OneArm, action: torch.Tensor) -> np.ndarray:
+    """Act until an episode is over; return where the tool was told to be, tick by tick."""
+    path: list[np.ndarray] = []
+    while True:
+        _, _, ended, cut, info = env.step(action)
+        path.append(info["action"][0].numpy())
+        if ended or cut:
+            return np.array(path)
+
+
+@pytest.fixture
+def routine(tmp_path: Path) -> Path:
+    path = tmp_path / "routine.yaml"
+    path.write_text("- {gripper: open}\n- {lift: 0.05}\n- {home: true, speed: 0.5}\n")
+    return path
+
+
+def test_it_comes_back_by_its_routine_and_things_stay(tmp_path: Path, routine: Path) -> None:
+    with one_arm(cube_cfg(tmp_path, routine=str(routine))) as env:
+        arm = env._arm
+        env.reset()
+        cube, home = arm.measured()["cube_pose"], np.array([arm.robot.home])
+        down = torch.tensor([[0.0, 1.0, 0.3, 0.0, 0.0, 0.5, -1.0]])
+        reached_by(env, down)
+        assert np.abs(arm.joint_state()[0] - home).max() < 5e-3
+        assert np.abs(arm.desired()[1]).max() == 0.0 and arm.gripper_width() == pytest.approx(0.08)
+        np.testing.assert_allclose(arm.measured()["cube_pose"], cube, atol=5e-3)  # it settles
+        assert (int(arm.steps[0]), bool(arm.done[0]), arm.ticks) == (0, False, 0)
+        reached_by(env, down)  # and again
+        assert np.abs(arm.joint_state()[0] - home).max() < 5e-3
+
+
+def test_a_routine_that_the_gate_stops_ends_it(tmp_path: Path) -> None:
+    path = tmp_path / "routine.yaml"
+    # 0.2 m and more below the base
+    path.write_text("- {gripper: open}\n- {joints: [0, 1.75, 0, -0.8, 0, 1.0, 0]}\n")
+    with one_arm(cube_cfg(tmp_path, routine=str(path))) as env:
+        env.reset()
+        with pytest.raises(ResetError, match="reset routine, step 1: "):
+            reached_by(env, torch.zeros(1, env.action_dim))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("- {home: true}\n", "step 0: expected what the gripper does first"),
+        ("- {gripper: open, lift: 0.1}\n", "step 0: expected one of home, joints, lift"),
+        ("- {gripper: open}\n- {joints: [0, 0]}\n", "step 1: joints: expected 7 numbers, got 2"),
+        (
+            "- {gripper: open}\n- {joints: [0, 0, 0, 0, 0, 1, 0]}\n",
+            "step 1: joints: fr3_joint4: expected -3.0421 to -0.1518 rad, got 0",
+        ),
+        ("- {gripper: open}\n- {speed: 0.5}\n", "step 1: expected one of home"),
+        ("- {gripper: open}\n- {home: true, speed: 2}\n", "step 1: speed: expected more than 0"),
+        ("home: true\n", "expected a list of steps"),
+    ],
+)
+def test_what_is_no_routine_is_one_line(tmp_path: Path, text: str, line: str) -> None:
+    path = tmp_path / "routine.yaml"
+    path.write_text(text)
+    with (
+        pytest.raises(UserError, match=line),
+        one_arm(cube_cfg(tmp_path, routine=str(path))),
+    ):
+        raise AssertionError("it was taken")
+
+
+def test_what_is_done_in_a_box_is_what_is_kept(tmp_path: Path) -> None:
+    """Down to 5 cm above the table and no further, whoever asks."""
+    with one_arm(cube_cfg(tmp_path, box=(0.3, -0.3, 0.05, 0.7, 0.3, 0.6))) as env:
+        env.reset()
+        down = torch.tensor([[0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0]])
+        actions = [env.step(down)[-1]["action"][0].numpy() for _ in range(25)]
+        assert float(env._drive.tools()[0, 2]) == pytest.approx(0.05, abs=1e-6)
+        assert actions[0][2] == -1.0 and abs(actions[-1][2]) < 1e-6
+        assert all(action[6] == 1.0 for action in actions)  # the gripper's stays as it was
+
+
+def test_a_file_judges_whatever_the_task_says(tmp_path: Path) -> None:
+    """Learnt from tools that were high at last; three ticks in a row are success."""
+    root = tmp_path / "set"
+    spec = DatasetSpec(
+        fps=60,
+        features={
+            "observation.state": Feature(dtype="float32", shape=(8,), names=(*"abcdefg", "width")),
+            "measured.ee_pose": Feature(dtype="float64", shape=(7,)),
+            "action": Feature(dtype="float32", shape=(7,)),
+        },
+    )
+    random = np.random.default_rng(0)
+    with DatasetWriter(root, spec) as writer:
+        for _ in range(6):
+            episode = writer.begin()
+            for k in range(60):
+                pose = random.uniform(-1.0, 1.0, 7)
+                pose[2] = 0.3 if k >= 48 else random.uniform(0.0, 0.22)
+                state = random.uniform(-3.0, 3.0, 8).astype(np.float32)
+                row = {"observation.state": state, "measured.ee_pose": pose}
+                assert episode.add(row | {"action": np.zeros(7, np.float32)}, "t")
+            episode.commit({"success": True})
+    judge = tmp_path / "judge.safetensors"
+    words = ["judge", str(root), "--out", str(judge), "--sees", "ee_pose", "--learn.gap-s", "0"]
+    assert cli.main([*words, "--learn.hidden", "32", "--learn.steps", "300"]) == 0
+    cfg = cube_cfg(tmp_path, judge=str(judge))
+    with one_arm(cfg) as env:
+        env.reset()
+        up = torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]])
+        heights: list[float] = []
+
+        def rise() -> Any:
+            heights.append(float(env._arm.tool_pose()[0, 2]))
+            return env.step(up)
+
+        steps = (rise() for _ in range(30))
+        _, reward, _, cut, info = next(step for step in steps if step[2])
+        assert bool(info["success"]) and float(reward[0]) == 1.0 and not cut
+        assert heights[-1] > 0.22 and not env._arm.success[0]
+        assert env._arm.ticks == 0  # another episode has begun
+        still = torch.zeros(1, env.action_dim)
+        ends = [env.step(still)[2:4] for _ in range(30)]
+        assert [bool(cut) for _, cut in ends] == [False] * 29 + [True]  # time is up
+        assert not any(bool(ended) for ended, _ in ends)

@@ -56,7 +56,12 @@ class Drive:
     """
 
     def __init__(
-        self, arm: SimulatedArm, contract: Contract, arrivals: Commands | None = None
+        self,
+        arm: SimulatedArm,
+        contract: Contract,
+        arrivals: Commands | None = None,
+        *,
+        q: NDArray[np.float64] | None = None,
     ) -> None:
         """Begin where the arms stand.
 
@@ -64,13 +69,15 @@ class Drive:
             arm: the arms, whose episodes begin.
             contract: says how actions become motion.
             arrivals: how late commands come; in time if None.
+            q: (rows, n) where they were told to stand; where they are measured if None [rad].
         """
-        q, self._arms = rows_of(arm.joint_state()[0], arm.arms), arm.arms
+        self._arms = arm.arms
+        stand = rows_of(arm.joint_state()[0], arm.arms) if q is None else q
         self._arm, self._chain, self._arrivals = arm, contract.kinematic_chain, arrivals
-        self._controller = from_contract(arm.robot, contract, q)
+        self._controller = from_contract(arm.robot, contract, stand)
         # Pairs begin with the hand folded to the forearm, within the margin of one arm alone.
         robot = arm.robot if arm.arms == 1 else replace(arm.robot, body=None)
-        self._gate = Gate(robot, contract.period, GateCfg(), q)
+        self._gate = Gate(robot, contract.period, GateCfg(), stand)
         self._gripper = None
         if contract.gripper is not None:
             self._gripper = GripperAdapter(contract.gripper, arm.gripper, arm.gripper_width())

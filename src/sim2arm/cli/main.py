@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Say what is wrong with a dataset or a robot's computer.",
         "sim2arm.cli.doctor",
     ),
+    "judge": ("Learn to tell success, as a reward for learning on an arm.", "sim2arm.cli.judge"),
     "salvage": ("Keep the whole episodes of a damaged dataset.", "sim2arm.cli.salvage"),
     "keygen": ("Make keys with which bundles are signed.", "sim2arm.cli.keygen"),
     "sign": ("Sign a bundle, for robots that run signed ones only.", "sim2arm.cli.sign"),

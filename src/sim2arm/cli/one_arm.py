@@ -1,17 +1,19 @@
 """One arm behind controller and gate as an environment: what learning on a robot has.
 
-It acts in real time, or as fast as it goes; a person with a device may take over, and may say by a
-key how an episode ended; where the device falls silent the arm stands. What the gate stops is the
-end of an episode.
+It acts in real time, or as fast as it goes, in a box if one is given; a person with a device may
+take over, and may say by a key how an episode ended; where the device falls silent the arm stands.
+What the gate stops is the end of an episode. Between episodes it comes back by a routine of its
+own, or is put there.
 """
 
 # pyright: standard
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,11 +23,14 @@ from torch import Tensor
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
 from sim2arm.core.tick_history import TickHistory
+from sim2arm.core.tool_box import ToolBox
+from sim2arm.policies.success import SuccessJudge
 from sim2arm.sensors.teleop.person import Ask, Person, TeleopCfg
 from sim2arm.sim.arm import SimulatedArm
 
 from .drive import Drive
 from .pace import Pace
+from .reset_routine import ResetRoutine, load_routine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +47,27 @@ class OnlineCfg:
     """File of steps that the device script plays, YAML."""
     teleop: TeleopCfg = field(default_factory=TeleopCfg)
     """How the arm follows a device."""
-    judge: Literal["task", "key"] = "task"
-    """Who says that an episode succeeded: the task, or the device's keys keep and discard."""
+    judge: str = "task"
+    """Who says that an episode succeeded: task, key (the device's keep and discard), or a file of
+    `sim2arm judge`, whatever the task says then."""
+    judge_ticks: int = 3
+    """Ticks in a row that must look like success to such a file."""
+
+    box: tuple[float, ...] = ()
+    """Box that the commanded position of the tool stays in, least x y z, then greatest, in the base
+    frame [m]; the gate's alone if empty."""
+    routine: str = ""
+    """File of steps by which the arm comes back between episodes (`reset_routine`), YAML; things
+    stay where they are then. If empty, episodes are put at their start."""
 
     def __post_init__(self) -> None:
         """Refuse settings that do not go together."""
+        if self.box:
+            ToolBox(self.box)
+        if self.judge not in ("task", "key") and Path(self.judge).suffix != ".safetensors":
+            raise ValueError(f"judge: expected task, key or a file .safetensors, got {self.judge}")
+        if self.judge_ticks < 1:
+            raise ValueError(f"judge_ticks: expected 1 or more, got {self.judge_ticks}")
         if self.judge == "key" and not self.device:
             raise ValueError("judge: a key needs a device")
         if self.script and self.device != "script":
@@ -79,6 +100,7 @@ class OneArm:
         cfg: OnlineCfg,
         *,
         seed: int,
+        most: int,
         person: Person | None = None,
         now_ns: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -90,10 +112,14 @@ class OneArm:
             names: of what the policy sees.
             cfg: how it acts.
             seed: of the episodes.
+            most: ticks of an episode that the task does not end.
             person: who may take over, in steps of the tool.
             now_ns: the clock of the device [ns].
+
+        Raises:
+            OSError, ValueError: the routine or the judge is none; one line.
         """
-        self._arm, self._contract, self._cfg = arm, contract, cfg
+        self._arm, self._contract, self._cfg, self._most = arm, contract, cfg, most
         self._person, self._now_ns = person, now_ns
         self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
         self.pace = Pace(contract.period, real_time=cfg.real_time)
@@ -102,12 +128,35 @@ class OneArm:
         self._derivation = Derivation(contract)
         self._history = TickHistory(self._derivation.sampled)
         self._ask: Ask | None = None
+        self._box = ToolBox(cfg.box) if cfg.box else None
+        self._routine = None
+        if cfg.routine:
+            steps = load_routine(Path(cfg.routine), contract)
+            self._routine = ResetRoutine(steps, contract, arm.robot)
+        self._begun, self._classifier = False, None
+        if cfg.judge not in ("task", "key"):
+            self._classifier = _classifier(cfg, arm)
 
     def reset(self) -> dict[str, Tensor]:
-        """Put the arm at the start of an episode."""
+        """Put the arm at the start of an episode; or let it come back by its routine.
+
+        Raises:
+            ResetError: it did not.
+        """
         arm = self._arm
-        arm.reset(int(torch.randint(2**31 - 1, (1,), generator=self._seeds)))
-        self._drive = Drive(arm, self._contract)
+        seed = int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
+        # Before the first episode nothing is anywhere yet; physics that diverged put it there too.
+        if self._routine is None or not self._begun or arm.diverged[0]:
+            arm.reset(seed)
+            self._drive = Drive(arm, self._contract)
+        else:
+            self._come_to_rest()
+            self._routine.run(arm, self.pace.wait)
+            arm.go_on(seed)
+            self._drive = Drive(arm, self._contract, q=arm.desired()[0])
+        self._begun = True
+        if self._classifier is not None:
+            self._classifier.reset()
         self._history.reset()
         self._hand_over()
         self._ask = None if self._person is None else self._poll()
@@ -120,7 +169,7 @@ class OneArm:
         human = ask is not None and ask.state == "engaged"
         theirs = ask is not None and ask.state in ("engaged", "silent")
         done_now = np.asarray(ask.action)[None] if ask is not None and theirs else action.numpy()
-        done_now = np.clip(done_now, -1.0, 1.0).astype(np.float32)
+        done_now = self._inside(np.clip(done_now, -1.0, 1.0)).astype(np.float32)
         self._drive.command(done_now, self._measured["joint_position"])
         if self._person is not None and not theirs:
             gripper = float(done_now[0, -1]) if self._contract.grips else 1.0
@@ -134,26 +183,42 @@ class OneArm:
             presses = self._ask.presses
             taken = self._ask.state == "engaged" and not human
             self.interventions += taken
+        last = self._observe()
         success, terminated, truncated = self._judge(presses)
         flags = {name: torch.tensor([value]) for name, value in {
             "success": success, "diverged": bool(arm.diverged[0]), "taken_over": taken,
         }.items()}  # fmt: skip
-        last = self._observe()
         info = {"final_obs": last, "reward_terms": {}, "action": torch.from_numpy(done_now)} | flags
         obs = self.reset() if terminated or truncated else last
         ended, cut = torch.tensor([terminated]), torch.tensor([truncated])
         return obs, flags["success"].float(), ended, cut, info
 
+    def _inside(self, action: NDArray[Any]) -> NDArray[Any]:
+        """Return an action (1, A) that stays in the box."""
+        if self._box is None:
+            return action
+        scale = self._contract.action.scale[0]
+        return self._box.keep(action.astype(np.float64), self._drive.tools()[:, :3], scale)
+
+    def _come_to_rest(self) -> None:
+        """Let the arm do the stop that the gate approved last, until it stands."""
+        arm = self._arm
+        while np.abs(arm.desired()[1]).max() > 0.0:
+            arm.step()
+            self.pace.wait()
+
     def _judge(self, presses: tuple[str, ...]) -> tuple[bool, bool, bool]:
         """Return whether the episode succeeded, ended in a state without future, and was cut."""
-        arm = self._arm
-        over, stopped = bool(arm.done[0]), bool(self._drive.held[0])
-        if self._cfg.judge == "key":
-            won = "keep" in presses
-            ended = won or "discard" in presses
+        arm, stopped = self._arm, bool(self._drive.held[0])
+        over, won = bool(arm.done[0]), bool(arm.success[0])
+        if self._cfg.judge == "task":
+            ended = over and arm.endings()[0] != "time up"
             return won, ended, not ended and (over or stopped)
-        won = bool(arm.success[0])
-        ended = over and arm.endings()[0] != "time up"
+        over = (over and not won) or arm.ticks >= self._most
+        won = "keep" in presses
+        if self._classifier is not None:
+            won = won or self._classifier.won(_seen_by_judge(arm, self._measured))
+        ended = won or "discard" in presses
         return won, ended, not ended and (over or stopped)
 
     def _observe(self) -> dict[str, Tensor]:
@@ -184,3 +249,25 @@ class OneArm:
 
     def desynchronise(self) -> None:
         """Leave the only episode as it is."""
+
+
+def _classifier(cfg: OnlineCfg, arm: SimulatedArm) -> SuccessJudge:
+    """Return the judge of a file.
+
+    Raises:
+        OSError, ValueError: it is none, or looks at what is not measured; one line.
+    """
+    judge, measured = SuccessJudge(Path(cfg.judge), ticks=cfg.judge_ticks), arm.measured()
+    there = {n: value.shape[1:] for n, value in _seen_by_judge(arm, measured).items()}
+    for name, shape in judge.sees.items():
+        if there.get(name) != shape:
+            got = f"{list(there[name])}" if name in there else f"none among {sorted(there)}"
+            raise ValueError(f"judge {cfg.judge}: looks at {name} {list(shape)}, got {got}")
+    return judge
+
+
+def _seen_by_judge(
+    arm: SimulatedArm, measured: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return what demonstrations hold of an arm (1, ...), by the names that they have."""
+    return {**measured, "ee_pose": arm.tool_pose()}

@@ -33,6 +33,7 @@ from .metrics import Metrics, Window
 from .one_arm import OneArm
 from .progress import Progress
 from .record_by_hand import open_device_of
+from .reset_routine import ResetError
 from .run_record import check_run
 from .runs import (
     AGENTS,
@@ -95,7 +96,10 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         stack.callback(metrics.close)
         with beside(folder) as process:
             _await(folder / NETWORKS, process)
-            row = _act(actor, env, cfg, metrics, process)
+            try:
+                row = _act(actor, env, cfg, metrics, process)
+            except ResetError as error:
+                raise UserError(f"{error}; go on with --resume") from error
         _measure(cfg, folder, metrics, row)
     write_train_page(folder)
     return folder
@@ -122,7 +126,9 @@ def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
     names = list(env.groups["actor"])
     online = cfg.online
     if not online.device:
-        yield OneArm(arm, contract, names, online, seed=cfg.seed)
+        with user_input("--online"):
+            env = OneArm(arm, contract, names, online, seed=cfg.seed, most=cfg.task.max_steps)
+        yield env
         return
     with open_device_of(
         online.device,
@@ -134,7 +140,12 @@ def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
             person = Person(hand.device, contract, online.teleop)
             if person.contract.action != contract.action:
                 raise ValueError(f"{hand.name} gives joint positions, the policy steps of the tool")
-        yield OneArm(arm, contract, names, online, seed=cfg.seed, person=person, now_ns=hand.now_ns)
+        with user_input("--online"):
+            env = OneArm(
+                arm, contract, names, online, seed=cfg.seed, most=cfg.task.max_steps,
+                person=person, now_ns=hand.now_ns,
+            )  # fmt: skip
+        yield env
 
 
 @contextmanager

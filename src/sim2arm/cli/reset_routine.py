@@ -1,0 +1,178 @@
+"""How an arm comes back to the start between episodes by itself, as on a robot: a file of steps.
+
+    - {gripper: open}
+    - {lift: 0.1}
+    - {home: true, speed: 0.3}
+
+Each step begins and ends at rest and goes through controller and gate like any motion. Things stay
+where they are.
+"""
+
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2arm.core import plain
+from sim2arm.core.contract import Contract
+from sim2arm.core.inverse import solve_pose
+from sim2arm.core.joint_targets import as_joint_targets
+from sim2arm.core.kinematics import forward_pose
+from sim2arm.core.robots import Robot
+from sim2arm.sim.arm import SimulatedArm
+
+from .drive import Drive
+
+NEAR = 2e-3
+"""From where a step has arrived [rad], [m]."""
+LONGEST = 30.0
+"""Time that a step may take, waiting apart [s]."""
+
+
+class ResetError(RuntimeError):
+    """An arm did not come back; one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetStep:
+    """A motion, or what the gripper does; or time that passes."""
+
+    home: bool = False
+    """To the posture of the robot."""
+    joints: tuple[float, ...] = ()
+    """To joint positions [rad]."""
+    lift: float = 0.0
+    """The tool, along the base frame's z [m]."""
+    gripper: Literal["", "open", "closed"] = ""
+    """Until it has done so, or holds something."""
+    seconds: float = 0.0
+    """Shortest time [s]; a person may put things back meanwhile."""
+    speed: float = 0.2
+    """Share of the limits of velocity and acceleration that is used."""
+
+    def __post_init__(self) -> None:
+        """Refuse steps that say nothing, or several things."""
+        deeds = [self.home, bool(self.joints), self.lift != 0.0, bool(self.gripper)]
+        if sum(deeds) > 1 or not (any(deeds) or self.seconds > 0.0):
+            raise ValueError("expected one of home, joints, lift and gripper, or seconds")
+        if not 0.0 <= self.seconds < 1e4:
+            raise ValueError(f"seconds: expected 0 or more, got {self.seconds}")
+        if not 0.0 < self.speed <= 1.0:
+            raise ValueError(f"speed: expected more than 0, at most 1, got {self.speed}")
+
+
+def load_routine(path: Path, contract: Contract) -> tuple[ResetStep, ...]:
+    """Return the steps of a file.
+
+    Args:
+        path: YAML.
+        contract: of the arm that will do them.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no list of steps that this arm can do; one line with the place.
+    """
+    data = plain.load_yaml(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(data, list) or not data:
+        raise ValueError(f"{path}: expected a list of steps, such as - {{home: true}}")
+    steps: list[ResetStep] = []
+    for i, each in enumerate(cast(list[Any], data)):
+        try:
+            step = plain.from_plain(ResetStep, each)
+            if step.joints and len(step.joints) != len(contract.joint_names):
+                raise ValueError(
+                    f"joints: expected {len(contract.joint_names)} numbers, got {len(step.joints)}"
+                )
+            low, high = contract.limits.q_min, contract.limits.q_max
+            for name, q, least, most in zip(
+                contract.joint_names, step.joints, low, high, strict=False
+            ):
+                if not least < q < most:
+                    raise ValueError(f"joints: {name}: expected {least} to {most} rad, got {q}")
+            if step.gripper and not contract.grips:
+                raise ValueError("gripper: the policy does not work it")
+        except ValueError as error:
+            raise ValueError(f"{path}: step {i}: {error}") from error
+        steps.append(step)
+    if contract.grips and not steps[0].gripper:
+        raise ValueError(f"{path}: step 0: expected what the gripper does first")
+    return tuple(steps)
+
+
+class ResetRoutine:
+    """Steps that one arm does."""
+
+    def __init__(self, steps: tuple[ResetStep, ...], contract: Contract, robot: Robot) -> None:
+        """Prepare.
+
+        Args:
+            steps: of `load_routine`.
+            contract: of the policy; its actions are steps of the tool.
+            robot: the arm, with the contract's chain and limits.
+        """
+        self._steps, self._robot = steps, robot
+        self._contract = as_joint_targets(contract)
+
+    def run(self, arm: SimulatedArm, wait: Callable[[], None]) -> None:
+        """Do all steps with an arm at rest.
+
+        Args:
+            arm: one.
+            wait: called once per control period, after each step of the arm.
+
+        Raises:
+            ResetError: the gate held it, or a step did not arrive.
+        """
+        grip: str = ""
+        for number, step in enumerate(self._steps):
+            grip = step.gripper or grip
+            try:
+                self._do(step, grip, arm, wait)
+            except ResetError as error:
+                raise ResetError(f"reset routine, step {number}: {error}") from error
+
+    def _do(self, step: ResetStep, grip: str, arm: SimulatedArm, wait: Callable[[], None]) -> None:
+        contract, start = self._contract, arm.desired()[0]
+        parameters = dict(contract.action.parameters) | {"limit_share": step.speed}
+        slow = replace(contract, action=replace(contract.action, parameters=parameters))
+        drive, target = Drive(arm, slow, q=start), self._target(step, start)
+        action = target
+        if contract.gripper is not None and contract.grips:
+            bound = contract.action.high if grip == "open" else contract.action.low
+            action = np.append(target, bound[target.shape[-1]])[None]
+        least, ticks = round(step.seconds / arm.period), 0
+        while True:
+            drive.command(action, arm.joint_state()[0])
+            arm.step()
+            wait()
+            ticks += 1
+            if drive.held[0]:
+                raise ResetError(f"the gate held the arm: {drive.reason(0)}")
+            away = np.abs(arm.desired()[0] - target).max()
+            if ticks >= max(least, 2) and away < NEAR and not bool(arm.gripper.busy[0]):
+                return
+            if ticks * arm.period > LONGEST + step.seconds:
+                raise ResetError(f"after {LONGEST:.0f} s the arm is {away:.3f} rad from its goal")
+
+    def _target(self, step: ResetStep, start: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the joint positions (1, n) at the end of a step from others [rad]."""
+        if step.home:
+            return np.array([self._robot.home])
+        if step.joints:
+            return np.array([step.joints])
+        if step.lift == 0.0:
+            return start
+        there = forward_pose(self._robot.chain, start)
+        there[:, 2] += step.lift
+        q = solve_pose(self._robot, there, start)
+        off = float(np.abs(forward_pose(self._robot.chain, q)[:, :3] - there[:, :3]).max())
+        if off > NEAR:
+            raise ResetError(f"lift {step.lift} m: the arm comes no closer than {off:.3f} m")
+        return q
