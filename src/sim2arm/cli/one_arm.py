@@ -22,11 +22,13 @@ from torch import Tensor
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.derive import Derivation
+from sim2arm.core.gripper import element_of
 from sim2arm.core.tick_history import TickHistory
 from sim2arm.core.tool_box import ToolBox
 from sim2arm.policies.success import SuccessJudge
-from sim2arm.sensors.teleop.person import Ask, Person, TeleopCfg
+from sim2arm.sensors.teleop.person import TeleopCfg
 from sim2arm.sim.arm import SimulatedArm
+from sim2arm_ros.intervention import Intervention
 
 from .drive import Drive
 from .pace import Pace
@@ -101,7 +103,7 @@ class OneArm:
         *,
         seed: int,
         most: int,
-        person: Person | None = None,
+        person: Intervention | None = None,
         now_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         """Stand ready.
@@ -113,7 +115,7 @@ class OneArm:
             cfg: how it acts.
             seed: of the episodes.
             most: ticks of an episode that the task does not end.
-            person: who may take over, in steps of the tool.
+            person: who may take over.
             now_ns: the clock of the device [ns].
 
         Raises:
@@ -121,13 +123,13 @@ class OneArm:
         """
         self._arm, self._contract, self._cfg, self._most = arm, contract, cfg, most
         self._person, self._now_ns = person, now_ns
+        self._human = False  # a person acts in the step to come
         self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
         self.pace = Pace(contract.period, real_time=cfg.real_time)
         self.interventions = 0
         self._seeds = torch.Generator().manual_seed(seed)
         self._derivation = Derivation(contract)
         self._history = TickHistory(self._derivation.sampled)
-        self._ask: Ask | None = None
         self._box = ToolBox(cfg.box) if cfg.box else None
         self._routine = None
         if cfg.routine:
@@ -158,30 +160,29 @@ class OneArm:
         if self._classifier is not None:
             self._classifier.reset()
         self._history.reset()
-        self._hand_over()
-        self._ask = None if self._person is None else self._poll()
+        if self._person is not None:
+            spec, element = self._contract.gripper, 1.0
+            if spec is not None and self._contract.grips:
+                element = element_of(spec, float(arm.gripper_width()[0]))
+            self._person.begin(self._drive.wanted()[0], element)
+            self._look(self._person)
         self.pace.rest()
         return self._observe()
 
     def step(self, action: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Any]:
         """Act for a control period: what the policy says (1, A), or a person who has taken over."""
-        arm, ask = self._arm, self._ask
-        human = ask is not None and ask.state == "engaged"
-        theirs = ask is not None and ask.state in ("engaged", "silent")
-        done_now = np.asarray(ask.action)[None] if ask is not None and theirs else action.numpy()
-        done_now = self._inside(np.clip(done_now, -1.0, 1.0)).astype(np.float32)
+        arm, asked = self._arm, action[0].numpy()
+        if self._person is not None:
+            asked, _ = self._person.choose(asked)
+        done_now = self._inside(np.clip(asked, -1.0, 1.0)[None]).astype(np.float32)
         self._drive.command(done_now, self._measured["joint_position"])
-        if self._person is not None and not theirs:
-            gripper = float(done_now[0, -1]) if self._contract.grips else 1.0
-            self._person.resume(self._measured["joint_position"][0].astype(np.float64), gripper)
         arm.step()
         self.pace.wait()
         presses: tuple[str, ...] = ()
         taken = False
         if self._person is not None:
-            self._ask = self._poll()
-            presses = self._ask.presses
-            taken = self._ask.state == "engaged" and not human
+            taken = self._look(self._person)
+            presses = self._person.ask.presses
             self.interventions += taken
         last = self._observe()
         success, terminated, truncated = self._judge(presses)
@@ -231,13 +232,11 @@ class OneArm:
         seen: dict[str, NDArray[Any]] = self._derivation.complete(self._history.add(sampled))
         return {name: torch.from_numpy(seen[name].copy()) for name in self.groups["actor"]}
 
-    def _poll(self) -> Ask:
-        assert self._person is not None
-        return self._person.step(self._now_ns(), self._arm.tool_pose()[0, 3:])
-
-    def _hand_over(self) -> None:
-        if self._person is not None:
-            self._person.begin(self._arm.joint_state()[0][0])
+    def _look(self, person: Intervention) -> bool:
+        """See what a person asks for; return whether they take over."""
+        person.look(self._now_ns(), self._arm.tool_pose()[0, 3:], self._drive.wanted()[0])
+        before, self._human = self._human, person.acts and person.ask.state == "engaged"
+        return self._human and not before
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state of the stream that episodes are drawn from."""

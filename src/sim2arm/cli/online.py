@@ -23,10 +23,10 @@ import torch
 from sim2arm.core.contract import Provenance
 from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.beside import Remote
-from sim2arm.sensors.teleop.person import Person
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm.sim.contract import make_contract
 from sim2arm.sim.robots.actuators import find_actuators
+from sim2arm_ros.intervention import Intervention
 
 from .errors import UserError, user_input
 from .metrics import Metrics, Window
@@ -137,9 +137,7 @@ def one_arm(cfg: TrainCfg) -> Generator[OneArm]:
         contract.period,
     ) as hand:
         with user_input("--online.device"):
-            person = Person(hand.device, contract, online.teleop)
-            if person.contract.action != contract.action:
-                raise ValueError(f"{hand.name} gives joint positions, the policy steps of the tool")
+            person = Intervention(hand.device, contract, online.teleop)
         with user_input("--online"):
             env = OneArm(
                 arm, contract, names, online, seed=cfg.seed, most=cfg.task.max_steps,
