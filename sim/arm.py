@@ -190,6 +190,12 @@ class SimulatedArm:
 
     def reset(self, seeds: Sequence[int] | int) -> None:
         """Start the episodes of the given seeds, one per arm; the same seed, the same episode."""
+        self._start(seeds, {})
+
+    def _start(
+        self, seeds: Sequence[int] | int, kept: Mapping[str, npt.NDArray[np.float64]]
+    ) -> None:
+        """Start episodes; what is kept of the state of the physics (`put_state`) is as it was."""
         each = [seeds] * self.num_arms if isinstance(seeds, int) else list(seeds)
         self.world.reset()
         draws, everywhere = SeededDraws(each), torch.ones(self.num_arms, dtype=torch.bool)
@@ -198,7 +204,7 @@ class SimulatedArm:
         if self._changed is not None:
             self._randomizer.place(everywhere, self._changed)
         q = rows_of(starts["q"].numpy(), self.arms)
-        self.world.forward()
+        self.put_state(kept)
         self.organs.begin(everywhere, draws.unit(self.organs.count))
         self.organs.see()
         points = np.repeat(q[:, None], 2, axis=1)
@@ -222,11 +228,9 @@ class SimulatedArm:
         """
         kept = {name: self.world.batch.bind(name).copy() for name in ("qpos", "qvel")}
         q, gripper = self.desired()[0], copy.copy(self.gripper)
-        self.reset(seeds)
+        self._start(seeds, kept)
         self.gripper = gripper
         self._trajectory = replace(self._trajectory, q=np.repeat(q[:, None], 2, axis=1))
-        self.put_state(kept)
-        self.organs.see()
 
     def set_gains(self, kp: FloatArray, kd: FloatArray) -> None:
         """Change the joint impedance law of all arms: kp (n,) [N m/rad], kd (n,) [N m s/rad]."""

@@ -206,7 +206,10 @@ def test_a_key_judges(tmp_path: Path) -> None:
         (["lift-cube-cqn", "--online.on", "--algo.learn.no-sparse", "--demos", ""],
          "expected algo.learn.sparse"),
         (["lift-cube-cqn", "--online.on", "--randomization", "cube"], "an arm is as it is"),
-        (["lift-cube-cqn", "--online.judge", "key"], "judge: a key needs a device"),
+        (["lift-cube-cqn", "--online.judge", "key"], "judge: it is of learning on one arm"),
+        (["lift-cube-cqn", "--online.on", "--online.judge", "key"], "judge: a key needs a device"),
+        (["lift-cube-cqn", "--online.on", "--online.judge", "j.pt"], "a file .safetensors"),
+        (["lift-cube-cqn", "--online.box", "0", "0", "0", "1", "1", "1"], "box: it is of learning"),
         (["lift-cube-cqn", "--algo.learn.interventions"], "expected one of them at most"),
     ],
 )  # fmt: skip
@@ -224,6 +227,10 @@ def cube_cfg(out: Path, **online: Any) -> TrainCfg:
     task = replace(base.task, max_steps=30)  # type: ignore[call-arg]
     cfg = OnlineCfg(on=True, real_time=False, **online)
     return replace(base, task=task, num_envs=1, demos="", out=out, online=cfg)
+
+
+FOLDED = (0.0, -0.7, 0.0, -2.95, 0.0, 0.65, 0.0)
+"""Joints with which the hand would be in the upper arm [rad]."""
 
 
 def reached_by(env: OneArm, action: torch.Tensor) -> np.ndarray:
@@ -258,25 +265,96 @@ def test_it_comes_back_by_its_routine_and_things_stay(tmp_path: Path, routine: P
         assert np.abs(arm.joint_state()[0] - home).max() < 5e-3
 
 
+def test_a_gripper_that_closes_is_opened_all_the_same(tmp_path: Path) -> None:
+    """What it is told while it obeys the command before is told again."""
+    path = tmp_path / "routine.yaml"
+    path.write_text("- {gripper: open}\n")
+    for length in (3, 6, 12):
+        cfg = cube_cfg(tmp_path, routine=str(path))
+        cfg = replace(cfg, task=replace(cfg.task, max_steps=length))
+        with one_arm(cfg) as env:
+            env.reset()
+            reached_by(env, torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]]))
+            assert env._arm.gripper_width() == pytest.approx(0.08, abs=1e-3)
+
+
+def test_pictures_of_an_episode_that_goes_on_show_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "routine.yaml"
+    path.write_text("- {gripper: open}\n")
+    cfg = replace(cube_cfg(tmp_path, routine=str(path)), cameras="scene")
+    with one_arm(cfg) as env:
+        env.reset()
+        for _ in range(29):  # moved away from any start
+            env.step(torch.tensor([[0.0, 1.0, 0.5, 0.0, 0.0, 0.0, 1.0]]))
+        seen: list[np.ndarray] = []
+        for _ in range(4):
+            env.step(torch.zeros(1, env.action_dim))
+            seen.append(env._arm.measured()["scene_rgb"][0].astype(float))
+        assert env._arm.ticks == 3  # the first of them began another episode
+        apart = [np.abs(picture - seen[-1]).mean() for picture in seen[:-1]]
+        assert max(apart) < 1.0  # grey levels: of another start 5
+
+
+def test_what_ended_an_episode_is_not_lost_where_the_arm_does_not_come_back(
+    tmp_path: Path, routine: Path
+) -> None:
+    with one_arm(cube_cfg(tmp_path, routine=str(routine))) as env:
+        env.reset()
+        assert env._routine is not None
+        env._routine._steps = (replace(env._routine._steps[2], joints=FOLDED, home=False),)
+        still = torch.zeros(1, env.action_dim)
+        ends = [env.step(still)[2:4] for _ in range(30)]
+        assert [bool(cut) for _, cut in ends] == [False] * 29 + [True]
+        with pytest.raises(ResetError, match="reset routine, step 0"):
+            env.step(still)
+
+
+def test_a_routine_does_not_begin_while_a_device_is_silent(tmp_path: Path, routine: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text("- {seconds: 0.3, clutch: false}\n- {seconds: 60.0, silent: true}\n")
+    cfg = cube_cfg(tmp_path, routine=str(routine), device="script", script=str(script))
+    with one_arm(cfg) as env:
+        env.reset()
+        reached_by(env, torch.tensor([[0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]))
+        here = env._arm.joint_state()[0]
+        with pytest.raises(ResetError, match=r"for 30 s after an episode: .* silent"):
+            env.step(torch.zeros(1, env.action_dim))
+        assert np.abs(here - np.array(env._arm.robot.home)).max() > 0.05  # it stood there
+
+
+def test_a_task_that_is_lost_where_it_begins_asks_for_help(tmp_path: Path, routine: Path) -> None:
+    with one_arm(cube_cfg(tmp_path, routine=str(routine))) as env:
+        env.reset()
+        still = torch.zeros(1, env.action_dim)
+        reached_by(env, still)
+        place = env._arm.world.batch.bind("qpos")
+        place[:, -7:-4] = (3.0, 3.0, 0.1)  # the cube is gone
+        _, _, ended, _, _ = env.step(still)
+        assert bool(ended)
+        with pytest.raises(ResetError, match="put things back"):
+            env.step(still)
+
+
 def test_a_routine_that_the_gate_stops_ends_it(tmp_path: Path) -> None:
     path = tmp_path / "routine.yaml"
-    # 0.2 m and more below the base
-    path.write_text("- {gripper: open}\n- {joints: [0, 1.75, 0, -0.8, 0, 1.0, 0]}\n")
+    # the hand in the upper arm
+    path.write_text("- {gripper: open}\n- {joints: [0, -0.7, 0, -2.95, 0, 0.65, 0]}\n")
     with one_arm(cube_cfg(tmp_path, routine=str(path))) as env:
         env.reset()
-        with pytest.raises(ResetError, match="reset routine, step 1: "):
-            reached_by(env, torch.zeros(1, env.action_dim))
+        reached_by(env, torch.zeros(1, env.action_dim))
+        with pytest.raises(ResetError, match="reset routine, step 1: the gate held the arm"):
+            env.step(torch.zeros(1, env.action_dim))
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("- {home: true}\n", "step 0: expected what the gripper does first"),
+        ("- {home: true}\n", "step 0: expected what the gripper does, - {gripper: open}"),
         ("- {gripper: open, lift: 0.1}\n", "step 0: expected one of home, joints, lift"),
         ("- {gripper: open}\n- {joints: [0, 0]}\n", "step 1: joints: expected 7 numbers, got 2"),
         (
             "- {gripper: open}\n- {joints: [0, 0, 0, 0, 0, 1, 0]}\n",
-            "step 1: joints: fr3_joint4: expected -3.0421 to -0.1518 rad, got 0",
+            "step 1: joints: fr3_joint4: expected -2.9921 to -0.2018 rad, got 0",
         ),
         ("- {gripper: open}\n- {speed: 0.5}\n", "step 1: expected one of home"),
         ("- {gripper: open}\n- {home: true, speed: 2}\n", "step 1: speed: expected more than 0"),
@@ -327,8 +405,11 @@ def test_a_file_judges_whatever_the_task_says(tmp_path: Path) -> None:
                 assert episode.add(row | {"action": np.zeros(7, np.float32)}, "t")
             episode.commit({"success": True})
     judge = tmp_path / "judge.safetensors"
-    words = ["judge", str(root), "--out", str(judge), "--sees", "ee_pose", "--learn.gap-s", "0"]
-    assert cli.main([*words, "--learn.hidden", "32", "--learn.steps", "300"]) == 0
+    words = ["judge", str(root), "--out", str(judge), "--sees", "ee_pose", "--learn.tail-s", "0.2"]
+    assert (
+        cli.main([*words, "--learn.gap-s", "0", "--learn.hidden", "32", "--learn.steps", "300"])
+        == 0
+    )
     cfg = cube_cfg(tmp_path, judge=str(judge))
     with one_arm(cfg) as env:
         env.reset()

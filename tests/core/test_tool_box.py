@@ -14,13 +14,14 @@ def test_steps_are_shortened_at_the_side_that_they_would_cross() -> None:
     np.testing.assert_allclose(got, [[0.6, 0.0, 0.5, 0.7, -0.7, 1.0, -1.0]], atol=1e-12)
 
 
-def test_a_tool_outside_comes_back_by_a_step_at_a_time() -> None:
-    position, path = np.array([[0.635, 0.0, 0.085]]), list[float]()
-    for _ in range(5):
-        position = position + 0.01 * BOX.keep(np.ones((1, 6)), position, 0.01)[:, :3]
-        path.append(float(position[0, 0]))
-    np.testing.assert_allclose(path, [0.625, 0.615, 0.605, 0.6, 0.6])
-    assert position[0, 2] == pytest.approx(0.135)
+def test_a_tool_outside_may_come_closer_and_goes_no_further() -> None:
+    outside = np.array([[0.635, 0.0, 0.085]])
+    closer = np.array([[-1.0, 0.5, 1.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(BOX.keep(closer, outside, 0.01), closer, atol=1e-12)
+    further = np.array([[1.0, 0.5, -1.0, 0.3, 0.0, 0.0]])
+    got = BOX.keep(further, outside, 0.01)
+    np.testing.assert_allclose(got, [[0.0, 0.5, 0.0, 0.3, 0.0, 0.0]], atol=1e-12)
+    assert not BOX.keep(np.zeros((1, 6)), outside, 0.01).any()  # who stands, stands
 
 
 def test_whatever_is_asked_for_it_stays_inside() -> None:

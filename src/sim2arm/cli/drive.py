@@ -69,7 +69,8 @@ class Drive:
             arm: the arms, whose episodes begin.
             contract: says how actions become motion.
             arrivals: how late commands come; in time if None.
-            q: (rows, n) where they were told to stand; where they are measured if None [rad].
+            q: (rows, n) where they were told to stand [rad], as grippers are where they were told;
+                where they are measured if None.
         """
         self._arms = arm.arms
         stand = rows_of(arm.joint_state()[0], arm.arms) if q is None else q
@@ -80,7 +81,8 @@ class Drive:
         self._gate = Gate(robot, contract.period, GateCfg(), stand)
         self._gripper = None
         if contract.gripper is not None:
-            self._gripper = GripperAdapter(contract.gripper, arm.gripper, arm.gripper_width())
+            width = arm.gripper_width() if q is None else None
+            self._gripper = GripperAdapter(contract.gripper, arm.gripper, width)
         self.held: NDArray[np.bool_] = np.zeros(arm.num_arms, dtype=bool)
         self.share: NDArray[np.float64] = np.ones(arm.num_arms)
 
@@ -119,6 +121,14 @@ class Drive:
         tool = forward_pose(self._chain, rows_of(q, self._arms))
         twin.step(rows_of(action.astype(np.float64), self._arms), tool)
         return worlds_of(twin.motion.goal, self._arms)
+
+    @property
+    def grips(self) -> NDArray[np.bool_]:
+        """Which grippers (rows,) have done what was asked of them last; all without any."""
+        if self._gripper is None:
+            return np.ones(self._arm.rows, dtype=bool)
+        model = self._gripper.model
+        return np.asarray((model.goal == self._gripper.wanted) & ~model.busy)
 
     def reason(self, world: int) -> str:
         """Return why the gate changed the motion of a world last."""

@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(f"{cfg.path}: {error}") from error
     with user_input("out", cfg.out):
-        save_success(cfg.out, network, arrays, cfg.learn.hidden, found.threshold)
+        save_success(cfg.out, network, arrays, cfg.learn, found.threshold)
     print("\n".join(_lines(found)))
     print(f"{cfg.out}: looks at {', '.join(network.names)}; for --online.judge")
     return 0
@@ -82,10 +82,11 @@ def main(argv: Sequence[str]) -> int:
 def _lines(found: Found) -> list[str]:
     """Say how a classifier does on what it did not learn from."""
     lines = [
-        f"held out: {found.won} frames of success, {found.others} of the rest",
-        f"threshold {found.threshold:.4f}: {100 * found.recall:.1f} % of success, none of the rest",
-        f"separation {found.separation:.4f} (1: every frame of success scores above the rest)",
+        f"held out: it tells success in {found.told} of {found.won} episodes that succeeded, "
+        f"{found.early_s:.2f} s before their end, and in {found.wrong} of {found.failed} others",
+        f"frames: {100 * found.recall:.1f} % of success above the threshold, separation "
+        f"{found.separation:.4f} (1: all of success scores above the rest)",
     ]
-    if found.recall < 0.5:
-        lines.append("it misses most of success: show it more episodes, or other arrays (--sees)")
+    if found.failed == 0:
+        lines.append("no episode that failed was held out: what fails late may look like success")
     return lines

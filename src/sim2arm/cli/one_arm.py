@@ -25,14 +25,14 @@ from sim2arm.core.derive import Derivation
 from sim2arm.core.gripper import element_of
 from sim2arm.core.tick_history import TickHistory
 from sim2arm.core.tool_box import ToolBox
-from sim2arm.policies.success import SuccessJudge
 from sim2arm.sensors.teleop.person import TeleopCfg
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm_ros.intervention import Intervention
 
 from .drive import Drive
+from .judging import Judge
 from .pace import Pace
-from .reset_routine import ResetRoutine, load_routine
+from .reset_routine import LONGEST, ResetError, ResetRoutine, load_routine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,6 @@ class OnlineCfg:
     judge: str = "task"
     """Who says that an episode succeeded: task, key (the device's keep and discard), or a file of
     `sim2arm judge`, whatever the task says then."""
-    judge_ticks: int = 3
-    """Ticks in a row that must look like success to such a file."""
 
     box: tuple[float, ...] = ()
     """Box that the commanded position of the tool stays in, least x y z, then greatest, in the base
@@ -68,8 +66,11 @@ class OnlineCfg:
             ToolBox(self.box)
         if self.judge not in ("task", "key") and Path(self.judge).suffix != ".safetensors":
             raise ValueError(f"judge: expected task, key or a file .safetensors, got {self.judge}")
-        if self.judge_ticks < 1:
-            raise ValueError(f"judge_ticks: expected 1 or more, got {self.judge_ticks}")
+        given = {"box": self.box, "routine": self.routine, "device": self.device}
+        given["judge"] = self.judge != "task"
+        if not self.on and any(given.values()):
+            name = next(name for name, value in given.items() if value)
+            raise ValueError(f"{name}: it is of learning on one arm: add --online.on")
         if self.judge == "key" and not self.device:
             raise ValueError("judge: a key needs a device")
         if self.script and self.device != "script":
@@ -135,9 +136,9 @@ class OneArm:
         if cfg.routine:
             steps = load_routine(Path(cfg.routine), contract)
             self._routine = ResetRoutine(steps, contract, arm.robot)
-        self._begun, self._classifier = False, None
-        if cfg.judge not in ("task", "key"):
-            self._classifier = _classifier(cfg, arm)
+        self._begun = False
+        self._broken: ResetError | KeyboardInterrupt | None = None
+        self._judge = Judge(cfg.judge, _seen_by_judge(arm, arm.measured()))
 
     def reset(self) -> dict[str, Tensor]:
         """Put the arm at the start of an episode; or let it come back by its routine.
@@ -147,18 +148,20 @@ class OneArm:
         """
         arm = self._arm
         seed = int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
-        # Before the first episode nothing is anywhere yet; physics that diverged put it there too.
-        if self._routine is None or not self._begun or arm.diverged[0]:
-            arm.reset(seed)
-            self._drive = Drive(arm, self._contract)
-        else:
+        # Before the first episode nothing is anywhere yet; physics that diverged put it elsewhere.
+        goes_on = self._begun and not arm.diverged[0]
+        if goes_on and self._routine is not None:
             self._come_to_rest()
-            self._routine.run(arm, self.pace.wait)
+            self._routine.run(arm, self.pace.wait, self._stop)
+            goes_on = not arm.world.diverged[0]
+        if goes_on and self._routine is not None:
             arm.go_on(seed)
             self._drive = Drive(arm, self._contract, q=arm.desired()[0])
+        else:
+            arm.reset(seed)
+            self._drive = Drive(arm, self._contract)
         self._begun = True
-        if self._classifier is not None:
-            self._classifier.reset()
+        self._judge.reset()
         self._history.reset()
         if self._person is not None:
             spec, element = self._contract.gripper, 1.0
@@ -171,6 +174,8 @@ class OneArm:
 
     def step(self, action: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Any]:
         """Act for a control period: what the policy says (1, A), or a person who has taken over."""
+        if self._broken is not None:
+            raise self._broken
         arm, asked = self._arm, action[0].numpy()
         if self._person is not None:
             asked, _ = self._person.choose(asked)
@@ -185,14 +190,34 @@ class OneArm:
             presses = self._person.ask.presses
             self.interventions += taken
         last = self._observe()
-        success, terminated, truncated = self._judge(presses)
+        how = arm.endings()[0]
+        cut = how == "time up" or arm.ticks >= self._most or bool(self._drive.held[0])
+        success, terminated, truncated = self._judge.say(
+            presses, _seen_by_judge(arm, self._measured), won=how == "success",
+            lost=how in ("lost", "physics diverged"), cut=cut,
+        )  # fmt: skip
         flags = {name: torch.tensor([value]) for name, value in {
             "success": success, "diverged": bool(arm.diverged[0]), "taken_over": taken,
         }.items()}  # fmt: skip
         info = {"final_obs": last, "reward_terms": {}, "action": torch.from_numpy(done_now)} | flags
-        obs = self.reset() if terminated or truncated else last
-        ended, cut = torch.tensor([terminated]), torch.tensor([truncated])
-        return obs, flags["success"].float(), ended, cut, info
+        obs = last
+        if terminated or truncated:
+            obs = self._again(last, at_once=how == "lost" and arm.ticks == 1)
+        both = torch.tensor([terminated]), torch.tensor([truncated])
+        return obs, flags["success"].float(), *both, info
+
+    def _again(self, last: dict[str, Tensor], *, at_once: bool) -> dict[str, Tensor]:
+        """Begin another episode; what keeps it from that is raised by the next step.
+
+        So the step that ended this one is not lost.
+        """
+        try:
+            if at_once and self._routine is not None:
+                raise ResetError("the task was lost where an episode began: put things back")
+            return self.reset()
+        except (ResetError, KeyboardInterrupt) as error:
+            self._broken = error
+            return last
 
     def _inside(self, action: NDArray[Any]) -> NDArray[Any]:
         """Return an action (1, A) that stays in the box."""
@@ -203,24 +228,25 @@ class OneArm:
 
     def _come_to_rest(self) -> None:
         """Let the arm do the stop that the gate approved last, until it stands."""
-        arm = self._arm
+        arm, waited = self._arm, 0.0
         while np.abs(arm.desired()[1]).max() > 0.0:
             arm.step()
             self.pace.wait()
+        while self._stop():  # whoever ended the episode may still have the arm in their hand
+            arm.step()
+            self.pace.wait()
+            waited += arm.period
+            if waited > LONGEST:
+                raise ResetError(f"for {LONGEST:.0f} s after an episode: {self._stop()}")
 
-    def _judge(self, presses: tuple[str, ...]) -> tuple[bool, bool, bool]:
-        """Return whether the episode succeeded, ended in a state without future, and was cut."""
-        arm, stopped = self._arm, bool(self._drive.held[0])
-        over, won = bool(arm.done[0]), bool(arm.success[0])
-        if self._cfg.judge == "task":
-            ended = over and arm.endings()[0] != "time up"
-            return won, ended, not ended and (over or stopped)
-        over = (over and not won) or arm.ticks >= self._most
-        won = "keep" in presses
-        if self._classifier is not None:
-            won = won or self._classifier.won(_seen_by_judge(arm, self._measured))
-        ended = won or "discard" in presses
-        return won, ended, not ended and (over or stopped)
+    def _stop(self) -> str:
+        """Return why the arm must not move by itself, or an empty string."""
+        if self._person is None:
+            return ""
+        self._look(self._person)
+        if not self._person.acts:
+            return ""
+        return "a person has the arm" if self._human else self._person.ask.why
 
     def _observe(self) -> dict[str, Tensor]:
         """Return what the policy sees (1, ...)."""
@@ -248,21 +274,6 @@ class OneArm:
 
     def desynchronise(self) -> None:
         """Leave the only episode as it is."""
-
-
-def _classifier(cfg: OnlineCfg, arm: SimulatedArm) -> SuccessJudge:
-    """Return the judge of a file.
-
-    Raises:
-        OSError, ValueError: it is none, or looks at what is not measured; one line.
-    """
-    judge, measured = SuccessJudge(Path(cfg.judge), ticks=cfg.judge_ticks), arm.measured()
-    there = {n: value.shape[1:] for n, value in _seen_by_judge(arm, measured).items()}
-    for name, shape in judge.sees.items():
-        if there.get(name) != shape:
-            got = f"{list(there[name])}" if name in there else f"none among {sorted(there)}"
-            raise ValueError(f"judge {cfg.judge}: looks at {name} {list(shape)}, got {got}")
-    return judge
 
 
 def _seen_by_judge(

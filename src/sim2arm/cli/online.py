@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sim2arm.core.contract import Provenance
+from sim2arm.core.durable import write_durably
 from sim2arm.core.robot_files import find_robot
 from sim2arm.policies.beside import Remote
 from sim2arm.sim.arm import SimulatedArm
@@ -57,6 +58,8 @@ from .trial import Trial
 if TYPE_CHECKING:
     from .experiments import TrainCfg
 
+ROUTINE, JUDGE = "routine.yaml", "judge.safetensors"
+"""In a run folder: how the arm comes back, and what tells success."""
 NETWORKS = "networks.safetensors"
 """In a run folder: what the process that learns tells the one that acts."""
 READY_IN = 120.0
@@ -75,9 +78,10 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
     """
     folder = cfg.out or Path("runs") / name
     check_run(folder, resume=cfg.resume, other=lambda: other_run(folder, name, cfg))
+    kept = _kept(cfg, folder)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        env = stack.enter_context(one_arm(cfg))
+        env = stack.enter_context(one_arm(kept))
         learn = replace(cfg.algo.learn, keep=True, normalise=False)  # pyright: ignore
         (folder / NETWORKS).unlink(missing_ok=True)  # of another process, which may know less
         drop_lost(folder)
@@ -89,6 +93,7 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         stack.callback(actor.close)
         if not cfg.resume:
             write_config(folder, name, cfg)
+            _keep(cfg, folder)
         elif (folder / CHECKPOINT).is_file():
             load_learner(actor, folder)
         with user_input("metrics", folder / METRICS):
@@ -103,6 +108,28 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         _measure(cfg, folder, metrics, row)
     write_train_page(folder)
     return folder
+
+
+def _files(cfg: TrainCfg, folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Return files that a run keeps copies of, and where, by setting: others may change them."""
+    online, found = cfg.online, dict[str, tuple[Path, Path]]()
+    if online.routine:
+        found["routine"] = Path(online.routine), folder / ROUTINE
+    if online.judge not in ("task", "key"):
+        found["judge"] = Path(online.judge), folder / JUDGE
+    return found
+
+
+def _keep(cfg: TrainCfg, folder: Path) -> None:
+    for name, (path, copy) in _files(cfg, folder).items():
+        with user_input(f"--online.{name}", path):
+            write_durably(copy, path.read_bytes())
+
+
+def _kept(cfg: TrainCfg, folder: Path) -> TrainCfg:
+    """Return the settings of a run that goes on, with its own copies."""
+    copies = {name: str(copy) for name, (_, copy) in _files(cfg, folder).items() if copy.is_file()}
+    return replace(cfg, online=replace(cfg.online, **copies)) if cfg.resume else cfg
 
 
 @contextmanager

@@ -30,8 +30,8 @@ from sim2arm.sim.arm import SimulatedArm
 
 from .drive import Drive
 
-NEAR = 2e-3
-"""From where a step has arrived [rad], [m]."""
+NEAR, CLOSE = 2e-3, 0.05
+"""How close to its goal what was commanded and what is measured are when a step is over [rad]."""
 LONGEST = 30.0
 """Time that a step may take, waiting apart [s]."""
 
@@ -49,7 +49,7 @@ class ResetStep:
     joints: tuple[float, ...] = ()
     """To joint positions [rad]."""
     lift: float = 0.0
-    """The tool, along the base frame's z [m]."""
+    """The tool, along the base frame's z, as far as the arm reaches [m]."""
     gripper: Literal["", "open", "closed"] = ""
     """Until it has done so, or holds something."""
     seconds: float = 0.0
@@ -90,19 +90,23 @@ def load_routine(path: Path, contract: Contract) -> tuple[ResetStep, ...]:
                 raise ValueError(
                     f"joints: expected {len(contract.joint_names)} numbers, got {len(step.joints)}"
                 )
-            low, high = contract.limits.q_min, contract.limits.q_max
+            margin = contract.action.parameters["joint_margin"]
+            low = [bound + margin for bound in contract.limits.q_min]
+            high = [bound - margin for bound in contract.limits.q_max]
             for name, q, least, most in zip(
                 contract.joint_names, step.joints, low, high, strict=False
             ):
                 if not least < q < most:
-                    raise ValueError(f"joints: {name}: expected {least} to {most} rad, got {q}")
+                    raise ValueError(
+                        f"joints: {name}: expected {least:.4f} to {most:.4f} rad, got {q}"
+                    )
             if step.gripper and not contract.grips:
                 raise ValueError("gripper: the policy does not work it")
         except ValueError as error:
             raise ValueError(f"{path}: step {i}: {error}") from error
         steps.append(step)
     if contract.grips and not steps[0].gripper:
-        raise ValueError(f"{path}: step 0: expected what the gripper does first")
+        raise ValueError(f"{path}: step 0: expected what the gripper does, - {{gripper: open}}")
     return tuple(steps)
 
 
@@ -120,25 +124,36 @@ class ResetRoutine:
         self._steps, self._robot = steps, robot
         self._contract = as_joint_targets(contract)
 
-    def run(self, arm: SimulatedArm, wait: Callable[[], None]) -> None:
+    def run(
+        self, arm: SimulatedArm, wait: Callable[[], None], stop: Callable[[], str] = lambda: ""
+    ) -> None:
         """Do all steps with an arm at rest.
 
         Args:
             arm: one.
             wait: called once per control period, after each step of the arm.
+            stop: called then too; returns why it must not go on, or an empty string.
 
         Raises:
-            ResetError: the gate held it, or a step did not arrive.
+            ResetError: the gate held it, a step did not arrive, or it must not go on: the arm does
+                the stop that the gate approved last.
         """
         grip: str = ""
         for number, step in enumerate(self._steps):
             grip = step.gripper or grip
             try:
-                self._do(step, grip, arm, wait)
+                self._do(step, grip, arm, wait, stop)
             except ResetError as error:
                 raise ResetError(f"reset routine, step {number}: {error}") from error
 
-    def _do(self, step: ResetStep, grip: str, arm: SimulatedArm, wait: Callable[[], None]) -> None:
+    def _do(
+        self,
+        step: ResetStep,
+        grip: str,
+        arm: SimulatedArm,
+        wait: Callable[[], None],
+        stop: Callable[[], str],
+    ) -> None:
         contract, start = self._contract, arm.desired()[0]
         parameters = dict(contract.action.parameters) | {"limit_share": step.speed}
         slow = replace(contract, action=replace(contract.action, parameters=parameters))
@@ -155,11 +170,20 @@ class ResetRoutine:
             ticks += 1
             if drive.held[0]:
                 raise ResetError(f"the gate held the arm: {drive.reason(0)}")
-            away = np.abs(arm.desired()[0] - target).max()
-            if ticks >= max(least, 2) and away < NEAR and not bool(arm.gripper.busy[0]):
+            if why := stop():
+                raise ResetError(why)
+            told, there = arm.desired()[0], arm.joint_state()[0]
+            apart = float(np.abs(there - target).max())
+            arrived = np.abs(told - target).max() < NEAR and apart < CLOSE
+            if ticks >= max(least, 2) and arrived and bool(drive.grips[0]):
                 return
             if ticks * arm.period > LONGEST + step.seconds:
-                raise ResetError(f"after {LONGEST:.0f} s the arm is {away:.3f} rad from its goal")
+                what = (
+                    f"the arm is {apart:.3f} rad from its goal"
+                    if not arrived
+                    else ("the gripper has not done what it was told")
+                )
+                raise ResetError(f"after {LONGEST:.0f} s {what}")
 
     def _target(self, step: ResetStep, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the joint positions (1, n) at the end of a step from others [rad]."""
@@ -171,8 +195,8 @@ class ResetRoutine:
             return start
         there = forward_pose(self._robot.chain, start)
         there[:, 2] += step.lift
-        q = solve_pose(self._robot, there, start)
-        off = float(np.abs(forward_pose(self._robot.chain, q)[:, :3] - there[:, :3]).max())
-        if off > NEAR:
-            raise ResetError(f"lift {step.lift} m: the arm comes no closer than {off:.3f} m")
-        return q
+        margin = self._contract.action.parameters["joint_margin"]
+        low, high = (
+            np.array(bound) for bound in (self._robot.limits.q_min, self._robot.limits.q_max)
+        )
+        return np.clip(solve_pose(self._robot, there, start), low + margin, high - margin)

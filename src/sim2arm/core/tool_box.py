@@ -14,7 +14,8 @@ class ToolBox:
     """A box that the commanded position of a tool stays in, its edges along the base frame's axes.
 
     What would leave it is shortened along the axis in question. A tool that is outside, because it
-    began there or its arm could not follow, comes back by a step at a time.
+    began there or its arm could not follow, may come closer and goes no further away; nothing moves
+    that was not asked to.
     """
 
     def __init__(self, corners: Sequence[float]) -> None:
@@ -31,13 +32,13 @@ class ToolBox:
             raise ValueError(f"box: the least x y z come first, got {list(corners)}")
 
     def keep(self, action: FloatArray, position: FloatArray, scale: float) -> FloatArray:
-        """Return `ee_delta` actions, at most 1, whose steps stay inside.
+        """Return `ee_delta` actions whose steps stay inside.
 
         Args:
             action: (N, 3 or more), the translation first.
             position: (N, 3) commanded now, in the base frame [m].
             scale: step of an action of 1 [m].
         """
-        wanted = np.clip(position + scale * action[:, :3], self._low, self._high)
-        steps = np.clip((wanted - position) / scale, -1.0, 1.0)
-        return np.concatenate([steps, action[:, 3:]], axis=-1)
+        low, high = np.minimum(self._low, position), np.maximum(self._high, position)
+        wanted = np.clip(position + scale * action[:, :3], low, high)
+        return np.concatenate([(wanted - position) / scale, action[:, 3:]], axis=-1)
