@@ -409,7 +409,7 @@ def test_what_merely_fits_is_no_answer_for_ever() -> None:
         bench.pass_time(DT)
         bench.arm()
         bench.watch()
-        request = bench.request(action=np.zeros(6))
+        request = bench.request(action=(0.0,) * 6)
         bench.send(replace(request, after=request.tick - 3))
         bench.told = None
         if bench.state is not GateState.ACTIVE:
