@@ -15,6 +15,7 @@ that a frozen clock cannot freeze a watchdog.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,7 +45,6 @@ RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
 HELD = "held by the operator"
 """Reason of a hold that the operator asked for; it stands until the operator's reset."""
-_APART = 10  # times the longest silence: what merely fits is no answer for ever
 _SAME = 1e-7  # what times in whole nanoseconds make of states [rad], [rad/s]
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
@@ -212,7 +212,7 @@ class GateMachine:
         problem = (
             self._health(ros_ns, steady_ns)
             or self._late(request, ros_ns)
-            or self._silence(steady_ns)
+            or session.silence(steady_ns, self._patience_s)
         )
         if problem:
             self._hold(problem)
@@ -242,7 +242,7 @@ class GateMachine:
             self.good_ticks = 0
         if self.state is GateState.ACTIVE:
             self._active_ns = steady_ns
-            problem = problem or self._silence(steady_ns)
+            problem = problem or self._session.silence(steady_ns, self._patience_s)
             unheard = (steady_ns - self._reference_ns) / 1e9
             if unheard > self.cfg.reference_timeout_s:
                 problem = problem or (
@@ -362,24 +362,10 @@ class GateMachine:
         else:
             self.set_problem(MODES, problem, fatal=self.modes.was_well)
 
-    def _silence(self, steady_ns: int) -> str | None:
-        """Return that nothing was asked, or nothing was commanded, for too long; or None."""
-        session, allowed = self._session, self.cfg.request_timeout_s
-        silent = (steady_ns - session.receipt_ns) / 1e9
-        idle = (steady_ns - session.published_ns) / 1e9
-        if self.cfg.lock_step:
-            return None
-        if silent > allowed:
-            return f"no request for {silent:.3f} s, allowed {allowed} s"
-        if idle > allowed:
-            return f"no command for {idle:.3f} s, allowed {allowed} s: {session.why}"
-        apart, most = (steady_ns - session.followed_ns) / 1e9, _APART * allowed
-        if apart > most:
-            return (
-                f"no request for {apart:.3f} s that goes on from where the arm is, allowed "
-                f"{most:g} s: does the policy hear the gate?"
-            )
-        return None
+    @property
+    def _patience_s(self) -> float:
+        """Longest silence of a policy [s]; in lock step there is none."""
+        return math.inf if self.cfg.lock_step else self.cfg.request_timeout_s
 
     def _late(self, request: Request, ros_ns: int) -> str | None:
         age = (ros_ns - request.stamp_ns) / 1e9

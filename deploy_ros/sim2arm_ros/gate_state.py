@@ -17,6 +17,7 @@ from .requests import Request
 LATENCY = "latency_s"
 """Value of `~/state`: from a joint state at the gate to the command of the policy that had seen it,
 the longest since the message before [s]; empty where there was no command."""
+_APART = 10  # times the longest silence: what merely fits is no answer for ever
 _ENDED = 256  # sessions that are remembered, so that none comes back
 
 
@@ -126,6 +127,28 @@ class Session:
     """Steady time of the last request that went on from where the arm was [ns]."""
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])
 
+    def silence(self, steady_ns: int, allowed: float) -> str | None:
+        """Return that nothing was asked, or nothing was commanded, for too long; or None.
+
+        Args:
+            steady_ns: the steady clock [ns].
+            allowed: longest silence [s].
+        """
+        silent, idle, apart = (
+            (steady_ns - since) / 1e9
+            for since in (self.receipt_ns, self.published_ns, self.followed_ns)
+        )
+        if silent > allowed:
+            return f"no request for {silent:.3f} s, allowed {allowed} s"
+        if idle > allowed:
+            return f"no command for {idle:.3f} s, allowed {allowed} s: {self.why}"
+        if apart > _APART * allowed:
+            return (
+                f"no request for {apart:.3f} s that goes on from where the arm is, allowed "
+                f"{_APART * allowed:g} s: does the policy hear the gate?"
+            )
+        return None
+
     def followed_by(self, request: Request, commanded: int) -> bool:
         """Return whether a request goes on from where the arm is.
 
@@ -133,7 +156,7 @@ class Session:
         is elsewhere until the policy has heard of it.
 
         Args:
-            request: of this session.
+            request: of its run.
             commanded: the last tick with a command.
         """
         if request.told:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -56,16 +56,8 @@ def load_script(path: Path) -> tuple[ScriptStep, ...]:
         OSError: it cannot be read.
         ValueError: it is not a list of steps; one line with the place.
     """
-    data = plain.load_yaml(path.read_text(encoding="utf-8"), str(path))
-    if not isinstance(data, list) or not data:
-        raise ValueError(f"{path}: expected a list of steps, each with seconds")
-    steps: list[ScriptStep] = []
-    for i, step in enumerate(cast(list[Any], data)):
-        try:
-            steps.append(plain.from_plain(ScriptStep, step))
-        except ValueError as error:
-            raise ValueError(f"{path}: step {i}: {error}") from error
-    return tuple(steps)
+    text = path.read_text(encoding="utf-8")
+    return plain.load_steps(text, str(path), ScriptStep, "each with seconds")
 
 
 class ScriptedDevice:

@@ -52,7 +52,6 @@ class OnlineCfg:
     judge: str = "task"
     """Who says that an episode succeeded: task, key (the device's keep and discard), or a file of
     `sim2arm judge`, whatever the task says then."""
-
     box: tuple[float, ...] = ()
     """Box that the commanded position of the tool stays in, least x y z, then greatest, in the base
     frame [m]; the gate's alone if empty."""
@@ -122,7 +121,7 @@ class OneArm:
         Raises:
             OSError, ValueError: the routine or the judge is none; one line.
         """
-        self._arm, self._contract, self._cfg, self._most = arm, contract, cfg, most
+        self._arm, self._contract, self._most = arm, contract, most
         self._person, self._now_ns = person, now_ns
         self._human = False  # a person acts in the step to come
         self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
@@ -149,17 +148,16 @@ class OneArm:
         arm = self._arm
         seed = int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
         # Before the first episode nothing is anywhere yet; physics that diverged put it elsewhere.
-        goes_on = self._begun and not arm.diverged[0]
-        if goes_on and self._routine is not None:
+        routine = self._routine if self._begun and not arm.diverged[0] else None
+        if routine is not None:
             self._come_to_rest()
-            self._routine.run(arm, self.pace.wait, self._stop)
-            goes_on = not arm.world.diverged[0]
-        if goes_on and self._routine is not None:
-            arm.go_on(seed)
-            self._drive = Drive(arm, self._contract, q=arm.desired()[0])
-        else:
+            routine.run(arm, self.pace.wait, self._stop)
+        if routine is None or arm.world.diverged[0]:
             arm.reset(seed)
             self._drive = Drive(arm, self._contract)
+        else:
+            arm.go_on(seed)
+            self._drive = Drive(arm, self._contract, q=arm.desired()[0])
         self._begun = True
         self._judge.reset()
         self._history.reset()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,35 +79,39 @@ def load_routine(path: Path, contract: Contract) -> tuple[ResetStep, ...]:
         OSError: it cannot be read.
         ValueError: it is no list of steps that this arm can do; one line with the place.
     """
-    data = plain.load_yaml(path.read_text(encoding="utf-8"), str(path))
-    if not isinstance(data, list) or not data:
-        raise ValueError(f"{path}: expected a list of steps, such as - {{home: true}}")
-    steps: list[ResetStep] = []
-    for i, each in enumerate(cast(list[Any], data)):
+    text = path.read_text(encoding="utf-8")
+    steps = plain.load_steps(text, str(path), ResetStep, "such as - {home: true}")
+    for number, step in enumerate(steps):
         try:
-            step = plain.from_plain(ResetStep, each)
-            if step.joints and len(step.joints) != len(contract.joint_names):
-                raise ValueError(
-                    f"joints: expected {len(contract.joint_names)} numbers, got {len(step.joints)}"
-                )
-            margin = contract.action.parameters["joint_margin"]
-            low = [bound + margin for bound in contract.limits.q_min]
-            high = [bound - margin for bound in contract.limits.q_max]
-            for name, q, least, most in zip(
-                contract.joint_names, step.joints, low, high, strict=False
-            ):
-                if not least < q < most:
-                    raise ValueError(
-                        f"joints: {name}: expected {least:.4f} to {most:.4f} rad, got {q}"
-                    )
-            if step.gripper and not contract.grips:
-                raise ValueError("gripper: the policy does not work it")
+            _check(step, contract)
         except ValueError as error:
-            raise ValueError(f"{path}: step {i}: {error}") from error
-        steps.append(step)
+            raise ValueError(f"{path}: step {number}: {error}") from error
     if contract.grips and not steps[0].gripper:
         raise ValueError(f"{path}: step 0: expected what the gripper does, - {{gripper: open}}")
-    return tuple(steps)
+    return steps
+
+
+def _check(step: ResetStep, contract: Contract) -> None:
+    """See that an arm can do a step.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    names = contract.joint_names
+    if step.joints and len(step.joints) != len(names):
+        raise ValueError(f"joints: expected {len(names)} numbers, got {len(step.joints)}")
+    ranges = zip(names, step.joints, *_range(contract), strict=False)  # there may be no joints
+    for name, q, low, high in ranges:
+        if not low < q < high:
+            raise ValueError(f"joints: {name}: expected {low:.4f} to {high:.4f} rad, got {q}")
+    if step.gripper and not contract.grips:
+        raise ValueError("gripper: the policy does not work it")
+
+
+def _range(contract: Contract) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the least and the greatest joint positions (n,) that may be goals [rad]."""
+    margin = contract.action.parameters["joint_margin"]
+    return np.array(contract.limits.q_min) + margin, np.array(contract.limits.q_max) - margin
 
 
 class ResetRoutine:
@@ -178,11 +182,9 @@ class ResetRoutine:
             if ticks >= max(least, 2) and arrived and bool(drive.grips[0]):
                 return
             if ticks * arm.period > LONGEST + step.seconds:
-                what = (
-                    f"the arm is {apart:.3f} rad from its goal"
-                    if not arrived
-                    else ("the gripper has not done what it was told")
-                )
+                what = f"the arm is {apart:.3f} rad from its goal"
+                if arrived:
+                    what = "the gripper has not done what it was told"
                 raise ResetError(f"after {LONGEST:.0f} s {what}")
 
     def _target(self, step: ResetStep, start: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,8 +197,4 @@ class ResetRoutine:
             return start
         there = forward_pose(self._robot.chain, start)
         there[:, 2] += step.lift
-        margin = self._contract.action.parameters["joint_margin"]
-        low, high = (
-            np.array(bound) for bound in (self._robot.limits.q_min, self._robot.limits.q_max)
-        )
-        return np.clip(solve_pose(self._robot, there, start), low + margin, high - margin)
+        return np.clip(solve_pose(self._robot, there, start), *_range(self._contract))

@@ -146,6 +146,30 @@ def load_yaml(text: str, source: str) -> Any:
         raise ValueError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
+def load_steps(text: str, source: str, kind: type[Record], example: str) -> tuple[Record, ...]:
+    """Return the steps of a YAML text that is a list of them.
+
+    Args:
+        text: the text.
+        source: name for errors, usually that of the file.
+        kind: dataclass of a step.
+        example: of the list, for errors.
+
+    Raises:
+        ValueError: it is none, or has no step; one line with the number of the step.
+    """
+    data = load_yaml(text, source)
+    if not isinstance(data, list) or not data:
+        raise ValueError(f"{source}: expected a list of steps, {example}")
+    steps: list[Record] = []
+    for number, step in enumerate(cast(list[Any], data)):
+        try:
+            steps.append(from_plain(kind, step))
+        except ValueError as error:
+            raise ValueError(f"{source}: step {number}: {error}") from error
+    return tuple(steps)
+
+
 def dump_yaml(data: Any) -> str:
     """Return plain data as YAML; lists of numbers stay on one line."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
