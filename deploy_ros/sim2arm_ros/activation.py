@@ -79,6 +79,19 @@ def at_most(name: str, value: float | None, most: float, unit: str, note: str = 
     )
 
 
+def at_least(name: str, value: float | None, least: float, unit: str, note: str = "") -> Item:
+    """Return the item of a number that must not be less than a bound."""
+    known = value is not None and math.isfinite(value)
+    return Item(
+        name=name,
+        expected=f">= {least:g}",
+        measured=f"{value:.3g}" if value is not None else "",
+        unit=unit,
+        ok=known and value is not None and value >= least,
+        note=note,
+    )
+
+
 def equal(name: str, expected: object, measured: object, note: str = "") -> Item:
     """Return the item of something that must be exactly so."""
     found = "" if measured is None else str(measured)

@@ -216,14 +216,15 @@ class Asker:
         if self.phase is not Phase.RUNNING:
             return
         if tell:
-            self._publish(self._requests.release(self._stamp()))
+            self._publish(self._requests.release(self._stamp(), reason))
         self._node.get_logger().warning(f"stopped: {reason}")
         self._enter(Phase.STOPPED, reason)
 
     def rest(self, reason: str) -> None:
-        """End the run, and wait for nothing."""
+        """End the run, as it was meant to end, and wait for nothing."""
         self._given_up.clear()
-        self.stop(reason)
+        if self.phase is Phase.RUNNING:
+            self._publish(self._requests.release(self._stamp()))
         self._enter(Phase.IDLE, reason)
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ MESSAGES: dict[str, Any] = {
 """Types of messages that can feed an input, by name."""
 _NS = 1_000_000_000
 _LONGEST_S = 60.0
+_LONGEST_WHY = 300  # letters of why a run was given up
 
 
 def to_ns(stamp: Time | Duration) -> int:
@@ -183,21 +184,26 @@ def read_input(
 
 
 def request_message(request: Request, names: Sequence[str], period_ns: int) -> JointTrajectory:
-    """Return a request: one point, one control period after its stamp; none for a release."""
+    """Return a request: one point, one control period after its stamp.
+
+    That of a release has none, and in place of joints what is wrong.
+    """
     tag = request_tag(request)
+    if request.release:
+        header = Header(stamp=to_stamp(request.stamp_ns), frame_id=tag)
+        return JointTrajectory(header=header, joint_names=[request.why] if request.why else [])
     width = () if request.width is None else (request.width,)
     message = JointTrajectory(
         header=Header(stamp=to_stamp(request.stamp_ns), frame_id=tag),
         joint_names=[*names, *(WIDTH for _ in width)],
     )
-    if not request.release:
-        message.points = [
-            JointTrajectoryPoint(
-                positions=[*request.q.tolist(), *width],
-                velocities=[*request.dq.tolist(), *(0.0 for _ in width)],
-                time_from_start=_to_duration(period_ns),
-            )
-        ]
+    message.points = [
+        JointTrajectoryPoint(
+            positions=[*request.q.tolist(), *width],
+            velocities=[*request.dq.tolist(), *(0.0 for _ in width)],
+            time_from_start=_to_duration(period_ns),
+        )
+    ]
     return message
 
 
@@ -218,9 +224,9 @@ def request_from(
     session, tick, after, told = parse_request_tag(message.header.frame_id)
     stamp = to_ns(message.header.stamp)
     if not message.points:
-        nothing = np.zeros(len(names))
+        nothing, why = np.zeros(len(names)), " ".join(message.joint_names)[:_LONGEST_WHY]
         return Request(
-            session=session, tick=tick, stamp_ns=stamp, q=nothing, dq=nothing, release=True
+            session=session, tick=tick, stamp_ns=stamp, q=nothing, dq=nothing, release=True, why=why
         )
     if len(message.points) != 1:
         raise ValueError(f"request: expected one point, got {len(message.points)}")

@@ -29,12 +29,12 @@ from sim2arm.core.robots import Robot
 from sim2arm.core.trajectory import FloatArray, Trajectory
 
 from .gate import GateCfg, trajectory_dict
-from .gate_machine import HELD, RELEASED, GateMachine
+from .gate_machine import RELEASED, GateMachine
 from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
 from .robot_modes import ModesCfg, RobotModes, Values
 
-FLIGHT_VERSION = 4
+FLIGHT_VERSION = 5
 SECONDS = 10.0
 """What a flight holds at least, if there was as much [s]."""
 SUFFIX = ".flight"
@@ -125,6 +125,14 @@ class Flight:
         """See `GateMachine`."""
         self._call("fault", (reason,), self._now_ns)
 
+    def operator_stop(self, reason: str) -> None:
+        """See `GateMachine`."""
+        self._call("operator_stop", (reason,), self._now_ns)
+
+    def activate(self) -> str | None:
+        """See `GateMachine`."""
+        return self._call("activate", (), self._now_ns)
+
     def operator_hold(self) -> None:
         """See `GateMachine`."""
         self._call("operator_hold", (), self._now_ns)
@@ -152,7 +160,7 @@ class Flight:
         self._parts[-1].events.append(event)
         stopped = machine.state is not before and machine.state is not GateState.ACTIVE
         stopped = stopped and (before is GateState.ACTIVE or machine.state is GateState.FAULT)
-        if stopped and machine.reason not in (RELEASED, HELD):
+        if stopped and machine.reason != RELEASED:  # a run that ended as it was meant to
             self._stopped, self._left = f"{machine.state.value}: {machine.reason}", _AFTER
         elif self._left:
             self._left -= 1
@@ -299,8 +307,10 @@ def gate_robot(contract: Contract) -> Robot:
     return replace(robot, chain=contract.kinematic_chain, limits=contract.limits)
 
 
-_CALLS = ("on_joints", "on_reference", "on_mode", "on_request", "pending", "watch", "set_problem",
-          "fault", "operator_hold", "operator_reset", "answer")  # fmt: skip
+_CALLS = (
+    "on_joints", "on_reference", "on_mode", "on_request", "pending", "watch", "set_problem",
+    "fault", "operator_stop", "operator_hold", "operator_reset", "activate", "answer",
+)  # fmt: skip
 
 
 def _invoke(machine: GateMachine, name: str, arguments: tuple[Any, ...]) -> Any:

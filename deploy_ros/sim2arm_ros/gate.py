@@ -77,6 +77,18 @@ class GateCfg:
     """What tool point, links and hand stay above, in the base frame [m]; fingers may reach lower.
     The default is none."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers by which everything would pass."""
+        low, high = np.array(self.workspace_low), np.array(self.workspace_high)
+        fine = low.shape == high.shape == (3,) and np.isfinite([low, high]).all()
+        if not (fine and np.all(low < high)):
+            raise ValueError(
+                "workspace: expected x y z of two corners, the least first, got "
+                f"{list(self.workspace_low)} and {list(self.workspace_high)}"
+            )
+        if not np.isfinite(self.table_height):
+            raise ValueError(f"table_height: expected a height in m, got {self.table_height}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision:

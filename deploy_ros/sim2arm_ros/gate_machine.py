@@ -45,6 +45,8 @@ RELEASED = "released by the policy"
 """Reason of a stop that was asked for."""
 HELD = "held by the operator"
 """Reason of a hold that the operator asked for; it stands until the operator's reset."""
+STOPPED = "stopped by the e-stop"
+"""Reason of a fault that an e-stop asked for; it stands as long."""
 _SAME = 1e-7  # what times in whole nanoseconds make of states [rad], [rad/s]
 _AT_REST = 1e-3  # a controller that stands commands no velocity [rad/s]
 
@@ -190,7 +192,7 @@ class GateMachine:
     def on_request(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """Judge a request; return what to publish, or None."""
         if request.release:
-            self._release(request.session)
+            self._release(request)
             return None
         joints = self._joints
         if self.cfg.lock_step and (joints is None or joints.stamp_ns != request.stamp_ns):
@@ -262,6 +264,11 @@ class GateMachine:
             self.state, self.reason = GateState.FAULT, reason
         self.good_ticks = 0
 
+    def operator_stop(self, reason: str) -> None:
+        """Stop as by a fault, and let nobody in until `operator_reset`, whoever activates what."""
+        self._problems[STOPPED] = reason
+        self.fault(reason)
+
     def operator_hold(self) -> None:
         """Stop, and let nobody in until `operator_reset`: a request may be on its way."""
         self._problems[HELD] = HELD
@@ -270,15 +277,33 @@ class GateMachine:
 
     def operator_reset(self) -> str | None:
         """Leave FAULT, or a hold of the operator, for HOLD; return what forbids it, or None."""
-        others = [reason for name, reason in self._problems.items() if name != HELD]
+        others = [self._problems[name] for name in self._problems if name not in (HELD, STOPPED)]
         if others:
             return "; ".join(others)
         self._problems.clear()
+        self._begin_anew("reset was asked for")
+        return None
+
+    def activate(self) -> str | None:
+        """Leave what was wrong before the gate is activated; return what forbids it, or None.
+
+        What an operator stopped stays stopped.
+        """
+        if self._problems:
+            return "; ".join(self._problems.values())
+        self._begin_anew("activated")
+        return None
+
+    def _begin_anew(self, reason: str) -> None:
         self._end_session()
         self._session.name, self._active_ns = "", 0
-        self.state, self.reason = GateState.HOLD, "reset was asked for"
+        self.state, self.reason = GateState.HOLD, reason
         self.good_ticks = 0
-        return None
+
+    @property
+    def stops(self) -> dict[str, str]:
+        """What an operator asked for and has not taken back: HELD, STOPPED and their reasons."""
+        return {name: self._problems[name] for name in (HELD, STOPPED) if name in self._problems}
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -374,14 +399,15 @@ class GateMachine:
             return f"the request is {words}, allowed {self.cfg.request_timeout_s} s"
         return None
 
-    def _release(self, session: str) -> None:
+    def _release(self, request: Request) -> None:
         """End a session that its policy gives up, running or waiting."""
+        session = request.session
         waiting = self._pending is not None and self._pending.session == session
         if waiting:
             self._pending = None
             self._session.end(session)
         if self.state is GateState.ACTIVE and session == self._session.name:
-            self._hold(RELEASED)
+            self._hold(f"{RELEASED}: {request.why}" if request.why else RELEASED)
 
     def _engage(self, request: Request, ros_ns: int, steady_ns: int) -> Command | None:
         """Let a new session in if everything is as it must be."""

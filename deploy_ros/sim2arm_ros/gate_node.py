@@ -1,9 +1,10 @@
 """gate_node: the only publisher of commands to the controller. It holds no onnxruntime.
 
 Topics: `request` in, `<controller>/joint_trajectory` out; `~/state`, `~/commanded`, `~/changed`,
-`~/activation` say what it does; `~/estop` (std_msgs/Bool, true stops) and the service `~/estop`
-latch a fault, `~/hold` stops the arm and lets nobody in; `~/reset` leaves both. The e-stop here
-is a convenience, not a safety function.
+`~/activation` and `/diagnostics` say what it does; `~/estop` (std_msgs/Bool, true stops) and the
+service `~/estop` latch a fault, `~/hold` stops the arm and lets nobody in; `~/reset` alone leaves
+both: they stand while the gate is configured or activated anew. The e-stop here is a convenience,
+not a safety function.
 
 Nor does the gate keep others from the controller: whoever publishes on its command topic is obeyed
 by it. The gate sees a second publisher in the graph, or that the controller is elsewhere, stops its
@@ -24,12 +25,11 @@ from pathlib import Path
 
 import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, String
-from std_srvs.srv import Trigger
+from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
 
 from sim2arm.policies.bundle import BundleError, one_line
@@ -65,16 +65,19 @@ from .node_support import (
     bundle_parameters,
     declare_set_up,
     graph_parameter,
+    keep_parameters,
     latched,
     logged,
     run_nodes,
     streaming,
 )
+from .operator_stops import OperatorStops
 from .requests import READY, REQUEST_TOPIC, make_tag
 from .robot_modes import Values
 from .supported import check_supported
 
 _STATE_PERIOD_S = 0.1
+_DIAGNOSTICS_S = 1.0
 
 
 class GateNode(LifecycleNode):
@@ -87,10 +90,12 @@ class GateNode(LifecycleNode):
         for name, value in PARAMETERS.items():
             self.declare_parameter(name, value)
         self._flight: Flight | None = None
+        self._stopped: dict[str, str] = {}  # by an operator, before the gate was configured
         self._flights: Path | None = None
         self._gripper: GripperClient | None = None
         self._modes: ModeTopics | None = None
         self._endpoints = Endpoints(self)
+        keep_parameters(self, lambda: self._flight is not None)
 
     @property
     def machine(self) -> GateMachine | None:
@@ -109,7 +114,7 @@ class GateNode(LifecycleNode):
             self.graph.bindings(self.contract)
             check_supported(self.contract)
             check_backend(self)
-            self._flight, self._guard = make_flight(self, self.contract, self.graph.modes)
+            self._flight, self._guard = make_flight(self, self.contract, self.graph)
         except (BundleError, ValueError) as error:
             self.get_logger().error(f"not configured: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -140,7 +145,7 @@ class GateNode(LifecycleNode):
                 self.get_logger().error(f"not activated: {line}")
         if red:
             return TransitionCallbackReturn.FAILURE
-        problem = self._flight.operator_reset()
+        problem = self._flight.activate()
         if problem is not None:
             self.get_logger().error(f"not activated: {problem}")
             return TransitionCallbackReturn.FAILURE
@@ -187,6 +192,7 @@ class GateNode(LifecycleNode):
         self._last_state: tuple[object, ...] = ()
         self._state_at = 0
         self._meter, self._latency_s = LatencyMeter(), 0.0
+        self._told_ns = 0
 
     def _connect(self, graph: Graph) -> None:
         control = graph.controller
@@ -200,6 +206,9 @@ class GateNode(LifecycleNode):
         self._commanded = self._endpoints.publisher(JointState, "~/commanded", streaming(10))
         self._changed = self._endpoints.publisher(JointTrajectory, "~/changed", streaming(10))
         self._activation = self._endpoints.publisher(String, "~/activation", latched())
+        self._diagnostics = self._endpoints.publisher(
+            DiagnosticArray, "/diagnostics", streaming(10)
+        )
         listen(JointState, joints.topic, self.on_joints, streaming(joints.depth, reliable=reliable))
         if not dry:
             listen(
@@ -208,11 +217,12 @@ class GateNode(LifecycleNode):
             )  # fmt: skip
         listen(String, graph.robot_description, self.on_description, latched())
         listen(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
-        for qos in (latched(), streaming(10, reliable=False)):  # whatever the operator sends with
-            listen(Bool, "~/estop", self.on_estop, qos)
-        self._endpoints.service(Trigger, "~/estop", self.on_estop_service)
-        self._endpoints.service(Trigger, "~/hold", self.on_hold_service)
-        self._endpoints.service(Trigger, "~/reset", self.on_reset_service)
+        assert self._flight is not None
+        OperatorStops(
+            self, self._endpoints, self._flight, self._stopped,
+            lambda: self._publish_state(only_changes=True),
+        )  # fmt: skip
+        self._stopped = {}
         if self.contract.grips and not dry:
             lock_step = self._flag("lock_step")
             self._gripper = GripperClient(
@@ -231,6 +241,8 @@ class GateNode(LifecycleNode):
             self._endpoints.timer(PERIOD_S, self._facts.ask)
 
     def _disconnect(self) -> None:
+        if self._flight is not None:
+            self._stopped = self._flight.machine.stops
         self._flight = self._gripper = self._modes = None
         self._endpoints.close()
 
@@ -283,15 +295,14 @@ class GateNode(LifecycleNode):
             self._publish_state(only_changes=True)
 
     def _watch_stops(self) -> None:
-        """Let what is too much stop the arm at once, and a gripper that closes."""
+        """Let what is too much stop the arm at once."""
         flight = self._flight
         if flight is None:
             return
         timed = not flight.machine.cfg.lock_step
         for name, problem in self._stops.problems(time.monotonic_ns(), timed=timed).items():
-            if problem is not None and self._gripper is not None:
-                self._gripper.stop()
             flight.set_problem(name, problem)
+        self._publish_state(only_changes=True)
 
     def on_description(self, message: String) -> None:
         """Keep the URDF for the activation."""
@@ -312,36 +323,6 @@ class GateNode(LifecycleNode):
             self._publish_state()
             return
         self._send(flight.on_request(request, self.get_clock().now().nanoseconds, steady))
-
-    def on_estop(self, message: Bool) -> None:
-        """Latch a fault; while the last message says stop it cannot be reset."""
-        if self._flight is not None:
-            reason = "the e-stop topic says stop" if message.data else None
-            self._flight.set_problem("e-stop", reason, fatal=True)
-            self._publish_state(only_changes=True)
-
-    def on_estop_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Latch a fault."""
-        if self._flight is not None:
-            self._flight.fault("e-stop service")
-            self._publish_state()
-        response.success, response.message = True, "stopped"
-        return response
-
-    def on_hold_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Stop, and let nobody in until `~/reset`."""
-        if self._flight is not None:
-            self._flight.operator_hold()
-            self._publish_state()
-        response.success, response.message = True, "held"
-        return response
-
-    def on_reset_service(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Leave FAULT, or a hold of the operator, when no other cause stands."""
-        problem = "not configured" if self._flight is None else self._flight.operator_reset()
-        response.success, response.message = problem is None, problem or "in HOLD"
-        self._publish_state()
-        return response
 
     # -- outputs -------------------------------------------------------------------------------
 
@@ -453,7 +434,10 @@ class GateNode(LifecycleNode):
             self.get_logger().error(f"FAULT: {machine.reason}")
         elif key[:2] != self._last_state[:2]:
             self.get_logger().info(f"{machine.state.value}: {machine.reason}".rstrip(": "))
-        self._last_state, self._state_at = key, now
+        stopped = self._last_state[:1] == (GateState.ACTIVE,) != key[:1]
+        if stopped and self._gripper is not None:
+            self._gripper.stop()
+        told, self._last_state, self._state_at = self._last_state, key, now
         more: dict[str, object] = {
             "active": bool(self._command.is_activated), LATENCY: self._latency_s or "",
             "dry_run": self._facts is None, "contract": self._mark,
@@ -462,7 +446,12 @@ class GateNode(LifecycleNode):
         self._latency_s = 0.0
         if self._gripper is not None:
             more |= {"gripper_dropped": self._gripper.dropped, "gripper": self._gripper.failed}
-        self._state_topic.publish(state_message(machine, more))
+        message = state_message(machine, more)
+        self._state_topic.publish(message)
+        if key != told or now - self._told_ns > _DIAGNOSTICS_S * 1e9:
+            self._told_ns = now
+            stamp = self.get_clock().now().to_msg()
+            self._diagnostics.publish(DiagnosticArray(header=Header(stamp=stamp), status=[message]))
 
     # -- activation ----------------------------------------------------------------------------
 
@@ -474,7 +463,7 @@ class GateNode(LifecycleNode):
             joint_receipt=self._joint_receipt, command_publishers=self._command_publishers,
             mismatches=self._endpoints.mismatches(), dry=self._facts is None,
             forces=self._stops.forces, heartbeat=self._stops.heartbeat,
-            signed=self._trusted is not None,
+            signed=self._trusted is not None, real=self._real,
         )  # fmt: skip
         more = [] if self._facts is None else self._facts.items()
         more += [] if self._gripper is None else self._gripper.items()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim2arm.core.bodies import Clearances
 from sim2arm.core.contract import Contract
+from sim2arm.core.kinematics import forward
 from sim2arm.core.trajectory import FloatArray
 
 from . import activation
@@ -16,6 +18,7 @@ from .activation import Item
 from .forces import EFFORTS, ForceWatch
 from .gate_machine import GateMachine
 from .graph import Graph
+from .graph_file import robot_names
 from .heartbeat import Heartbeat
 
 
@@ -41,6 +44,8 @@ class Heard:
     """Whether the bundle has a signature of somebody who is trusted."""
     dry: bool
     """Commands go to nobody, so no arm follows them."""
+    real: bool
+    """It is no simulated arm."""
 
 
 def force_items(watch: ForceWatch) -> list[Item]:
@@ -54,6 +59,15 @@ def force_items(watch: ForceWatch) -> list[Item]:
     ]  # fmt: skip
 
 
+def known_robot_item(contract: Contract, graph: Graph) -> Item:
+    """Return the item of a real robot: where its modes are known, they must be watched."""
+    name = contract.robot
+    expected = f"modes of {name}" if name in robot_names() else "any graph"
+    fine = graph.modes is not None or name not in robot_names()
+    return Item(name="robot", expected=expected, measured=expected if fine else "modes of none",
+                ok=fine, note=f"start it with robot:={name}, or give the graph modes")  # fmt: skip
+
+
 def heartbeat_items(heartbeat: Heartbeat, steady_ns: int, *, timed: bool) -> list[Item]:
     """Return the item of a heartbeat, where one is needed."""
     if heartbeat.cfg is None:
@@ -62,6 +76,38 @@ def heartbeat_items(heartbeat: Heartbeat, steady_ns: int, *, timed: bool) -> lis
     if not timed:
         return [activation.equal("heartbeat", True, age is not None, hint)]
     return [activation.at_most("heartbeat: age", age, heartbeat.cfg.timeout_s, "s", hint)]
+
+
+def state_item(machine: GateMachine) -> Item:
+    """Return the item of how the gate stands: what an operator stopped is not activated."""
+    stops = "; ".join(machine.stops.values())
+    stands = f"{machine.state.value}: {machine.reason}".rstrip(": ")
+    return Item(name="state", expected="not stopped by an operator", ok=not stops,
+                measured=stops or stands, note="release the stop and call ~/reset")  # fmt: skip
+
+
+def place_items(
+    graph: Graph, machine: GateMachine, q: FloatArray | None, *, real: bool
+) -> list[Item]:
+    """Return how far an arm at q (n,) [rad] is inside of its workspace, and above its table."""
+    place, robot = graph.workspace, machine.robot
+    if place is None:
+        return [Item(name="workspace", expected="a box and the height of the table", ok=not real,
+                     measured="" if real else "none: a simulated arm",
+                     note="say in graph.yaml, under workspace, where the arm may be")]  # fmt: skip
+    inside = above = None
+    if q is not None and np.all(np.isfinite(q)):
+        tool = forward(robot.chain, q)[:3, 3]
+        inside = float(min((tool - place.low).min(), (place.high - tool).min()))
+        lowest = float(tool[2])
+        if robot.body is not None:
+            lowest = float(Clearances(robot.chain, robot.body)(q).table)
+        above = lowest - place.table_height
+    note = "move the arm there by hand, or change workspace in graph.yaml"
+    return [
+        activation.at_least("workspace: tool to its nearest side", inside, 0.0, "m", note),
+        activation.at_least("lowest point above the table", above, 0.0, "m", note),
+    ]
 
 
 def gate_items(
@@ -85,9 +131,10 @@ def gate_items(
     items = [
         activation.bundle_item(signed=heard.signed),
         activation.qos_item(heard.mismatches),
-        activation.equal("robot", contract.robot, machine.robot.name),
+        state_item(machine),
         *chain,
         *activation.mode_items(machine.modes, steady, timed=timed),
+        *([known_robot_item(contract, graph)] if heard.real else []),
         *force_items(heard.forces),
         *heartbeat_items(heard.heartbeat, steady, timed=timed),
         *more,
@@ -96,6 +143,7 @@ def gate_items(
         ),
         *activation.position_items(contract, heard.q),
         activation.body_item(machine.robot, heard.q),
+        *place_items(graph, machine, heard.q, real=heard.real),
         *([] if heard.dry else [activation.at_most(
             "commanded against measured", error, machine.cfg.following_error, "rad",
             "is the controller active and its state published?",

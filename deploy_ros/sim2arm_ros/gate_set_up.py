@@ -15,16 +15,18 @@ from .flight import Flight, gate_robot
 from .gate import GateCfg
 from .gate_machine import GateMachine
 from .gate_state import MachineCfg
-from .robot_modes import ModesCfg, RobotModes
+from .graph import Graph
+from .robot_modes import RobotModes
 from .supported import least_speed
 
 PARAMETERS: dict[str, Any] = {
     "lock_step": False, "real_hardware": True, "allow_fallback_on_hardware": False,
     "dry_run": False, "request_timeout_s": 0.1, "lead_periods": 1.0, "clock_freeze_s": 0.1,
-    "workspace_low": [-1.0, -1.0, -0.2], "workspace_high": [1.0, 1.0, 1.3],
-    "table_height": GateCfg().table_height, "flights": "",
+    "flights": "",
 }  # fmt: skip
 """Names and what they are when nobody says otherwise."""
+_LONGEST_S = 1.0
+"""Longest budget of a watchdog that may be asked for [s]."""
 _ANYWHERE = 1e3
 """How far an arm may be from its command in a dry run, in which it does not follow [rad]."""
 
@@ -53,6 +55,14 @@ def check_backend(node: Node) -> None:
         )
 
 
+def _budget(node: Node, name: str) -> float:
+    """Return the time of a parameter [s]."""
+    found = float(node.get_parameter(name).value)
+    if not 0.0 < found <= _LONGEST_S:
+        raise ValueError(f"{name}: expected more than 0, at most {_LONGEST_S:g} s, got {found}")
+    return found
+
+
 def _lead(node: Node) -> float:
     """Return how many control periods after its tick a motion starts in real time."""
     lead = float(node.get_parameter("lead_periods").value)
@@ -61,39 +71,38 @@ def _lead(node: Node) -> float:
     return lead
 
 
-def make_flight(
-    node: Node, contract: Contract, watched: ModesCfg | None
-) -> tuple[Flight, ClockGuard]:
+def make_flight(node: Node, contract: Contract, graph: Graph) -> tuple[Flight, ClockGuard]:
     """Return what decides for a contract, and what watches the clock.
 
     Args:
         node: with `PARAMETERS`.
         contract: with the names of the arm.
-        watched: where the robot tells its state, None for one that does not.
+        graph: where the arm may be, and where the robot tells its state.
 
     Raises:
         ValueError: a parameter is not what it may be; one line.
     """
-    low, high = (node.get_parameter(f"workspace_{s}").value for s in ("low", "high"))
-    limits = GateCfg(
-        workspace_low=tuple(low),
-        workspace_high=tuple(high),
-        table_height=float(node.get_parameter("table_height").value),
-    )
+    limits, place = GateCfg(), graph.workspace
+    if place is not None:
+        limits = GateCfg(
+            workspace_low=place.low, workspace_high=place.high, table_height=place.table_height
+        )
     joints = contract.input("joint_position")
+    silence, age = joints.max_receipt_age_s, joints.max_stamp_age_s
+    assert silence is not None and age is not None  # `check_supported` sees to it
     cfg = MachineCfg(
-        request_timeout_s=float(node.get_parameter("request_timeout_s").value),
-        joint_timeout_s=joints.max_receipt_age_s or 0.05,
-        joint_age_s=joints.max_stamp_age_s or 0.05,
-        latch_after_s=3.0 * (joints.max_receipt_age_s or 0.05),
+        request_timeout_s=_budget(node, "request_timeout_s"),
+        joint_timeout_s=silence,
+        joint_age_s=age,
+        latch_after_s=3.0 * silence,
         lead_s=_lead(node) * contract.period,
         following_error=_ANYWHERE if _flag(node, "dry_run") else MachineCfg.following_error,
         lock_step=_flag(node, "lock_step"),
     )
-    freeze = None if cfg.lock_step else float(node.get_parameter("clock_freeze_s").value)
+    freeze = None if cfg.lock_step else _budget(node, "clock_freeze_s")
     modes = None
-    if watched is not None:
-        modes = RobotModes(replace(watched, least_speed=least_speed(contract)))
+    if graph.modes is not None:
+        modes = RobotModes(replace(graph.modes, least_speed=least_speed(contract)))
     robot = gate_robot(contract)
     flight = Flight(GateMachine(robot, contract.period, limits, cfg, modes), limits)
     return flight, ClockGuard(ClockGuardCfg(freeze=freeze))

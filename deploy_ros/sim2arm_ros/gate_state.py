@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,18 @@ class MachineCfg:
     """From publishing a command to the update in which the controller takes it over [s]."""
     lock_step: bool = False
     """Simulation waits for commands: time budgets do not apply."""
+
+    def __post_init__(self) -> None:
+        """Refuse budgets that nothing ever exceeds."""
+        if self.good_ticks < 1:
+            raise ValueError(f"good_ticks: expected 1 or more, got {self.good_ticks}")
+        for name in ("request_timeout_s", "joint_timeout_s", "joint_age_s", "reference_timeout_s",
+                     "latch_after_s", "following_error"):  # fmt: skip
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        for name in ("lead_s", "transport_s"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,6 +163,18 @@ class ChainBounds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkspaceCfg:
+    """Where the arm may be, in its base frame; the gate checks the numbers."""
+
+    low: tuple[float, float, float]
+    """Lowest position of the tool [m]."""
+    high: tuple[float, float, float]
+    """Highest [m]."""
+    table_height: float
+    """What tool, links and hand stay above [m]; far below the arm where there is no table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """The content of graph.yaml, and of the robot's file over it."""
 
@@ -181,6 +193,8 @@ class Graph:
     """Above which the arm stops."""
     heartbeat: HeartbeatCfg | None = None
     """Without which the arm stops; None where it needs none."""
+    workspace: WorkspaceCfg | None = None
+    """Where the arm may be; a real one needs it, a simulated one without may be anywhere."""
     chain: ChainBounds = field(default_factory=ChainBounds)
     robot_description: str = "robot_description"
     """Topic with the URDF of the robot."""

@@ -1,8 +1,8 @@
 """The gate's hand on the gripper: an action client that sends a goal when another width is wanted.
 
 Grippers obey one goal at a time. A goal for one that is busy waits until it is free, unless a new
-one interrupts it (`GripperSpec.preemptible`); what was wanted meanwhile is forgotten. What is held
-stays held when the gate holds: nothing is sent then.
+one interrupts it (`GripperSpec.preemptible`); what was wanted meanwhile is forgotten. When the gate
+holds, what is held stays held, and what closes closes no further.
 """
 
 from __future__ import annotations

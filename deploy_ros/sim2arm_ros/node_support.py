@@ -7,18 +7,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.action import ActionClient
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -44,6 +45,19 @@ def declare_set_up(node: Node) -> None:
     for name in ("bundle", "graph", "robot", "prefix"):
         node.declare_parameter(name, "")
     node.declare_parameter("trusted_keys", "", READ_ONLY)
+
+
+def keep_parameters(node: Node, configured: Callable[[], bool]) -> None:
+    """Refuse changes of parameters while a node is configured: they would change nothing."""
+
+    def on_set(parameters: Sequence[Parameter]) -> SetParametersResult:
+        if not configured():
+            return SetParametersResult(successful=True)
+        names = ", ".join(parameter.name for parameter in parameters)
+        reason = f"{names}: the node is configured: clean it up first"
+        return SetParametersResult(successful=False, reason=reason)
+
+    node.add_on_set_parameters_callback(on_set)
 
 
 def graph_parameter(node: Node) -> Graph:

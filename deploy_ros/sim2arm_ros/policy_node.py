@@ -45,6 +45,7 @@ from .node_support import (
     bundle_parameters,
     declare_set_up,
     graph_parameter,
+    keep_parameters,
     latched,
     logged,
     run_nodes,
@@ -78,6 +79,7 @@ class PolicyNode(LifecycleNode):
         self._session: PolicySession | None = None
         self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
+        keep_parameters(self, lambda: self._session is not None)
 
     # -- lifecycle -----------------------------------------------------------------------------
 
@@ -366,6 +368,12 @@ class PolicyNode(LifecycleNode):
             items.append(source.fit(self._pictures.problem(name)))
             if not self._lock_step and name in session.sampler.buffers:
                 items += source.timing(now, steady, contract.control_hz)
+        if not self._lock_step:
+            note = "a faster machine, or a smaller policy"
+            items.append(activation.at_most(
+                "time that the policy takes to answer", session.thinks_s, session.may_think_s, "s",
+                note,
+            ))  # fmt: skip
         items += self._pictures.items(contract)
         if self._person is not None:
             items.append(activation.equal("hand", _MAY, self._person.refusal() or _MAY))

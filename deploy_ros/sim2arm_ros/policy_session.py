@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from sim2arm.core.sampling import Later, Sampler
 from sim2arm.core.spec import Reading, StaleReading
 from sim2arm.policies.runtime import OnnxPolicy
 
+from .gate_state import MachineCfg
 from .intervention import Intervention, Who
 from .request_session import FloatArray, RequestSession
 from .requests import WIDTH, Request
@@ -40,6 +42,7 @@ class PolicySession:
         requests: makes requests of the actions; it names the run, and counts its ticks.
         action: what was asked for last, (A,).
         who: asked for it.
+        thinks_s: how long the policy took to answer, in the warm-up [s]; None before.
     """
 
     def __init__(
@@ -68,10 +71,23 @@ class PolicySession:
         self.sampler = Sampler(self.sampled)
         self.acting = Acting(policy, self.contract, beside=beside)
         self._person, self.who = person, "policy"
+        self.thinks_s: float | None = None
         self._newest: dict[str, tuple[Reading, int]] = {}
         self._max_skew_s = max_skew_s
         self._sensors = [spec.name for spec in self.sampled if spec.kind == "sensor"]
         self.action: NDArray[np.float32] = np.zeros(self.contract.action.dim, dtype=np.float32)
+
+    @property
+    def may_think_s(self) -> float:
+        """Longest time that the policy may take to answer [s].
+
+        Where it thinks beside the ticks that is what the executor waits for a chunk; else what a
+        gate waits for a request, and beyond a control period ticks are missed.
+        """
+        executor, action = self.contract.executor, self.contract.action
+        if self.acting.beside:
+            return max(executor.delay * action.dt_s, self.contract.period)
+        return MachineCfg().request_timeout_s
 
     @property
     def contract(self) -> Contract:
@@ -89,8 +105,12 @@ class PolicySession:
             spec.name: np.zeros((1, *spec.array_shape), dtype=spec.dtype)
             for spec in self.contract.observations
         }
+        took: list[float] = []
         for _ in range(WARM_UP):
+            begun = time.perf_counter()
             self.policy.act(frame)
+            took.append(time.perf_counter() - begun)
+        self.thinks_s = float(np.median(took[WARM_UP // 2 :]))
         noise = self.contract.noise
         self.policy.reset(seeds=[noise.seed if noise else 0])
 

@@ -137,12 +137,12 @@ class RequestSession:
         self.tick += 1
         return request
 
-    def release(self, stamp_ns: int) -> Request:
-        """Return the request that ends the run."""
+    def release(self, stamp_ns: int, why: str = "") -> Request:
+        """Return the request that ends the run, with what is wrong, if anything is."""
         nothing = np.zeros(len(self.contract.joint_names))
         return Request(
             session=self.session, tick=self.tick, stamp_ns=stamp_ns, q=nothing, dq=nothing,
-            release=True,
+            release=True, why=why,
         )  # fmt: skip
 
     @property

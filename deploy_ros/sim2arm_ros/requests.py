@@ -53,6 +53,8 @@ class Request:
     """Of that tick the gate said that it was not commanded as asked, and where the arm is."""
     release: bool = False
     """The policy ends its session; positions do not count."""
+    why: str = ""
+    """What is wrong, where it gives its session up; empty where nothing is."""
 
     @property
     def goes_on_from(self) -> int:

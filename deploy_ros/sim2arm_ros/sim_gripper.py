@@ -62,20 +62,23 @@ class GripperNode(Node):
         return GoalResponse.ACCEPT
 
     def on_cancel(self, _: Any) -> CancelResponse:
-        """Refuse: what is held would fall."""
-        return CancelResponse.REJECT
+        """Stand where the fingers are; refuse where they have arrived: what is held would fall."""
+        if self._end is None or not self._arm.arm.gripper.stop()[0]:
+            return CancelResponse.REJECT
+        end, self._end = self._end, None
+        end.set_result("canceled")
+        return CancelResponse.ACCEPT
 
     async def on_execute(self, kind: Any, handle: Any) -> Any:
         """Answer when the fingers have arrived, stand before an object, or have a new goal."""
         end = self._end
         assert end is not None  # `on_goal` made it
         how = await end
-        if how == "interrupted":
-            handle.abort()
-        else:
-            handle.succeed()
+        end_goal(handle, how)
         if self._binding.type == FRANKA:
-            said = "" if how != "interrupted" else "interrupted by another goal"
+            said = {"interrupted": "interrupted by another goal", "canceled": "stopped"}.get(
+                how, ""
+            )
             return kind.Result(success=not said, error=said)
         gripper, width = self._arm.arm.gripper, float(self._arm.arm.gripper_width()[0])
         position = width
@@ -93,6 +96,16 @@ class GripperNode(Node):
             return
         self._end.set_result("stalled" if bool(gripper.blocked[0]) else "arrived")
         self._end = None
+
+
+def end_goal(handle: Any, how: str) -> None:
+    """End a goal that arrived, stalled, was interrupted or canceled."""
+    if how == "interrupted":
+        handle.abort()
+    elif how == "canceled":
+        handle.canceled()
+    else:
+        handle.succeed()
 
 
 def _hand_actions() -> dict[str, Any]:

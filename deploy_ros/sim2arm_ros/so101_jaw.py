@@ -13,6 +13,7 @@ from rclpy.task import Future
 from sim2arm.core.robots import SO101
 
 from .graph import GripperBinding
+from .sim_gripper import end_goal
 
 if TYPE_CHECKING:
     from .so101_node import So101Node
@@ -58,8 +59,13 @@ class JawNode(Node):
         return GoalResponse.ACCEPT
 
     def on_cancel(self, _: Any) -> CancelResponse:
-        """Refuse: what is held would fall."""
-        return CancelResponse.REJECT
+        """Stand where the jaw is; refuse where it has arrived: what is held would fall."""
+        if self._end is None:
+            return CancelResponse.REJECT
+        self._arm.jaw_goal = float(self._arm.state.q[-1])
+        end, self._end = self._end, None
+        end.set_result("canceled")
+        return CancelResponse.ACCEPT
 
     async def on_execute(self, handle: Any) -> Any:
         """Answer when the jaw has arrived, stands before an object, or has a new goal."""
@@ -68,10 +74,7 @@ class JawNode(Node):
         how = await end
         result = GripperCommand.Result(position=float(self._arm.state.q[-1]))
         result.stalled, result.reached_goal = how == "stalled", how == "arrived"
-        if how == "interrupted":
-            handle.abort()
-        else:
-            handle.succeed()
+        end_goal(handle, how)
         return result
 
     def on_step(self) -> None:

@@ -109,6 +109,8 @@ class So101Node(Node):
             self._missed += 1
             problem = state if self._missed >= _MISSED else ""
         else:
+            if self._missed >= _MISSED:  # the arm stood meanwhile, what it follows went on
+                self.follower.stand(state.q[:-1])
             self.state, self._missed = state, 0
             problem = state.problem
         q, dq = self.follower.desired(now)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 from sim2arm.core.contract import LEAD, SPEED, Contract, TrainedRange
+from sim2arm.core.robot_files import find_robot
+from sim2arm.core.spec import ArraySpec
 
 from .graph import INTRINSICS, intrinsic_range
 from .pictures import camera_of
@@ -22,6 +27,9 @@ UNMEASURED = (
 Whether the real arm lies inside no node can measure: calibrations can. Of cameras that the policy
 sees `camera_info` tells the intrinsics, which are compared.
 """
+OLDEST_S = 0.5
+"""Most that a bundle may let joint states be old or silent [s]."""
+_SLACK = 1e-9  # of a limit, for rounding
 
 
 def check_supported(contract: Contract) -> None:
@@ -73,4 +81,43 @@ def _problems(contract: Contract) -> list[str]:
     for spec in contract.inputs:
         if spec.clock == "receipt":
             found.append(f"input {spec.name!r}: clock 'receipt': these nodes go by stamps")
-    return found
+        if spec.kind == "sensor":
+            found += _age_problems(spec)
+    return [*found, *_limit_problems(contract)]
+
+
+def _age_problems(spec: ArraySpec) -> Iterator[str]:
+    """Yield why a sensor could fall silent without being noticed in time."""
+    ages = {name: getattr(spec, name) for name in ("max_receipt_age_s", "max_stamp_age_s")}
+    given = {name: age for name, age in ages.items() if age is not None}
+    joints = spec.name == "joint_position"
+    if not given or (joints and len(given) < len(ages)):
+        yield f"input {spec.name!r}: expected {' and '.join(ages)}, got {given or 'none of them'}"
+    for name, age in given.items():
+        if joints and not 0.0 < age <= OLDEST_S:
+            yield f"input {spec.name!r}: {name}: expected at most {OLDEST_S:g} s, got {age}"
+
+
+def _limit_problems(contract: Contract) -> Iterator[str]:
+    """Yield where a bundle asks for more than the robot that it names may do."""
+    robot, own = find_robot(contract.robot), contract.limits
+    for name in ("q_min", "q_max", "dq_max", "ddq_max", "dddq_max"):
+        sign, word = (-1.0, "at least") if name == "q_min" else (1.0, "at most")
+        theirs = getattr(robot.limits, name)
+        for joint, asked, most in zip(
+            contract.joint_names, getattr(own, name), theirs, strict=True
+        ):
+            beyond = sign * (asked - most)
+            if not (math.isfinite(asked) and beyond <= _SLACK * max(1.0, abs(most))):
+                yield (
+                    f"limits.{name} of {joint}: expected {word} {most:g}, as {robot.name} has it, "
+                    f"got {asked:g}"
+                )
+    profile = robot.limits.velocity_profile
+    if profile is not None and own.velocity_profile != profile:
+        yield f"limits.velocity_profile: expected that of {robot.name}, got another"
+    if contract.gripper is not None and contract.grips:
+        for name in ("open_width", "speed", "force"):
+            asked, most = getattr(contract.gripper, name), getattr(robot.gripper, name)
+            if not 0.0 <= asked <= most * (1.0 + _SLACK):
+                yield f"gripper.{name}: expected at most {most:g} of {robot.name}, got {asked:g}"

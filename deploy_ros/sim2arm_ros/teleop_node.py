@@ -37,6 +37,7 @@ from .node_support import (
     bundle_parameters,
     declare_set_up,
     graph_parameter,
+    keep_parameters,
     latched,
     logged,
     run_nodes,
@@ -65,6 +66,7 @@ class TeleopNode(LifecycleNode):
         self._session: TeleopSession | None = None
         self._asker: Asker | None = None
         self._endpoints = Endpoints(self)
+        keep_parameters(self, lambda: self._session is not None)
 
     # -- lifecycle -----------------------------------------------------------------------------
 

@@ -121,6 +121,23 @@ def test_an_object_ends_the_closing() -> None:
     assert model.target[0] == 0.0  # presses on
 
 
+def test_a_gripper_that_is_stopped_stands_where_it_was_seen() -> None:
+    model = make_model(rows=3)
+    closed, rows = np.zeros(3), np.array([True, True, False])
+    model.command(closed, rows)
+    seen = np.array([0.07, 0.072, 0.08])
+    model.advance(model.gripper.delay_s + 0.1, seen)
+    np.testing.assert_array_equal(model.stop(), rows)
+    assert not model.busy.any()
+    np.testing.assert_array_equal(model.goal, seen)
+    np.testing.assert_array_equal(model.targets(np.array([0.0, 0.5]))[:, 1], seen)
+    assert not model.stop().any()  # nothing is under way
+    model.command(closed, rows)  # before its delay is over, too
+    model.stop()
+    model.advance(1.0, seen)
+    np.testing.assert_array_equal(model.target, seen)
+
+
 def test_slow_fingers_are_not_blocked() -> None:
     model = make_model()
     model.command(np.array([0.0]))

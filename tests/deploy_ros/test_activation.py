@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from sim2arm.core.kinematics import forward
 from sim2arm.core.robots import FR3, PANDA
 from sim2arm.core.urdf import urdf_from_robot
 from sim2arm_ros import activation
 from sim2arm_ros.activation import Item
-from sim2arm_ros.graph import ChainBounds
+from sim2arm_ros.gate import GateCfg
+from sim2arm_ros.gate_machine import GateMachine
+from sim2arm_ros.gate_report import known_robot_item, place_items, state_item
+from sim2arm_ros.gate_state import MachineCfg
+from sim2arm_ros.graph import ChainBounds, WorkspaceCfg
+from sim2arm_ros.graph_file import read_graph
 
 from .swinging import swinging_contract
 
@@ -127,6 +134,48 @@ def test_position_shows_the_joint_nearest_to_its_limit() -> None:
     assert not item.ok and item.name == f"position of {FR3.joint_names[6]}"
     assert not activation.position_items(CONTRACT, None)[0].ok
     assert not activation.position_items(CONTRACT, q * np.nan)[0].ok
+
+
+def gate_machine() -> GateMachine:
+    return GateMachine(FR3, 1 / 60, GateCfg(), MachineCfg())
+
+
+def test_what_an_operator_stopped_is_red_until_the_reset() -> None:
+    machine = gate_machine()
+    item = state_item(machine)
+    assert item.ok and item.measured == "HOLD: started"
+    machine.operator_stop("e-stop service")
+    item = state_item(machine)
+    assert not item.ok and item.measured == "e-stop service" and "reset" in item.note
+
+
+def test_a_real_arm_needs_a_workspace_and_must_be_inside() -> None:
+    machine, home, graph = gate_machine(), np.array(FR3.home), read_graph()
+    (told,) = place_items(graph, machine, home, real=False)
+    assert told.ok and told.measured == "none: a simulated arm"
+    (told,) = place_items(graph, machine, home, real=True)
+    assert not told.ok and told.measured == "" and "graph.yaml" in told.note
+    tool = forward(FR3.chain, home)[:3, 3]
+    high = tuple(tool + np.array([0.2, 0.3, 0.05]))
+    place = WorkspaceCfg(low=tuple(tool - 0.1), high=high, table_height=0.0)
+    inside, above = place_items(replace(graph, workspace=place), machine, home, real=True)
+    assert inside.ok and float(inside.measured) == pytest.approx(0.05, abs=1e-3)
+    assert above.ok and 0.0 < float(above.measured) < tool[2] + 1e-3
+    other = replace(place, low=tuple(tool + 0.01), table_height=tool[2])
+    inside, above = place_items(replace(graph, workspace=other), machine, home, real=True)
+    assert not inside.ok and float(inside.measured) == pytest.approx(-0.01, abs=1e-3)
+    assert not above.ok
+    unknown = place_items(replace(graph, workspace=place), machine, None, real=True)
+    assert not any(item.ok for item in unknown)
+
+
+@pytest.mark.parametrize("name", ["fr3", "ur5e", "so101"])
+def test_a_known_robot_is_not_real_without_its_modes(name: str) -> None:
+    contract = replace(swinging_contract(), robot=name)
+    red = known_robot_item(contract, read_graph())
+    assert not red.ok and f"robot:={name}" in red.note
+    assert known_robot_item(contract, read_graph(robot=name)).ok
+    assert known_robot_item(replace(contract, robot="mine"), read_graph()).ok
 
 
 def test_problems_are_lines_with_what_to_do() -> None:

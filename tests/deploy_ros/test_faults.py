@@ -27,6 +27,9 @@ from sim2arm_ros.dds import install
 
 install()
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint  # noqa: E402
@@ -533,14 +536,69 @@ def test_emergency_stop_topic_stays_until_withdrawn_and_reset(rig: Rig, qos: Any
     rig.swing()
 
 
-def test_emergency_stop_service_latches(rig: Rig) -> None:
+def test_the_gate_hears_an_emergency_stop_as_surely_as_it_is_sent(rig: Rig) -> None:
+    """A publisher that is reliable and not latched, as by default, needs such a listener."""
+    rig.bring_up()
+    heard = rig.operator.node.get_subscriptions_info_by_topic("/gate_node/estop")
+    found = {(each.qos_profile.reliability, each.qos_profile.durability) for each in heard}
+    for qos in (latched(), streaming(1), streaming(1, reliable=False)):
+        assert (qos.reliability, qos.durability) in found
+
+
+def test_one_of_two_emergency_stops_does_not_take_back_the_other(rig: Rig) -> None:
     rig.swing()
+    make, gone = rig.operator.node.create_publisher, rig.operator.node.destroy_publisher
+    first, second = (make(Bool, "/gate_node/estop", latched()) for _ in range(2))
+    first.publish(Bool(data=True))
+    rig.wait(lambda: rig.state() == "FAULT", "FAULT")
+    rig.wait(lambda: second.get_subscription_count() > 0, "gate that listens")
+    second.publish(Bool(data=False))
+    rig.pause(0.3)
+    assert "e-stop" in rig.operator.gate["not_ready"]
+    gone(first)
+    gone(second)
+    assert rig.operator.call(Trigger, "/gate_node/reset", Trigger.Request()).success
+    rig.swing()
+
+
+def test_emergency_stop_service_latches(rig: Rig) -> None:
+    """Until the reset: no activation ends it, nor a gate that is configured anew."""
+    rig.swing()
+    diagnostics: list[DiagnosticArray] = []
+    listener = rig.operator.node.create_subscription(
+        DiagnosticArray, "/diagnostics", diagnostics.append, streaming(10)
+    )
     assert rig.operator.call(Trigger, "/gate_node/estop", Trigger.Request()).success
     since = time.monotonic()
     rig.wait(lambda: rig.state() == "FAULT", "FAULT")
     assert_stopped(rig, since)
     assert_no_command_since(rig, since, grace=0.1)
+    rig.wait(
+        lambda: any(s.message == "e-stop service" for m in diagnostics for s in m.status),
+        "reason among the diagnostics",
+    )
+    rig.operator.node.destroy_subscription(listener)
+    assert rig.operator.transition("policy_node", "deactivate")
+    for labels in (("deactivate",), ("cleanup", "configure")):
+        for label in labels:
+            assert rig.operator.transition("gate_node", label)
+        rig.operator.reports.clear()
+        rig.pause(0.5)  # joint states, so that nothing else is red
+        assert not rig.operator.transition("gate_node", "activate")
+        rig.wait(lambda: "state" in rig.red("gate_node"), "red item")
     assert rig.operator.call(Trigger, "/gate_node/reset", Trigger.Request()).success
+    rig.operator.activate("gate_node")
+    rig.swing()
+
+
+def test_parameters_of_a_configured_gate_do_not_change(rig: Rig) -> None:
+    rig.bring_up()
+    for name, value in (("request_timeout_s", 0.9), ("bundle", "/none"), ("dry_run", True)):
+        message = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[message])
+        answer = rig.operator.call(SetParameters, "/gate_node/set_parameters", request)
+        assert not answer.results[0].successful
+        assert "the node is configured" in answer.results[0].reason
 
 
 @pytest.mark.parametrize("label", ["deactivate", "shutdown"])

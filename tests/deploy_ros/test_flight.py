@@ -114,26 +114,37 @@ def test_a_request_that_is_not_finite_comes_back(tmp_path: Path) -> None:
     assert steps[-1].again["reason"] == "request refused: not finite"
 
 
-@pytest.mark.parametrize("who", ["policy", "operator"])
-def test_a_stop_that_was_asked_for_is_not_kept(who: str, tmp_path: Path) -> None:
+def stopped(how: str) -> Flown:
+    """Return a gate whose running policy was stopped."""
     bench = Flown()
     bench.make_ready()
     bench.pass_time(DT)
     bench.arm()
     assert bench.send(bench.request()) is not None
-    if who == "policy":
-        bench.send(bench.request(release=True))
-    else:
+    if how == "hold":
         bench.flight.operator_hold()
+    elif how == "stop":
+        bench.flight.operator_stop("e-stop service")
+    else:
+        bench.send(bench.request(release=True, why=how))
     for _ in range(9):
         bench.watch()
-    assert bench.state is GateState.HOLD and bench.flight.landed() is None
-    bench.flight.fault("e-stop service")  # and the hold is part of what is kept of that
-    for _ in range(9):
-        bench.watch()
+    return bench
+
+
+@pytest.mark.parametrize("how", ["hold", "stop", "input 'eye': stamp age 0.3 s"])
+def test_every_stop_is_kept(how: str, tmp_path: Path) -> None:
+    bench = stopped(how)
+    assert bench.state is (GateState.FAULT if how == "stop" else GateState.HOLD)
+    reason = bench.flight.machine.reason
     steps = list(fly(*read_flight(bench.save(tmp_path / "a.flight"))))
     assert all(step.same for step in steps)
-    assert (who == "operator") == ("operator_hold" in [step.event.call for step in steps])
+    assert reason in [step.again["reason"] for step in steps]
+
+
+def test_a_run_that_ends_as_it_was_meant_to_is_not_kept() -> None:
+    bench = stopped("")
+    assert bench.state is GateState.HOLD and bench.flight.landed() is None
 
 
 def test_the_newest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,9 +174,9 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         ("", "it is no flight: IndexError"),
         ("{}", "it is no flight: KeyError"),
-        ('{"version": 9}', "version: expected 4, got 9"),
+        ('{"version": 9}', "version: expected 5, got 9"),
         ("nothing", "it is no flight: JSONDecodeError"),
-        ('{"version": 4}', "it is no flight: KeyError: 'contract'"),
+        ('{"version": 5}', "it is no flight: KeyError: 'contract'"),
     ],
 )
 def test_what_is_no_flight(tmp_path: Path, text: str, message: str) -> None:

@@ -18,7 +18,7 @@ from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3
 from sim2arm.core.trajectory import Trajectory, coast, sample
 from sim2arm_ros.gate import GateCfg
-from sim2arm_ros.gate_machine import HELD, GateMachine
+from sim2arm_ros.gate_machine import HELD, RELEASED, STOPPED, GateMachine
 from sim2arm_ros.gate_state import Command, GateState, MachineCfg
 from sim2arm_ros.requests import Request
 
@@ -425,6 +425,51 @@ def test_fault_stays_until_the_operator() -> None:
     assert bench.send(bench.request("b", tick=0)) is None  # it was turned away
     bench.policy = EeDelta(FR3, DT, EeDeltaCfg(), bench.q[None].copy())
     assert bench.send(bench.request("c", tick=0)) is not None
+
+
+@pytest.mark.parametrize("how", ["hold", "stop"])
+def test_an_activation_does_not_take_back_what_an_operator_stopped(how: str) -> None:
+    bench = make_active()
+    machine = bench.machine
+    if how == "hold":
+        machine.operator_hold()
+        assert machine.stops == {HELD: HELD}
+    else:
+        machine.operator_stop("e-stop service")
+        assert machine.stops == {STOPPED: "e-stop service"}
+    state, reason = machine.state, next(iter(machine.stops.values()))
+    assert machine.activate() == reason
+    assert machine.state is state and not machine.ready
+    assert machine.operator_reset() is None
+    assert machine.activate() is None and machine.stops == {}
+    assert machine.state is GateState.HOLD
+
+
+def test_an_activation_leaves_a_fault_of_before() -> None:
+    bench = make_active()
+    bench.machine.fault("joint states went back")
+    assert bench.machine.activate() is None
+    assert bench.state is GateState.HOLD
+    bench.machine.set_problem("gains", "kp of joint 2", fatal=True)
+    assert bench.machine.activate() == "kp of joint 2"
+    assert bench.state is GateState.FAULT
+
+
+def test_a_policy_that_gives_up_says_why() -> None:
+    bench = make_active()
+    bench.send(bench.request(release=True, why="input 'eye': stamp age 0.3 s"))
+    assert bench.machine.reason == f"{RELEASED}: input 'eye': stamp age 0.3 s"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["request_timeout_s", "joint_timeout_s", "joint_age_s", "reference_timeout_s", "latch_after_s",
+     "following_error"],
+)  # fmt: skip
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_budget_that_nothing_exceeds_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}: expected more than 0, got"):
+        MachineCfg(**{name: value})  # pyright: ignore[reportArgumentType]
 
 
 def test_the_operator_cannot_reset_what_persists() -> None:

@@ -104,6 +104,46 @@ def assert_refused(node: Any, lines: list[str], text: str) -> None:
     assert node.trigger_shutdown() is OK  # from unconfigured
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("request_timeout_s", float("nan")), ("request_timeout_s", float("inf")),
+     ("request_timeout_s", 0.0), ("request_timeout_s", 1.5), ("clock_freeze_s", float("nan"))],
+)  # fmt: skip
+def test_a_budget_that_switches_a_watchdog_off_is_refused(
+    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    gate, said = gate_node.GateNode(), list[str]()
+    logger = gate.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    monkeypatch.setattr(gate, "get_logger", lambda: logger)
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), **{name: value})
+    assert gate.trigger_configure() is FAILURE
+    assert said == [f"not configured: {name}: expected more than 0, at most 1 s, got {value}"]
+    gate.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("low: [0.9, -1, 0], high: [0.5, 1, 1], table_height: 0.0", "the least first"),
+     ("low: [0, -1, 0], high: [.nan, 1, 1], table_height: 0.0", "workspace: expected"),
+     ("low: [0, -1, 0], high: [1, 1, 1], table_height: .inf", "table_height: expected")],
+)  # fmt: skip
+def test_a_workspace_that_holds_everything_is_refused(
+    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: str
+) -> None:
+    gate, said = gate_node.GateNode(), list[str]()
+    logger = gate.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    monkeypatch.setattr(gate, "get_logger", lambda: logger)
+    graph = tmp_path / "graph.yaml"
+    graph.write_text(DEFAULT_GRAPH.read_text() + f"\nworkspace: {{{text}}}\n")
+    bundle = str(write_swinging(tmp_path / "bundle"))
+    set_parameters(gate, bundle=bundle, graph=str(graph))
+    assert gate.trigger_configure() is FAILURE
+    assert len(said) == 1 and line in said[0]
+    gate.destroy_node()
+
+
 def test_no_bundle(node: Any, lines: list[str]) -> None:
     assert_refused(node, lines, "expected the folder of a policy bundle")
 

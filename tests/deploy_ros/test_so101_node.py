@@ -214,6 +214,24 @@ def test_a_servo_that_falls_silent_is_told_and_nothing_is_written(arm: Arm) -> N
     arm.wait(lambda: arm.watcher.status == "OK", "status OK")
 
 
+def test_after_a_silence_in_motion_it_stands_and_does_not_jump(arm: Arm) -> None:
+    start = arm.watcher.q()[:5]
+    send(arm, start + np.array([0.9, 0.0, 0.0, 0.0, 0.0]), seconds=1.5)
+    arm.wait(lambda: abs(arm.watcher.q()[0] - start[0]) > 0.2, "arm on its way")
+    begun = len(arm.bus.written)
+    arm.bus.servos[3].silent = True
+    arm.wait(lambda: "servos [3] did not answer" in arm.watcher.status, "status")
+    arm.pause(0.5)
+    arm.bus.servos[3].silent = False
+    arm.wait(lambda: arm.watcher.status == "OK", "status OK")
+    arm.pause(0.3)
+    goals = np.array([v for at, id, v in arm.bus.written[begun:] if (at, id) == (42, 1)])
+    assert len(goals) > 20
+    assert np.abs(np.diff(goals)).max() * TICK < 0.1  # half a second of its way is 0.3 rad
+    assert abs(arm.watcher.q()[0] - start[0]) < 0.7  # it stands where it was
+    assert arm.watcher.reference.velocities == pytest.approx([0.0] * 5, abs=1e-9)
+
+
 def test_released_it_follows_nothing_until_it_is_told_to_hold(arm: Arm) -> None:
     assert arm.ask("release").success
     arm.wait(lambda: arm.watcher.status == "the arm was released", "status")

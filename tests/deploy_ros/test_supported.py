@@ -47,7 +47,7 @@ def test_ranges_that_no_node_can_measure_are_accepted_and_listed() -> None:
 def test_pictures_are_accepted_and_their_intrinsics_are_not_among_the_unmeasured() -> None:
     eye = ArraySpec(
         name="eye_rgb", kind="sensor", shape=(4, 4, 3), dtype="uint8", frame="eye_optical",
-        driver_stage="driver_stage/1 4x4 crop 0,0,4,4 area 4x4",
+        driver_stage="driver_stage/1 4x4 crop 0,0,4,4 area 4x4", max_receipt_age_s=0.1,
     )  # fmt: skip
     names = ("calibration/camera_eye/fx", "calibration/camera_eye/position",
              "calibration/camera_nose/fx", "appearance/eye/white", "gain/touch_field")  # fmt: skip
@@ -64,6 +64,62 @@ def test_inputs_that_go_by_the_time_of_arrival_are_refused() -> None:
     base = swinging_contract()
     inputs = (replace(base.inputs[0], clock="receipt"), *base.inputs[1:])
     with pytest.raises(ValueError, match="'joint_position': clock 'receipt'"):
+        check_supported(replace(base, inputs=inputs))
+
+
+def wider(name: str, value: float | None) -> dict[str, Any]:
+    """Return a contract's limits with another number for the second joint."""
+    numbers = list(getattr(FR3.limits, name))
+    numbers[1] = value
+    return {"limits": replace(FR3.limits, **{name: tuple(numbers)})}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (wider("q_max", 9.0), "limits.q_max of fr3_joint2: expected at most .* got 9"),
+        (wider("q_min", -9.0), "limits.q_min of fr3_joint2: expected at least .* got -9"),
+        (wider("dq_max", 100.0), "limits.dq_max of fr3_joint2: expected at most 2.*got 100"),
+        (wider("ddq_max", 100.0), "limits.ddq_max of fr3_joint2"),
+        (wider("dddq_max", 1e6), "limits.dddq_max of fr3_joint2"),
+        (wider("dq_max", float("nan")), "limits.dq_max of fr3_joint2: .* got nan"),
+        ({"limits": replace(FR3.limits, velocity_profile=None)}, "limits.velocity_profile"),
+    ],
+)
+def test_a_bundle_may_not_ask_for_more_than_the_robot_may_do(
+    changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        check_supported(swinging_contract(**changes))
+
+
+def test_a_bundle_may_ask_for_less_than_the_robot_may_do() -> None:
+    check_supported(swinging_contract(**wider("dq_max", 0.5)))
+    check_supported(swinging_contract(**wider("q_max", 0.5)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("force", 200.0), ("open_width", 0.2), ("speed", 1.0)])
+def test_nor_than_its_gripper(name: str, value: float) -> None:
+    check_supported(swinging_contract(gripper=OPENING))
+    with pytest.raises(ValueError, match=rf"gripper\.{name}: expected at most .*, got {value:g}"):
+        check_supported(swinging_contract(gripper=replace(OPENING, **{name: value})))
+
+
+@pytest.mark.parametrize(
+    ("ages", "text"),
+    [
+        ({"max_receipt_age_s": None}, "expected max_receipt_age_s and max_stamp_age_s"),
+        ({"max_stamp_age_s": None}, "expected max_receipt_age_s and max_stamp_age_s"),
+        ({"max_receipt_age_s": 60.0}, "max_receipt_age_s: expected at most 0.5 s, got 60"),
+        ({"max_stamp_age_s": 60.0}, "max_stamp_age_s: expected at most 0.5 s, got 60"),
+    ],
+)
+def test_joint_states_that_may_be_as_old_as_they_like_are_refused(
+    ages: dict[str, Any], text: str
+) -> None:
+    base = swinging_contract()
+    inputs = (replace(base.inputs[0], **ages), *base.inputs[1:])
+    with pytest.raises(ValueError, match=f"'joint_position': {text}"):
         check_supported(replace(base, inputs=inputs))
 
 

@@ -35,6 +35,7 @@ class Acting:
     episodes can be repeated.
 
     Attributes:
+        beside: whether the policy runs beside the ticks.
         asked: chunks that were asked for since the beginning.
         late: ticks at which one that should have been used was not there yet.
     """
@@ -58,8 +59,8 @@ class Acting:
         self._executor = Executor(contract.executor, action, contract.period)
         self._told = any(spec.kind == "prefix" for spec in contract.inputs)
         self._delay = round(contract.executor.delay * action.dt_s * 1e9)
-        threaded = beside and contract.executor.kind == "ahead"
-        self._thread = ThreadPoolExecutor(1, "policy") if threaded else None
+        self.beside = beside and contract.executor.kind == "ahead"
+        self._thread = ThreadPoolExecutor(1, "policy") if self.beside else None
         self._running: tuple[Future[NDArray[np.float32]], int] | None = None
         self._forgotten: list[Future[NDArray[np.float32]]] = []
         self.asked = self.late = 0

@@ -148,7 +148,8 @@ class ClockGuardCfg:
 
     def __post_init__(self) -> None:
         """Check that the bounds are above 0."""
-        if (self.freeze is not None and self.freeze <= 0) or self.jump <= 0:
+        freeze = 1.0 if self.freeze is None else self.freeze
+        if not (0.0 < freeze < math.inf and 0.0 < self.jump < math.inf):
             raise ValueError(
                 f"freeze and jump: expected more than 0 s, got {self.freeze} and {self.jump}"
             )

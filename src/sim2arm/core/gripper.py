@@ -128,6 +128,20 @@ class GripperModel:
         self.busy, self.blocked = self.busy | taken, self.blocked & ~taken
         return taken
 
+    def stop(self) -> Array:
+        """Let grippers that are busy stand where they were measured last, free.
+
+        Returns:
+            Which of them were busy (N,) bool.
+        """
+        xp, stopped = self._xp, self.busy
+        here = xp.clip(self._seen, 0.0, self.gripper.open_width)
+        self.goal = xp.where(stopped, here, self.goal)
+        self.target = xp.where(stopped, here, self.target)
+        self._pending, self._wait = self._pending & ~stopped, xp.where(stopped, 0.0, self._wait)
+        self.busy = self.busy & ~stopped
+        return stopped
+
     def targets(self, ahead: Array) -> Array:
         """Return the target widths (N, S) at times `ahead` (S,) [s] from now, without commands.
 
