@@ -17,7 +17,17 @@ import pytest
 from sim2arm.cli import compare_process as _needs_the_train_extra  # noqa: F401
 from sim2arm.cli import main as cli
 from sim2arm.cli.compare import CompareCfg, said_before
-from sim2arm.cli.compare_log import LOG, PLAN, Outcome, Plan, TrialLog, pairings, table_of
+from sim2arm.cli.compare_log import (
+    LOG,
+    PLAN,
+    REPEATS,
+    Outcome,
+    Plan,
+    Repeat,
+    TrialLog,
+    pairings,
+    table_of,
+)
 from sim2arm.cli.compare_person import Person
 from sim2arm.cli.compare_report import rows_of, sentence, write_page
 from sim2arm.cli.errors import UserError
@@ -244,6 +254,29 @@ def test_nobody_who_answers_is_one_line_and_the_log_stays(tmp_path: Path) -> Non
     person = Person(None, None, None, Gone(), cfg)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="standard input ended; the same command goes on"):
         person._judged()
+
+
+def test_repeats_are_logged_and_stand_beside_the_result(tmp_path: Path) -> None:
+    plan = make_plan()
+    log = TrialLog(tmp_path, plan)
+    for trial, ended in ((0, "judged"), (0, "stopped: gate: e-stop"), (3, "time up")):
+        log.repeat(Repeat(trial=trial, ended=ended, at="2026-01-01T00:00:00Z"))
+    log.close()
+    with (tmp_path / REPEATS).open("ab") as file:
+        file.write(b'{"trial": 1, "en')  # cut by a crash
+    again = TrialLog(tmp_path, plan)
+    assert again.repeats == log.repeats
+    outcomes = filled(plan, ["AB"] * 8)
+    rows = rows_of(plan, outcomes, again.repeats)
+    found = {row.case[0]: row.value for row in rows if row.metric == "repeats"}
+    first, other = "AB"[plan.order()[0][1]], "AB"[plan.order()[3][1]]
+    assert found == {"A": 0, "B": 0} | {first: 2} | ({other: 3} if first == other else {other: 1})
+    page = write_page(tmp_path, plan, outcomes, 0.2, again.repeats).read_text()
+    assert "stopped: gate: e-stop" in page and "Repeats, which do not count" in page
+    assert f"{found['A']:g} repeated" in page and f"{found['B']:g} repeated" in page
+    (tmp_path / REPEATS).write_text('{"trial": 16, "ended": "", "at": ""}\n')
+    with pytest.raises(UserError, match="line 1: trial 16 is not of the plan"):
+        TrialLog(tmp_path, plan)
 
 
 def test_the_first_start_of_a_pair_lies_over_the_next(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,7 +21,7 @@ from sim2arm.core.durable import hash_file
 from sim2arm.policies.bundle import CONTRACT, MANIFEST
 from sim2arm.policies.verify import load_contract
 
-from .compare_log import Outcome, Plan, TrialLog
+from .compare_log import Outcome, Plan, TrialLog, utc_now
 from .compare_report import rows_of, write_page
 from .errors import UserError, user_input
 from .outputs import check_file, check_folder
@@ -96,12 +95,13 @@ def main(argv: Sequence[str]) -> int:
             run(cfg, bundles, contracts, log)
     finally:
         log.close()
-    rows = rows_of(log.plan, log.outcomes)
+    rows = rows_of(log.plan, log.outcomes, log.repeats)
     print(format_results(rows))
     write_results(cfg.out / "report.json", "compare", rows)
     if cfg.json is not None:
         write_results(cfg.json, "compare", rows)
-    print(f"report: {write_page(cfg.out, log.plan, log.outcomes, cfg.difference)}")
+    page = write_page(cfg.out, log.plan, log.outcomes, cfg.difference, log.repeats)
+    print(f"report: {page}")
     return 0
 
 
@@ -224,5 +224,6 @@ def outcome(
     trial: int, success: bool, *, ended: str, steps: int = 0, judge: str = "task"
 ) -> Outcome:
     """Return the outcome of a trial that ended now."""
-    at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Outcome(trial=trial, success=success, ended=ended, steps=steps, judge=judge, at=at)
+    return Outcome(
+        trial=trial, success=success, ended=ended, steps=steps, judge=judge, at=utc_now()
+    )  # fmt: skip

@@ -1,15 +1,12 @@
 """Trials of a comparison through ROS nodes, one at a time, judged by the task or by a person.
 
-Gate and policy stay the same processes: between bundles they are cleaned up and configured anew.
-The page, the terminal and the topics name trials, never bundles.
+Gate and policy stay the same processes: between bundles, and where a person judges between trials,
+they are cleaned up and configured anew. The page, the terminal and the topics name trials, never
+bundles.
 """
 
 from __future__ import annotations
 
-import queue
-import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +76,9 @@ def run_through_ros(
             if cfg.judge == "person":
                 from sim2arm_ros.trial_desk import TrialDesk
 
-                from .compare_person import Person
+                from .compare_person import Keys, Person
 
-                desk = TrialDesk(supervisor, contracts[widest], cfg.graph)
+                desk = TrialDesk(supervisor, contracts[widest], place)
                 trials.person = Person(supervisor, desk, log, Keys(), cfg)
             trials.run()
     except OperationError as error:
@@ -140,9 +137,12 @@ class Trials:
         log, supervisor = self._log, self._supervisor
         with Progress("trials", log.plan.trials, "trials") as progress:
             for trial, pair, bundle in log.missing():
-                if bundle != self._used:
+                # A person would tell from a trial that begins at once whose it is.
+                if bundle != self._used or self.person is not None:
                     supervisor.use_bundle(self._bundles[bundle], fresh=self._used < 0)
                     self._used = bundle
+                    if self.person is None:  # a person must hear why not
+                        supervisor.activate("gate_node")
                 log.add(self._trial(trial, pair))
                 progress.update(len(log.outcomes))
         if self.person is not None:
@@ -161,31 +161,3 @@ class Trials:
         episode = self._supervisor.run_episode(seed, self._longest_s)
         ended = episode.ended or f"broken off: {episode.reason}"
         return outcome(trial, episode.success, ended=ended, steps=len(episode.actions))
-
-
-class Keys:
-    """Lines that are typed, without waiting for them."""
-
-    def __init__(self) -> None:
-        """Listen."""
-        self._lines = queue.SimpleQueue[str]()
-        self.over = False
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        for line in sys.stdin:
-            self._lines.put(line.strip().lower())
-        self.over = True
-
-    def next(self) -> str | None:
-        """Return the next line, None without one."""
-        try:
-            return self._lines.get_nowait()
-        except queue.Empty:
-            return None
-
-
-def pause(seconds: float) -> Callable[[], bool]:
-    """Return a condition that holds after a time [s]."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end
