@@ -136,14 +136,18 @@ def test_a_person_judges_through_ros_without_a_name(
     (_, first), (_, same), (_, again), _ = plan.order()
     assert same == again
 
+    watched: list[tuple[str, str]] = []
+
     def script(person: Typist, hands: Supervisor) -> Script:
         yield from person.judge("Trial 1 of 4", "r")
         yield from person.until("Trial 1 of 4: Put the scene", person.said.rindex("It runs"))
         person.said = person.said.replace("1 of 4: It runs", "1 of 4: It ran")
         for trial, word in enumerate("sfsf", start=1):
             yield from person.judge(f"Trial {trial} of 4", word)
+        hands.spin_until(lambda: "gate_node" in hands.reports, 10.0, "report")
+        watched.extend((item.name, item.expected) for item in hands.reports["gate_node"])
 
-    said = compare(script, "--pairs", "2", "--order-seed", "4")
+    said = compare(script, "--pairs", "2", "--order-seed", "4", "--robot", "fr3")
     assert not re.search(r"/a\b|/b\b|swinging", said.partition("case")[0])  # no name
     out = tmp_path / "out"
     assert [(each["trial"], each["success"], each["judge"]) for each in lines(out / LOG)] == [
@@ -157,6 +161,7 @@ def test_a_person_judges_through_ros_without_a_name(
     # Each trial begins with nodes that were configured for it, whoever acted before.
     log = (out / "ros-logs" / "gate_node.log").read_text()
     assert log.count("active, in HOLD") == 4
+    assert ("modes of the robot", "told") in watched  # of the one that was named
     assert "report.html" in said
 
 
