@@ -140,22 +140,24 @@ def _velocity(dq: float | None, most: float) -> str:
 
 
 def report(reports: Mapping[str, Sequence[Item]], *, blind: bool = False) -> str:
-    """Return the activation reports; `blind` only what is red, as ranges tell policies apart."""
+    """Return the activation reports; `blind` only what is red, as the rest tells policies apart."""
     parts: list[str] = []
     for node, items in sorted(reports.items()):
         red = [item for item in items if not item.ok]
         word = f"{len(red)} of {len(items)} red" if red else f"all {len(items)} green"
-        ink = OVER if red else GOOD
-        parts.append(
-            f'<div style="margin-top:6px"><b>{escape(node)}</b> '
-            f'<span style="color:{ink};font-weight:600">{word}</span></div>'
-        )
+        if not blind:
+            parts.append(
+                f'<div style="margin-top:6px"><b>{escape(node)}</b> '
+                f'<span style="color:{OVER if red else GOOD};font-weight:600">{word}</span></div>'
+            )
         for line in problems(items):
-            parts.append(f'<div style="color:{OVER};overflow-wrap:anywhere">{escape(line)}</div>')
+            text = f"{node}: {line}" if blind else line
+            parts.append(f'<div style="color:{OVER};overflow-wrap:anywhere">{escape(text)}</div>')
         if not blind:
             parts.append(_items([item for item in items if item.ok]))
     if not parts:
-        parts = ["<div>No node has reported yet: Start asks for it.</div>"]
+        nothing = "No item is red." if reports else "No node has reported yet: Start asks for it."
+        parts = [f"<div>{nothing}</div>"]
     return f'<div id="report" style="{_LINE}padding:0 12px 6px">{"".join(parts)}</div>'
 
 

@@ -117,9 +117,10 @@ class OperatorPage:
         self._seen = gui.add_folder("Seen and felt", visible=False)
         with gui.add_folder("Joints"):
             self._joints = gui.add_html("")
-        with gui.add_folder("Latency"):
-            self._latency = gui.add_html("")
-        self._graphs = gui.add_folder("Graphs", expand_by_default=False)
+        if not self._blind:  # times tell policies apart
+            with gui.add_folder("Latency"):
+                self._latency = gui.add_html("")
+            self._graphs = gui.add_folder("Graphs", expand_by_default=False)
         self._record = gui.add_folder("Record", visible=False)
         with self._record:
             self._recorder = gui.add_html("")
@@ -236,10 +237,13 @@ class OperatorPage:
 
     def _draw_joints(self, state: OperatorState, now: float, busy: str) -> None:
         self._set(self._joints, "joints", html.joints(state, self._contract, now))
-        self._set(self._latency, "latency", html.figures(state, self._contract, now))
+        if not self._blind:
+            self._set(self._latency, "latency", html.figures(state, self._contract, now))
         self._set(self._report, "report", html.report(state.reports, blind=self._blind))
 
     def _draw_graphs(self, state: OperatorState, now: float, busy: str) -> None:
+        if self._blind:
+            return
         curves: dict[str, Mapping[str, Curve]] = {
             "observation to command [ms]": {"longest of 0.1 s": state.latency},
             "ages of inputs [ms]": state.ages,

@@ -187,13 +187,13 @@ class Supervisor:
         self.spin_until(future.done, timeout_s, f"answer of {name}")
         return future.result()
 
-    def trigger(self, name: str) -> str:
+    def trigger(self, name: str, timeout_s: float = START_S) -> str:
         """Call a service that only does something; return what it says.
 
         Raises:
             OperationError: no service, no answer in time, or it refuses.
         """
-        answer = self.call(Trigger, name, Trigger.Request())
+        answer = self.call(Trigger, name, Trigger.Request(), timeout_s)
         if not answer.success:
             raise OperationError(f"{name}: {answer.message}")
         return str(answer.message)
@@ -206,9 +206,9 @@ class Supervisor:
         request.transition.label = label
         return bool(self.call(ChangeState, f"{node}/change_state", request, timeout_s).success)
 
-    def state_of(self, node: str) -> str:
+    def state_of(self, node: str, timeout_s: float = START_S) -> str:
         """Return the lifecycle state of a node: unconfigured, inactive, active, finalized."""
-        answer = self.call(GetState, f"{node}/get_state", GetState.Request())
+        answer = self.call(GetState, f"{node}/get_state", GetState.Request(), timeout_s)
         return str(answer.current_state.label)
 
     def renew(self, node: str) -> None:
@@ -232,7 +232,7 @@ class Supervisor:
                 raise OperationError(f"{node} was not configured; its log says why")
 
     def use_bundle(self, bundle: Path, *, fresh: bool = False) -> None:
-        """Let gate and asker run another bundle, and activate the gate.
+        """Configure gate and asker anew, for a bundle.
 
         Args:
             bundle: folder of the bundle.
@@ -248,11 +248,10 @@ class Supervisor:
                 if not self.transition(node, "cleanup"):
                     raise OperationError(f"{node} was not cleaned up; its log says why")
             request = SetParameters.Request(parameters=[value.to_parameter_msg()])
-            answer = self.call(SetParameters, f"/{node}/set_parameters", request)
+            answer = self.call(SetParameters, f"{node}/set_parameters", request)
             if not answer.results[0].successful:
                 raise OperationError(f"{node}: bundle: {answer.results[0].reason}")
         self.configure()
-        self.activate("gate_node")
 
     def activate(self, node: str, timeout_s: float | None = None) -> None:
         """Activate a node, again and again while its report is red.

@@ -15,13 +15,33 @@ import numpy as np
 import pytest
 
 from sim2arm.cli import compare_process as _needs_the_train_extra  # noqa: F401
+from sim2arm.cli import compare_ros
 from sim2arm.cli import main as cli
+from sim2arm.cli.arm_options import on_hardware
 from sim2arm.cli.compare import CompareCfg, said_before
-from sim2arm.cli.compare_log import LOG, PLAN, Outcome, Plan, TrialLog, pairings, table_of
+from sim2arm.cli.compare import make_plan as plan_of
+from sim2arm.cli.compare_log import (
+    LOG,
+    PLAN,
+    REPEATS,
+    Outcome,
+    Plan,
+    Repeat,
+    TrialLog,
+    pairings,
+    table_of,
+)
 from sim2arm.cli.compare_person import Person
 from sim2arm.cli.compare_report import rows_of, sentence, write_page
 from sim2arm.cli.errors import UserError
+from sim2arm.cli.experiments import EXPERIMENTS
 from sim2arm.cli.pair_tests import mcnemar
+from sim2arm.cli.runs import write_config
+from sim2arm.core.contract import Provenance
+from sim2arm.policies.verify import load_contract
+from sim2arm.sim.tasks.reach import ReachCfg
+from sim2arm_ros.graph_file import read_graph
+from sim2arm_ros.launcher import NodeProcess
 from sim2arm_ros.page_pictures import blended, png, read_png
 from tests.deploy_ros.swinging import swinging_contract, write_swinging
 
@@ -157,6 +177,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_swinging(tmp_path_factory.mktemp("compare") / "a")
 
 
+ROBOT, TASK = ["A", "A", "--where", "robot", "--judge", "person"], ["--task", "reach"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -171,6 +194,26 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["A", "A", "--settings", "none.yaml", "--task", "reach"], "expected a file"),
         (["A", "nowhere"], "nowhere is neither a bundle nor a run with one"),
         (["A", "A", "--task", "reech"], "reech"),
+        (["A", "A", "--robot", "fr3"], "--robot: leave it out, or pass --where sim or robot"),
+        (["A", "A", "--keystore", "x"], "--keystore: leave it out, or pass --where robot"),
+        ([*ROBOT, "--touch", "gel"], "--touch: leave it out, or pass --where process or sim"),
+        ([*ROBOT, "--namespace", "1 2"], "--namespace: expected a name such as left, got '1 2'"),
+        ([*ROBOT, "--namespace", "left", "--page"], "--namespace: the page shows one arm"),
+        ([*ROBOT, "--keystore", "x"], "x/enclaves/sim2arm/operator/permissions.p7s is missing"),
+        ([*ROBOT, "--servos", "none.yaml"], "--servos: no such file: none.yaml"),
+        ([*ROBOT, "--calibrations", "none.yaml"], "--calibrations: no such file"),
+        (ROBOT, "--where robot: which? The graph of the package watches no robot's modes"),
+        (
+            [*ROBOT, "--robot", "fr3", "--trusted-keys", "none"],
+            "the file of trusted keys cannot be read",
+        ),
+        ([*ROBOT, "--robot", "kuka"], "robot: expected one of ['fr3', 'so101', 'ur5e']"),
+        ([*ROBOT, "--robot", "ur5e"], "this graph is of a ur5e, the bundle is for a fr3"),
+        ([*ROBOT, "--robot", "fr3", "--port", "/dev/x"], "this robot has a driver of its own"),
+        (["A", "A", *TASK, "--actuators", "gears"], "gears"),
+        (["A", "A", *TASK, "--touch", "gell"], "unknown touch 'gell'; perhaps you meant gel"),
+        (["A", "A", *TASK, "--touch", "gel"], "--touch: touch: nothing in this task can be"),
+        (["A", "A", *TASK, "--cameras", "seen"], "unknown cameras 'seen'"),
         (["A", "A"], "unknown experiment 'swinging'"),
         (["A", "SLOW"], "control_hz is 50.0, that of"),
     ],
@@ -230,6 +273,78 @@ def test_in_process_it_goes_on_and_comes_to_the_same(
     assert key == {one["trial"]: one["success"] for one in map(json.loads, lines)}
 
 
+def run_of(folder: Path, **settings: Any) -> Path:
+    """Return a run with a bundle that swings, as if it was trained so."""
+    name = "reach-ppo"
+    task = ReachCfg(position_tolerance=0.16, rotation_tolerance=4.0, max_steps=60)
+    write_config(folder, name, replace(EXPERIMENTS[name][1], task=task, **settings))
+    write_swinging(folder / "bundle", provenance=Provenance(experiment=name))
+    return folder
+
+
+def test_all_bundles_are_tried_on_one_arm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [run_of(tmp_path / "a"), run_of(tmp_path / "b", actuators="motor-gear")]
+    words = [*runs, "--pairs", "12", "--out", tmp_path / "out"]
+    assert refused(words, capsys).endswith(
+        "the bundles were trained on arms with different actuators (ideal, motor-gear): pass "
+        "--actuators NAME, of the one arm that all are tried on\n"
+    )
+    felt = [run_of(tmp_path / touch, touch=touch) for touch in ("field", "gel")]
+    assert "different touch (field, gel): pass --touch NAME" in refused(
+        [*felt, "--out", tmp_path / "out"], capsys
+    )
+    assert not (tmp_path / "out").exists()
+    assert cli.main(["compare", *map(str, words), "--actuators", "motor-gear"]) == 0
+    plan = json.loads((tmp_path / "out" / PLAN).read_text())
+    assert plan["setting"].endswith("actuators motor-gear, cameras none, touch none")
+    # The same policy on the same arm ends in the same way, whatever each was trained on.
+    ends = [json.loads(line) for line in (tmp_path / "out" / LOG).read_text().splitlines()]
+    by_bundle: list[dict[int, tuple[str, int]]] = [{}, {}]
+    for end in ends:
+        pair, which = Plan(**plan).order()[end["trial"]]
+        by_bundle[which][pair] = (end["ended"], end["steps"])
+    assert by_bundle[0] == by_bundle[1] and len(by_bundle[0]) == 12
+    assert "another comparison (setting was" in refused([*words, "--actuators", "gear"], capsys)
+
+
+# -- through ROS -------------------------------------------------------------------------------
+
+
+def started(cfg: CompareCfg, bundle: Path, logs: Path) -> dict[str, NodeProcess]:
+    """Return the processes of a comparison on a robot."""
+    nodes, _ = compare_ros._nodes(cfg, [bundle, bundle], load_contract(bundle), None, logs)
+    return {node.executable: node for node in nodes}
+
+
+def test_on_a_robot_every_node_knows_which_it_is(bundle: Path, tmp_path: Path) -> None:
+    cfg = CompareCfg(
+        bundles=(bundle, bundle), out=tmp_path, where="robot", judge="person", robot="fr3",
+        prefix="left_", namespace="left", calibrations=(tmp_path / "lens.yaml",),
+        trusted_keys=tmp_path / "keys",
+    )  # fmt: skip
+    nodes = started(cfg, bundle, tmp_path)
+    assert sorted(nodes) == ["gate_node", "policy_node"]
+    for node in nodes.values():
+        expected = {"robot": "fr3", "prefix": "left_", "trusted_keys": str(tmp_path / "keys")}
+        assert node.parameters.items() >= expected.items() and node.namespace == "/left"
+    assert nodes["gate_node"].parameters["real_hardware"] is True
+    assert nodes["policy_node"].parameters["calibrations"] == str(tmp_path / "lens.yaml")
+    setting = plan_of(replace(cfg, calibrations=()), [bundle]).setting
+    assert setting == "robot, judge person, robot fr3, prefix left_, namespace left"
+
+
+def test_the_driver_of_an_arm_is_started_where_it_has_one_of_ours(
+    tmp_path: Path, bundle: Path
+) -> None:
+    cfg = CompareCfg(bundles=(bundle,), out=tmp_path, where="robot", robot="so101", port="/dev/x")
+    graph = read_graph(robot="so101")
+    first, *others = on_hardware(cfg, graph, [])
+    assert first.executable == "so101_node" and first.parameters["port"] == "/dev/x"
+    assert others == []
+
+
 # -- a person ----------------------------------------------------------------------------------
 
 
@@ -244,6 +359,29 @@ def test_nobody_who_answers_is_one_line_and_the_log_stays(tmp_path: Path) -> Non
     person = Person(None, None, None, Gone(), cfg)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="standard input ended; the same command goes on"):
         person._judged()
+
+
+def test_repeats_are_logged_and_stand_beside_the_result(tmp_path: Path) -> None:
+    plan = make_plan()
+    log = TrialLog(tmp_path, plan)
+    for trial, ended in ((0, "judged"), (0, "stopped: gate: e-stop"), (3, "time up")):
+        log.repeat(Repeat(trial=trial, ended=ended, at="2026-01-01T00:00:00Z"))
+    log.close()
+    with (tmp_path / REPEATS).open("ab") as file:
+        file.write(b'{"trial": 1, "en')  # cut by a crash
+    again = TrialLog(tmp_path, plan)
+    assert again.repeats == log.repeats
+    outcomes = filled(plan, ["AB"] * 8)
+    rows = rows_of(plan, outcomes, again.repeats)
+    found = {row.case[0]: row.value for row in rows if row.metric == "repeats"}
+    first, other = "AB"[plan.order()[0][1]], "AB"[plan.order()[3][1]]
+    assert found == {"A": 0, "B": 0} | {first: 2} | ({other: 3} if first == other else {other: 1})
+    page = write_page(tmp_path, plan, outcomes, 0.2, again.repeats).read_text()
+    assert "stopped: gate: e-stop" in page and "Repeats, which do not count" in page
+    assert f"{found['A']:g} repeated" in page and f"{found['B']:g} repeated" in page
+    (tmp_path / REPEATS).write_text('{"trial": 16, "ended": "", "at": ""}\n')
+    with pytest.raises(UserError, match="line 1: trial 16 is not of the plan"):
+        TrialLog(tmp_path, plan)
 
 
 def test_the_first_start_of_a_pair_lies_over_the_next(tmp_path: Path) -> None:

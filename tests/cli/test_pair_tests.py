@@ -63,6 +63,16 @@ def test_the_number_of_pairs_is_enough_and_one_less_is_not_always() -> None:
     assert fewer is not None and more is not None and fewer < more
 
 
+@pytest.mark.parametrize("difference", [0.0638, 0.064])
+def test_a_number_of_pairs_near_the_most_is_found(difference: float) -> None:
+    share = independent(difference)
+    needed = pairs_needed(difference, share)
+    assert needed is not None and 980 < needed <= 1000
+    ahead = range(needed, min(needed + 10, 1000) + 1)
+    assert all(power(n, difference, share) >= 0.8 for n in ahead)
+    assert power(needed - 1, difference, share) < 0.8
+
+
 def test_the_share_of_pairs_that_differ_by_hand() -> None:
     # 0.6 against 0.4: 0.6 * 0.6 + 0.4 * 0.4.
     assert independent(0.2) == pytest.approx(0.52)

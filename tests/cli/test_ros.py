@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from sim2arm.cli import arm_options, ros
 from sim2arm.cli import main as cli
-from sim2arm.cli import ros
 from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
 from sim2arm.core.plain import from_plain, load_yaml
@@ -210,12 +210,12 @@ def test_a_robot_refuses_the_fallback_unless_told(
         return 0
 
     monkeypatch.setattr(ros, "_up", up)
-    monkeypatch.setattr(ros, "install", lambda: "rclpy: fallback over Cyclone DDS 11")
+    monkeypatch.setattr(arm_options, "install", lambda: "rclpy: fallback over Cyclone DDS 11")
     with pytest.raises(UserError, match="needs a ROS 2 installation, this is the fallback"):
         ros.main(["--bundle", str(bundle), "--yes"])
     assert started == []
     assert ros.main(["--bundle", str(bundle), "--yes", "--allow-fallback"]) == 0
-    monkeypatch.setattr(ros, "install", lambda: "rclpy: /opt/ros/jazzy")
+    monkeypatch.setattr(arm_options, "install", lambda: "rclpy: /opt/ros/jazzy")
     assert ros.main(["--bundle", str(bundle), "--yes"]) == 0
     for (nodes, env), allowed in zip(started, (True, False), strict=True):
         by_name = {node.executable: dict(node.parameters) for node in nodes}

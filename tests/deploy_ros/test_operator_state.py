@@ -117,12 +117,16 @@ def test_what_is_heard_is_text_and_no_markup() -> None:
     assert html.banner(state, 0.0, "p") != html.banner(state, 1.0, "p")  # it beats
 
 
-def test_a_blind_report_tells_no_ranges() -> None:
+def test_a_blind_report_tells_what_is_red_and_nothing_else() -> None:
     items = [at_most("age", 0.1, 0.3, "s"), at_most("drift", 0.5, 0.3, "s", "look")]
     whole, blind = (html.report({"gate_node": items}, blind=b) for b in (False, True))
-    assert "1 of 2 red" in whole and "1 of 2 red" in blind
-    assert "drift: expected &lt;= 0.3 s, got 0.5 (look)" in blind
+    assert "1 of 2 red" in whole and "1 of 2" not in blind
+    assert "gate_node: drift: expected &lt;= 0.3 s, got 0.5 (look)" in blind
     assert "<td>age" in whole and "age" not in blind
+    # Reports of two policies, of which one has more inputs, are the same text.
+    few, many = (html.report({"policy_node": [items[0]] * n}, blind=True) for n in (3, 7))
+    assert few == many and "No item is red" in few
+    assert "all 3 green" in html.report({"policy_node": [items[0]] * 3})
 
 
 @pytest.mark.parametrize(

@@ -11,24 +11,27 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from sim2arm.core.contract import Contract
 from sim2arm.core.durable import hash_file
 from sim2arm.policies.bundle import CONTRACT, MANIFEST
+from sim2arm.policies.signature import read_trusted_keys
 from sim2arm.policies.verify import load_contract
 
-from .compare_log import Outcome, Plan, TrialLog
+from .compare_log import Outcome, Plan, TrialLog, utc_now
 from .compare_report import rows_of, write_page
 from .errors import UserError, user_input
 from .outputs import check_file, check_folder
 from .pair_tests import LEVEL, POWER, independent, pairs_needed
 from .parse import parse
 from .table import format_results, write_results
+
+if TYPE_CHECKING:
+    from .compare_arm import SharedArm
 
 FIRST_SEED = 1_000_000
 """Starts are those of `sim2arm eval`."""
@@ -57,11 +60,36 @@ class CompareCfg:
     """Task of the simulated arm; that of the training by default."""
     settings: Path | None = None
     """YAML file with the settings of --task."""
+    actuators: str = ""
+    """What is between low-level law and joints of the simulated arm; as in all trainings by
+    default."""
+    cameras: str = ""
+    """Cameras of the simulated arm, a name of `sim2arm list`; as in all trainings by default."""
+    touch: str = ""
+    """Gels of the simulated arm; as in all trainings by default."""
+    calibrations: tuple[Path, ...] = ()
+    """Records of the cameras: on a robot policies compare them with their training, a simulated
+    arm has them; without, those of all trainings."""
+    robot: str = ""
+    """What the robot calls its topics, controllers and modes: fr3, so101, ur5e, or the path of such
+    a file; without it what the graph says alone. With --where sim the simulated arm has them."""
     graph: Path | None = None
-    """robot: its graph.yaml."""
+    """graph.yaml of the set-up; without it the one of the package."""
+    prefix: str = ""
+    """Of the robot's joints and frames, `left_` for example."""
+    namespace: str = ""
+    """Of this arm's nodes and topics, `left` for example."""
+    port: str = ""
+    """Serial port of a robot that our own node drives (so101)."""
+    servos: Path | None = None
+    """YAML file with ids, signs and zeros of its servos; those of LeRobot's calibration without."""
+    trusted_keys: Path | None = None
+    """File of public keys (sim2arm keygen): bundles must be signed with one of them."""
+    keystore: Path | None = None
+    """robot: SROS 2 keystore (docker/scripts/make_keystore)."""
     page: bool = False
     """A person judges on the operator's page, too."""
-    port: int = 8080
+    page_port: int = 8080
     """Of the page; 0 takes any that is free."""
     longest: float = 60.0
     """A trial that a person judges ends after this time [s]."""
@@ -80,12 +108,19 @@ def main(argv: Sequence[str]) -> int:
     cfg = parse(CompareCfg, argv, "sim2arm compare")
     check(cfg)
     bundles = [find_bundle(path) for path in cfg.bundles]
-    contracts = check_bundles(bundles)
+    contracts = check_bundles(bundles, cfg.trusted_keys)
+    arm = None
+    if cfg.where != "process":
+        from .arm_options import find_graph
+
+        for contract in contracts:
+            find_graph(cfg, contract, drives=cfg.where == "robot")
     if cfg.where != "robot":
+        from .compare_arm import find_arm
         from .compare_process import find_task
 
-        find_task(cfg, bundles)
-    plan = make_plan(cfg, bundles)
+        arm = find_arm(cfg, bundles, contracts, find_task(cfg, bundles))
+    plan = make_plan(cfg, bundles, arm)
     print(said_before(plan, cfg.difference))
     log = TrialLog(cfg.out, plan)
     try:
@@ -93,15 +128,16 @@ def main(argv: Sequence[str]) -> int:
         if len(left) < plan.trials:
             print(f"{plan.trials - len(left)} of {plan.trials} trials are there: going on")
         if left:
-            run(cfg, bundles, contracts, log)
+            run(cfg, bundles, contracts, arm, log)
     finally:
         log.close()
-    rows = rows_of(log.plan, log.outcomes)
+    rows = rows_of(log.plan, log.outcomes, log.repeats)
     print(format_results(rows))
     write_results(cfg.out / "report.json", "compare", rows)
     if cfg.json is not None:
         write_results(cfg.json, "compare", rows)
-    print(f"report: {write_page(cfg.out, log.plan, log.outcomes, cfg.difference)}")
+    page = write_page(cfg.out, log.plan, log.outcomes, cfg.difference, log.repeats)
+    print(f"report: {page}")
     return 0
 
 
@@ -131,12 +167,40 @@ def check(cfg: CompareCfg) -> None:
         raise UserError("--settings: expected a file, and --task TASK with it")
     if cfg.page and cfg.judge != "person":
         raise UserError("--page: nobody is asked: pass --judge person")
+    check_arm(cfg)
     check_folder("--out", cfg.out)
     check_file("--json", cfg.json)
     if cfg.page:
         from .ros_checks import check_page
 
-        check_page("127.0.0.1", cfg.port, "--port")
+        check_page("127.0.0.1", cfg.page_port, "--page-port")
+
+
+def check_arm(cfg: CompareCfg) -> None:
+    """Refuse options of another arm than the one that is there.
+
+    Raises:
+        UserError: one line.
+    """
+    from .ros_checks import check_arm_options, check_keystore
+
+    for name, places in (
+        *((name, ("process", "sim")) for name in ("actuators", "cameras", "touch")),
+        *((name, ("sim", "robot")) for name in ("robot", "graph", "prefix", "namespace")),
+        *((name, ("robot",)) for name in ("port", "servos", "keystore")),
+    ):
+        if getattr(cfg, name) and cfg.where not in places:
+            raise UserError(f"--{name}: leave it out, or pass --where {' or '.join(places)}")
+    if cfg.page and cfg.namespace:
+        raise UserError("--namespace: the page shows one arm: leave one out")
+    check_arm_options(cfg)
+    if cfg.keystore is not None:
+        check_keystore(cfg.keystore, ["gate_node", "policy_node"])
+    if cfg.where == "robot" and not (cfg.robot or cfg.graph):
+        raise UserError(
+            "--where robot: which? The graph of the package watches no robot's modes: pass --robot "
+            "NAME, or the --graph of the set-up"
+        )
 
 
 def find_bundle(path: Path) -> Path:
@@ -151,16 +215,18 @@ def find_bundle(path: Path) -> Path:
     raise UserError(f"{path} is neither a bundle nor a run with one: run sim2arm export first")
 
 
-def check_bundles(bundles: Sequence[Path]) -> list[Contract]:
-    """Return the contracts of bundles that can be compared.
+def check_bundles(bundles: Sequence[Path], keys: Path | None = None) -> list[Contract]:
+    """Return the contracts of bundles that can be compared; `keys` must have signed them.
 
     Raises:
-        UserError: one is damaged, or they are of other robots or rates, or one is there twice.
+        UserError: one is damaged or not signed, or they are of other robots or rates.
     """
+    with user_input("trusted keys"):
+        trusted = read_trusted_keys(keys) if keys else None
     contracts: list[Contract] = []
     for bundle in bundles:
         with user_input("bundle"):
-            contracts.append(load_contract(bundle))
+            contracts.append(load_contract(bundle, trusted))
     first = contracts[0]
     for bundle, contract in zip(bundles, contracts, strict=True):
         for name in ("robot", "control_hz"):
@@ -173,13 +239,18 @@ def check_bundles(bundles: Sequence[Path]) -> list[Contract]:
     return contracts
 
 
-def make_plan(cfg: CompareCfg, bundles: Sequence[Path]) -> Plan:
-    """Return what is compared; the order is drawn."""
+def make_plan(cfg: CompareCfg, bundles: Sequence[Path], arm: SharedArm | None = None) -> Plan:
+    """Return what is compared, on which simulated arm if it is one; the order is drawn."""
     parts = [cfg.where, f"judge {cfg.judge}"]
     parts += ["real time"] if cfg.real_time else []
     parts += [f"task {cfg.task}"] if cfg.task else []
     parts += [f"settings {hash_file(cfg.settings)[:12]}"] if cfg.settings else []
-    parts += [f"graph {cfg.graph}"] if cfg.graph else []
+    for name in ("robot", "graph", "prefix", "namespace"):
+        parts += [f"{name} {getattr(cfg, name)}"] if getattr(cfg, name) else []
+    parts += [] if arm is None else arm.words()
+    if arm is None and cfg.calibrations:
+        hashes = sorted(hash_file(path)[:12] for path in cfg.calibrations)
+        parts.append(f"calibrations {' '.join(hashes)}")
     return Plan(
         bundles=tuple(str(bundle) for bundle in bundles),
         hashes=tuple(hash_file(bundle / MANIFEST) for bundle in bundles),
@@ -207,22 +278,28 @@ def said_before(plan: Plan, difference: float) -> str:
 
 
 def run(
-    cfg: CompareCfg, bundles: Sequence[Path], contracts: Sequence[Contract], log: TrialLog
+    cfg: CompareCfg,
+    bundles: Sequence[Path],
+    contracts: Sequence[Contract],
+    arm: SharedArm | None,
+    log: TrialLog,
 ) -> None:
-    """Run the trials that have no outcome yet."""
+    """Run the trials that have no outcome yet; `arm` is the simulated one, if it is one."""
     if cfg.where == "process":
         from .compare_process import run_in_process
 
-        run_in_process(cfg, bundles, log)
+        assert arm is not None
+        run_in_process(cfg, bundles, arm, log)
     else:
         from .compare_ros import run_through_ros
 
-        run_through_ros(cfg, bundles, contracts, log)
+        run_through_ros(cfg, bundles, contracts, arm, log)
 
 
 def outcome(
     trial: int, success: bool, *, ended: str, steps: int = 0, judge: str = "task"
 ) -> Outcome:
     """Return the outcome of a trial that ended now."""
-    at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Outcome(trial=trial, success=success, ended=ended, steps=steps, judge=judge, at=at)
+    return Outcome(
+        trial=trial, success=success, ended=ended, steps=steps, judge=judge, at=utc_now()
+    )  # fmt: skip

@@ -11,15 +11,23 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 from sim2arm.core.durable import sync_folder, write_durably
 from sim2arm.core.plain import from_plain
 
 from .errors import UserError, user_input
 
-PLAN, LOG = "plan.json", "trials.jsonl"
+PLAN, LOG, REPEATS = "plan.json", "trials.jsonl", "repeats.jsonl"
 VERSION = 1
+_Line = TypeVar("_Line", bound="Outcome | Repeat")
+
+
+def utc_now() -> str:
+    """Return the time, UTC."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +80,23 @@ class Outcome:
     """When, UTC."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Repeat:
+    """A run of a trial that a person did not let count."""
+
+    trial: int
+    ended: str
+    """How, in words."""
+    at: str
+    """When, UTC."""
+
+
 class TrialLog:
-    """Outcomes on disk, each there before the next trial begins.
+    """Outcomes on disk, each there before the next trial begins, and what did not count.
 
     Attributes:
         outcomes: by number of the trial.
+        repeats: as they happened.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
@@ -91,15 +111,17 @@ class TrialLog:
         """
         self.folder, self.plan = folder, plan
         self.outcomes: dict[int, Outcome] = {}
+        self.repeats: list[Repeat] = []
         path = folder / PLAN
         if path.is_file():
             self.plan = _same(path, plan)
-            self._read(folder / LOG)
+            self._read(folder)
         else:
             with user_input("--out", folder):
                 write_durably(path, f"{json.dumps(asdict(plan), indent=2)}\n".encode())
         with user_input("--out", folder):
             self._file = (folder / LOG).open("ab")
+            self._repeated = (folder / REPEATS).open("ab")
             sync_folder(folder)
 
     def add(self, outcome: Outcome) -> None:
@@ -110,10 +132,13 @@ class TrialLog:
         """
         if outcome.trial in self.outcomes:
             raise ValueError(f"trial {outcome.trial} has an outcome already")
-        self._file.write(f"{json.dumps(asdict(outcome))}\n".encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        _append(self._file, outcome)
         self.outcomes[outcome.trial] = outcome
+
+    def repeat(self, repeat: Repeat) -> None:
+        """Write that a trial is run again; when this returns it is on the disk."""
+        _append(self._repeated, repeat)
+        self.repeats.append(repeat)
 
     def missing(self) -> list[tuple[int, int, int]]:
         """Return trial, pair and bundle of what has not been run."""
@@ -123,22 +148,44 @@ class TrialLog:
     def close(self) -> None:
         """Write nothing more."""
         self._file.close()
+        self._repeated.close()
 
-    def _read(self, path: Path) -> None:
-        """Take the outcomes of a log; a last line that a crash cut is no outcome."""
-        if not path.is_file():
-            return
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), start=1):
-            with user_input(f"{path} line {number}"):
-                outcome = from_plain(Outcome, json.loads(line))
-                if outcome.trial in self.outcomes or not 0 <= outcome.trial < self.plan.trials:
-                    raise ValueError(f"trial {outcome.trial} is there twice, or not of the plan")
+    def _read(self, folder: Path) -> None:
+        """Take what is there; a last line that a crash cut says nothing."""
+        for number, outcome in enumerate(_lines(folder / LOG, Outcome), start=1):
+            if outcome.trial in self.outcomes or not 0 <= outcome.trial < self.plan.trials:
+                raise UserError(
+                    f"{folder / LOG} line {number}: trial {outcome.trial} is there twice, or not "
+                    "of the plan"
+                )
             self.outcomes[outcome.trial] = outcome
-        if whole != data:
-            with user_input("--out", path):
-                write_durably(path, whole)
+        for number, repeat in enumerate(_lines(folder / REPEATS, Repeat), start=1):
+            if not 0 <= repeat.trial < self.plan.trials:
+                raise UserError(
+                    f"{folder / REPEATS} line {number}: trial {repeat.trial} is not of the plan"
+                )
+            self.repeats.append(repeat)
+
+
+def _append(file: BinaryIO, line: Outcome | Repeat) -> None:
+    file.write(f"{json.dumps(asdict(line))}\n".encode())
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _lines(path: Path, kind: type[_Line]) -> list[_Line]:
+    """Return the lines of a log; what a crash cut is removed."""
+    if not path.is_file():
+        return []
+    data, found = path.read_bytes(), list[_Line]()
+    whole = data[: data.rfind(b"\n") + 1]
+    for number, line in enumerate(whole.splitlines(), start=1):
+        with user_input(f"{path} line {number}"):
+            found.append(from_plain(kind, json.loads(line)))
+    if whole != data:
+        with user_input("--out", path):
+            write_durably(path, whole)
+    return found
 
 
 def _same(path: Path, plan: Plan) -> Plan:
@@ -174,6 +221,13 @@ def table_of(plan: Plan, outcomes: Mapping[int, Outcome]) -> dict[int, dict[int,
         if trial in outcomes:
             found.setdefault(pair, {})[bundle] = outcomes[trial]
     return found
+
+
+def repeats_of(plan: Plan, repeats: Sequence[Repeat]) -> list[int]:
+    """Return how often each bundle was run again."""
+    order = plan.order()
+    again = [order[repeat.trial][1] for repeat in repeats]
+    return [again.count(bundle) for bundle in range(len(plan.bundles))]
 
 
 def pairings(plan: Plan, outcomes: Mapping[int, Outcome]) -> list[Pairing]:

@@ -2,17 +2,25 @@
 
 The first start of a pair is taken as a picture; before the others it is shown over what the camera
 sees now, so that the scene can be put back, and both are kept as PNG.
+
+Nothing that was typed before a question could be read is an answer to it, and the arm moves by
+Enter alone.
 """
 
 from __future__ import annotations
 
+import queue
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sim2arm.core.durable import write_durably
 from sim2arm_ros.page_pictures import Picture, blended, png, read_png
 
-from .compare_log import TrialLog
+from .compare_log import Repeat, TrialLog, utc_now
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +33,10 @@ STARTS = "starts"
 _KEYS = {"s": "success", "f": "failure", "r": "repeat"}
 _ASK = "Type s (success), f (failure) or r (repeat: it does not count) and Enter"
 _STOP_S = 10.0
+_READ_S = 0.5
+"""What is typed sooner after a question was not meant for it [s]."""
+_BEGIN_S = 3.0
+"""Longest wait of an activated policy for the gate to let it in [s]."""
 
 
 class Lines(Protocol):
@@ -35,6 +47,28 @@ class Lines(Protocol):
 
     def next(self) -> str | None:
         """Return the next line, None without one."""
+
+
+class Keys:
+    """Lines that are typed, without waiting for them."""
+
+    def __init__(self) -> None:
+        """Listen."""
+        self._lines = queue.SimpleQueue[str]()
+        self.over = False
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            self._lines.put(line.strip().lower())
+        self.over = True
+
+    def next(self) -> str | None:
+        """Return the next line, None without one."""
+        try:
+            return self._lines.get_nowait()
+        except queue.Empty:
+            return None
 
 
 class Person:
@@ -52,7 +86,7 @@ class Person:
 
         Args:
             supervisor: operates the nodes.
-            desk: tells the page, hears it, sees the starts.
+            desk: tells the page, hears it, sees the starts, lets the policy act.
             log: of the comparison.
             keys: what is typed.
             cfg: the options.
@@ -60,6 +94,9 @@ class Person:
         self._supervisor, self._desk, self._log = supervisor, desk, log
         self._keys, self._cfg = keys, cfg
         self._verdict, self._trial = "", -1
+        self._start: Picture | None = None
+        self._read = self._late = pause(0.0)
+        self._begun = False
 
     def trial(self, trial: int, pair: int, reset: Callable[[], Any]) -> tuple[bool, str]:
         """Let a person run a trial; return whether it succeeded, and how it ended.
@@ -73,55 +110,99 @@ class Person:
             UserError: nobody can answer any more.
         """
         self._trial = trial
+        reference = self._reference(pair)
         while True:
-            verdict, ended = self._once(trial, pair, reset)
+            verdict, ended = self._once(pair, reset, reference)
             if verdict != "repeat":
+                self._keep_start(pair, reference)
                 return verdict == "success", ended
+            self._log.repeat(Repeat(trial=trial, ended=ended, at=utc_now()))
 
     def over(self) -> None:
         """Say that no trial runs."""
         self._desk.tell(-1, "Comparison", "no trial runs")
 
-    def _once(self, trial: int, pair: int, reset: Callable[[], Any]) -> tuple[str, str]:
+    def _once(
+        self, pair: int, reset: Callable[[], Any], reference: Picture | None
+    ) -> tuple[str, str]:
         supervisor, self._verdict = self._supervisor, ""
         reset()
-        path = self._path(pair, "")
-        reference = read_png(path) if path.is_file() else None
+        red = self._desk.activate_gate()
+        if red:
+            print(f"the gate lets nobody in yet: {red}", flush=True)
         overlay = " as the picture shows" if reference is not None else ""
-        text = f"Put the scene at start {pair + 1}{overlay}, then Start"
-        self._tell(trial, text, reference=reference)
-        supervisor.policy = {}
+        self._tell(f"Put the scene at start {pair + 1}{overlay}, then Start", reference=reference)
+        self._ask_again()
         self._wait(self._started, "start")
-        self._keep_start(trial, pair, reference)
-        self._tell(trial, "It runs. Say how it ends as soon as it does", judge=True)
+        self._tell("It runs. Say how it ends as soon as it does", judge=True)
+        self._forget()
         ended = self._run()
         supervisor.transition(supervisor.asker, "deactivate")
         self._wait(lambda: supervisor.gate.get("state") != "ACTIVE", "gate that holds", _STOP_S)
         if not self._verdict:
-            self._tell(trial, f"It has ended ({ended}). How did it go?", judge=True)
+            self._tell(f"It has ended ({ended}). How did it go?", judge=True)
             self._wait(self._judged, "verdict")
         return self._verdict, ended
 
+    # -- the start -----------------------------------------------------------------------------
+
     def _started(self) -> bool:
-        """Return whether the policy acts: started on the page, or by Enter."""
-        supervisor = self._supervisor
-        if supervisor.policy.get("phase") == "RUNNING":
-            return True
-        if self._typed() is None:
+        """Return whether the policy acts: started on the page, or by Enter and nothing else."""
+        phase = self._supervisor.policy.get("phase")
+        if phase in ("WAITING", "RUNNING"):
+            self._see_begin()
+            if phase == "WAITING" and self._late():
+                self._refuse(f"the gate let it in not within {_BEGIN_S:g} s")
+            return phase == "RUNNING"
+        if phase == "STOPPED":
+            self._refuse(self._supervisor.policy_message)
             return False
-        self._desk.lift()
-        supervisor.activate(supervisor.asker)
-        self._wait(lambda: supervisor.policy.get("phase") in ("RUNNING", "STOPPED"), "start")
-        if supervisor.policy.get("phase") == "RUNNING":
-            return True
-        print(f"it did not begin: {supervisor.policy_message}; Enter tries again", flush=True)
-        supervisor.transition(supervisor.asker, "deactivate")
+        line = self._typed()
+        if line is None or not self._read():
+            return False
+        if line:
+            print("That starts nothing: Enter alone does", flush=True)
+            return False
+        why = self._desk.make_ready()
+        if not why:
+            self._see_begin()
+            why = self._desk.begin()
+            self._late = pause(_BEGIN_S)
+        if why:
+            self._refuse(why)
         return False
+
+    def _see_begin(self) -> None:
+        """Take the picture of the start, once, while the arm stands."""
+        if self._begun:
+            return
+        self._begun, self._late, self._start = True, pause(_BEGIN_S), None
+        try:
+            self._start = self._desk.seen()
+        except ValueError as error:
+            print(f"this start is kept without a picture: {error}", flush=True)
+
+    def _refuse(self, why: str) -> None:
+        """Let the policy wait for nothing, say why, and ask again."""
+        self._desk.withdraw()
+        print(f"it did not begin: {why}; Enter tries again", flush=True)
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Expect a start: what was said until it can be read is none."""
+        self._supervisor.policy, self._begun = {}, False
+        self._read = pause(_READ_S)
+        self._forget()
+
+    def _forget(self) -> None:
+        while self._keys.next() is not None:
+            pass
+        self._desk.forget()
+
+    # -- the verdict ---------------------------------------------------------------------------
 
     def _run(self) -> str:
         """Wait for the end of a trial; return how it ended."""
-        from .compare_ros import pause
-
         supervisor, late = self._supervisor, pause(self._cfg.longest)
         self._wait(
             lambda: self._judged() or late() or supervisor.policy.get("phase") != "RUNNING",
@@ -150,24 +231,34 @@ class Person:
     ) -> None:
         self._supervisor.spin_until(condition, timeout_s, what)
 
-    def _tell(
-        self, trial: int, text: str, *, judge: bool = False, reference: Picture | None = None
-    ) -> None:
+    def _tell(self, text: str, *, judge: bool = False, reference: Picture | None = None) -> None:
         """Say on the terminal and on the page what the person has to do."""
-        title = f"Trial {trial + 1} of {self._log.plan.trials}"
+        title = f"Trial {self._trial + 1} of {self._log.plan.trials}"
         print(f"{title}: {text}. {f'{_ASK}.' if judge else '(Enter)'}", flush=True)
-        self._desk.tell(trial, title, text, start=not judge, judge=judge, reference=reference)
+        self._desk.tell(self._trial, title, text, start=not judge, judge=judge, reference=reference)
 
     # -- pictures ------------------------------------------------------------------------------
 
     def _path(self, pair: int, what: str) -> Path:
         return self._log.folder / STARTS / f"pair-{pair + 1:03d}{what}.png"
 
-    def _keep_start(self, trial: int, pair: int, reference: Picture | None) -> None:
-        """Write what the camera sees at the start, if another was before it over that one."""
-        live = self._desk.seen()
-        if live is None:
+    def _reference(self, pair: int) -> Picture | None:
+        """Return the first start of a pair, None before a trial of it counts."""
+        path, order = self._path(pair, ""), self._log.plan.order()
+        counts = any(order[trial][0] == pair for trial in self._log.outcomes)
+        return read_png(path) if counts and path.is_file() else None
+
+    def _keep_start(self, pair: int, reference: Picture | None) -> None:
+        """Write what the camera saw at the start, if another was before it over that one."""
+        path = self._path(pair, "" if reference is None else f"-overlay-trial-{self._trial + 1}")
+        path.unlink(missing_ok=True)  # of a trial that did not count
+        if self._start is None:
             return
-        path = self._path(pair, "" if reference is None else f"-overlay-trial-{trial + 1}")
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(png(live if reference is None else blended(reference, live)))
+        picture = self._start if reference is None else blended(reference, self._start)
+        write_durably(path, png(picture))
+
+
+def pause(seconds: float) -> Callable[[], bool]:
+    """Return a condition that holds after a time [s]."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end

@@ -17,14 +17,13 @@ from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task, make_task
 from sim2arm_ros.page_pictures import png
 
-from .arm_records import gel_of
+from .compare_arm import SharedArm
 from .compare_log import TrialLog, pairings
 from .errors import UserError, user_input
-from .eval import find_bundle, trained
+from .eval import find_bundle
 from .evaluation import of_bundle, run_episodes
 from .film_scene import OVERVIEW, furnished
 from .progress import Progress
-from .runs import find_cameras, find_touch
 
 if TYPE_CHECKING:
     from .compare import CompareCfg
@@ -56,7 +55,7 @@ def find_task(cfg: CompareCfg, bundles: Sequence[Path]) -> Task:
     return found[0]
 
 
-def run_in_process(cfg: CompareCfg, bundles: Sequence[Path], log: TrialLog) -> None:
+def run_in_process(cfg: CompareCfg, bundles: Sequence[Path], arm: SharedArm, log: TrialLog) -> None:
     """Run what is missing, so many starts at a time as there are arms, one bundle after another."""
     task = find_task(cfg, bundles)
     left = log.missing()
@@ -65,13 +64,13 @@ def run_in_process(cfg: CompareCfg, bundles: Sequence[Path], log: TrialLog) -> N
             group = [part for part in left if first <= part[1] < first + cfg.num_arms]
             for bundle in dict.fromkeys(bundle for *_, bundle in group):  # in their drawn order
                 trials = [(trial, pair) for trial, pair, b in group if b == bundle]
-                _run_group(cfg, bundles[bundle], task, log, trials)
+                _run_group(bundles[bundle], task, arm, log, trials)
                 progress.update(len(log.outcomes))
     draw_starts(log, task, load_contract(bundles[0]))
 
 
 def _run_group(
-    cfg: CompareCfg, bundle: Path, task: Task, log: TrialLog, trials: Sequence[tuple[int, int]]
+    bundle: Path, task: Task, arm: SharedArm, log: TrialLog, trials: Sequence[tuple[int, int]]
 ) -> None:
     from .compare import outcome
 
@@ -79,15 +78,11 @@ def _run_group(
     with user_input("bundle"):
         policy = OnnxPolicy(bundle, num_envs=len(seeds))
     contract = policy.contract
-    settings = None if cfg.task else trained(bundle, contract)
-    cameras = find_cameras("none" if settings is None else settings.cameras)
     sees = any(spec.driver_stage is not None for spec in contract.inputs)
     episodes = run_episodes(
         task, contract, of_bundle(policy), seeds, num_arms=len(seeds),
-        actuators=find_actuators("ideal" if settings is None else settings.actuators,
-                                 contract.robot),
-        vision=None if cameras is None or not sees else cameras.vision,
-        touch=find_touch("none" if settings is None else settings.touch, gel_of(settings)),
+        actuators=find_actuators(arm.actuators, arm.robot),
+        vision=arm.vision() if sees else None, touch=arm.pads(),
     )  # fmt: skip
     for i, (trial, _) in enumerate(trials):
         log.add(outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .compare_log import Outcome, Pairing, Plan, pairings, table_of
+from .compare_log import Outcome, Pairing, Plan, Repeat, pairings, repeats_of, table_of
 from .intervals import clopper_pearson
 from .pair_tests import LEVEL, holm, mcnemar
 from .report import Block, Section, Verdict, beside, picture, table, text, tiles, write_report
@@ -19,10 +19,12 @@ def names(plan: Plan) -> list[str]:
     return [f"{chr(ord('A') + i)} ({path})" for i, path in enumerate(plan.bundles)]
 
 
-def rows_of(plan: Plan, outcomes: Mapping[int, Outcome]) -> list[Row]:
-    """Return the success of each bundle, and how every two differ."""
+def rows_of(
+    plan: Plan, outcomes: Mapping[int, Outcome], repeats: Sequence[Repeat] = ()
+) -> list[Row]:
+    """Return the success of each bundle with what did not count, and how every two differ."""
     rows: list[Row] = []
-    table, called = table_of(plan, outcomes), names(plan)
+    table, called, again = table_of(plan, outcomes), names(plan), repeats_of(plan, repeats)
     for bundle, name in enumerate(called):
         own = [row[bundle].success for row in table.values() if bundle in row]
         low, high = clopper_pearson(sum(own), len(own))
@@ -31,6 +33,7 @@ def rows_of(plan: Plan, outcomes: Mapping[int, Outcome]) -> list[Row]:
             Row(case=name, metric="success, 95 % low", value=low),
             Row(case=name, metric="success, 95 % high", value=high),
             Row(case=name, metric="trials", value=len(own)),
+            Row(case=name, metric="repeats", value=again[bundle]),
         ]
     found = pairings(plan, outcomes)
     adjusted = holm([mcnemar(each.only_first, each.only_second) for each in found])
@@ -67,13 +70,17 @@ def sentence(plan: Plan, each: Pairing, p: float) -> str:
 
 
 def write_page(
-    folder: Path, plan: Plan, outcomes: Mapping[int, Outcome], difference: float
+    folder: Path,
+    plan: Plan,
+    outcomes: Mapping[int, Outcome],
+    difference: float,
+    repeats: Sequence[Repeat] = (),
 ) -> Path:
     """Write report.html into the folder of a comparison."""
     found = pairings(plan, outcomes)
     adjusted = holm([mcnemar(each.only_first, each.only_second) for each in found])
     lead = [text(sentence(plan, each, p)) for each, p in zip(found, adjusted, strict=True)]
-    lead.append(tiles(_tiles(plan, outcomes)))
+    lead.append(tiles(_tiles(plan, outcomes, repeats)))
     lead.append(text(
         f"{plan.pairs} starts, each run once by every bundle, in an order drawn from the seed "
         f"{plan.order_seed}; {plan.setting}. {_found(difference)}", soft=True,
@@ -86,6 +93,9 @@ def write_page(
     if pictures:
         sections.append(Section(title="Starts", blocks=[beside(pictures)]))
     sections.append(Section(title="Trials, as they were run", blocks=[_trials(plan, outcomes)]))
+    if repeats:
+        again = _repeats(plan, repeats)
+        sections.append(Section(title="Repeats, which do not count", blocks=[again]))
     return write_report(folder, sections, title="sim2arm compare", lead=lead)
 
 
@@ -93,14 +103,18 @@ def _found(difference: float) -> str:
     return f"A difference of {100 * difference:g} points was said beforehand to matter."
 
 
-def _tiles(plan: Plan, outcomes: Mapping[int, Outcome]) -> list[tuple[str, str, str]]:
+def _tiles(
+    plan: Plan, outcomes: Mapping[int, Outcome], repeats: Sequence[Repeat]
+) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
-    rows = table_of(plan, outcomes)
+    rows, again = table_of(plan, outcomes), repeats_of(plan, repeats)
     for bundle in range(len(plan.bundles)):
         own = [row[bundle].success for row in rows.values() if bundle in row]
         low, high = clopper_pearson(sum(own), len(own))
         rate, span = 100 * sum(own) / len(own), f"{100 * low:.0f} to {100 * high:.0f} %"
-        found.append((chr(ord("A") + bundle), f"{rate:.0f} %", f"{sum(own)} of {len(own)}, {span}"))
+        more = f", {again[bundle]} repeated" if repeats else ""
+        note = f"{sum(own)} of {len(own)}, {span}{more}"
+        found.append((chr(ord("A") + bundle), f"{rate:.0f} %", note))
     return found
 
 
@@ -141,3 +155,11 @@ def _trials(plan: Plan, outcomes: Mapping[int, Outcome]) -> Block:
                          end.judge, end.at))  # fmt: skip
     header = ("trial", "pair", "bundle", "outcome", "ended", "steps", "judge", "UTC")
     return table(header, rows)
+
+
+def _repeats(plan: Plan, repeats: Sequence[Repeat]) -> Block:
+    order, rows = plan.order(), list[tuple[int | str, ...]]()
+    for repeat in repeats:
+        pair, bundle = order[repeat.trial]
+        rows.append((repeat.trial + 1, pair + 1, chr(ord("A") + bundle), repeat.ended, repeat.at))
+    return table(("trial", "pair", "bundle", "ended", "UTC"), rows)

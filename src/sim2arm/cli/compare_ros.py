@@ -1,40 +1,37 @@
 """Trials of a comparison through ROS nodes, one at a time, judged by the task or by a person.
 
-Gate and policy stay the same processes: between bundles they are cleaned up and configured anew.
-The page, the terminal and the topics name trials, never bundles.
+Gate and policy stay the same processes: between bundles, and where a person judges between trials,
+they are cleaned up and configured anew. The page, the terminal and the topics name trials, never
+bundles.
 """
 
 from __future__ import annotations
 
-import queue
-import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim2arm.core.contract import Contract
-from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.launcher import (
     Launch,
     NodeProcess,
-    Place,
     operator_page,
     policy_graph,
     private_domain,
     simulated_arm,
 )
 
+from .arm_options import find_graph, find_ros, on_hardware, place_of, secured
 from .compare_log import Outcome, TrialLog
 from .errors import UserError
 from .progress import Progress
-from .ros import free_port, on_hardware
+from .ros import free_port
 
 if TYPE_CHECKING:
     from sim2arm_ros.supervisor import Supervisor
 
     from .compare import CompareCfg
+    from .compare_arm import SharedArm
     from .compare_person import Person
 
 _EXTRA_S = 5.0
@@ -42,30 +39,25 @@ _LOCK_STEP_S = 120.0
 
 
 def run_through_ros(
-    cfg: CompareCfg, bundles: Sequence[Path], contracts: Sequence[Contract], log: TrialLog
+    cfg: CompareCfg,
+    bundles: Sequence[Path],
+    contracts: Sequence[Contract],
+    arm: SharedArm | None,
+    log: TrialLog,
 ) -> None:
-    """Run the trials that have no outcome yet.
+    """Run the trials that have no outcome yet; `arm` is the simulated one, if it is one.
 
     Raises:
         UserError: no ROS, nodes that do not come up, or a person who went away.
     """
-    try:
-        which = install()
-    except RosImportError as error:
-        raise UserError(str(error)) from error
-    if cfg.where == "robot" and "fallback" in which and not cfg.allow_fallback:
-        raise UserError(
-            f"a robot needs a ROS 2 installation, this is the {which.partition(': ')[2]}: source "
-            "ROS, or pass --allow-fallback"
-        )
+    find_ros(cfg, real=cfg.where == "robot")
     from sim2arm_ros.supervisor import OperationError, Supervisor
 
-    env = private_domain() if cfg.where == "sim" else {}
-    logs = log.folder / "ros-logs"
+    env = (private_domain() if cfg.where == "sim" else {}) | secured(cfg.keystore)
+    logs, place = log.folder / "ros-logs", place_of(cfg)
     widest = max(range(len(bundles)), key=lambda i: len(contracts[i].inputs))
-    port = cfg.port or free_port("127.0.0.1")
-    place = Place(graph=cfg.graph)
-    processes, longest_s = _nodes(cfg, bundles, contracts[0], logs)
+    port = cfg.page_port or free_port("127.0.0.1")
+    processes, longest_s = _nodes(cfg, bundles, contracts[0], arm, logs)
     if cfg.page:
         processes.append(operator_page(bundles[widest], place=place, port=port, judge=True,
                                        simulated=cfg.where == "sim"))  # fmt: skip
@@ -73,15 +65,15 @@ def run_through_ros(
     try:
         with (
             Launch(processes, log_folder=logs, env=env) as launch,
-            Supervisor(alive=launch.dead, env=env) as supervisor,
+            Supervisor(alive=launch.dead, env=env, namespace=place.namespace) as supervisor,
         ):
             trials = Trials(cfg, bundles, supervisor, log, longest_s)
             if cfg.judge == "person":
                 from sim2arm_ros.trial_desk import TrialDesk
 
-                from .compare_person import Person
+                from .compare_person import Keys, Person
 
-                desk = TrialDesk(supervisor, contracts[widest], cfg.graph)
+                desk = TrialDesk(supervisor, contracts[widest], place)
                 trials.person = Person(supervisor, desk, log, Keys(), cfg)
             trials.run()
     except OperationError as error:
@@ -89,33 +81,38 @@ def run_through_ros(
 
 
 def _nodes(
-    cfg: CompareCfg, bundles: Sequence[Path], contract: Contract, logs: Path
+    cfg: CompareCfg,
+    bundles: Sequence[Path],
+    contract: Contract,
+    arm: SharedArm | None,
+    logs: Path,
 ) -> tuple[list[NodeProcess], float]:
     """Return the processes to start, and the longest trial that a task judges [s]."""
-    lock_step = cfg.where == "sim" and not cfg.real_time
-    graph = policy_graph(
-        bundles[0], place=Place(graph=cfg.graph), lock_step=lock_step, sim_time=cfg.where == "sim",
-        flights=logs / "flights",
+    lock_step, place = cfg.where == "sim" and not cfg.real_time, place_of(cfg)
+    found = policy_graph(
+        bundles[0], place=place, lock_step=lock_step, sim_time=cfg.where == "sim",
+        flights=logs / "flights", calibrations=cfg.calibrations, trusted_keys=cfg.trusted_keys,
     )  # fmt: skip
-    if cfg.where == "robot":
-        return on_hardware(graph, allow_fallback=cfg.allow_fallback), cfg.longest
+    if arm is None:
+        graph = find_graph(cfg, contract, drives=True)
+        return on_hardware(cfg, graph, found), cfg.longest
     from sim2arm.sim.tasks.table import describe_task
 
     from .compare_process import find_task
-    from .compare_sensors import write_sensors
+    from .ros_evaluation import write_record
 
     task = find_task(cfg, bundles)
     name, text = describe_task(task)
     logs.mkdir(parents=True, exist_ok=True)
     settings = logs / "task.yaml"
     settings.write_text(text, encoding="utf-8")
-    vision, touch = write_sensors(cfg, bundles, logs)
-    arm = simulated_arm(
+    simulated = simulated_arm(
         name, contract.robot, contract.control_hz, lock_step=lock_step, settings=settings,
-        vision=vision, touch=touch,
+        actuators=arm.actuators, vision=write_record(logs / "vision.yaml", arm.vision()),
+        touch=write_record(logs / "touch.yaml", arm.pads()), place=place,
     )  # fmt: skip
     longest_s = _LOCK_STEP_S if lock_step else task.cfg.max_steps * contract.period + _EXTRA_S
-    return [arm, *graph], longest_s
+    return [simulated, *found], longest_s
 
 
 class Trials:
@@ -140,9 +137,12 @@ class Trials:
         log, supervisor = self._log, self._supervisor
         with Progress("trials", log.plan.trials, "trials") as progress:
             for trial, pair, bundle in log.missing():
-                if bundle != self._used:
+                # A person would tell from a trial that begins at once whose it is.
+                if bundle != self._used or self.person is not None:
                     supervisor.use_bundle(self._bundles[bundle], fresh=self._used < 0)
                     self._used = bundle
+                    if self.person is None:  # a person must hear why not
+                        supervisor.activate("gate_node")
                 log.add(self._trial(trial, pair))
                 progress.update(len(log.outcomes))
         if self.person is not None:
@@ -161,31 +161,3 @@ class Trials:
         episode = self._supervisor.run_episode(seed, self._longest_s)
         ended = episode.ended or f"broken off: {episode.reason}"
         return outcome(trial, episode.success, ended=ended, steps=len(episode.actions))
-
-
-class Keys:
-    """Lines that are typed, without waiting for them."""
-
-    def __init__(self) -> None:
-        """Listen."""
-        self._lines = queue.SimpleQueue[str]()
-        self.over = False
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        for line in sys.stdin:
-            self._lines.put(line.strip().lower())
-        self.over = True
-
-    def next(self) -> str | None:
-        """Return the next line, None without one."""
-        try:
-            return self._lines.get_nowait()
-        except queue.Empty:
-            return None
-
-
-def pause(seconds: float) -> Callable[[], bool]:
-    """Return a condition that holds after a time [s]."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end

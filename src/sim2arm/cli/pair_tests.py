@@ -70,7 +70,8 @@ def power(pairs: int, difference: float, differing: float, level: float = LEVEL)
 def pairs_needed(difference: float, differing: float, level: float = LEVEL) -> int | None:
     """Return the fewest pairs with which a difference is found with `POWER`; None: over 1000.
 
-    Exact tests do not gain with every pair: with all larger numbers up to ten more, too.
+    Exact tests do not gain with every pair: with all larger numbers up to ten more, too, as far as
+    these are 1000 or fewer.
 
     Args:
         difference: between the success rates, above 0.
@@ -87,7 +88,10 @@ def pairs_needed(difference: float, differing: float, level: float = LEVEL) -> i
         else:
             low = middle + 1
     low = max(1, low - 20)
-    while any(power(n, difference, differing, level) < POWER for n in range(low, low + 11)):
+    while any(
+        power(n, difference, differing, level) < POWER
+        for n in range(low, min(low + 10, MOST_PAIRS) + 1)
+    ):
         low += 1
     return low
 

@@ -23,14 +23,11 @@ from sim2arm.policies.bundle import CONTRACT
 from sim2arm.policies.signature import read_trusted_keys
 from sim2arm.policies.verify import load_contract
 from sim2arm.sensors.teleop.devices import TELEOP_DEVICES
-from sim2arm_ros.dds import RosImportError, install
 from sim2arm_ros.graph import Graph
-from sim2arm_ros.graph_file import DEFAULT_GRAPH, read_graph
+from sim2arm_ros.graph_file import DEFAULT_GRAPH
 from sim2arm_ros.launcher import (
     Launch,
     NodeProcess,
-    Place,
-    driver,
     operator_page,
     policy_graph,
     private_domain,
@@ -39,6 +36,7 @@ from sim2arm_ros.launcher import (
     simulated_arm,
 )
 
+from .arm_options import find_graph, find_ros, on_hardware, place_of, secured
 from .errors import UserError, user_input
 from .parse import parse
 from .ros_checks import check, check_task
@@ -136,29 +134,12 @@ def main(argv: Sequence[str]) -> int:
         trusted = read_trusted_keys(cfg.trusted_keys) if cfg.trusted_keys else None
     with user_input("bundle"):
         contract = load_contract(bundle, trusted)
-    with user_input("graph"):
-        graph = read_graph(cfg.graph, cfg.robot, cfg.prefix)
-        graph.bindings(graph.named(contract))
-    driven = graph.driver if cfg.only is None else ""  # the policy alone drives nothing
-    if cfg.sim is None and bool(driven) != bool(cfg.port):
-        raise UserError(
-            f"--port: expected the serial port of the {graph.robot}, got nothing"
-            if driven
-            else "--port: this robot has a driver of its own; --robot so101 has a port"
-        )
+    graph = find_graph(cfg, contract, drives=cfg.sim is None and cfg.only is None)
     sensors: dict[str, Path | None] = {}
     if cfg.sim is not None and cfg.only is None:
         check_task(cfg.sim, contract, cfg.settings)
         sensors = write_sensors(cfg, contract)
-    try:
-        which = install()
-    except RosImportError as error:
-        raise UserError(str(error)) from error
-    if cfg.sim is None and "fallback" in which and not cfg.allow_fallback:
-        raise UserError(
-            f"a robot needs a ROS 2 installation, this is the {which.partition(': ')[2]}: source "
-            "ROS, or pass --allow-fallback (or --sim TASK for a simulated arm)"
-        )
+    which = find_ros(cfg, real=cfg.sim is None, hint=" (or --sim TASK for a simulated arm)")
     env = environment(cfg)
     for name, text in describe(cfg, bundle, contract, which, env).items():
         print(f"{name:<8}{text}")
@@ -234,16 +215,7 @@ def environment(cfg: RosUpCfg) -> dict[str, str]:
         env["ROS_STATIC_PEERS"] = ";".join(cfg.peers)
         reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
         env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = reach or "LOCALHOST"
-    if cfg.keystore is not None:
-        env["ROS_SECURITY_ENABLE"], env["ROS_SECURITY_STRATEGY"] = "true", "Enforce"
-        env["ROS_SECURITY_KEYSTORE"] = str(cfg.keystore.resolve())
-    return env
-
-
-def place_of(cfg: RosUpCfg) -> Place:
-    """Return which arm it is."""
-    namespace = f"/{cfg.namespace.strip('/')}" if cfg.namespace else ""
-    return Place(graph=cfg.graph, robot=cfg.robot, prefix=cfg.prefix, namespace=namespace)
+    return env | secured(cfg.keystore)
 
 
 def nodes(
@@ -289,22 +261,7 @@ def nodes(
             settings=cfg.settings, vision=vision, touch=touch, place=place,
         )  # fmt: skip
         return [arm, *found]
-    found = on_hardware(found, allow_fallback=cfg.allow_fallback)
-    if graph.driver and cfg.only is None:
-        servos = str(cfg.servos.resolve()) if cfg.servos else ""
-        found.insert(0, driver(graph.driver, place, port=cfg.port, servos=servos))
-    return found
-
-
-def on_hardware(nodes: Sequence[NodeProcess], *, allow_fallback: bool) -> list[NodeProcess]:
-    """Return the processes of a graph in front of a real arm."""
-    hardware = {"real_hardware": True, "allow_fallback_on_hardware": allow_fallback}
-    return [
-        replace(node, parameters={**node.parameters, **hardware})
-        if node.executable == "gate_node"
-        else node
-        for node in nodes
-    ]
+    return on_hardware(cfg, graph, found, drives=cfg.only is None)
 
 
 def describe(

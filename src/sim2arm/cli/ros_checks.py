@@ -20,6 +20,7 @@ from .outputs import check_folder
 from .parse import unknown
 
 if TYPE_CHECKING:
+    from .arm_options import ArmOptions
     from .ros import RosUpCfg
 
 
@@ -45,21 +46,16 @@ def check(cfg: RosUpCfg) -> None:
 
         if cfg.sim not in TASKS:
             raise UserError(unknown("task", cfg.sim, TASKS))
-    for name in ("settings", "teleop_settings", "servos"):
+    for name in ("settings", "teleop_settings"):
         path = getattr(cfg, name)
         if path is not None and not path.is_file():
             raise UserError(f"--{name.replace('_', '-')}: no such file: {path}")
-    for path in cfg.calibrations:
-        if not path.is_file() or "," in str(path):
-            raise UserError(f"--calibrations: no such file, or a comma in its name: {path}")
+    check_arm_options(cfg)
     if cfg.calibrations and cfg.teleop:
         raise UserError("--calibrations: the policy compares them, and a hand asks in its place")
     check_hand(cfg)
     check_sensors(cfg)
     check_sides(cfg)
-    parts = cfg.namespace.strip("/").split("/")
-    if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
-        raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
     if cfg.page:
         for name in ("yes", "lock_step", "episodes", "only", "namespace"):
             if getattr(cfg, name):
@@ -77,6 +73,22 @@ def check(cfg: RosUpCfg) -> None:
         check_folder("--record", cfg.record)
         if cfg.record.is_dir() and any(cfg.record.iterdir()):
             raise UserError(f"--record: {cfg.record} is not empty, expected a new folder")
+
+
+def check_arm_options(cfg: ArmOptions) -> None:
+    """Refuse what says which arm it is, and cannot.
+
+    Raises:
+        UserError: one line.
+    """
+    if cfg.servos is not None and not cfg.servos.is_file():
+        raise UserError(f"--servos: no such file: {cfg.servos}")
+    for path in cfg.calibrations:
+        if not path.is_file() or "," in str(path):
+            raise UserError(f"--calibrations: no such file, or a comma in its name: {path}")
+    parts = cfg.namespace.strip("/").split("/")
+    if cfg.namespace and not all(re.fullmatch(r"[A-Za-z]\w*", part, re.ASCII) for part in parts):
+        raise UserError(f"--namespace: expected a name such as left, got {cfg.namespace!r}")
 
 
 def check_sides(cfg: RosUpCfg) -> None:
