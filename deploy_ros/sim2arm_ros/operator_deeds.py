@@ -221,9 +221,9 @@ class Deeds:
         yield from self._configured(self._gate)
         yield from self._configured(self._asker)
         yield from self._quiet()
+        yield from self._lift_hold()  # an activation does not
         if (yield from self._lifecycle(self._gate)) != "active":
             yield from self._activated(self._gate)
-        yield from self._lift_hold()
         end = time.monotonic() + READY_S
         while self._state.gate.get("ready") != "True":
             if time.monotonic() > end or self._state.gate.get("state") == "FAULT":
@@ -237,7 +237,9 @@ class Deeds:
             yield
         if phase == "RUNNING":
             return "it moves"
-        raise Refused(f"it did not begin: {self._state.asker.reason or 'the gate lets nobody in'}")
+        why = self._state.asker.reason or "the gate lets nobody in"
+        yield from self._quiet()  # it would begin whenever the gate lets it in
+        raise Refused(f"it did not begin: {why}")
 
     def _configured(self, node: str) -> Generator[None, None, None]:
         state = yield from self._lifecycle(node)

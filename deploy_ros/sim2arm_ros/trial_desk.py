@@ -135,13 +135,13 @@ class TrialDesk:
         """Bring the gate to where it would let a policy in; return why it would not.
 
         A hold that stands is lifted by it; one that comes now is not. A gate in FAULT is reset, and
-        one that is not active activated, which lifts holds too: then the start must be asked for
-        once more.
+        one that is not active reset and activated: then the start must be asked for once more.
         """
         supervisor = self._supervisor
         gate = supervisor.gate
         try:
             if supervisor.state_of("gate_node", READY_S) != "active":
+                supervisor.trigger("gate_node/reset", READY_S)
                 return self.activate_gate() or "the gate was not active and is now"
             if gate.get("state") == "FAULT":
                 supervisor.trigger("gate_node/reset", READY_S)

@@ -162,6 +162,23 @@ def test_a_policy_that_stops_at_once_is_no_start(world: World) -> None:
     world.begins = ("STOPPED", "input 'scene_rgb': stamp age")
     world.deeds.start()
     assert world.run() == "start: it did not begin: input 'scene_rgb': stamp age"
+    assert world.lifecycle["/policy_node"] == "inactive"
+
+
+def test_a_policy_that_is_not_let_in_does_not_wait_for_it(world: World) -> None:
+    world.begins = ("WAITING", "waiting for the gate")
+    world.deeds.start()
+    assert world.run() == "start: it did not begin: waiting for the gate"
+    assert world.lifecycle["/policy_node"] == "inactive"  # nor moves when nobody thinks of it
+
+
+def test_a_hold_is_lifted_before_the_gate_is_activated(world: World) -> None:
+    world.gate |= {"ready": "False", "not_ready": HELD}
+    world.lifecycle["/gate_node"] = "inactive"
+    world.deeds.start()
+    assert world.run() == "start: it moves"
+    asked = world.asked
+    assert asked.index("/gate_node/reset") < asked.index("/gate_node/change_state activate")
 
 
 def test_a_hold_goes_out_at_once_and_nothing_of_a_start_after_it(world: World) -> None:
