@@ -270,7 +270,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "the operator's page hangs or dies: nothing changes; its hold stands",
             """deploy_ros/test_operator_node.py::a_page_that_hangs_or_dies_changes_nothing
-            deploy_ros/test_operator_node.py::the_gate_holds_within_a_cycle_of_what_the_page_sends""",
+            deploy_ros/test_operator_node.py::hold_on_the_page_works_within_a_cycle""",
+        ),
+        Fault(
+            "a recorder that dies, a camera that dies: the operator's page says so, and shows "
+            "nothing old as if it were now",
+            """deploy_ros/test_operator_node.py::a_recorder_that_dies_mid_episode_is_missed_in_red
+            deploy_ros/test_operator_pictures.py::a_picture_of_a_camera_that_died_is_marked_with_its_age""",
         ),
         Fault(
             "a policy on another machine whose link is cut: the arm stands within its bound",

@@ -9,7 +9,15 @@ from html import escape
 from sim2arm.core.contract import Contract
 
 from .activation import Item, problems
-from .operator_state import HISTORY_S, JOINTS_S, Level, OperatorState, margins, words
+from .operator_state import (
+    HISTORY_S,
+    JOINTS_S,
+    Level,
+    OperatorState,
+    Recording,
+    margins,
+    words,
+)
 
 _INKS: dict[Level, tuple[str, str]] = {
     "moves": ("#1b6e3c", "#ffffff"),
@@ -65,6 +73,28 @@ def deeds(lines: Sequence[str]) -> str:
         for i, line in enumerate(reversed(lines))
     )
     return f'<div id="deeds" style="{_LINE}padding:2px 12px;min-height:1.5em">{rows}</div>'
+
+
+def alarm(text: str) -> str:
+    """Return what must not be overlooked, in red; nothing for an empty text."""
+    if not text:
+        return ""
+    return (
+        f'<div id="alarm" style="{_LINE}background:{OVER};color:#ffffff;border-radius:6px;'
+        'padding:6px 12px;margin:4px 10px;font-weight:700;overflow-wrap:anywhere">'
+        f"{escape(text)}</div>"
+    )
+
+
+def recording(found: Recording) -> str:
+    """Return what is recorded and what the log lacks."""
+    ink = f"color:{OVER};font-weight:600;" if found.alarm else ""
+    rows = [f'<div style="{ink}">{escape(" ".join((found.alarm, found.text)).strip())}</div>']
+    rows += [
+        f'<div style="color:{NEAR};font-weight:600;overflow-wrap:anywhere">{escape(gap)}</div>'
+        for gap in found.gaps
+    ]
+    return f'<div id="recording" style="{_LINE}padding:2px 12px">{"".join(rows)}</div>'
 
 
 def trial(title: str, text: str) -> str:

@@ -42,7 +42,7 @@ from .node_support import (
 )
 from .operator_deeds import Deeds
 from .operator_page import Buttons, OperatorPage
-from .operator_state import Curve, OperatorState
+from .operator_state import Curve, OperatorState, old_picture
 from .page_pictures import Picture, blended
 from .recorder_topics import stamp_of
 from .seen import picture_from
@@ -82,11 +82,13 @@ class OperatorNode(Node):
         self.asker = self._text("asker")
         self.taken = self._watched = 0
         self._asked: dict[str, Any] = {}
-        self._raw: dict[str, tuple[InputBinding, bytes]] = {}
+        self._raw: dict[str, tuple[InputBinding, bytes, float]] = {}
         self._drawn: dict[str, float] = {}
+        self._pictures: dict[str, Picture] = {}
+        self._said: dict[str, int | None] = {}
         self._reference: Picture | None = None
         self._joint_names = contract.joint_names
-        self._gels = {spec.name: spec.shape[0] for spec in contract.inputs if len(spec.shape) == 4}
+        self._specs = {spec.name: spec for spec in contract.inputs}
         self.deeds = Deeds(self.state, self._client, asker=f"/{self.asker}")
         judging = bool(self.get_parameter("judge").value)
         self._verdict = self.create_publisher(DiagnosticStatus, VERDICT, streaming(10))
@@ -207,16 +209,18 @@ class OperatorNode(Node):
             state.joints_heard = time.monotonic()
 
     def _on_picture(self, group: dict[str, InputBinding], data: bytes) -> None:
-        self._note_age(group, stamp_of(data))
+        now, age = time.monotonic(), self._note_age(group, stamp_of(data))
         for name, binding in group.items():
-            self._raw[name] = (binding, data)
+            self._raw[name] = (binding, data, now - max(0.0, age))
 
-    def _note_age(self, group: dict[str, InputBinding], stamp_ns: int) -> None:
+    def _note_age(self, group: dict[str, InputBinding], stamp_ns: int) -> float:
+        """Note and return the age of a stamp [s]; 0 where there is none."""
         if stamp_ns == 0:
-            return
+            return 0.0
         age = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
         for name in group:
             self.state.ages[name].add(time.monotonic(), age)
+        return age
 
     def _on_reference(self, message: Image) -> None:
         try:
@@ -238,23 +242,37 @@ class OperatorNode(Node):
         self.page.draw(self.state, self.deeds.busy)
         if not self.state.trial.get("overlay"):
             self.page.hide_picture(OVERLAY)
-        now = time.monotonic()
-        for name, (binding, data) in list(self._raw.items()):
+        self._draw_pictures(time.monotonic())
+
+    def _draw_pictures(self, now: float) -> None:
+        """Show the newest pictures, and of those that no newer one came for how old they are."""
+        for name, (binding, data, made) in list(self._raw.items()):
             if now - self._drawn.get(name, 0.0) >= PICTURE_S:
                 self._drawn[name] = now
                 del self._raw[name]
-                self._show(name, binding, data)
+                self._read(name, binding, data, made)
+        for name, picture in self._pictures.items():
+            old = old_picture(self.state, self._specs[name], now)
+            said = None if old is None else round(old)
+            if self._drawn[name] == now or said != self._said.get(name):
+                self._said[name] = said
+                self._show(name, picture, old)
 
-    def _show(self, name: str, binding: InputBinding, data: bytes) -> None:
+    def _read(self, name: str, binding: InputBinding, data: bytes, made: float) -> None:
         message: Any = deserialize_message(data, MESSAGES[binding.type])
+        shape = self._specs[name].shape
+        gels = shape[0] if len(shape) == 4 else 1
         try:
-            picture = picture_from(message, binding, self._gels.get(name, 1))
+            self._pictures[name] = picture_from(message, binding, gels)
         except ValueError as error:
             self.get_logger().warning(f"{name} is not shown: {error}", throttle_duration_sec=5.0)
             return
-        self.page.show_picture(name, picture)
+        self.state.pictures[name] = made
+
+    def _show(self, name: str, picture: Picture, old_s: float | None) -> None:
+        self.page.show_picture(name, picture, old_s)
         if self._reference is not None and self.state.trial.get("overlay") == name:
-            self.page.show_picture(OVERLAY, blended(self._reference, picture))
+            self.page.show_picture(OVERLAY, blended(self._reference, picture), old_s)
 
     def destroy_node(self) -> None:
         """Stop to serve too."""

@@ -20,9 +20,9 @@ from sim2arm.core.contract import Contract
 
 from . import operator_html as html
 from .operator_scene import ArmScene
-from .operator_state import Curve, OperatorState, refusal
+from .operator_state import Curve, OperatorState, recording, refusal
 from .page import Page
-from .page_pictures import Picture, fitted
+from .page_pictures import Picture, faded, fitted
 
 INKS = ("#2b6cb0", "#c05621", "#2f855a", "#805ad5", "#b83280", "#718096", "#d69e2e", "#319795")
 LEAST, MOST = 120, 320
@@ -111,6 +111,7 @@ class OperatorPage:
             hint="Leave a fault or a hold; nothing moves by it.",
         )  # fmt: skip
         self._reset.on_click(lambda _: buttons.reset())
+        self._alarm = gui.add_html("")
         self._deeds = gui.add_html("")
         self._trial = gui.add_html("")
         self._judging = [self._judge_button(gui, name) for name in _VERDICTS]
@@ -170,16 +171,18 @@ class OperatorPage:
                 self._done[name] = now
                 getattr(self, f"_draw_{name}")(state, now, busy)
 
-    def show_picture(self, name: str, picture: Picture) -> None:
-        """Show what a camera sees or a gel feels."""
-        small = fitted(picture, LEAST, MOST)
+    def show_picture(self, name: str, picture: Picture, old_s: float | None = None) -> None:
+        """Show what a camera sees or a gel feels, faded and with its age [s] if it is old."""
+        small, label = fitted(picture, LEAST, MOST), name.replace("_", " ")
+        if old_s is not None:
+            small, label = faded(small), f"{label}: OLD, {old_s:.0f} s"
         if name in self._images:
-            self._images[name].image = small
+            self._images[name].image, self._images[name].label = small, label
             return
         with self._seen:
             self._seen.visible = True
             self._images[name] = self._page.gui.add_image(
-                small, label=name.replace("_", " "), format="jpeg", jpeg_quality=80
+                small, label=label, format="jpeg", jpeg_quality=80
             )
 
     def hide_picture(self, name: str) -> None:
@@ -210,17 +213,18 @@ class OperatorPage:
         if self._start.hint != hint:
             self._start.hint = hint
         self._draw_trial(state)
-        recorder = state.recorder
-        if recorder.values:
+        if state.recorder.values:
+            self._draw_recorder(state, now, busy)
+
+    def _draw_recorder(self, state: OperatorState, now: float, busy: str) -> None:
+        found = recording(state, now)
+        if not self._record.visible:
             self._record.visible = True
-            running, bad = recorder.get("running") == "True", recorder.get("error")
-            text = bad or "The log runs; no episode is marked yet."
-            if not bad and recorder.get("episode") not in ("", "0"):
-                word = "is being recorded" if running else "is over"
-                text = f"Episode {recorder.get('episode')} {word}."
-            self._set(self._recorder, "recorder", html.deeds([text]))
-            for event, button in self._marks.items():
-                _enable(button, not busy and not bad and running == (event != "start"))
+        self._set(self._alarm, "alarm", html.alarm(found.alarm))
+        self._set(self._recorder, "recorder", html.recording(found))
+        for event, button in self._marks.items():
+            can = not busy and not found.alarm and found.running == (event != "start")
+            _enable(button, can)
 
     def _draw_trial(self, state: OperatorState) -> None:
         trial = state.trial

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2arm.core.spec import ArraySpec
+
 from .activation import Item
 from .gate_machine import HELD
 from .gate_state import LATENCY
@@ -24,6 +26,11 @@ SILENT_S = 1.0
 """The gate says ten times a second how it stands; after this it is unknown [s]."""
 JOINTS_S = 0.5
 """After this without joint states the drawn arm is marked as old [s]."""
+RECORDER_S = 3.0
+"""The recorder says every second how it stands; after this it counts as silent [s]."""
+PICTURE_S, PICTURE_LATE_S = 1.0, 0.3
+"""After this a picture is old whose contract names no budget, and how late the page itself may be
+with one: it looks twenty times and draws four times a second [s]."""
 HISTORY_S = 30.0
 """What graphs show [s]."""
 
@@ -81,6 +88,8 @@ class OperatorState:
     joints_heard: float = -float("inf")
     poses: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray])
     """Goals by name, (7,) x y z qw qx qy qz in the base."""
+    pictures: dict[str, float] = field(default_factory=dict[str, float])
+    """By input: when the picture that is shown was made, by the steady clock [s]."""
     latency: Curve = field(default_factory=Curve)
     """From an observation to its command, the longest of a tenth of a second [s]."""
     ages: dict[str, Curve] = field(default_factory=dict[str, Curve])
@@ -145,6 +154,65 @@ def refusal(state: OperatorState, now: float) -> str:
     if state.gate.get("state") == "ACTIVE":
         return "it is moving already"
     return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """What a person has to know of the recorder."""
+
+    text: str
+    """Which episode it is and how it stands."""
+    alarm: str
+    """That nothing is recorded, and why; empty while the log runs."""
+    gaps: tuple[str, ...]
+    """What the log lacks, a sentence each."""
+    running: bool
+    """Whether an episode is being recorded now."""
+
+
+def recording(state: OperatorState, now: float) -> Recording:
+    """Return what is recorded now, by a recorder that was heard once.
+
+    Args:
+        state: what is known.
+        now: by the steady clock [s].
+    """
+    said, silent = state.recorder, now - state.recorder.heard
+    number, running = said.get("episode"), said.get("running") == "True"
+    error = said.get("error")
+    alarm = f"Nothing is recorded: {error}" if error else ""
+    if silent > RECORDER_S:
+        alarm = f"The recorder is silent for {silent:.0f} s: nothing is recorded."
+    if number in ("", "0"):
+        text = "No episode was marked." if alarm else "The log runs; no episode is marked yet."
+    elif running:
+        text = f"Episode {number} is {'cut off' if alarm else 'being recorded'}."
+    else:
+        text = f"Episode {number} is over."
+    gaps: list[str] = []
+    for key, why in (
+        ("lost", "were lost on their way"),
+        ("dropped", "had no room: the disk is too slow"),
+    ):
+        count = said.get(key)
+        if count not in ("", "0"):
+            gaps.append(f"The log has gaps: {count} messages {why}.")
+    if said.reason and not error:
+        gaps.append(f"Not recorded: {said.reason}.")
+    return Recording(text=text, alarm=alarm, gaps=tuple(gaps), running=running and not alarm)
+
+
+def old_picture(state: OperatorState, spec: ArraySpec, now: float) -> float | None:
+    """Return the age of the shown picture of an input [s] if it is past its budget, else None.
+
+    Args:
+        state: what is known.
+        spec: of the input, with its budgets.
+        now: by the steady clock [s].
+    """
+    age = now - state.pictures[spec.name]
+    budgets = [b for b in (spec.max_stamp_age_s, spec.max_receipt_age_s) if b is not None]
+    return age if age > min(budgets, default=PICTURE_S) + PICTURE_LATE_S else None
 
 
 def margins(value: float, low: float, high: float) -> tuple[float, float]:

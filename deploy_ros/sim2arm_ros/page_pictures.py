@@ -19,6 +19,8 @@ FIRM = 0.5
 """Pressure on a taxel that is white [N]."""
 NOTHING = (84, 20, 60)
 """Where depth is 0."""
+_FRAME, _STALE = 4, (198, 47, 47)
+"""Width [pixels] and colour of the frame around a picture that is old."""
 PAPER = (255, 255, 255)
 """Between the gels of a field."""
 
@@ -79,6 +81,15 @@ def picture_of(pixels: NDArray[Any], encoding: str, gels: int = 1) -> Picture:
         return grey_field(field.reshape(gels, -1, *field.shape[1:]))
     metres = pixels / np.float32(1000.0) if encoding == "16UC1" else pixels
     return grey_depth(np.nan_to_num(metres.astype(np.float32), posinf=0.0, neginf=0.0))
+
+
+def faded(picture: Picture) -> Picture:
+    """Return a picture as one that is old: pale, without colours, in a red frame."""
+    pale = np.full_like(picture, 160)
+    pale += (picture.mean(axis=-1, keepdims=True) / 4.0).astype(np.uint8)
+    for edge in (pale, pale.swapaxes(0, 1)):
+        edge[:_FRAME] = edge[-_FRAME:] = _STALE
+    return pale
 
 
 def blended(reference: Picture, live: Picture) -> Picture:

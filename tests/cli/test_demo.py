@@ -1,6 +1,7 @@
 """The demo from end to end on a small training; only the ROS nodes are played by this process."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -173,6 +174,7 @@ def test_a_second_call_repeats_nothing(
     assert main.main([*ARGV, "--out", str(copied)]) == 0
     out, err = capsys.readouterr()
     assert err.count("done before") == 7
+    assert re.fullmatch(r"this call: 0:\d\d", out.splitlines()[-1])
     assert "blind, open loop" in out and "[" in out and str(copied / "report.html") in out
     assert (copied / "report.html").is_file()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,16 @@ from sim2arm_ros import operator_html as html
 from sim2arm_ros.activation import at_most, equal
 from sim2arm_ros.gate_machine import HELD
 from sim2arm_ros.gate_state import LATENCY
-from sim2arm_ros.operator_state import Curve, OperatorState, margins, refusal, words
-from sim2arm_ros.page_pictures import PAPER, fitted, picture_of
+from sim2arm_ros.operator_state import (
+    Curve,
+    OperatorState,
+    margins,
+    old_picture,
+    recording,
+    refusal,
+    words,
+)
+from sim2arm_ros.page_pictures import PAPER, faded, fitted, picture_of
 
 from .swinging import swinging_contract
 
@@ -68,6 +77,62 @@ def test_latency_is_noted_where_there_was_a_command() -> None:
     assert state.latency.times[0] >= 29.0 and len(state.latency.values) == len(state.latency.times)
 
 
+FINE = {"episode": "0", "running": "False", "lost": "0", "dropped": "0", "error": ""}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "now", "text", "alarm", "gaps", "running"),
+    [
+        (FINE, "", 3.0, "The log runs; no episode is marked yet.", "", (), False),
+        (FINE, "", 3.5, "No episode was marked.", "The recorder is silent for 4 s", (), False),
+        (FINE | {"episode": "2"}, "", 0.0, "Episode 2 is over.", "", (), False),
+        (FINE | {"episode": "2", "running": "True"}, "", 3.0, "Episode 2 is being recorded.", "",
+         (), True),
+        (FINE | {"episode": "2", "running": "True"}, "", 9.0, "Episode 2 is cut off.",
+         "The recorder is silent for 9 s: nothing is recorded.", (), False),
+        (FINE | {"episode": "2", "running": "True", "error": "no space"}, "no space", 0.0,
+         "Episode 2 is cut off.", "Nothing is recorded: no space", (), False),
+        (FINE | {"lost": "7", "dropped": "12"}, "a from b: reliability", 0.0, "The log runs",
+         "", ("The log has gaps: 7 messages were lost", "The log has gaps: 12 messages had no room",
+              "Not recorded: a from b: reliability."), False),
+    ],
+)  # fmt: skip
+def test_what_is_recorded_in_plain_words(
+    said: dict[str, str], reason: str, now: float, text: str, alarm: str,
+    gaps: tuple[str, ...], running: bool,
+) -> None:  # fmt: skip
+    state = OperatorState()
+    state.recorder.hear(said, reason, 0.0)
+    found = recording(state, now)
+    assert found.text.startswith(text) and found.running is running
+    assert found.alarm.startswith(alarm) and bool(found.alarm) == bool(alarm)
+    assert len(found.gaps) == len(gaps)
+    for gap, expected in zip(found.gaps, gaps, strict=True):
+        assert gap.startswith(expected)
+    assert html.alarm("") == "" and html.OVER in html.alarm(found.alarm or "x")
+
+
+def test_a_picture_is_old_past_its_smaller_budget_and_what_the_page_itself_is_late() -> None:
+    state = OperatorState(pictures={"joint_position": 10.0, "goal_pose": 10.0})
+    spec = replace(CONTRACT.input("joint_position"), max_stamp_age_s=0.5, max_receipt_age_s=0.2)
+    assert old_picture(state, spec, 10.49) is None  # 0.2 s and 0.3 s
+    assert old_picture(state, spec, 10.51) == pytest.approx(0.51)
+    spec = replace(CONTRACT.input("goal_pose"), max_receipt_age_s=None)
+    assert old_picture(state, spec, 11.29) is None  # no budget: 1 s and 0.3 s
+    assert old_picture(state, spec, 11.31) == pytest.approx(1.31)
+
+
+def test_an_old_picture_is_pale_and_grey_in_a_red_frame() -> None:
+    live = np.zeros((20, 30, 3), np.uint8)
+    live[10, 10] = (0, 60, 240)
+    old = faded(live)
+    assert old[10, 15].tolist() == [160] * 3
+    assert old[10, 10].tolist() == [185] * 3  # a mean of 100, a quarter of it on top of 160
+    for edge in (old[0], old[-1], old[:, 0], old[:, -1]):
+        assert (edge == (198, 47, 47)).all()
+    assert not live[0].any()  # the live one is left alone
+
+
 def test_margins_by_hand() -> None:
     # 0.5 in 0 to 2: a quarter of the way, and half of half of the range is left.
     assert margins(0.5, 0.0, 2.0) == (0.25, 0.5)
@@ -111,8 +176,11 @@ def test_an_age_goes_on_while_nothing_comes() -> None:
 def test_what_is_heard_is_text_and_no_markup() -> None:
     state = told(state="FAULT", reason="<script>alert(1)</script>")
     shown = html.banner(state, 0.0, "policy") + html.deeds(["start: <b>"])
+    state.recorder.hear({"episode": "<em>", "error": "<u>"}, "", 0.0)
+    found = recording(state, 0.0)
+    shown += html.recording(found) + html.alarm(found.alarm)
     shown += html.report({"<i>": [equal("<u>", "<s>", 1, "<p>")]})
-    for tag in ("<script>", "<b>:", "<i>", "<u>", "<s>", "<p>"):
+    for tag in ("<script>", "<em>", "<b>:", "<i>", "<u>", "<s>", "<p>"):
         assert tag not in shown
     assert html.banner(state, 0.0, "p") != html.banner(state, 1.0, "p")  # it beats
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from .measured import Measured, measure_in_process, read_measured, write_measure
 from .metrics import EVENTS
 from .outputs import check_file, check_folder
 from .parse import parse, unknown
-from .progress import Progress
+from .progress import Progress, duration
 from .run_record import CONFIG
 from .runs import CHECKPOINT, METRICS, build_task, other_run
 from .stages import Results, Stages
@@ -153,6 +154,7 @@ def demo(cfg: Asked) -> dict[str, Any]:
         UserError: the folder holds another run.
         KeyboardInterrupt: Ctrl-C; what is done is kept.
     """
+    began = time.monotonic()
     if cfg.fresh:
         _clear(cfg.out)
     training = _training(cfg)
@@ -194,7 +196,8 @@ def demo(cfg: Asked) -> dict[str, Any]:
     page = write_page(outcome, summary, cfg.out / FILM)
     if cfg.json is not None:
         write_results(cfg.json, "demo", rows_of(summary))
-    print(f"\n{format_summary(summary)}\n\nreport: {page}", flush=True)
+    print(f"\n{format_summary(summary)}\n\nreport: {page}")
+    print(f"this call: {duration(time.monotonic() - began)}", flush=True)
     return summary
 
 
