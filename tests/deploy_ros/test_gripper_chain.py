@@ -31,10 +31,10 @@ CLOCK = StateSpec(name_in="clock", name_out="clock_next", shape=(1,), initial=(0
 class Gripping(nn.Module):
     """Swings a little, and opens and closes by time and by how wide the gripper is."""
 
-    def __init__(self) -> None:
+    def __init__(self, joints: int) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(0)
-        self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
+        self.joints = nn.Parameter(0.05 * torch.randn(joints, 6, generator=random))
 
     def forward(
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
@@ -55,7 +55,7 @@ def write_gripping(path: Path, arm: SimulatedArm) -> Path:
     )
     contract: Contract = replace(contract, inputs=inputs, states=(CLOCK,), ranges=())
     steps = {name: np.stack([arm.measured()[name][0]] * 4).astype(np.float32) for name in seen}
-    export_bundle(Gripping(), contract, [steps], path)
+    export_bundle(Gripping(len(contract.joint_names)), contract, [steps], path)
     return path
 
 

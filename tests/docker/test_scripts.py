@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sim2arm.cli import doctor_robot
-from sim2arm_ros.graph_file import read_graph
+from sim2arm_ros.graph_file import read_graph, robot_names
 from sim2arm_ros.security import policy_xml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,8 @@ def test_shellcheck_finds_nothing() -> None:
         ("install_packages", ["train", "--all"], 2, "expected --list or nothing, got '--all'"),
         ("setup_realtime", ["--prefx", "x"], 2, "expected --user NAME or --prefix FOLDER"),
         ("setup_realtime", ["--prefix"], 2, "expected --user NAME or --prefix FOLDER"),
-        ("make_keystore", [], 2, "expected KEYSTORE [GRAPH], got ''"),
+        ("make_keystore", [], 2, "expected KEYSTORE [GRAPH] [--robot ROBOT] [--prefix"),
+        ("make_keystore", ["--robot", "fr3"], 2, "got '--robot fr3'"),
         ("enter", [], 2, "enter: expected a command"),
     ],
 )
@@ -217,6 +218,29 @@ def test_a_keystore_that_breaks_off_leaves_nothing_that_may_do_everything(
     assert not list(keystore.rglob("permissions.p7s"))
     assert run("make_keystore", str(keystore), env=played).returncode == 0
     assert len(list(keystore.rglob("permissions.p7s"))) == 8
+
+
+@pytest.mark.parametrize("robot", robot_names())
+def test_a_keystore_is_of_the_robot_that_the_nodes_are_told(
+    tmp_path: Path, played: dict[str, str], robot: str
+) -> None:
+    keystore, graph = tmp_path / "keystore", ROOT / "deploy_ros/sim2arm_ros/config/graph.yaml"
+    words = [str(graph), "--robot", robot, "--prefix", "left_", "--namespace", "left"]
+    done = run("make_keystore", str(keystore), *words, env=played)
+    assert done.returncode == 0, done.stderr
+    found = read_graph(robot=robot, prefix="left_")
+    assert found.modes is not None
+    text = (keystore / "enclaves/sim2arm/gate_node/permissions.p7s").read_text()
+    assert text == policy_xml(found, "/left")
+    assert all(f"<topic>/left/{topic}</topic>" in text for topic in found.modes.topics.values())
+
+
+def test_a_robot_that_is_none_makes_no_keystore(tmp_path: Path, played: dict[str, str]) -> None:
+    keystore = tmp_path / "keystore"
+    for words, said in (("--robot", "fr33"), "expected one of"), (("--robt", "fr3"), "--robt"):
+        done = run("make_keystore", str(keystore), *words, env=played)
+        assert done.returncode == 2 and said in done.stderr
+        assert len(done.stderr.splitlines()) == 1 and not keystore.exists()
 
 
 def test_a_graph_that_is_none_makes_no_keystore(tmp_path: Path, played: dict[str, str]) -> None:
