@@ -420,3 +420,7 @@ def test_a_sensor_is_started_by_a_file_of_its_own(declared: Declared) -> None:
     alone = sensor(Path("scene.yaml"))
     assert alone.called == "scene" and alone.remaps == {"__node": "scene"}
     assert set(alone.parameters) <= set(parameters(node))
+    assert node.ros_arguments == alone.command()[5:7]
+    reach = node.additional_env[RANGE]
+    assert evaluated(reach, {}, {}) == evaluated(reach, {}, {RANGE: ""}) == "LOCALHOST"
+    assert evaluated(reach, {}, {RANGE: "SUBNET"}) == "SUBNET"
