@@ -6,16 +6,20 @@ No Docker is asked: the files are read, and what they name must exist.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 import subprocess
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sim2arm_ros.executables import NODES
 from sim2arm_ros.graph_file import read_graph, robot_names
@@ -177,6 +181,59 @@ def test_packages_of_ros_are_those_that_the_nodes_depend_on() -> None:
     listed = (DOCKER / "packages" / "robot.txt").read_text()
     for name in ("control-msgs", "controller-manager-msgs"):
         assert name in names and f"ros-@-{name}\n" in listed
+
+
+def robot_extras() -> list[str]:
+    """Return what `make robot`, and so the image, installs unless somebody says otherwise."""
+    makefile = (ROOT / "Makefile").read_text()
+    (extras,) = re.findall(r"^ROBOT_EXTRAS \?= (\S+)$", makefile, re.MULTILINE)
+    return extras.split(",")
+
+
+def needed(name: str, extras: Sequence[str], found: dict[str, set[str]]) -> None:
+    """Gather the distributions that one needs, with Python 3.12, as those installed here say."""
+    markers = {"python_version": "3.12", "python_full_version": "3.12.3"}
+    seen = found.setdefault(canonicalize_name(name), set())
+    new = {"", *extras} - seen
+    seen |= new
+    for line in metadata.requires(name) or () if new else ():
+        requirement = Requirement(line)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({**markers, "extra": extra}) for extra in new):
+            needed(requirement.name, sorted(requirement.extras), found)
+
+
+def test_all_that_make_robot_installs_has_a_version() -> None:
+    """Jazzy's Python 3.12: the page of the operator too, on a robot set up as README says."""
+    assert {"view", "vision", "sign"} <= set(robot_extras())
+    if importlib.util.find_spec("viser") is None:
+        pytest.skip("without the extra view nobody here knows what it needs")
+    found: dict[str, set[str]] = {}
+    needed("sim2arm", robot_extras(), found)
+    assert {"viser", "websockets", "trimesh", "cryptography"} < set(found)
+    pins: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "constraints-robot.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            pin = Requirement(line)
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    here = {"python_version": "3.12", "python_full_version": "3.12.3"}
+    for name in set(found) - {"sim2arm"}:
+        held = [p for p in pins.get(name, ()) if p.marker is None or p.marker.evaluate(here)]
+        assert len(held) == 1 and held[0].specifier, name
+    for name in sorted(found):  # nobody asks for another version than is held
+        for line in metadata.requires(name) or ():
+            wanted = Requirement(line)
+            pinned = pins.get(canonicalize_name(wanted.name), ())
+            exact = [s.version for p in pinned if p.marker is None or p.marker.evaluate(here)
+                     for s in p.specifier if s.operator == "=="]  # fmt: skip
+            asked = wanted.marker is None or wanted.marker.evaluate({**here, "extra": ""})
+            assert not asked or all(wanted.specifier.contains(v) for v in exact), (name, line)
+
+
+def test_the_constraints_are_renewed_for_all_that_is_installed() -> None:
+    text = (ROOT / ".ci" / "renew_constraints").read_text().replace("\\\n", " ")
+    (resolved,) = re.findall(r"^robot=\$\(resolve (.*?)\|", text, re.MULTILINE)
+    assert set(robot_extras()) <= set(re.findall(r"--extra (\w+)", resolved))
 
 
 # -- compose -----------------------------------------------------------------------------------
