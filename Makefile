@@ -22,7 +22,7 @@ COMPUTING += $(patsubst %,tests/sensors/%.py,test_depth test_device_clock test_m
   teleop/test_following teleop/test_person teleop/test_servo_packets teleop/test_spacemouse)
 FAULTS := -m "faults or fault_list" --timeout 7200 --table=benchmarks/results/faults.json
 BENCH ?= env ros
-ROBOT_EXTRAS ?= vision,sign
+ROBOT_EXTRAS ?= vision,sign,view
 
 comma := ,
 PY := $(VENV)/bin/python
@@ -93,7 +93,7 @@ test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10
 
 # On a computer with a sourced ROS 2: nodes that `ros2 run` and `ros2 launch` find, in an environment
 # that sees the packages of ROS. `python -m colcon` makes the nodes start with that environment.
-robot: ## ROS 2 workspace in install/ on a computer with ROS (ROBOT_EXTRAS=vision,sign)
+robot: ## ROS 2 workspace in install/ on a computer with ROS (ROBOT_EXTRAS=vision,sign,view)
 	@if [ -z "$${ROS_DISTRO:-}" ]; then \
 	  echo "sim2arm: missing: a sourced ROS 2 (source /opt/ros/<distribution>/setup.bash)" >&2; exit 1; fi
 	@.ci/make_venv --min 3.10 --max 3.14 --python "$(or $(PYTHON),/usr/bin/python3)" \

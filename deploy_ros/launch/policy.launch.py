@@ -13,9 +13,11 @@ report is red; then, with `run`, the policy. On a robot `run` is off: look at th
 gate (`~/activation`), then `ros2 lifecycle set /policy_node activate`. When a node ends, all end,
 but for the recorder (`record:=true log:=/path/to/folder`).
 
-On two machines, with ROS_STATIC_PEERS naming the other one on each: `gate:=false` where the policy
-runs, `policy:=false` at the robot; then activate the policy from either. `keystore:=/path` secures
-the domain (docker/scripts/make_keystore): each node may do what its enclave says, and no more.
+The nodes find each other on this machine alone, unless ROS_AUTOMATIC_DISCOVERY_RANGE or `discovery`
+says otherwise. On two machines, with ROS_STATIC_PEERS naming the other one on each: `gate:=false`
+where the policy runs, `policy:=false` at the robot, where the arm's own node runs too; then
+activate the policy from either. `keystore:=/path` secures the domain: each node may do what its
+enclave (docker/scripts/make_keystore) says, and no more.
 """
 
 from launch import LaunchDescription
@@ -29,7 +31,12 @@ from launch.actions import (
 )
 from launch.conditions import IfCondition, LaunchConfigurationNotEquals, UnlessCondition
 from launch.events import matches_action
-from launch.substitutions import LaunchConfiguration, NotSubstitution, PythonExpression
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    NotSubstitution,
+    PythonExpression,
+)
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
@@ -39,6 +46,9 @@ from lifecycle_msgs.msg import Transition
 PACKAGE = "sim2arm_ros"
 ENCLAVES = "sim2arm"
 AGAIN_S = 1.0
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+LOOPBACK = PythonExpression(["'", EnvironmentVariable(RANGE, default_value=""), "' or 'LOCALHOST'"])
+"""The range of this environment; a robot is not to be reached from the whole network unasked."""
 
 ARGUMENTS = {
     "bundle": (None, "policy bundle, an absolute path"),
@@ -64,6 +74,11 @@ ARGUMENTS = {
     "policy": ("true", "start the policy here; false: it runs on another machine"),
     "gate": ("true", "start the gate here; false: it runs on another machine"),
     "trusted_keys": ("", "file of public keys: the bundle must be signed with one of them"),
+    "discovery": (
+        LOOPBACK,
+        f"how far nodes look for others, {RANGE}: LOCALHOST (this machine, and those that "
+        "ROS_STATIC_PEERS names), SUBNET",
+    ),
     "keystore": ("", "SROS 2 keystore, an absolute path; the domain is open without it"),
     "allow_fallback": ("false", "robot: allow the DDS fallback in place of a ROS 2 installation"),
 }
@@ -102,6 +117,21 @@ def secured() -> list[SetEnvironmentVariable]:
         "ROS_SECURITY_KEYSTORE": LaunchConfiguration("keystore"),
     }
     return [SetEnvironmentVariable(name, text, condition=given) for name, text in values.items()]
+
+
+def reach() -> SetEnvironmentVariable:
+    """Return how far the nodes look for others; ROS itself would take the whole subnet."""
+    return SetEnvironmentVariable(RANGE, LaunchConfiguration("discovery"))
+
+
+def at_the_arm(*which: object) -> IfCondition:
+    """Return the condition of a node that is the arm: not where the policy runs alone.
+
+    Args:
+        which: parts of an expression of Python that must hold, too.
+    """
+    gate = ["'", LaunchConfiguration("gate"), "'.lower() in ('true', '1')"]
+    return IfCondition(PythonExpression([*gate, " and ", *which]))
 
 
 def lifecycle_node(name: str, **more: ParameterValue) -> LifecycleNode:
@@ -149,7 +179,7 @@ def simulated_arm() -> Node:
             }
         ],
         output="screen",
-        condition=IfCondition(LaunchConfiguration("sim")),
+        condition=at_the_arm("'", LaunchConfiguration("sim"), "'.lower() in ('true', '1')"),
         on_exit=[Shutdown(reason="sim_arm_node ended")],
     )
 
@@ -163,11 +193,9 @@ def so101() -> Node:
         parameters=[{**place(), "port": text("port"), "servos": text("servos")}],
         ros_arguments=enclave("arm"),
         output="screen",
-        condition=IfCondition(
-            PythonExpression(
-                ["'", LaunchConfiguration("robot"), "' == 'so101' and '",
-                 LaunchConfiguration("sim"), "'.lower() not in ('true', '1')"]
-            )
+        condition=at_the_arm(
+            "'", LaunchConfiguration("robot"), "' == 'so101' and '",
+            LaunchConfiguration("sim"), "'.lower() not in ('true', '1')",
         ),
         on_exit=[Shutdown(reason="so101_node ended")],
     )  # fmt: skip
@@ -241,6 +269,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments,
+            reach(),
             *secured(),
             *steps,
             simulated_arm(),

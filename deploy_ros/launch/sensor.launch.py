@@ -3,15 +3,19 @@
     ros2 launch sim2arm_ros sensor.launch.py sensor:=/path/to/scene.yaml name:=scene
 
 Topics lie below the name: /scene/scene_rgb/image_raw, .../image_raw/compressed, .../camera_info.
-Include it once per sensor in a launch file of your own. The file is a `sensor_file.SensorFile`.
+Include it once per sensor in a launch file of your own. The file is a `sensor_file.SensorFile`. As
+those of policy.launch.py, the node is found on this machine alone, unless
+ROS_AUTOMATIC_DISCOVERY_RANGE says otherwise, and has an enclave of a secured domain.
 """
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+LOOPBACK = PythonExpression(["'", EnvironmentVariable(RANGE, default_value=""), "' or 'LOCALHOST'"])
 ARGUMENTS = {
     "sensor": (None, "YAML file that says which sensor, an absolute path"),
     "name": ("sensor", "name of the node"),
@@ -37,6 +41,8 @@ def generate_launch_description() -> LaunchDescription:
         executable="sensor_node",
         name=LaunchConfiguration("name"),
         parameters=[values],
+        ros_arguments=["--enclave", "/sim2arm/sensor_node"],
+        additional_env={RANGE: LOOPBACK},  # of this node alone, whatever launches it beside others
         output="screen",
     )
     return LaunchDescription([*arguments, node])

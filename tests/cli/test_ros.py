@@ -209,6 +209,7 @@ def test_a_robot_refuses_the_fallback_unless_told(
         started.append((nodes, env))
         return 0
 
+    monkeypatch.delenv(ros.RANGE, raising=False)
     monkeypatch.setattr(ros, "_up", up)
     monkeypatch.setattr(arm_options, "install", lambda: "rclpy: fallback over Cyclone DDS 11")
     with pytest.raises(UserError, match="needs a ROS 2 installation, this is the fallback"):
@@ -223,7 +224,7 @@ def test_a_robot_refuses_the_fallback_unless_told(
         assert by_name["gate_node"]["real_hardware"] is True
         assert by_name["gate_node"]["allow_fallback_on_hardware"] is allowed
         assert all(values["use_sim_time"] is False for values in by_name.values())
-        assert env == {}
+        assert env == {ros.RANGE: "LOCALHOST"}
 
 
 def test_a_simulated_arm_is_never_in_the_domain_of_a_robot(
@@ -239,6 +240,26 @@ def test_a_simulated_arm_is_never_in_the_domain_of_a_robot(
     assert ros.environment(make_cfg(bundle))["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
 
 
+def test_a_robot_is_found_on_its_own_machine_alone(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ROS itself would let the whole subnet join."""
+    cfg = make_cfg(bundle, sim=None)
+    for before, expected in ((None, "LOCALHOST"), ("", "LOCALHOST"), ("SUBNET", "SUBNET")):
+        monkeypatch.delenv(ros.RANGE, raising=False)
+        if before is not None:
+            monkeypatch.setenv(ros.RANGE, before)
+        assert ros.environment(cfg) == {ros.RANGE: expected}
+    # Peers of the environment, as ROS has them, stay: both machines need nothing else.
+    monkeypatch.delenv(ros.RANGE)
+    monkeypatch.setenv("ROS_STATIC_PEERS", "robot")
+    assert ros.environment(cfg) == {ros.RANGE: "LOCALHOST"}
+    monkeypatch.setattr(ros, "_up", lambda *_: 0)
+    monkeypatch.setattr(ros, "install", lambda: "rclpy: /opt/ros/jazzy")
+    assert ros.main(["--bundle", str(bundle), "--yes"]) == 0
+    assert "range LOCALHOST" in capsys.readouterr().out
+
+
 def test_named_peers_are_the_only_ones(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
     cfg = make_cfg(bundle, sim=None, peers=("robot", "10.0.0.2"))
@@ -250,7 +271,10 @@ def test_named_peers_are_the_only_ones(bundle: Path, monkeypatch: pytest.MonkeyP
     assert ros.environment(cfg)["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
 
 
-def test_a_keystore_secures_every_process(bundle: Path, tmp_path: Path) -> None:
+def test_a_keystore_secures_every_process(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ros.RANGE, raising=False)
     for name in ("operator", "gate_node"):
         folder = tmp_path / "enclaves" / "sim2arm" / name
         folder.mkdir(parents=True)
@@ -259,7 +283,7 @@ def test_a_keystore_secures_every_process(bundle: Path, tmp_path: Path) -> None:
     ros.check(cfg)
     assert ros.environment(cfg) == {
         "ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce",
-        "ROS_SECURITY_KEYSTORE": str(tmp_path),
+        "ROS_SECURITY_KEYSTORE": str(tmp_path), ros.RANGE: "LOCALHOST",
     }  # fmt: skip
     with pytest.raises(UserError, match=r"sim2arm/policy_node/permissions\.p7s is missing"):
         ros.check(replace(cfg, only="policy"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,9 @@ NAMES = {
     ),
     "launch.conditions": ("IfCondition", "LaunchConfigurationNotEquals", "UnlessCondition"),
     "launch.events": ("matches_action",),
-    "launch.substitutions": ("LaunchConfiguration", "NotSubstitution", "PythonExpression"),
+    "launch.substitutions": (
+        "EnvironmentVariable", "LaunchConfiguration", "NotSubstitution", "PythonExpression",
+    ),
     "launch_ros": (),
     "launch_ros.actions": ("LifecycleNode", "Node"),
     "launch_ros.event_handlers": ("OnStateTransition",),
@@ -42,6 +45,21 @@ class Recorded:
             return self.__dict__["kwargs"][name]
         except KeyError as error:
             raise AttributeError(name) from error
+
+
+def evaluated(thing: Recorded | str, given: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """Return what a substitution comes to, with arguments and an environment.
+
+    Source: `launch.substitutions`; `PythonExpression` joins its parts and evaluates the text.
+    """
+    if isinstance(thing, str):
+        return thing
+    if thing.kind == "LaunchConfiguration":
+        return given[thing.args[0]]
+    if thing.kind == "EnvironmentVariable":
+        return env.get(thing.args[0], thing.default_value)
+    assert thing.kind == "PythonExpression", thing.kind
+    return str(eval("".join(evaluated(part, given, env) for part in thing.args[0])))
 
 
 def describe(path: Path) -> list[Recorded]:

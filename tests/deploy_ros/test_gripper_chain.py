@@ -49,10 +49,10 @@ CLOCK = StateSpec(name_in="clock", name_out="clock_next", shape=(1,), initial=(0
 class Gripping(nn.Module):
     """Swings a little, and opens and closes by time and by how wide the gripper is."""
 
-    def __init__(self) -> None:
+    def __init__(self, joints: int) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(0)
-        self.joints = nn.Parameter(0.05 * torch.randn(7, 6, generator=random))
+        self.joints = nn.Parameter(0.05 * torch.randn(joints, 6, generator=random))
 
     def forward(
         self, obs: dict[str, Tensor], state: dict[str, Tensor], noise: dict[str, Tensor]
@@ -73,7 +73,8 @@ def write_gripping(path: Path, arm: SimulatedArm, policy: nn.Module | None = Non
     )
     contract: Contract = replace(contract, inputs=inputs, states=(CLOCK,), ranges=())
     steps = {name: np.stack([arm.measured()[name][0]] * 4).astype(np.float32) for name in seen}
-    export_bundle(policy or Gripping(), contract, [steps], path)
+    policy = policy or Gripping(len(contract.joint_names))
+    export_bundle(policy, contract, [steps], path)
     return path
 
 
@@ -140,7 +141,7 @@ def test_a_stop_ends_the_closing_of_a_gripper(tmp_path: Path, robot: str) -> Non
     settings = tmp_path / "task.yaml"
     settings.write_text("max_steps: 100000\n")
     bundle = write_gripping(
-        tmp_path / "bundle", SimulatedArm(make_task("lift-cube", "fr3", SETTINGS), "fr3"), Closing()
+        tmp_path / "bundle", SimulatedArm(make_task("lift-cube", "fr3", SETTINGS), "fr3"), Closing(7)
     )
     place = Place(robot=robot)
     arm = simulated_arm("lift-cube", "fr3", 60.0, lock_step=False, settings=settings, place=place)

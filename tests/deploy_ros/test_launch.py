@@ -43,12 +43,13 @@ from sim2arm_ros.sensor_node import SensorNode  # noqa: E402
 from sim2arm_ros.sim_arm_node import SimArmNode  # noqa: E402
 from sim2arm_ros.so101_node import So101Node  # noqa: E402
 
-from .launch_standin import Recorded, describe  # noqa: E402
+from .launch_standin import Recorded, describe, evaluated  # noqa: E402
 from .servos import FakeServos  # noqa: E402
 from .swinging import swinging_contract  # noqa: E402
 from .test_servo_arm import HOME  # noqa: E402
 
 FILE = Path(__file__).resolve().parents[2] / "deploy_ros" / "launch" / "policy.launch.py"
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 CLASSES: dict[str, Callable[[], Node]] = {
     "policy_node": PolicyNode,
     "gate_node": GateNode,
@@ -145,15 +146,15 @@ def test_every_parameter_comes_from_a_declared_argument(
             assert source(value)[0] in arguments
     # A default that is another argument must be declared after it.
     for e in entities:
-        if e.kind == "DeclareLaunchArgument" and isinstance(e.default_value, Recorded):
-            assert arguments.index(e.default_value.args[0]) < arguments.index(e.args[0])
+        default = e.default_value if e.kind == "DeclareLaunchArgument" else None
+        if isinstance(default, Recorded) and default.kind == "LaunchConfiguration":
+            assert arguments.index(default.args[0]) < arguments.index(e.args[0])
 
 
 def test_real_hardware_is_what_is_not_simulated(nodes: dict[str, Recorded]) -> None:
     gate = parameters(nodes["gate_node"])
     assert source(gate["real_hardware"]) == ("sim", True)
     assert source(gate["use_sim_time"]) == ("sim", False)
-    assert nodes["sim_arm_node"].condition.args[0].args[0] == "sim"
 
 
 def test_the_stand_alone_launcher_gives_no_other_parameters(nodes: dict[str, Recorded]) -> None:
@@ -213,16 +214,50 @@ def test_nor_does_it_for_the_stand_alone_launcher(robot: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("robot", "sim", "starts"),
-    [("so101", "false", True), ("so101", "true", False), ("fr3", "false", False), ("", "", False)],
+    ("robot", "sim", "gate", "starts"),
+    [
+        ("so101", "false", "true", "so101_node"),
+        ("so101", "true", "true", "sim_arm_node"),
+        ("so101", "True", "1", "sim_arm_node"),
+        ("fr3", "false", "true", ""),
+        ("", "1", "True", "sim_arm_node"),
+        # The policy alone: the arm, and the one port of its servos, is the other machine's.
+        ("so101", "false", "false", ""),
+        ("so101", "true", "false", ""),
+        ("fr3", "true", "false", ""),
+    ],
 )
-def test_our_own_driver_starts_for_its_robot_alone(
-    nodes: dict[str, Recorded], robot: str, sim: str, starts: bool
+def test_the_arm_is_where_its_gate_is_and_is_one(
+    nodes: dict[str, Recorded], robot: str, sim: str, gate: str, starts: str
 ) -> None:
-    (expression,) = nodes["so101_node"].condition.args
-    given = {"robot": robot, "sim": sim}
-    words = [p if isinstance(p, str) else given[p.args[0]] for p in expression.args[0]]
-    assert eval("".join(words)) is starts  # what PythonExpression does
+    given = {"robot": robot, "sim": sim, "gate": gate}
+    for name in ("so101_node", "sim_arm_node"):
+        condition = nodes[name].condition
+        assert condition.kind == "IfCondition"
+        assert evaluated(condition.args[0], given, {}) == str(name == starts)
+
+
+@pytest.mark.parametrize(
+    ("env", "words", "expected"),
+    [
+        ({}, {}, "LOCALHOST"),
+        ({RANGE: ""}, {}, "LOCALHOST"),
+        ({RANGE: "SUBNET"}, {}, "SUBNET"),
+        ({RANGE: "SUBNET"}, {"discovery": "LOCALHOST"}, "LOCALHOST"),
+    ],
+)
+def test_nodes_are_found_on_this_machine_alone_unless_somebody_says_so(
+    entities: list[Recorded], env: dict[str, str], words: dict[str, str], expected: str
+) -> None:
+    (argument,) = [e for e in entities if e.kind == "DeclareLaunchArgument"
+                   and e.args[0] == "discovery"]  # fmt: skip
+    assert "LOCALHOST" in argument.description and "ROS_STATIC_PEERS" in argument.description
+    given = {"discovery": evaluated(argument.default_value, {}, env)} | words
+    (change,) = [e for e in entities if e.kind == "SetEnvironmentVariable" and e.args[0] == RANGE]
+    assert "condition" not in change.kwargs
+    assert evaluated(change.args[1], given, env) == expected
+    kinds = [entity.kind for entity in entities]
+    assert entities.index(change) < min(kinds.index("Node"), kinds.index("LifecycleNode"))
 
 
 def conditions_of(value: Any) -> set[str]:
@@ -302,7 +337,7 @@ def test_each_side_of_two_machines_configures_its_own(
 
 def test_a_keystore_secures_the_domain_of_all_nodes(entities: list[Recorded]) -> None:
     kinds = [entity.kind for entity in entities]
-    found = [e for e in entities if e.kind == "SetEnvironmentVariable"]
+    found = [e for e in entities if e.kind == "SetEnvironmentVariable" and e.args[0] != RANGE]
     values = {e.args[0]: e.args[1] for e in found}
     assert values.pop("ROS_SECURITY_KEYSTORE").args == ("keystore",)
     assert values == {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}
@@ -385,3 +420,7 @@ def test_a_sensor_is_started_by_a_file_of_its_own(declared: Declared) -> None:
     alone = sensor(Path("scene.yaml"))
     assert alone.called == "scene" and alone.remaps == {"__node": "scene"}
     assert set(alone.parameters) <= set(parameters(node))
+    assert node.ros_arguments == alone.command()[5:7]
+    reach = node.additional_env[RANGE]
+    assert evaluated(reach, {}, {}) == evaluated(reach, {}, {RANGE: ""}) == "LOCALHOST"
+    assert evaluated(reach, {}, {RANGE: "SUBNET"}) == "SUBNET"

@@ -34,7 +34,7 @@ def test_entry_points_provide_rclpy_before_a_node_imports_it(setup: dict[str, An
     from sim2arm_ros.executables import NODES
 
     lines = dict(line.split(" = ") for line in setup["entry_points"]["console_scripts"])
-    assert set(lines) == set(NODES)
+    assert sorted(lines) == sorted(NODES)  # what .ci/check_workspace expects of a real ROS
     for target in lines.values():
         module, name = target.split(":")
         assert module == "sim2arm_ros.executables"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sim2arm.cli import doctor_robot
-from sim2arm_ros.graph_file import read_graph
+from sim2arm_ros.executables import NODES
+from sim2arm_ros.graph_file import read_graph, robot_names
 from sim2arm_ros.security import policy_xml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +56,8 @@ def test_shellcheck_finds_nothing() -> None:
         ("install_packages", ["train", "--all"], 2, "expected --list or nothing, got '--all'"),
         ("setup_realtime", ["--prefx", "x"], 2, "expected --user NAME or --prefix FOLDER"),
         ("setup_realtime", ["--prefix"], 2, "expected --user NAME or --prefix FOLDER"),
-        ("make_keystore", [], 2, "expected KEYSTORE [GRAPH], got ''"),
+        ("make_keystore", [], 2, "expected KEYSTORE [GRAPH] [--robot ROBOT] [--prefix"),
+        ("make_keystore", ["--robot", "fr3"], 2, "got '--robot fr3'"),
         ("enter", [], 2, "enter: expected a command"),
     ],
 )
@@ -172,6 +176,8 @@ def test_a_command_runs_with_ros_and_its_own_words(tmp_path: Path) -> None:
 ROS2 = """
 echo "$*" >> "$(dirname "$0")/calls"
 case "$2" in
+  executables) for name in $EXECUTABLES; do echo "$3 $name"; done ;;
+  list_enclaves) (cd "$3/enclaves" && find . -name key.pem -printf '/%P\\n' | sed 's|/key.pem||') ;;
   create_keystore) mkdir -p "$3/enclaves" ;;
   create_enclave) mkdir -p "$3/enclaves$4"; touch "$3/enclaves$4/key.pem"
                   echo everything > "$3/enclaves$4/permissions.p7s" ;;
@@ -179,7 +185,7 @@ case "$2" in
                      cp "$5" "$3/enclaves$4/permissions.p7s" ;;
 esac
 """
-"""Plays `ros2 security`, which is not here: files and their order are as of sros2 0.13."""
+"""Plays `ros2`, which is not here: keys and their order are as of sros2 0.13."""
 
 
 @pytest.fixture
@@ -219,8 +225,119 @@ def test_a_keystore_that_breaks_off_leaves_nothing_that_may_do_everything(
     assert len(list(keystore.rglob("permissions.p7s"))) == 8
 
 
+@pytest.mark.parametrize("robot", robot_names())
+def test_a_keystore_is_of_the_robot_that_the_nodes_are_told(
+    tmp_path: Path, played: dict[str, str], robot: str
+) -> None:
+    keystore, graph = tmp_path / "keystore", ROOT / "deploy_ros/sim2arm_ros/config/graph.yaml"
+    words = [str(graph), "--robot", robot, "--prefix", "left_", "--namespace", "left"]
+    done = run("make_keystore", str(keystore), *words, env=played)
+    assert done.returncode == 0, done.stderr
+    found = read_graph(robot=robot, prefix="left_")
+    assert found.modes is not None
+    text = (keystore / "enclaves/sim2arm/gate_node/permissions.p7s").read_text()
+    assert text == policy_xml(found, "/left")
+    assert all(f"<topic>/left/{topic}</topic>" in text for topic in found.modes.topics.values())
+
+
+def test_a_robot_that_is_none_makes_no_keystore(tmp_path: Path, played: dict[str, str]) -> None:
+    keystore = tmp_path / "keystore"
+    for words, said in (("--robot", "fr33"), "expected one of"), (("--robt", "fr3"), "--robt"):
+        done = run("make_keystore", str(keystore), *words, env=played)
+        assert done.returncode == 2 and said in done.stderr
+        assert len(done.stderr.splitlines()) == 1 and not keystore.exists()
+
+
 def test_a_graph_that_is_none_makes_no_keystore(tmp_path: Path, played: dict[str, str]) -> None:
     keystore = tmp_path / "keystore"
     done = run("make_keystore", str(keystore), str(tmp_path / "none.yaml"), env=played)
     assert done.returncode == 2 and "none.yaml: cannot be read" in done.stderr
     assert not keystore.exists()
+
+
+# -- what runs beside a real ROS ---------------------------------------------------------------
+
+
+def installed() -> list[str]:
+    """Return the executables that setup.py installs."""
+    tree = ast.parse((ROOT / "deploy_ros" / "setup.py").read_text())
+    (names,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NODES"
+    ]
+    return list(names)
+
+
+def check_workspace(played: Mapping[str, str], names: Sequence[str]) -> tuple[int, str, str]:
+    env = {**os.environ, **played, "EXECUTABLES": " ".join(names)}
+    script = ROOT / ".ci" / "check_workspace"
+    done = subprocess.run([script], capture_output=True, text=True, env=env)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_workspace_has_the_executables_launch_files_and_keys(
+    tmp_path: Path, played: dict[str, str]
+) -> None:
+    code, out, err = check_workspace(played, installed())
+    assert code == 0, err
+    assert out.splitlines()[-1].startswith(f"check_workspace: {len(NODES)} executables are there")
+    calls = (tmp_path / "bin/calls").read_text()
+    for file in (ROOT / "deploy_ros" / "launch").glob("*.launch.py"):
+        assert f"launch sim2arm_ros {file.name} --show-args\n" in calls
+    assert calls.count("create_keystore") == len(robot_names())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (installed()[1:], f"differ: < sim2arm_ros {installed()[0]}"),
+        ([*installed(), "more_node"], "differ: > sim2arm_ros more_node"),
+        ([], "check_workspace: executables: expected those of executables.NODES"),
+    ],
+)
+def test_a_workspace_that_lacks_an_executable_is_refused_by_name(
+    played: dict[str, str], names: list[str], said: str
+) -> None:
+    code, _, err = check_workspace(played, names)
+    assert code == 1 and said in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").iterdir()), ids=str)
+def test_workflows_run_what_is_here(path: Path) -> None:
+    """Checks stand in scripts, which tests run too; a line in a workflow would rot unseen."""
+    jobs = yaml.safe_load(path.read_text())["jobs"].values()
+    commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    for command in commands:
+        for word in re.findall(r"(?:docker|\.ci|tests|deploy_ros)/[\w./]*\w(?!\S*\$)", command):
+            assert (ROOT / word).exists(), command
+    if path.name == "ros.yaml":
+        makefile = (ROOT / "Makefile").read_text()
+        for command in commands:
+            words = command.removeprefix("docker/scripts/enter ").split()
+            known = re.search(rf"^{words[-1]}:", makefile, re.MULTILINE)
+            assert known if words[0] == "make" else os.access(ROOT / words[0], os.X_OK), command
+            assert not set("|&;\n") & set(command.strip()), command
+
+
+def test_the_conformance_suite_that_a_real_rclpy_runs_is_there(tmp_path: Path) -> None:
+    """In a copy whose environment of the robot is this one: only what would run is listed."""
+    for part in ("tests", "src", "deploy_ros", "sim", "policies", "sensors", "calibration",
+                 "pyproject.toml", "constraints-robot.txt"):  # fmt: skip
+        (tmp_path / part).symlink_to(ROOT / part)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    executable(
+        tmp_path / ".venv-robot/bin/python",
+        f'if [ "$2" = pip ]; then echo "$*" >&2; else exec {sys.executable} "$@"; fi',
+    )
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path / 'src'}:{tmp_path}"}
+    done = subprocess.run(
+        [tmp_path / ".ci/check_rclpy", "--collect-only", "-q", "-p", "no:cacheprovider"],
+        capture_output=True, text=True, env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    suite = {p.name for p in (ROOT / "tests/deploy_ros/dds").glob("test_conformance*.py")}
+    listed = {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line}
+    assert {Path(name).name for name in listed} == suite and len(suite) > 3
+    assert "-c constraints-robot.txt" in done.stderr

@@ -42,6 +42,8 @@ from .parse import parse
 from .ros_checks import check, check_task
 from .state_line import StateLine
 
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RosUpCfg:
@@ -101,8 +103,8 @@ class RosUpCfg:
     without: Literal["policy"] | None = None
     """Start and operate everything; this runs on another machine, under `--only`."""
     peers: tuple[str, ...] = ()
-    """Other machines of the ROS domain, by name or address: ROS_STATIC_PEERS, and none else unless
-    ROS_AUTOMATIC_DISCOVERY_RANGE says so."""
+    """Other machines of the ROS domain, by name or address: ROS_STATIC_PEERS. Without them it is
+    this machine alone, and with them none else, unless ROS_AUTOMATIC_DISCOVERY_RANGE says so."""
     trusted_keys: Path | None = None
     """File of public keys (sim2arm keygen): the bundle must be signed with one of them."""
     keystore: Path | None = None
@@ -203,18 +205,17 @@ def find_bundle(path: Path) -> Path:
 def environment(cfg: RosUpCfg) -> dict[str, str]:
     """Return what the nodes' environment has in addition to this process's.
 
-    A simulated arm must never answer in place of a robot: it gets a random domain on this machine
-    only, unless ROS_DOMAIN_ID says which. Named peers are the only ones, unless
-    ROS_AUTOMATIC_DISCOVERY_RANGE says otherwise.
+    A simulated arm must never answer in place of a robot: it gets a random domain, unless
+    ROS_DOMAIN_ID says which. Nodes find each other on this machine and on the named peers alone,
+    unless ROS_AUTOMATIC_DISCOVERY_RANGE says otherwise; ROS itself would take the whole subnet.
     """
     env: dict[str, str] = {}
     if cfg.sim is not None:
-        named = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
-        env = private_domain() | {name: os.environ[name] for name in named if os.environ.get(name)}
+        env = private_domain()
+        env["ROS_DOMAIN_ID"] = os.environ.get("ROS_DOMAIN_ID") or env["ROS_DOMAIN_ID"]
+    env[RANGE] = os.environ.get(RANGE) or "LOCALHOST"
     if cfg.peers:
         env["ROS_STATIC_PEERS"] = ";".join(cfg.peers)
-        reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
-        env["ROS_AUTOMATIC_DISCOVERY_RANGE"] = reach or "LOCALHOST"
     return env | secured(cfg.keystore)
 
 
@@ -274,7 +275,6 @@ def describe(
         arm = f"simulated, {cfg.sim}, {'lock step' if cfg.lock_step else 'real time'}"
     names = [cfg.robot and f"robot {cfg.robot}", cfg.prefix and f"prefix {cfg.prefix}",
              cfg.namespace and f"namespace {cfg.namespace}"]  # fmt: skip
-    reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "as ROS has it")
     device, takes = cfg.teleop or cfg.intervene, "; takes over while its clutch is closed"
     hand = TELEOP_DEVICES[device.partition(":")[0]].buttons if device else ""
     return {
@@ -282,7 +282,7 @@ def describe(
         "robot": f"{contract.robot}, {arm}, {contract.control_hz:g} Hz",
         "graph": ", ".join([str(cfg.graph or DEFAULT_GRAPH), *filter(None, names)]),
         "rclpy": which.partition(": ")[2],
-        "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {reach}",
+        "domain": f"ROS_DOMAIN_ID={variables.get('ROS_DOMAIN_ID', '0')}, range {variables[RANGE]}",
         "logs": str(cfg.logs),
         **({"page": f"http://{cfg.page_host}:{cfg.page_port}"} if cfg.page else {}),
         **({"record": str(cfg.record)} if cfg.record is not None else {}),
