@@ -92,14 +92,30 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "any request, absurd, reversing, at the limits, not finite, by policies and others, "
             "for every robot: what is published keeps position, velocity, acceleration and jerk at "
-            "each millisecond, stops included, ends at rest, keeps links apart, above the table "
-            "and the tool in its box",
+            "each millisecond, stops included, and ends at rest; links stay apart and above the "
+            "table, the tool in its box: of every eighth trajectory, seen ten times as densely as "
+            "by the gate, by kinematics of another kind. FR3",
             """deploy_ros/test_gate_fuzz.py::a_short_fuzz_reaches_every_decision_and_breaks_nothing
             deploy_ros/test_gate.py::adversarial_requests_never_break_a_limit
             deploy_ros/test_gate.py::bang_bang_stays_inside_with_stops
             deploy_ros/test_gate.py::workspace_is_a_wall an_arm_does_not_fold_into_itself
             deploy_ros/test_gate.py::an_arm_stays_above_its_table""",
-            ("gate, fr3,", "gate, panda,", "gate, ur5e,", "gate, so101,"),
+            ("gate, fr3,",),
+        ),
+        Fault(
+            "the same of the other robots: Panda, UR5e, SO-101",
+            cases=("gate, panda,", "gate, ur5e,", "gate, so101,"),
+        ),
+        Fault(
+            "requests, and what the gate answers, that come late, twice, in another order or not "
+            "at all, stamps that jitter, clocks that drift: the motion that a controller makes of "
+            "the commands, each joined when it arrives, keeps the same limits; of every sixteenth "
+            "command links and tool are looked at. A command that is there more than a period "
+            "before its start is joined on a way that nobody judged: 1.5 times the acceleration "
+            "and 2.5 times the jerk at most",
+            """deploy_ros/test_real_time.py::a_bad_link_never_makes_the_arm_break_a_limit
+            deploy_ros/test_gate.py::a_late_take_over_keeps_the_limits_and_is_made_good""",
+            ("gate in real time, bad links",),
         ),
         Fault(
             "the first command after an activation: leaves from where the arm stands",
@@ -136,6 +152,22 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             deploy_ros/test_gate_machine.py::silence_of_the_policy_holds_after_its_budget
             deploy_ros/test_gate_machine.py::commands_that_are_always_too_late_hold
             deploy_ros/test_gate_machine.py::a_session_that_was_turned_away_does_not_come_back""",
+        ),
+        Fault(
+            "requests, answers and joint states that take 1 to 500 ms longer: no command of what "
+            "is too old, never ACTIVE beyond a budget, every limit kept",
+            cases=("gate in real time, requests, answers and joint states",),
+        ),
+        Fault(
+            "commands that take 1 to 500 ms longer to the controller: the arm stays in its range "
+            "and comes to rest; how fast it makes up for them, the gate cannot know",
+            cases=("gate in real time, commands",),
+        ),
+        Fault(
+            "1 to 25 requests lost in a row: up to 4 the arm goes on, from 7 it stops",
+            """deploy_ros/test_real_time.py::an_arm_goes_on_after_a_few_lost_requests_and_stops_after_more
+            deploy_ros/test_outdated.py::out_of_step_for_too_long_holds_whoever_knows_in_the_end""",
+            ("gate in real time, 1 to 25 requests",),
         ),
         Fault(
             "a gate that stalls or is killed: the arm comes to rest, nothing old is published "
