@@ -243,12 +243,18 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             ("policy.onnx with",),
         ),
         Fault(
-            "contracts that are changed, the manifest fitting: refused, or the same contract in "
-            "other words",
+            "a contract that is changed in one of its two copies, the manifest fitting: refused, "
+            "or the same contract in other words",
             """policies/test_runtime.py::a_changed_contract_with_a_fitting_manifest_is_refused
-            policies/test_runtime.py::changed_contracts_with_a_fitting_manifest_are_refused
+            policies/test_changed_contracts.py::changed_contracts_with_a_fitting_manifest_are_refused
             core/test_contract.py::every_single_field_is_compared""",
-            ("contract.yaml with",),
+            ("contract with a change in one copy",),
+        ),
+        Fault(
+            "a contract that is changed in both copies alike, the manifest fitting: refused, or a "
+            "whole contract that says just that, in finite numbers",
+            "policies/test_changed_contracts.py::contracts_changed_in_both_copies_are_refused_or_whole",
+            ("contract with a change in both",),
         ),
         Fault(
             "a graph.yaml that is changed: another valid graph, or one line",
