@@ -63,6 +63,14 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             cases=("joint states 5 to 20 ms late",),
         ),
         Fault(
+            "readings of sensors that are further apart in time than allowed (50 ms): refused, "
+            "and only those",
+            """deploy_ros/test_policy_session.py::sensors_that_are_too_far_apart_are_an_error
+            deploy_ros/test_policy_session.py::readings_are_refused_where_they_are_too_far_apart_and_only_there
+            deploy_ros/test_graph.py::a_skew_that_is_none_is_refused""",
+            ("policy, readings up to 80 ms apart",),
+        ),
+        Fault(
             "joints in another order: put in order by name, the same bits; a joint that is missing "
             "or named twice: refused",
             """deploy_ros/test_convert.py::a_thousand_permutations_give_the_same_bits
@@ -263,6 +271,27 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             ("graph.yaml changed",),
         ),
         Fault(
+            "command lines that are changed: options that somebody could mean, or one line",
+            "cli/test_changed_words.py::changed_command_lines_are_read_or_one_line",
+            ("command lines changed",),
+        ),
+        Fault(
+            "an exported model that answers otherwise than the policy that was trained (off by "
+            "more than 2e-5): not exported; 10 000 steps each of a perceptron, an LSTM, a history "
+            "and one with noise",
+            """policies/test_export.py::parity_is_within_the_bound
+            policies/test_export.py::runtime_answers_like_torch_over_256_steps
+            policies/test_export.py::a_graph_that_differs_from_its_module_is_refused""",
+            ("export, mlp", "export, lstm", "export, history", "export, noise"),
+        ),
+        Fault(
+            "checkpoints of others with a payload, that are none or unpack to too much: the "
+            "payload never runs, one line",
+            """cli/test_import_refusals.py::a_payload_in_a_checkpoint_never_runs
+            cli/test_import_refusals.py::a_checkpoint_that_is_none
+            cli/test_import_refusals.py::what_is_no_zip_or_unpacks_to_too_much""",
+        ),
+        Fault(
             "a bundle that is unsigned, signed by others or changed, where keys are trusted: not "
             "configured",
             "deploy_ros/test_node_errors.py::only_bundles_of_trusted_keys_are_configured",
@@ -276,7 +305,18 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             deploy_ros/test_node_errors.py::a_transition_that_raises_leaves_no_publisher
             deploy_ros/test_faults.py::gate_that_is_taken_down_while_the_arm_moves
             deploy_ros/test_faults.py::policy_that_is_deactivated_while_the_arm_moves""",
-            ("lifecycle of",),
+            ("lifecycle of gate_node", "lifecycle of policy_node"),
+        ),
+        Fault(
+            "the same transitions while an arm runs and a policy asks: no command unless both are "
+            "active, none once a deactivation was answered",
+            "deploy_ros/test_lifecycle_walks.py::walks_that_pass_through_active_publish_nothing_outside",
+            ("lifecycle of gate and policy",),
+        ),
+        Fault(
+            "two nodes of one name: the gate stops, or the second is not let in; nothing is "
+            "commanded twice",
+            "deploy_ros/test_lifecycle_walks.py::a_second_node_of_the_same_name_never_moves_the_arm_as_well",
         ),
         Fault(
             "e-stop topic and service: latched until withdrawn and reset",
@@ -284,13 +324,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             deploy_ros/test_faults.py::emergency_stop_service_latches""",
         ),
         Fault(
-            "a dead man's switch that is released or falls silent: HOLD",
+            "a dead man's switch that is released or silent for 0.1 s: HOLD",
             """deploy_ros/test_stops.py::a_heartbeat_by_hand nothing_starts_while_one_of_them_is_red
             deploy_ros/test_stops.py::each_of_them_stops_the_arm_and_it_goes_on_only_with_a_new_session""",
         ),
         Fault(
-            "a second publisher of commands, a second gate, two policies: FAULT",
-            """deploy_ros/test_faults.py::second_publisher_of_commands_is_a_fault
+            "two more publishers of commands, a second gate, two policies: FAULT",
+            """deploy_ros/test_faults.py::other_publishers_of_commands_are_a_fault
             deploy_ros/test_faults.py::commands_of_somebody_else_are_a_fault_but_reach_the_arm
             deploy_ros/test_faults.py::a_second_gate_makes_the_first_one_fault_and_does_not_start
             deploy_ros/test_gate_machine.py::two_policies_at_once_are_a_fault""",
@@ -313,6 +353,26 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(
             "a policy on another machine whose link is cut: the arm stands within its bound",
             "cli/test_ros.py::a_policy_on_another_machine_whose_link_is_cut",
+        ),
+    ),
+    "Calibration": (
+        Fault(
+            "views of a hand-eye calibration of which a fifth are of another moment, noise of "
+            "0.3 px, 0.2 mm and 0.05 degrees: 1 mm and 0.1 degrees, the wrong ones named; motions "
+            "that do not tell the camera: refused with the reason",
+            """calibration/test_hand_eye.py::the_camera_is_found_within_its_interval
+            calibration/test_hand_eye.py::degenerate_motions_are_refused_with_the_reason
+            calibration/test_hand_eye.py::what_does_not_agree_or_does_not_show_is_refused""",
+        ),
+        Fault(
+            "a joint that is off by a degree: found in a minute of data, and only there",
+            """calibration/test_joint_drift.py::one_degree_is_found_in_a_minute_and_only_there
+            calibration/test_joint_drift.py::an_offset_that_comes_later_is_a_change""",
+        ),
+        Fault(
+            "delays of -20 to 200 ms: found within 2 ms; motion that does not tell them: one line",
+            """calibration/test_delay.py::a_delay_is_found_to_a_fraction_of_a_sample
+            calibration/test_delay.py::what_tells_no_delay_is_one_line""",
         ),
     ),
     "Planted defects": (
