@@ -15,7 +15,7 @@ COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/te
 # Of the nodes what is pure code.
 PURE := activation bag_others camera_calibrations command_track convert convert_pictures dynamics_log fault_list
 PURE += fault_table flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
-PURE += operator_deeds operator_state outdated package picture_topics planted playback policy_session robot_files
+PURE += operator_deeds operator_state outdated package picture_topics planted playback policy_session real_time robot_files
 PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events witness
 COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py
 COMPUTING += $(patsubst %,tests/sensors/%.py,test_depth test_device_clock test_markers teleop/test_clutch \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,43 @@ def test_every_row_has_tests_or_tries() -> None:
     for group in FAULTS.values():
         for fault in group:
             assert list(fault.names()) or fault.cases, fault.what
+
+
+def long_tests() -> Iterator[tuple[str, list[str]]]:
+    """Yield name and the beginnings of all texts of each test that is marked `faults`."""
+    for path in sorted(TESTS.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        if "pytest.mark.faults" not in text:
+            continue
+        for test in ast.parse(text).body:
+            marks = [] if not isinstance(test, ast.FunctionDef) else test.decorator_list
+            if any("pytest.mark.faults" in ast.unparse(mark) for mark in marks):
+                assert isinstance(test, ast.FunctionDef)
+                heads = [_head(node) for node in ast.walk(test)]
+                name = f"{path.relative_to(TESTS).as_posix()}::{test.name}"
+                yield name, [head for head in heads if " " in head]
+
+
+def _head(node: ast.AST) -> str:
+    """Return how a text begins, up to what is put into it; "" of anything else."""
+    if isinstance(node, ast.JoinedStr):
+        node = node.values[0]
+    return str(node.value) if isinstance(node, ast.Constant) else ""
+
+
+def fits(head: str, case: str) -> bool:
+    """Return whether a text with this beginning may be of a case."""
+    return head.startswith(case) or case.startswith(head)
+
+
+def test_every_case_is_of_a_long_test_and_every_long_test_is_in_the_list() -> None:
+    cases = [case for group in FAULTS.values() for fault in group for case in fault.cases]
+    found = dict(long_tests())
+    assert len(found) > 20
+    for case in cases:
+        assert any(fits(head, case) for heads in found.values() for head in heads), case
+    for name, heads in found.items():
+        assert listed(name) or any(fits(head, case) for head in heads for case in cases), name
 
 
 def test_tests_are_known_with_their_parameters() -> None:

@@ -26,7 +26,7 @@ from tests.tables import Table
 from .swinging import swinging_contract
 
 CONTRACT = swinging_contract()
-CHANGES = 10_000
+CHANGES = 80_000
 STOPS = b"""
 forces:
   - {name: wrist, topic: wrench, type: geometry_msgs/msg/WrenchStamped, most: 40, most_torque: 5}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sim2arm.cli.table import Row
 from sim2arm.core.contract import Contract, ExecutorSpec
 from sim2arm.core.executor import ChunkExhausted
 from sim2arm.core.kinematics import forward_pose
@@ -18,6 +19,7 @@ from sim2arm.core.spec import History, StaleReading
 from sim2arm.sim.specs import gripper_spec
 from sim2arm_ros.gate import Gate, GateCfg
 from sim2arm_ros.policy_session import PolicySession
+from tests.tables import Table
 
 from .swinging import swinging_contract
 
@@ -25,6 +27,7 @@ DT_NS = round(1e9 / 60.0)
 HOME = np.asarray(FR3.home)
 POSE = np.array([0.5, 0.0, 0.3, 1.0, 0.0, 0.0, 0.0])
 START = 10**10
+SKEWS = 10_000
 
 
 class Scripted:
@@ -187,6 +190,45 @@ def test_sensors_that_are_too_far_apart_are_an_error() -> None:
         session.sample(far, far)
     session.push("joint_velocity", values["joint_velocity"], far - 50_000_000, far, far)
     assert "joint_position" in session.sample(far, far)
+
+
+def wrong_skews(count: int, seed: int) -> tuple[int, int]:
+    """Send readings that are up to 80 ms apart; return how many were refused, and how many wrongly.
+
+    50 ms are allowed. Each is young enough by itself.
+    """
+    session, _ = make_session(max_skew_s=0.05)
+    random, refused, wrong, stamps = np.random.default_rng(seed), 0, 0, dict[str, int]()
+    now = START
+    sensors = [spec for spec in session.sampled if spec.kind == "sensor"]
+    for _ in range(count):
+        now += 100_000_000
+        for spec in session.sampled:
+            stamps[spec.name] = now - int(random.integers(0, 80_000_001))
+            value = np.asarray(POSE if spec.name == "goal_pose" else HOME, dtype=spec.dtype)
+            assert session.push(spec.name, value, stamps[spec.name], now, now)
+        seen = [stamps[spec.name] for spec in sensors]
+        try:
+            session.sample(now, now)
+            wrong += max(seen) - min(seen) > 50_000_000
+        except StaleReading as error:
+            refused += 1
+            wrong += max(seen) - min(seen) <= 50_000_000 or "apart" not in str(error)
+    return refused, wrong
+
+
+def test_readings_are_refused_where_they_are_too_far_apart_and_only_there() -> None:
+    refused, wrong = wrong_skews(200, seed=0)
+    assert wrong == 0 and 10 < refused < 100
+
+
+@pytest.mark.faults
+def test_ten_thousand_readings_that_are_apart(table: Table) -> None:
+    refused, wrong = wrong_skews(SKEWS, seed=1)
+    case = "policy, readings up to 80 ms apart"
+    table.none_of(case, "used or refused wrongly", wrong, SKEWS, seed=1)
+    table.add(Row(case=case, metric="refused", value=refused))
+    assert wrong == 0 and 0.05 * SKEWS < refused < 0.5 * SKEWS
 
 
 def test_a_stamp_that_is_older_than_the_last_is_not_taken_until_all_is_forgotten() -> None:
