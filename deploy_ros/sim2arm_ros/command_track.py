@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from sim2arm.core.trajectory import FloatArray, Trajectory, sample
+from sim2arm.core.trajectory import FloatArray, Trajectory, on_wire_grid, sample
 
 from .gate import trajectory_dict, trajectory_of
 
 _SLEW = 0.002  # of a period per tick: at 1 rad/s and 60 Hz it costs 0.7 rad/s^2
 _REMEMBERED = 16
+_APART_NS = 50_000  # nearer to a start, as where starts are slewed, a point changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,34 @@ class CommandTrack:
     def add(self, start_ns: int, trajectory: Trajectory) -> None:
         """Note what was published (1 row)."""
         self._sent.append((start_ns, trajectory))
+
+    def led_to(self, trajectory: Trajectory, start_ns: int, now_ns: int) -> tuple[Trajectory, int]:
+        """Return a trajectory with what is under way until it starts, and the stamp of all [ns].
+
+        A controller leaves what it does as soon as it gets a new trajectory and goes straight to
+        its first point, however much later that is. So points of the motion under way that lie
+        between come first.
+
+        Args:
+            trajectory: of one arm, not added yet.
+            start_ns: when it starts.
+            now_ns: when it is published.
+        """
+        ends = [*[start for start, _ in self._sent][1:], start_ns]
+        points = [
+            (start + round(float(time) * 1e9), q, dq, min(end, start_ns))
+            for (start, way), end in zip(self._sent, ends, strict=False)
+            for time, q, dq in zip(way.times[0], way.q[0], way.dq[0], strict=True)
+        ]
+        between = [(at, q, dq) for at, q, dq, end in points if now_ns < at < end - _APART_NS]
+        if not between:
+            return trajectory, start_ns
+        first = between[0][0]
+        times = [(at - first) / 1e9 for at, *_ in between]
+        all_times: FloatArray = np.append(times, trajectory.times[0] + (start_ns - first) / 1e9)
+        q = np.concatenate([[q for _, q, _ in between], trajectory.q[0]])
+        dq = np.concatenate([[dq for *_, dq in between], trajectory.dq[0]])
+        return on_wire_grid(Trajectory(times=all_times[None], q=q[None], dq=dq[None])), first
 
     def expected(self, stamp_ns: int) -> FloatArray:
         """Return where the arm is commanded to be at a moment, (n,) [rad]."""

@@ -490,6 +490,7 @@ class GateMachine:
             self._hold(f"request refused: {refused}")
             return None
         trajectory, late = decision.trajectory, 0.0
+        told, stamp_ns = trajectory, plan.start_ns
         if not self.cfg.lock_step:
             late = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
             if late > 0.0:
@@ -498,13 +499,15 @@ class GateMachine:
                     return self._drop(late)
                 self.counters.late += 1
                 trajectory, session.rough = joined, True
+            told, stamp_ns = self._track.led_to(trajectory, plan.start_ns, ros_ns)
         session.published_ns = steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
         if decision.share[0] < 1.0 or not self._ends_as_asked(request):
             self._tell()
         self._track.add(plan.start_ns, trajectory)
-        return Command(trajectory=trajectory, stamp_ns=plan.start_ns, elapsed=late, request=request)
+        passed = late if stamp_ns == plan.start_ns else (ros_ns - stamp_ns) / 1e9
+        return Command(trajectory=told, stamp_ns=stamp_ns, elapsed=passed, request=request)
 
     def _misfit(self, width: float | None) -> str:
         """Return what is wrong with a wanted width of the gripper [m], or an empty string."""

@@ -161,6 +161,7 @@ def _gate(graph: Graph) -> Permissions:
         publish=(
             control.command_topic,
             *(f"gate_node/{topic}" for topic in ("state", "commanded", "changed", "activation")),
+            "/diagnostics",
         ),
         subscribe=(
             *dict.fromkeys(heard), control.state_topic, graph.robot_description, REQUEST_TOPIC,

@@ -6,8 +6,8 @@ stamps jitter, the policy's clock runs at a rate of its own. The controller join
 the update at which it is there. What is judged is that motion, seams included.
 
 The gate judges a command as joined at its start, or later (`Gate.take_over`). One that is there
-more than a period before its start is joined before the motion under way has ended, on a way that
-nobody judged: such commands are counted, and bounded by `EARLY`.
+more than a period before its start is joined before the motion under way has ended; what is left of
+that is in front of it. Such commands are counted.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from sim2arm_ros.requests import Request, make_tag
 
 from .swinging import swinging_contract
 from .test_gate_fuzz import BOX, DT, Seen, check_joints, check_space
+from .witness import POINTS
 
 HOME = np.asarray(FR3.home)
 TICK, MS = round(DT * 1e9), 1_000_000
@@ -47,9 +48,6 @@ SHARE = 16
 """Of so many commands one is judged by where its links are, and not by its joints alone."""
 
 
-EARLY = np.array([1.0, 1.5, 2.5])
-"""Bounds of velocity, acceleration and jerk after a command that is there more than a period before
-its start, in units of the limits."""
 UNBOUNDED = np.full(3, np.inf)
 
 
@@ -97,7 +95,7 @@ class Told:
     """Control periods of policies."""
     commands: int = 0
     early: int = 0
-    """Commands that were there more than a period before their start."""
+    """Commands that begin with points of the motion under way."""
     worst: np.ndarray = field(default_factory=lambda: np.zeros(3))
     """Greatest velocity, acceleration and jerk, in units of the limits, after commands of which
     nobody promises that they are kept."""
@@ -141,7 +139,7 @@ class Controller:
         q, dq, _ = self.at(update_ns)
         self._ddq, self._update = self.at(update_ns)[2][0], update_ns
         self._way, self._start = join(q, dq, new, np.array([elapsed])), command.stamp_ns
-        self._judge(early=elapsed < -DT)
+        self._judge(early=len(message.points) > POINTS + 1)
         return True
 
     def _judge(self, *, early: bool) -> None:
@@ -152,7 +150,7 @@ class Controller:
         jerk = np.diff(np.concatenate([self._ddq[None], ddq]), axis=0) * 1e3
         told.commands += 1
         told.early += early
-        slack = np.maximum(self._slack, EARLY) if early else self._slack
+        slack = self._slack
         if slack.max() > 1.0:
             most = FR3.limits.dq_max, FR3.limits.ddq_max, FR3.limits.dddq_max
             shares = [np.abs(x / m).max() for x, m in zip((dq, ddq, jerk), most, strict=True)]
@@ -169,7 +167,7 @@ class RealTime:
 
     def __init__(
         self, seed: int, told: Told, *, wires: tuple[Wire, ...] = WIRES, calm: bool = False,
-        stuck: float = 0.0,
+        stuck: float = 0.0, lead: float = DT,
     ) -> None:  # fmt: skip
         """Begin at home.
 
@@ -180,10 +178,11 @@ class RealTime:
             calm: a policy inside its limits whose clock runs as it should.
             stuck: share of commands that take 1 to 500 ms longer, those behind come with them.
                 What a controller makes of them the gate cannot know: how fast is not judged.
+            lead: from a tick to the start of its motion [s].
         """
         self.random, self.told, self._calm = np.random.default_rng(seed), told, calm
         self._wires, self._wire, self.burst, self._stuck = wires, wires[0], 0, stuck
-        self.machine = GateMachine(FR3, DT, BOX, MachineCfg(lead_s=DT))
+        self.machine = GateMachine(FR3, DT, BOX, MachineCfg(lead_s=lead))
         self._policies = [RequestSession(asking(share), FR3) for share in (0.8, 1.0, 1.15)]
         self.requests = self._policies[0]
         self.now, self._stamp = 10**10, 0

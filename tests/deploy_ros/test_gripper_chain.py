@@ -141,7 +141,9 @@ def test_a_stop_ends_the_closing_of_a_gripper(tmp_path: Path, robot: str) -> Non
     settings = tmp_path / "task.yaml"
     settings.write_text("max_steps: 100000\n")
     bundle = write_gripping(
-        tmp_path / "bundle", SimulatedArm(make_task("lift-cube", "fr3", SETTINGS), "fr3"), Closing(7)
+        tmp_path / "bundle",
+        SimulatedArm(make_task("lift-cube", "fr3", SETTINGS), "fr3"),
+        Closing(7),
     )
     place = Place(robot=robot)
     arm = simulated_arm("lift-cube", "fr3", 60.0, lock_step=False, settings=settings, place=place)

@@ -125,8 +125,8 @@ def test_a_budget_that_switches_a_watchdog_off_is_refused(
 @pytest.mark.parametrize(
     ("text", "line"),
     [("low: [0.9, -1, 0], high: [0.5, 1, 1], table_height: 0.0", "the least first"),
-     ("low: [0, -1, 0], high: [.nan, 1, 1], table_height: 0.0", "workspace.high[0]: expected a finite number"),
-     ("low: [0, -1, 0], high: [1, 1, 1], table_height: .inf", "workspace.table_height: expected a finite number")],
+     ("low: [0, -1, 0], high: [.nan, 1, 1], table_height: 0.0", "high[0]: expected a finite"),
+     ("low: [0, -1, 0], high: [1, 1, 1], table_height: .inf", "height: expected a finite")],
 )  # fmt: skip
 def test_a_workspace_that_holds_everything_is_refused(
     domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: str

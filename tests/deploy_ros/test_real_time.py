@@ -17,7 +17,7 @@ from sim2arm_ros.gate import Gate  # noqa: E402
 from sim2arm_ros.gate_state import GateState  # noqa: E402
 from tests.tables import Table  # noqa: E402
 
-from .real_time import SHARE, SPIKES, RealTime, Told, Wire, run_real_time  # noqa: E402
+from .real_time import DT, SHARE, SPIKES, RealTime, Told, Wire, run_real_time  # noqa: E402
 
 PARTS, CYCLES = 8, 12_500
 """Parts of the long run, and control periods of each."""
@@ -58,6 +58,14 @@ def test_a_bad_link_never_makes_the_arm_break_a_limit() -> None:
     told = run_real_time(400, seed=0)
     assert told.broken() == set()
     assert_everything_was_there(told, 400)
+
+
+@pytest.mark.parametrize("lead", [2.0, 3.0])
+def test_commands_long_before_their_start_do_not_change_the_motion_until_then(lead: float) -> None:
+    wires = (Wire(), Wire(latency=0.002), Wire(latency=0.02))
+    told = run_real_time(300, seed=1, wires=wires, lead=lead * DT)
+    assert told.broken() == set()
+    assert told.early > 0.3 * told.commands > 30
 
 
 @pytest.mark.faults

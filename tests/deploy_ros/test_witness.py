@@ -36,7 +36,7 @@ def commands(ticks: int, seed: int) -> list[JointTrajectory]:
         way = np.sign(np.sin(k / 7))
         action = (0.0, way, -way, 0.0, 0.0, 0.0)
         request = bench.request(action=action, stamp_ns=bench.ros - int(old * 1e9))
-        late = random.uniform(0.0, 0.026) if random.random() < 0.2 else 0.0
+        late = random.uniform(0.0, 0.016) if random.random() < 0.2 else 0.0
         bench.pass_time(late)
         command = bench.send(request)
         bench.pass_time(-late)
