@@ -134,12 +134,14 @@ class GripperModel:
         Returns:
             Which of them were busy (N,) bool.
         """
-        xp, stopped = self._xp, self.busy
-        here = xp.clip(self._seen, 0.0, self.gripper.open_width)
+        xp = self._xp
+        stopped: Array = self.busy
+        here = xp.minimum(xp.maximum(self._seen, 0.0 * self._seen), self.gripper.open_width)
         self.goal = xp.where(stopped, here, self.goal)
         self.target = xp.where(stopped, here, self.target)
-        self._pending, self._wait = self._pending & ~stopped, xp.where(stopped, 0.0, self._wait)
-        self.busy = self.busy & ~stopped
+        self._wait = xp.where(stopped, 0.0, self._wait)
+        self._pending = self._pending & ~stopped
+        self.busy = xp.zeros_like(stopped)
         return stopped
 
     def targets(self, ahead: Array) -> Array:
