@@ -35,8 +35,7 @@ from .wiggle import Wiggle, wiggle_contract
 
 JOINTS = "joint_position"
 _CLOCK_OFFSET_S = 0.02
-_SILENCE_S = 0.1
-"""Longest time without a joint state while the arm moves [s]; the gate has a bound of its own."""
+_SILENCE_S = 0.05  # where the contract names no age, as the gate's
 
 
 @dataclass(kw_only=True)
@@ -92,6 +91,7 @@ class WiggleNode(LifecycleNode):
             self, self._requests, who="wiggle", begin=self._begin, stamp=lambda: self._stamp_ns,
             names=self._names, about=about,
         )  # fmt: skip
+        self._silence_s = named.input(JOINTS).max_receipt_age_s or _SILENCE_S
         self.q: FloatArray | None = None
         self._width: float | None = None
         self._stamp_ns = self._receipt_ns = 0
@@ -216,7 +216,7 @@ class WiggleNode(LifecycleNode):
         if skipped is None or self.q is None:
             return
         silent = (steady - self._receipt_ns) / 1e9
-        if silent > _SILENCE_S:
+        if silent > self._silence_s:
             self._stop(f"joint states have been silent for {silent:.3f} s")
             return
         self._requests.skip(skipped)

@@ -270,7 +270,8 @@ class Steps:
         return [
             *items,
             Item(name="gate", expected="lets it pass to its end", measured=why or "to its end",
-                 ok=not why, note="the arm stands; the log of gate_node says more"),
+                 ok=not why, note="the arm stands; is something too slow or too busy here? The log of gate_node "
+                 "says more"),
         ]  # fmt: skip
 
 
