@@ -270,8 +270,7 @@ class Steps:
         return [
             *items,
             Item(name="gate", expected="lets it pass to its end", measured=why or "to its end",
-                 ok=not why, note="the arm stands; is something too slow or too busy here? The log of gate_node "
-                 "says more"),
+                 ok=not why, note="the arm stands; is this computer too slow or too busy?"),
         ]  # fmt: skip
 
 
