@@ -127,9 +127,15 @@ class Steps:
         end = time.monotonic() + self._patience
         while self._refusal(f"{POLICY}/report") and time.monotonic() < end:
             self._pause(0.25)
-        self._until(lambda: POLICY in supervisor.reports and GATE in supervisor.reports, _SLACK_S)
+        reports = supervisor.reports
+        self._until(lambda: {GATE, POLICY} <= set(reports), _SLACK_S)
         return [
-            *(_of(node, item) for node in (GATE, POLICY) for item in supervisor.reports[node]),
+            *(
+                equal(f"report of {node}", "told", None)
+                for node in (GATE, POLICY)
+                if node not in reports
+            ),
+            *(_of(node, item) for node in (GATE, POLICY) for item in reports.get(node, ())),
             equal("policy", "inactive", supervisor.state_of(POLICY)),
         ]
 
