@@ -13,7 +13,7 @@ COMPUTING := tests/calibration tests/core tests/policies tests/sim
 ALONE := demo doctor_robot_walk eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 # Of the nodes what is pure code.
-PURE := activation bag_others camera_calibrations command_track convert convert_pictures dynamics_log fault_list
+PURE := activation bag_others camera_calibrations collections command_track convert convert_pictures dynamics_log fault_list
 PURE += fault_table flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
 PURE += operator_deeds operator_state outdated package picture_topics planted playback policy_session robot_files
 PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events wiggle witness

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,11 +45,28 @@ def wiggle_contract(contract: Contract) -> Contract:
     return as_joint_targets(replace(contract, gripper=None))
 
 
+@dataclass(kw_only=True)
+class Heard:
+    """What came while the arm moved."""
+
+    sides: FloatArray
+    """(n,) to which side each joint went, +1 or -1."""
+    moved: list[tuple[int, FloatArray]] = field(default_factory=list[tuple[int, FloatArray]])
+    """Stamps [ns], and what the controller commanded (n,) [rad]."""
+    seen: list[tuple[int, FloatArray]] = field(default_factory=list[tuple[int, FloatArray]])
+    """Stamps [ns], and measured positions (n,) [rad]."""
+    latency_s: list[float] = field(default_factory=list[float])
+    """Per command, from the stamp of the joint state that it answers to its arrival here [s]."""
+    commands: int = 0
+    """That came."""
+
+
 class Wiggle:
     """The motion of one arm, and the judge of it.
 
     Attributes:
         cfg: how joints are moved.
+        sides: (n,) to which side each joint goes, +1 or -1.
         problem: what went wrong, one line; empty while nothing did.
         moved: (n,) largest motion of each joint on its turn, towards its side [rad].
     """
@@ -66,7 +83,7 @@ class Wiggle:
         self._low = np.array(contract.limits.q_min) + margin
         self._high = np.array(contract.limits.q_max) - margin
         self.moved = np.zeros(len(self.names))
-        self._commanded = self._signs = np.zeros(len(self.names))
+        self._commanded = self.sides = np.zeros(len(self.names))
         self._before: FloatArray | None = None
         self._joint = -1
 
@@ -76,7 +93,7 @@ class Wiggle:
         All have to stand inside of what goals may be: a goal outside would be moved inwards.
         """
         least, note = self.cfg.angle, "move this joint away from its limit by hand"
-        signs, room = self._sides(q)
+        signs, room = self._sides_of(q)
         return [
             Item(
                 name=f"room of {name}", expected=f">= {least:g}", unit="rad", note=note,
@@ -92,14 +109,14 @@ class Wiggle:
             )
         ]  # fmt: skip
 
-    def _sides(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _sides_of(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return for each joint the side with more room, +1 or -1, and how much it is [rad]."""
         up, down = self._high - q, q - self._low
         return np.where(up >= down, 1.0, -1.0), np.maximum(up, down)
 
     def begin(self, q: FloatArray) -> None:
         """Begin at the commanded position q (n,) [rad], at rest."""
-        self._commanded, (self._signs, _) = q.copy(), self._sides(q)
+        self._commanded, (self.sides, _) = q.copy(), self._sides_of(q)
         self._joint, self._before, self.problem = -1, None, ""
         self.moved = np.zeros(len(self.names))
 
@@ -111,7 +128,7 @@ class Wiggle:
     def goal(self, seconds: float) -> FloatArray:
         """Return where the joints are to be (n,) [rad] this long after the start [s]."""
         goal, (joint, into) = self._commanded.copy(), self._turn(seconds)
-        goal[joint] += self._signs[joint] * self._profile(into)
+        goal[joint] += self.sides[joint] * self._profile(into)
         return goal
 
     def turn(self, seconds: float) -> str:
@@ -148,14 +165,14 @@ class Wiggle:
                 return self.problem
             self._joint, self._before = joint, q.copy()
         way = q - self._before
-        towards = float(self._signs[joint] * way[joint])
+        towards = float(self.sides[joint] * way[joint])
         self.moved[joint] = max(self.moved[joint], towards)
         self.problem = self.problem or self._judge(joint, into, way, towards)
         return self.problem
 
     def _judge(self, joint: int, into: float, way: FloatArray, towards: float) -> str:
         cfg, name = self.cfg, self.names[joint]
-        asked = f"{name} was told to move by {self._signs[joint] * cfg.angle:+.3f} rad"
+        asked = f"{name} was told to move by {self.sides[joint] * cfg.angle:+.3f} rad"
         others = np.abs(way)
         others[joint] = 0.0
         worst = int(others.argmax())
@@ -174,7 +191,7 @@ class Wiggle:
 
     def _short(self, joint: int) -> str:
         """Return that a joint did not come as far as it was told, or an empty string."""
-        cfg, sign, moved = self.cfg, self._signs[joint], self.moved[joint]
+        cfg, sign, moved = self.cfg, self.sides[joint], self.moved[joint]
         if moved >= (1.0 - cfg.share) * cfg.angle:
             return ""
         asked = f"{self.names[joint]} was told to move by {sign * cfg.angle:+.3f} rad"
@@ -193,7 +210,7 @@ class Wiggle:
             wrong = bool(self.problem) and joint == self._joint
             if joint == last and not over and not wrong:
                 break
-            sign = self._signs[joint]
+            sign = self.sides[joint]
             items.append(
                 Item(
                     name=f"wiggle of {name}", expected=f"{sign * self.cfg.angle:+.3f}", unit="rad",

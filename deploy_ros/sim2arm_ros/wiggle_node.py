@@ -8,7 +8,7 @@ what a command answers is, and what controller and arm do over time.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
@@ -31,25 +31,11 @@ from .latency import LatencyMeter
 from .node_support import Endpoints, streaming
 from .request_session import RequestSession
 from .requests import WIDTH, make_tag
-from .wiggle import Wiggle, wiggle_contract
+from .wiggle import Heard, Wiggle, wiggle_contract
 
 JOINTS = "joint_position"
 _CLOCK_OFFSET_S = 0.02
 _SILENCE_S = 0.05  # where the contract names no age, as the gate's
-
-
-@dataclass(kw_only=True)
-class Heard:
-    """What came while the arm moved."""
-
-    moved: list[tuple[int, FloatArray]] = field(default_factory=list[tuple[int, FloatArray]])
-    """Stamps [ns], and what the controller commanded (n,) [rad]."""
-    seen: list[tuple[int, FloatArray]] = field(default_factory=list[tuple[int, FloatArray]])
-    """Stamps [ns], and measured positions (n,) [rad]."""
-    latency_s: list[float] = field(default_factory=list[float])
-    """Per command, from the stamp of the joint state that it answers to its arrival here [s]."""
-    commands: int = 0
-    """That came."""
 
 
 class WiggleNode(LifecycleNode):
@@ -82,7 +68,8 @@ class WiggleNode(LifecycleNode):
         )  # fmt: skip
         named = graph.named(contract)
         bindings = graph.bindings(named)
-        self.wiggle, self.heard, self.stopped = Wiggle(wiggle_contract(named)), Heard(), ""
+        self.wiggle, self.stopped = Wiggle(wiggle_contract(named)), ""
+        self.heard = Heard(sides=self.wiggle.sides)
         self._contract, self._names, self._grips = named, named.joint_names, named.grips
         self._requests = RequestSession(wiggle_contract(contract), find_robot(contract.robot))
         self._gripper: Gripper = graph.gripper_of(named)
@@ -153,7 +140,7 @@ class WiggleNode(LifecycleNode):
     def _begin(self, q: FloatArray) -> None:
         self._requests.begin(q)
         self.wiggle.begin(q)
-        self.heard = Heard()
+        self.heard = Heard(sides=self.wiggle.sides)
 
     def _stop(self, reason: str) -> None:
         self.stopped = self.stopped or reason

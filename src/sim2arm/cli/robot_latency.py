@@ -18,10 +18,12 @@ from sim2arm.policies.bundle import GOLDEN
 from sim2arm.policies.golden import read_golden
 from sim2arm.policies.runtime import OnnxPolicy
 from sim2arm_ros.activation import Item, at_most
-from sim2arm_ros.wiggle_node import Heard
+from sim2arm_ros.wiggle import Heard
 
 from .machine import describe_commit, describe_machine, describe_versions
 
+LOOK = DelayCfg(low=-0.2, high=0.8)
+"""Where the delay is looked for: the joints go slowly, and nearer delays would explain as much."""
 _FIRST, _CALLS = 10, 60
 """Answers of the network that warm it up, and all of them."""
 _LONGEST_S = 1.0  # what is later than that counts as lost, as in `sim2arm bench ros`
@@ -80,13 +82,13 @@ def latency_items(heard: Heard, latency: NDArray[np.float64], period: float) -> 
 
 def _motion_item(heard: Heard) -> Item:
     """Return by how much the measured motion lies behind what the controller commands."""
-    name, cfg = "command to motion", DelayCfg()
+    name, cfg = "command to motion", LOOK
     moved, seen = States(), States()
     try:
         first = heard.moved[0][0] if heard.moved else 0
         for states, rows in ((moved, heard.moved), (seen, heard.seen)):
-            for stamp, q in rows:
-                states.add((stamp - first) / 1e9, q)
+            for stamp, q in rows:  # one joint moves at a time: together they move all the time
+                states.add((stamp - first) / 1e9, np.array([q @ heard.sides]))
         signals = moved.signal("states of the controller"), seen.signal("joint states")
         found = find_delay(*signals, "follows", cfg)
     except ValueError as error:

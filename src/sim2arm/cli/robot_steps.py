@@ -12,6 +12,7 @@ from dataclasses import replace
 from sim2arm_ros.activation import Item, equal
 from sim2arm_ros.input_watch import InputWatch
 from sim2arm_ros.launcher import Launch
+from sim2arm_ros.node_support import forget_garbage
 from sim2arm_ros.peers import needs, peer_items
 from sim2arm_ros.robot_modes import RobotModes
 from sim2arm_ros.supervisor import OperationError, Supervisor
@@ -264,6 +265,8 @@ class Steps:
                 print(f"moves: {node.turn}", flush=True)
             return node.over
 
+        forget_garbage()
+        self._pause(0.5)  # what waited meanwhile is old
         node.start()
         self._until(over, node.wiggle.seconds + _SLACK_S)
         seconds, passed = node.seconds, node.over

@@ -12,7 +12,6 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,16 +21,15 @@ from sim2arm.core.contract import Contract
 from sim2arm_ros.activation import Item
 from sim2arm_ros.launcher import Launch
 from sim2arm_ros.pictures import camera_of
+from sim2arm_ros.wiggle import Heard
 
 from .answers import YES, Answers
 from .doctor_robot import CLOCK_S, DoctorRobotCfg, machine_items, print_items
 from .errors import UserError, user_input
 from .outputs import check_file
+from .robot_latency import latency_items, make_record, network_seconds, with_network
 from .ros import Ready, RosUpCfg, describe, environment, prepare, signals_interrupt
 from .ros_checks import check
-
-if TYPE_CHECKING:  # rclpy is there once `prepare` has found it
-    from sim2arm_ros.wiggle_node import Heard
 
 GATE, POLICY = "gate_node", "policy_node"
 TITLES = ("this computer", "peers in the ROS domain", "clock, rates and ages of the inputs",
@@ -166,8 +164,6 @@ class Walk:
 
     def _measure(self, heard: Heard) -> None:
         """Show what the motion told of time, and write the record that was asked for."""
-        from .robot_latency import latency_items, make_record, network_seconds, with_network
-
         contract = self._ready.contract
         at_once = contract.action.horizon == 1  # chunks are asked for ahead
         network = network_seconds(self._ready.bundle) if at_once else np.zeros(0)
