@@ -10,13 +10,13 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 COMPUTING := tests/calibration tests/core tests/policies tests/sim
-ALONE := demo eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
+ALONE := demo doctor_robot_walk eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 # Of the nodes what is pure code.
-PURE := activation bag_others camera_calibrations command_track convert convert_pictures dynamics_log fault_list
+PURE := activation bag_others camera_calibrations collections command_track convert convert_pictures dynamics_log fault_list
 PURE += fault_table flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
 PURE += operator_deeds operator_state outdated package picture_topics planted playback policy_session real_time robot_files
-PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events witness
+PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events wiggle witness
 COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py
 COMPUTING += $(patsubst %,tests/sensors/%.py,test_depth test_device_clock test_markers teleop/test_clutch \
   teleop/test_following teleop/test_person teleop/test_servo_packets teleop/test_spacemouse)

@@ -56,6 +56,7 @@ class Asker:
 
     Attributes:
         phase: what it does.
+        reason: why, one line; empty while it runs.
         ready: commanded position (n,) [rad], stamp and steady time [ns] at which the gate would
             let a run in; none if it has not said so.
     """
@@ -90,7 +91,7 @@ class Asker:
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
         self._names, self._about, self._lock_step = list(names), about, lock_step
         self._period_ns = round(1e9 / requests.contract.control_hz)
-        self.phase = Phase.IDLE
+        self.phase, self.reason = Phase.IDLE, ""
         self.ready: tuple[FloatArray, int, int] | None = None
         self._let_in, self._gate_heard_ns = False, 0
         self._given_up: set[str] = set()
@@ -232,7 +233,7 @@ class Asker:
         self.phase = Phase.IDLE
 
     def _enter(self, phase: Phase, reason: str) -> None:
-        self.phase = phase
+        self.phase, self.reason = phase, reason
         self.tell(reason, {})
 
     # -- ticks ---------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def _policy(graph: Graph) -> Permissions:
     topics = [binding.topic for binding in graph.inputs.values()]
     may = _asker("policy_node", graph, [*topics, *infos, graph.observation])
     others = (f"policy_node/{topic}" for topic in IN_ITS_PLACE.values())
-    return replace(may, publish=(*may.publish, *others))
+    return replace(may, publish=(*may.publish, *others), reply=("policy_node/report",))
 
 
 def _teleop(graph: Graph) -> Permissions:
@@ -246,7 +246,7 @@ def _operator(graph: Graph) -> Permissions:
     actions = [f"{node}/action" for node in _OURS[1:]]
     services = [
         *(f"{node}/{name}" for node in _OURS for name in (*_LIFECYCLE, *_PARAMETERS)),
-        *(f"gate_node/{name}" for name in _GATE),
+        *(f"gate_node/{name}" for name in _GATE), "policy_node/report",
         *(f"recorder_node/{event}" for event in ("start", "keep", "discard")),
         "sim_arm/reset", "sim_arm/set_parameters",
         f"{graph.controller.manager}/list_controllers", *_driver(graph).reply,

@@ -173,6 +173,15 @@ class Supervisor:
                 raise OperationError(f"no {what} within {timeout_s:g} s")
             self._executor.spin_once(0.02)
 
+    def join(self, node: Node) -> None:
+        """Run the callbacks of another node of this context too, from the next wait on."""
+        self._executor.add_node(node)
+
+    def leave(self, node: Node) -> None:
+        """Run the callbacks of a node that joined no longer, and close it."""
+        self._executor.remove_node(node)
+        node.destroy_node()
+
     def call(self, kind: Any, name: str, request: Any, timeout_s: float = START_S) -> Any:
         """Call a service and return its response.
 

@@ -1,4 +1,4 @@
-"""`sim2arm doctor DATASET|robot`: what is wrong with a dataset, or with a robot's computer."""
+"""`sim2arm doctor DATASET|robot`: what is wrong with a dataset, or with a robot."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ ROBOT = "robot"
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorCfg:
-    """Read every file of a dataset and say what is wrong; or look at a robot's computer."""
+    """Read every file of a dataset and say what is wrong; or look at a robot and its computer."""
 
     path: Annotated[Positional[Path], arg(metavar="DATASET|robot")]
-    """Folder of a LeRobotDataset v3.0, or `robot`: this computer (a folder so called: ./robot)."""
+    """Folder of a LeRobotDataset v3.0, or `robot`: this computer, and an arm with `--bundle` (see
+    `sim2arm doctor robot --help`; a folder so called: ./robot)."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,11 +36,11 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         UserError: there is no such folder.
     """
-    cfg = parse(DoctorCfg, argv, "sim2arm doctor")
-    if argv[0] == ROBOT:
-        from .doctor_robot import check_robot
+    if argv[:1] == [ROBOT]:
+        from . import doctor_robot
 
-        return check_robot()
+        return doctor_robot.main(argv[1:])
+    cfg = parse(DoctorCfg, argv, "sim2arm doctor")
     if not cfg.path.is_dir():
         raise UserError(f"{cfg.path}: expected the folder of a dataset")
     count = 0

@@ -131,6 +131,32 @@ def main(argv: Sequence[str]) -> int:
     check(cfg)
     if cfg.page:
         cfg = replace(cfg, page_port=cfg.page_port or free_port(cfg.page_host))
+    ready = prepare(cfg)
+    env = environment(cfg)
+    for name, text in describe(cfg, ready.bundle, ready.contract, ready.rclpy, env).items():
+        print(f"{name:<8}{text}")
+    with signals_interrupt():
+        return _up(cfg, ready.nodes, env)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What is to be started, after everything that was given has been looked at."""
+
+    bundle: Path
+    contract: Contract
+    graph: Graph
+    nodes: list[NodeProcess]
+    rclpy: str
+    """Which one runs, in words."""
+
+
+def prepare(cfg: RosUpCfg) -> Ready:
+    """Look at what options name that passed `check`; nothing is started yet.
+
+    Raises:
+        UserError: something cannot be used; one line.
+    """
     bundle = find_bundle(cfg.bundle)
     with user_input("trusted keys"):
         trusted = read_trusted_keys(cfg.trusted_keys) if cfg.trusted_keys else None
@@ -142,11 +168,8 @@ def main(argv: Sequence[str]) -> int:
         check_task(cfg.sim, contract, cfg.settings)
         sensors = write_sensors(cfg, contract)
     which = find_ros(cfg, real=cfg.sim is None, hint=" (or --sim TASK for a simulated arm)")
-    env = environment(cfg)
-    for name, text in describe(cfg, bundle, contract, which, env).items():
-        print(f"{name:<8}{text}")
-    with signals_interrupt():
-        return _up(cfg, nodes(cfg, bundle, contract, graph, **sensors), env)
+    found = nodes(cfg, bundle, contract, graph, **sensors)
+    return Ready(bundle=bundle, contract=contract, graph=graph, nodes=found, rclpy=which)
 
 
 def asker_of(cfg: RosUpCfg) -> str:
