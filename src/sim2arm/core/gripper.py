@@ -90,8 +90,8 @@ class GripperModel:
         self._seen, self._mark, self._still = self.target, self.target, self._wait
         self._rests = True  # all stand at their goals: most of the time there is nothing to do
 
-    def restart(self, rows: Array, width: float) -> None:
-        """Put the grippers `rows` (N,) bool to a width [m], free, with nothing dropped."""
+    def restart(self, rows: Array, width: float | Array) -> None:
+        """Put the grippers `rows` (N,) bool to a width, (N,) or one [m], free, nothing dropped."""
         xp = self._xp
         for name in ("target", "goal", "_former", "_seen", "_mark"):
             setattr(self, name, xp.where(rows, width, getattr(self, name)))
@@ -134,14 +134,10 @@ class GripperModel:
         Returns:
             Which of them were busy (N,) bool.
         """
-        xp = self._xp
-        stopped: Array = self.busy
+        xp, stopped, dropped = self._xp, self.busy, self.dropped
         here = xp.minimum(xp.maximum(self._seen, 0.0 * self._seen), self.gripper.open_width)
-        self.goal = xp.where(stopped, here, self.goal)
-        self.target = xp.where(stopped, here, self.target)
-        self._wait = xp.where(stopped, 0.0, self._wait)
-        self._pending = self._pending & ~stopped
-        self.busy = xp.zeros_like(stopped)
+        self.restart(stopped, here)
+        self.dropped = dropped
         return stopped
 
     def targets(self, ahead: Array) -> Array:
