@@ -35,6 +35,7 @@ from .wiggle import Heard, Wiggle, wiggle_contract
 
 JOINTS = "joint_position"
 _CLOCK_OFFSET_S = 0.02
+_WARM_UP = 10  # requests that nobody hears
 _SILENCE_S = 0.05  # where the contract names no age, as the gate's
 
 
@@ -102,6 +103,12 @@ class WiggleNode(LifecycleNode):
 
     def start(self) -> None:
         """Begin as soon as the gate is ready: the arm will move."""
+        assert self.q is not None  # `missing` says so before
+        self._begin(self.q)
+        for _ in range(_WARM_UP):  # whoever does this for the first time is late
+            self._requests.ask(self.wiggle.goal(0.0), self.q, 0)
+            self.wiggle.see(self.q, 0.0)
+        self._begin(self.q)
         self.trigger_activate()
         self._asker.wait()
 
