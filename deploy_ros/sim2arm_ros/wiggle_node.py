@@ -14,6 +14,7 @@ import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
+from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -67,6 +68,7 @@ class WiggleNode(LifecycleNode):
             "wiggle", context=context, enable_communication_interface=False,
             parameter_overrides=[clock],
         )  # fmt: skip
+        self.get_logger().set_level(LoggingSeverity.ERROR)  # who walks says why it ended
         named = graph.named(contract)
         bindings = graph.bindings(named)
         self.wiggle, self.stopped = Wiggle(wiggle_contract(named)), ""
