@@ -14,6 +14,7 @@ import numpy as np
 from control_msgs.msg import JointTrajectoryControllerState
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
+from rclpy.logging import LoggingSeverity
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -35,6 +36,7 @@ from .wiggle import Heard, Wiggle, wiggle_contract
 
 JOINTS = "joint_position"
 _CLOCK_OFFSET_S = 0.02
+_WARM_UP = 10  # requests that nobody hears
 _SILENCE_S = 0.05  # where the contract names no age, as the gate's
 
 
@@ -66,6 +68,7 @@ class WiggleNode(LifecycleNode):
             "wiggle", context=context, enable_communication_interface=False,
             parameter_overrides=[clock],
         )  # fmt: skip
+        self.get_logger().set_level(LoggingSeverity.ERROR)  # who walks says why it ended
         named = graph.named(contract)
         bindings = graph.bindings(named)
         self.wiggle, self.stopped = Wiggle(wiggle_contract(named)), ""
@@ -102,6 +105,12 @@ class WiggleNode(LifecycleNode):
 
     def start(self) -> None:
         """Begin as soon as the gate is ready: the arm will move."""
+        assert self.q is not None  # `missing` says so before
+        self._begin(self.q)
+        for _ in range(_WARM_UP):  # whoever does this for the first time is late
+            self._requests.ask(self.wiggle.goal(0.0), self.q, 0)
+            self.wiggle.see(self.q, 0.0)
+        self._begin(self.q)
         self.trigger_activate()
         self._asker.wait()
 

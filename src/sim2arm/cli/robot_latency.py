@@ -22,8 +22,9 @@ from sim2arm_ros.wiggle import Heard
 
 from .machine import describe_commit, describe_machine, describe_versions
 
-LOOK = DelayCfg(low=-0.2, high=0.8)
-"""Where the delay is looked for: the joints go slowly, and nearer delays would explain as much."""
+LOOK = DelayCfg(low=-0.2, high=0.8, limit_ms=10.0)
+"""Where the delay is looked for, and how well it has to be known: joints go slowly and a little, so
+that nearer delays would explain as much. Nothing is trained with it."""
 _FIRST, _CALLS = 10, 60
 """Answers of the network that warm it up, and all of them."""
 _LONGEST_S = 1.0  # what is later than that counts as lost, as in `sim2arm bench ros`
