@@ -16,7 +16,7 @@ from sim2arm.core.trajectory import FloatArray, Trajectory, on_wire_grid, sample
 from .gate import trajectory_dict, trajectory_of
 
 _SLEW = 0.002  # of a period per tick: at 1 rad/s and 60 Hz it costs 0.7 rad/s^2
-_REMEMBERED = 16
+_REMEMBERED = 64  # a second at 60 Hz: longer than a clock may stand still
 _APART_NS = 50_000  # nearer to a start, as where starts are slewed, a point changes nothing
 
 
