@@ -37,7 +37,7 @@ GOAL: dict[str, Any] = {
     "frame": "fr3_link0", "element_names": list(POSE), "low": [-1.0], "high": [1.0],
 }  # fmt: skip
 GAINS = ["--kp", *map(str, FR3.kp), "--kd", *map(str, FR3.kd)]
-SAID = ["--robot", "fr3", "--max-stamp-age-s", "0.3", "--max-receipt-age-s", "2.0"]
+SAID = ["--robot", "fr3", "--max-stamp-age-s", "0.3", "--max-receipt-age-s", "1.0"]
 TICKS = ["--control-hz", str(HZ)]
 
 

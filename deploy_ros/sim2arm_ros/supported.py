@@ -27,7 +27,7 @@ UNMEASURED = (
 Whether the real arm lies inside no node can measure: calibrations can. Of cameras that the policy
 sees `camera_info` tells the intrinsics, which are compared.
 """
-OLDEST_S = 0.5
+OLDEST_S = 1.0
 """Most that a bundle may let joint states be old or silent [s]."""
 _SLACK = 1e-9  # of a limit, for rounding
 

@@ -255,7 +255,7 @@ def test_a_robot_is_found_on_its_own_machine_alone(
     monkeypatch.setenv("ROS_STATIC_PEERS", "robot")
     assert ros.environment(cfg) == {ros.RANGE: "LOCALHOST"}
     monkeypatch.setattr(ros, "_up", lambda *_: 0)
-    monkeypatch.setattr(ros, "install", lambda: "rclpy: /opt/ros/jazzy")
+    monkeypatch.setattr(arm_options, "install", lambda: "rclpy: /opt/ros/jazzy")
     assert ros.main(["--bundle", str(bundle), "--yes"]) == 0
     assert "range LOCALHOST" in capsys.readouterr().out
 

@@ -11,8 +11,10 @@ import pytest
 from sim2arm.core.contract import ExecutorSpec, GripperSpec
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg, as_tool_steps, from_contract
 from sim2arm.core.inverse import solve_pose
+from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.joint_targets import JointTargets, JointTargetsCfg, as_joint_targets
 from sim2arm.core.kinematics import forward
+from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3, ROBOTS
 from sim2arm.core.transforms import pose_from_matrix, quat_conjugate, quat_mul, quat_to_rotvec
 from tests.builders import make_action, make_contract
@@ -133,6 +135,22 @@ def test_targets_that_jump_stay_inside_velocity_acceleration_and_jerk(name: str)
         assert (np.abs(control.motion.jerk) <= np.asarray(limits.dddq_max) + 1e-9).all()
         assert (control.motion.goal >= margin[0] - 1e-9).all()
         assert (control.motion.goal <= margin[1] + 1e-9).all()
+
+
+def test_a_joint_at_its_end_where_its_bound_is_0_holds_nothing_up() -> None:
+    q = np.array([FR3.home])
+    q[0, 0] = FR3.limits.q_max[0]
+    assert velocity_bounds(FR3.limits, q)[1][0, 0] == 0.0
+    motion = JointMotion(FR3, DT, EeDeltaCfg(joint_margin=0.0), q.copy())
+    way = np.zeros((1, 7))
+    way[0, 3] = 1e-3
+    wanted, speed = motion.step(way)
+    assert np.isfinite(wanted).all() and np.isfinite(speed).all()
+    assert wanted[0, 3] > q[0, 3] and wanted[0, 0] == pytest.approx(q[0, 0], abs=1e-9)
+    way[0, 0] = 1e-3  # further than it may: then nothing moves
+    motion.reset(q, np.arange(1))
+    goal, _ = motion.step(way)
+    np.testing.assert_allclose(goal, q, atol=1e-9)
 
 
 def test_a_contract_of_steps_becomes_one_of_joint_targets() -> None:

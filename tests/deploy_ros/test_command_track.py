@@ -55,11 +55,11 @@ def test_lock_step_takes_the_stamps() -> None:
 def test_expected_is_what_was_published_last_before_the_moment() -> None:
     track = CommandTrack(DT, Q)
     np.testing.assert_array_equal(track.expected(0), Q)
-    for k in range(40):  # more than it remembers
+    for k in range(80):  # more than it remembers
         points = np.array([[[k, 0.0], [k + 1.0, 0.0]]])
         times = np.array([[0.0, DT]])
         track.add(k * NS, Trajectory(times=times, q=points, dq=np.zeros_like(points)))
     # Half of a cubic from rest to rest is half of the way.
     np.testing.assert_allclose(track.expected(30 * NS + NS // 2), [30.5, 0.0])
-    np.testing.assert_allclose(track.expected(100 * NS), [40.0, 0.0])
-    np.testing.assert_allclose(track.expected(0), [24.0, 0.0])  # of the oldest, its start
+    np.testing.assert_allclose(track.expected(100 * NS), [80.0, 0.0])
+    np.testing.assert_allclose(track.expected(0), [16.0, 0.0])  # of the oldest, its start

@@ -271,7 +271,8 @@ def test_a_policy_machine_with_another_clock_is_not_activated(
     rig.wait(lambda: name in rig.red("policy_node"), "red item")
     (item,) = (item for item in rig.operator.reports["policy_node"] if item.name == name)
     assert re.search(rf"the clock here is \S+ s {words} the gate's, allowed 0.02 s", item.note)
-    assert abs(float(item.measured) - abs(ahead)) < 0.03  # /clock comes every 8 ms
+    # /clock comes every 8 ms, on a busy machine now and then later.
+    assert abs(float(item.measured) - abs(ahead)) < 0.03 + 0.05 * abs(ahead)
 
 
 @pytest.mark.parametrize(

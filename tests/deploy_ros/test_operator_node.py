@@ -103,7 +103,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     rig = Rig(write_swinging(folder / "bundle", max_age_s=BUDGET_S), folder / "logs")
     stand = Stand(folder, rig)
     rig.set_parameter("gate_node", "request_timeout_s", BUDGET_S)
-    rig.set_parameter("gate_node", "clock_freeze_s", 3.0 * BUDGET_S)  # as joints: it latches
+    rig.set_parameter("gate_node", "clock_freeze_s", BUDGET_S)
     yield stand
     stand.close()
 

@@ -16,6 +16,9 @@ from .limits import velocity_bounds
 from .robots import Robot
 from .transforms import Array, namespace, worlds_inside
 
+_STILL = 1e-12
+"""What takes the place of a bound of 0 [rad/s]."""
+
 
 class MotionCfg(Protocol):
     """What configurations of controllers say about the motion of joints."""
@@ -89,6 +92,8 @@ class JointMotion:
         xp = namespace(self.goal)
         low, high = velocity_bounds(self._limits, self.goal)
         share = self._cfg.limit_share * self.period
+        # At the end of its range a joint may not go further: what does not go there is not held up.
+        high, low = xp.where(high > _STILL, high, _STILL), xp.where(low < -_STILL, low, -_STILL)
         fastest = xp.max(xp.maximum(way / (share * high), way / (share * low)), axis=-1)
         way = way / xp.where(fastest < 1.0, 1.0, fastest)[..., None]
         goal = xp.minimum(xp.maximum(self.goal + way, self._low), self._high)

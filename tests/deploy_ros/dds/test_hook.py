@@ -119,10 +119,3 @@ def test_the_conformance_suite_runs_on_a_real_rclpy_without_the_extra(tmp_path: 
     assert "no ROS is sourced, and cyclonedds and rosbags not installed" in (
         nothing.stdout + nothing.stderr
     )
-
-
-def test_the_ros_workflow_runs_the_conformance_suite() -> None:
-    root = Path(__file__).resolve().parents[3]
-    steps = (root / ".github" / "workflows" / "ros.yaml").read_text(encoding="utf-8")
-    for name in SUITE:
-        assert str(Path(name).relative_to(root)) in steps
