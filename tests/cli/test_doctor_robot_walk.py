@@ -170,7 +170,7 @@ BUSY_WORDS = re.compile(
 
 
 def walk_on(
-    capsys: pytest.CaptureFixture[str], attempt: Callable[[], int], tries: int = 4
+    capsys: pytest.CaptureFixture[str], attempt: Callable[[], int], tries: int = 7
 ) -> tuple[int, str]:
     """Walk until no busy machine ended it; return the exit code and what was printed."""
     out = ""
