@@ -242,7 +242,7 @@ class GateNode(LifecycleNode):
 
     def _disconnect(self) -> None:
         if self._flight is not None:
-            self._stopped = self._flight.machine.stops
+            self._stopped |= self._flight.machine.stops
         self._flight = self._gripper = self._modes = None
         self._endpoints.close()
 

@@ -35,6 +35,7 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E402
 from sim2arm_ros.asker import Phase  # noqa: E402
 from sim2arm_ros.convert import change_message, status_message  # noqa: E402
+from sim2arm_ros.gate_machine import HELD  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -104,6 +105,19 @@ def assert_refused(node: Any, lines: list[str], text: str) -> None:
     assert node.trigger_shutdown() is OK  # from unconfigured
 
 
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **parameters: Any) -> str:
+    """Return the one line with which a gate with these parameters is not configured."""
+    gate, said = gate_node.GateNode(), list[str]()
+    logger = gate.get_logger()
+    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
+    monkeypatch.setattr(gate, "get_logger", lambda: logger)
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), **parameters)
+    assert gate.trigger_configure() is FAILURE
+    gate.destroy_node()
+    (line,) = said
+    return line
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("request_timeout_s", float("nan")), ("request_timeout_s", float("inf")),
@@ -112,14 +126,8 @@ def assert_refused(node: Any, lines: list[str], text: str) -> None:
 def test_a_budget_that_switches_a_watchdog_off_is_refused(
     domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float
 ) -> None:
-    gate, said = gate_node.GateNode(), list[str]()
-    logger = gate.get_logger()
-    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
-    monkeypatch.setattr(gate, "get_logger", lambda: logger)
-    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), **{name: value})
-    assert gate.trigger_configure() is FAILURE
-    assert said == [f"not configured: {name}: expected more than 0, at most 1 s, got {value}"]
-    gate.destroy_node()
+    said = refusal(tmp_path, monkeypatch, **{name: value})
+    assert said == f"not configured: {name}: expected more than 0, at most 1 s, got {value}"
 
 
 @pytest.mark.parametrize(
@@ -131,16 +139,28 @@ def test_a_budget_that_switches_a_watchdog_off_is_refused(
 def test_a_workspace_that_holds_everything_is_refused(
     domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: str
 ) -> None:
-    gate, said = gate_node.GateNode(), list[str]()
-    logger = gate.get_logger()
-    monkeypatch.setattr(logger, "error", lambda text, **_: said.append(text))
-    monkeypatch.setattr(gate, "get_logger", lambda: logger)
     graph = tmp_path / "graph.yaml"
     graph.write_text(DEFAULT_GRAPH.read_text() + f"\nworkspace: {{{text}}}\n")
-    bundle = str(write_swinging(tmp_path / "bundle"))
-    set_parameters(gate, bundle=bundle, graph=str(graph))
-    assert gate.trigger_configure() is FAILURE
-    assert len(said) == 1 and line in said[0]
+    assert line in refusal(tmp_path, monkeypatch, graph=str(graph))
+
+
+def test_a_hold_outlives_a_gate_that_could_not_be_configured(
+    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("a name that ROS does not take")
+
+    gate = gate_node.GateNode()
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")))
+    assert gate.trigger_configure() is OK
+    assert gate._flight is not None
+    gate._flight.operator_hold()
+    assert gate.trigger_cleanup() is OK
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "_connect", broken)
+        assert gate.trigger_configure() is FAILURE
+    assert gate.trigger_configure() is OK
+    assert gate.machine is not None and gate.machine.stops == {HELD: HELD}
     gate.destroy_node()
 
 
