@@ -55,6 +55,7 @@ class Asker:
     """Asks the gate of one arm.
 
     Attributes:
+        requests: of the runs; others may take their place between runs.
         phase: what it does.
         reason: why, one line; empty while it runs.
         ready: commanded position (n,) [rad], stamp and steady time [ns] at which the gate would
@@ -87,7 +88,7 @@ class Asker:
             lock_step: whether the arm waits for each command.
             on_ready: called when `ready` is news.
         """
-        self._node, self._requests, self._who = node, requests, who
+        self._node, self.requests, self._who = node, requests, who
         self._begin, self._stamp, self._on_ready = begin, stamp, on_ready
         self._names, self._about, self._lock_step = list(names), about, lock_step
         self._period_ns = round(1e9 / requests.contract.control_hz)
@@ -127,7 +128,7 @@ class Asker:
 
     def on_changed(self, message: JointTrajectory) -> None:
         """The gate says what the arm does in place of what was asked for."""
-        requests = self._requests
+        requests = self.requests
         try:
             session, tick, way, ddq = change_from(message, self._names)
         except ValueError as error:
@@ -153,7 +154,7 @@ class Asker:
 
     def on_gate_state(self, message: DiagnosticStatus) -> None:
         """Stop when the gate no longer passes our requests."""
-        values, session = status_values(message), self._requests.session
+        values, session = status_values(message), self.requests.session
         self._about.hear(values, self._now_ns())
         if values.get("session") in self._given_up and self.phase is not Phase.STOPPED:
             self.stop(_LATE_WORD)
@@ -200,8 +201,8 @@ class Asker:
 
         Nothing has moved then. If the gate says later that it did let the run in, this ends.
         """
-        self._publish(self._requests.release(self._stamp()))
-        self._given_up.add(self._requests.session)
+        self._publish(self.requests.release(self._stamp()))
+        self._given_up.add(self.requests.session)
         self._wait()
 
     def begin(self) -> None:
@@ -217,7 +218,7 @@ class Asker:
         if self.phase is not Phase.RUNNING:
             return
         if tell:
-            self._publish(self._requests.release(self._stamp(), reason))
+            self._publish(self.requests.release(self._stamp(), reason))
         self._node.get_logger().warning(f"stopped: {reason}")
         self._enter(Phase.STOPPED, reason)
 
@@ -225,7 +226,7 @@ class Asker:
         """End the run, as it was meant to end, and wait for nothing."""
         self._given_up.clear()
         if self.phase is Phase.RUNNING:
-            self._publish(self._requests.release(self._stamp()))
+            self._publish(self.requests.release(self._stamp()))
         self._enter(Phase.IDLE, reason)
 
     def close(self) -> None:
@@ -281,7 +282,7 @@ class Asker:
             who: asked in place of the policy, one of `IN_ITS_PLACE`.
         """
         self._publish(request)
-        spec = self._requests.contract.action
+        spec = self.requests.contract.action
         labels = labels or spec.element_names or [str(i) for i in range(spec.dim)]
         values, tag = action.astype(np.float64), make_tag(request.session, request.tick)
         message = joint_state_message(labels, values, values * 0.0, request.stamp_ns, tag)
@@ -292,8 +293,8 @@ class Asker:
         level = DiagnosticStatus.OK if self.phase is Phase.RUNNING else DiagnosticStatus.WARN
         values: dict[str, object] = {
             "phase": self.phase.value,
-            "session": self._requests.session,
-            "tick": self._requests.tick,
+            "session": self.requests.session,
+            "tick": self.requests.tick,
         }
         self._state.publish(status_message(level, self._who, reason, values | more))
 

@@ -17,7 +17,7 @@ from .gate import trajectory_dict, trajectory_of
 
 _SLEW = 0.002  # of a period per tick: at 1 rad/s and 60 Hz it costs 0.7 rad/s^2
 _REMEMBERED = 64  # a second at 60 Hz: longer than a clock may stand still
-_APART_NS = 50_000  # nearer to a start, as where starts are slewed, a point changes nothing
+_APART_NS = 1_000  # nearer to the first point, one changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +119,16 @@ class CommandTrack:
         between come first.
 
         Args:
-            trajectory: of one arm, not added yet.
+            trajectory: of one arm, not added yet; where it is late, its first point is where it
+                leaves the motion under way.
             start_ns: when it starts.
             now_ns: when it is published.
         """
-        ends = [*[start for start, _ in self._sent][1:], start_ns]
+        sent = [*self._sent, (start_ns, trajectory)]
+        begins = [start + round(float(way.times[0, 0]) * 1e9) for start, way in sent]
+        leaves, ends = begins[-1], begins[1:]
         points = [
-            (start + round(float(time) * 1e9), q, dq, min(end, start_ns))
+            (start + round(float(time) * 1e9), q, dq, min(end, leaves))
             for (start, way), end in zip(self._sent, ends, strict=False)
             for time, q, dq in zip(way.times[0], way.q[0], way.dq[0], strict=True)
         ]

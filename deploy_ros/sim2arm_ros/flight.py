@@ -34,7 +34,7 @@ from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
 from .robot_modes import ModesCfg, RobotModes, Values
 
-FLIGHT_VERSION = 5
+FLIGHT_VERSION = 6
 SECONDS = 10.0
 """What a flight holds at least, if there was as much [s]."""
 SUFFIX = ".flight"

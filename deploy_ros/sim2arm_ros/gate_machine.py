@@ -506,7 +506,7 @@ class GateMachine:
         if decision.share[0] < 1.0 or not self._ends_as_asked(request):
             self._tell()
         self._track.add(plan.start_ns, trajectory)
-        passed = late if stamp_ns == plan.start_ns else (ros_ns - stamp_ns) / 1e9
+        passed = 0.0 if self.cfg.lock_step else (ros_ns - stamp_ns) / 1e9
         return Command(trajectory=told, stamp_ns=stamp_ns, elapsed=passed, request=request)
 
     def _misfit(self, width: float | None) -> str:

@@ -82,7 +82,9 @@ class Command:
     stamp_ns: int
     """ROS time at which the trajectory starts [ns]."""
     elapsed: float
-    """Points up to this time of the trajectory are left out [s]."""
+    """Points up to this time of the trajectory are left out [s]: those that are past when it is
+    published. Where the motion has begun, its first point is where the gate expects it to be taken
+    over; a controller that has it sooner goes on as it does until then."""
     request: Request
 
 

@@ -25,6 +25,7 @@ def state_message(machine: GateMachine, more: Mapping[str, object]) -> Diagnosti
         "not_ready": machine.not_ready,
         "session": machine.session,
         "rejected": machine.rejected,
+        "by_hand": ", ".join(machine.stops),
     }
     modes = [] if machine.modes is None else machine.modes.facts()
     said = {fact.name: fact.measured for fact in modes}

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo
@@ -54,6 +55,7 @@ from .node_support import (
 )
 from .picture_inputs import PictureInputs
 from .policy_session import PolicySession
+from .requests import Request
 from .sources import Source
 from .supported import check_supported
 
@@ -62,12 +64,25 @@ _TELL_NS = 500_000_000
 """Shortest time between two words of the same hand [ns]."""
 
 
+class Tick(NamedTuple):
+    """A control tick that is to be answered."""
+
+    sampled: dict[str, NDArray[Any]]
+    """What the policy's sensors say now."""
+    stamp_ns: int
+    """Of the newest joint state."""
+    time_ns: int
+    """By the steady clock; in lock step the stamp."""
+    skipped: int
+    """Ticks before it that were missed."""
+
+
 class PolicyNode(LifecycleNode):
     """The policy as a lifecycle node."""
 
-    def __init__(self) -> None:
-        """Declare the parameters."""
-        super().__init__("policy_node")
+    def __init__(self, **options: Any) -> None:
+        """Declare the parameters; options are those of a node."""
+        super().__init__("policy_node", **options)
         declare_set_up(self)
         self.declare_parameter("gate", "gate_node")
         self.declare_parameter("clock_offset_s", 0.02)
@@ -311,14 +326,26 @@ class PolicyNode(LifecycleNode):
             self._act(self.get_clock().now().nanoseconds, steady, steady, skipped)
 
     def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:
-        session, asker = self._session, self._asker
-        assert session is not None and asker is not None
+        assert self._session is not None
         try:
-            sampled = session.sample(now_ns, steady_ns)
-            request = session.act(sampled, self._stamp(), time_ns, skipped)
+            sampled = self._session.sample(now_ns, steady_ns)
+            self.decide(Tick(sampled, self._stamp(), time_ns, skipped))
         except (StaleReading, ChunkExhausted, ValueError, RuntimeError) as error:
             self._stop(str(error))
-            return
+
+    def decide(self, tick: Tick) -> None:
+        """Ask for what is to be done at a tick.
+
+        Raises:
+            ChunkExhausted, ValueError, RuntimeError: see `PolicySession.act`.
+        """
+        assert self._session is not None
+        self.send(self._session.act(tick.sampled, tick.stamp_ns, tick.time_ns, tick.skipped))
+
+    def send(self, request: Request) -> None:
+        """Publish a request, whose it is, and how the person's hand stands."""
+        session, asker = self._session, self._asker
+        assert session is not None and asker is not None
         asker.send(request, session.action, who=session.who)
         if self._person is not None:
             self._tell_of(self._person.ask)

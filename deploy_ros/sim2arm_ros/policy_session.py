@@ -21,10 +21,11 @@ from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.robots import Chain, Robot
 from sim2arm.core.sampling import Later, Sampler
 from sim2arm.core.spec import Reading, StaleReading
+from sim2arm.core.tool_box import ToolBox
 from sim2arm.policies.runtime import OnnxPolicy
 
 from .gate_state import MachineCfg
-from .intervention import Intervention, Who
+from .intervention import Intervention
 from .request_session import FloatArray, RequestSession
 from .requests import WIDTH, Request
 
@@ -42,6 +43,8 @@ class PolicySession:
         requests: makes requests of the actions; it names the run, and counts its ticks.
         action: what was asked for last, (A,).
         who: asked for it.
+        person: who may take over, None without one.
+        box: that the commanded position of the tool stays in, whoever asks; None without one.
         thinks_s: how long the policy took to answer, in the warm-up [s]; None before.
     """
 
@@ -70,7 +73,8 @@ class PolicySession:
         )
         self.sampler = Sampler(self.sampled)
         self.acting = Acting(policy, self.contract, beside=beside)
-        self._person, self.who = person, "policy"
+        self.person, self.who = person, "policy"
+        self.box: ToolBox | None = None
         self.thinks_s: float | None = None
         self._newest: dict[str, tuple[Reading, int]] = {}
         self._max_skew_s = max_skew_s
@@ -131,6 +135,17 @@ class PolicySession:
         self._newest[name] = (reading, now_ns)
         return True
 
+    def joints(self) -> FloatArray:
+        """Return the joint positions (n,) that were measured last [rad].
+
+        Raises:
+            StaleReading: nothing was received yet.
+        """
+        if "joint_position" not in self._newest:
+            raise StaleReading("input 'joint_position': nothing received yet")
+        reading, _ = self._newest["joint_position"]
+        return np.asarray(reading.arrays["joint_position"])
+
     def forget(self) -> None:
         """Drop all readings, as when their clock was set back."""
         self.sampler.reset()
@@ -168,11 +183,11 @@ class PolicySession:
         for reading, now_ns in self._newest.values():
             self.sampler.push(reading, now_ns)
         self.requests.begin(q)
-        if self._person is not None:
+        if self.person is not None:
             spec, width, element = self.contract.gripper, self.requests.width, 1.0
             if self.contract.grips and spec is not None and width is not None:
                 element = element_of(spec, width)
-            self._person.begin(q, element)
+            self.person.begin(q, element)
 
     def act(
         self, sampled: dict[str, NDArray[Any]], stamp_ns: int, time_ns: int, skipped: int = 0
@@ -191,29 +206,56 @@ class PolicySession:
             RuntimeError: the person's device failed for good.
             ChunkExhausted: no entry of a chunk is for this tick.
         """
-        rows = {name: value[None] for name, value in sampled.items()}
-        obs = self.derivation.complete(rows)
-        self.requests.skip(skipped)
-        joints = sampled["joint_position"]
-        now = joints if joints.ndim == 1 else joints[-1]  # of a history the newest
-        self.action, self.who = self._choose(obs, now, time_ns)
-        return self.requests.ask(self.action, now, stamp_ns)
-
-    def _choose(
-        self, obs: Mapping[str, NDArray[Any]], q: FloatArray, time_ns: int
-    ) -> tuple[NDArray[np.float32], Who]:
-        """Return the action (A,) of this tick, and whose it is."""
-        person = self._person
-        if person is None:
-            return self.acting.act(obs, time_ns)[0], "policy"
-        tool = forward_pose(self.requests.robot.chain, q[None])[0]
-        person.look(time_ns, tool[3:], self.requests.goal)
-        if person.let_go:
-            self.acting.forget()
+        self.look(sampled, time_ns, skipped)
         try:
-            answer = self.acting.act(obs, time_ns)[0]
+            answer = self.acting.act(self.observe(sampled), time_ns)[0]
         except ChunkExhausted:
-            if not person.may_miss:
+            if self.person is None or not self.person.may_miss:
                 raise
             answer = None
-        return person.choose(answer)
+        return self.ask(sampled, stamp_ns, answer)
+
+    def observe(self, sampled: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return what the policy sees (1, ...) of what `sample` returned."""
+        return self.derivation.complete({name: value[None] for name, value in sampled.items()})
+
+    def look(self, sampled: Mapping[str, NDArray[Any]], time_ns: int, skipped: int) -> None:
+        """Begin a tick: see what the person asks for, if there is one.
+
+        Raises:
+            RuntimeError: the person's device failed for good.
+        """
+        self.requests.skip(skipped)
+        if self.person is None:
+            return
+        tool = forward_pose(self.requests.robot.chain, _newest(sampled)[None])[0]
+        self.person.look(time_ns, tool[3:], self.requests.goal)
+        if self.person.let_go:
+            self.acting.forget()
+
+    def ask(
+        self, sampled: Mapping[str, NDArray[Any]], stamp_ns: int, answer: NDArray[Any] | None
+    ) -> Request:
+        """Return the request of a tick, after `look`.
+
+        Args:
+            sampled: what `sample` returned.
+            stamp_ns: of the newest joint state seen.
+            answer: of whoever answers (A,); None where nobody does.
+        """
+        if self.person is not None:
+            self.action, self.who = self.person.choose(answer)
+        else:
+            assert answer is not None
+            self.action, self.who = answer, "policy"
+        if self.box is not None:
+            asked, tool = self.action[None].astype(np.float64), self.requests.tool[None, :3]
+            kept = self.box.keep(asked, tool, self.contract.action.scale[0])
+            self.action = kept[0].astype(np.float32)
+        return self.requests.ask(self.action, _newest(sampled), stamp_ns)
+
+
+def _newest(sampled: Mapping[str, NDArray[Any]]) -> FloatArray:
+    """Return the measured joint positions (n,) [rad]; of a history the newest."""
+    joints = sampled["joint_position"]
+    return joints if joints.ndim == 1 else joints[-1]

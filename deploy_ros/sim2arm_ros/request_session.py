@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
-from sim2arm.core.controllers import Controller, from_contract
+from sim2arm.core.controllers import Controller, EeDelta, from_contract
 from sim2arm.core.gripper import WantedWidth
 from sim2arm.core.joint_motion import JointMotion
 from sim2arm.core.kinematics import forward_pose
@@ -102,6 +102,22 @@ class RequestSession:
     def goal(self) -> FloatArray:
         """Joint positions (n,) that the last action was for [rad]."""
         return self._motion.goal[0]
+
+    @property
+    def commanded(self) -> FloatArray:
+        """Joint positions (n,) that were asked for last, at the end of their period [rad]."""
+        return self._motion.q[0]
+
+    @property
+    def tool(self) -> FloatArray:
+        """Pose of the tool (7,) that the last action was for, in the base [m].
+
+        Raises:
+            TypeError: actions are not steps of the tool.
+        """
+        if not isinstance(self._controller, EeDelta):
+            raise TypeError("the actions are joint positions: no pose is commanded")
+        return self._controller.pose[0]
 
     def skip(self, ticks: int) -> None:
         """Say that ticks were missed since the last request: the arm is on its last stop.

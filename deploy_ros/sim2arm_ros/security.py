@@ -248,7 +248,7 @@ def _operator(graph: Graph) -> Permissions:
         *(f"{node}/{name}" for node in _OURS for name in (*_LIFECYCLE, *_PARAMETERS)),
         *(f"gate_node/{name}" for name in _GATE), "policy_node/report",
         *(f"recorder_node/{event}" for event in ("start", "keep", "discard")),
-        "sim_arm/reset", "sim_arm/set_parameters",
+        "sim_arm/reset", "sim_arm/go_on", "sim_arm/set_parameters",
         f"{graph.controller.manager}/list_controllers", *_driver(graph).reply,
     ]  # fmt: skip
     return Permissions(
@@ -282,7 +282,7 @@ def _arm(graph: Graph) -> Iterator[tuple[str, Permissions, Sequence[str]]]:
             SIM_EPISODE, "sim_arm/latency", "clock", "/tf", "/tf_static",
         ),
         subscribe=(REQUEST_TOPIC,),
-        reply=("sim_arm/reset",),
+        reply=("sim_arm/reset", "sim_arm/go_on"),
     )  # fmt: skip
     yield "sim_arm", arm, ()
     if graph.driver:

@@ -1,7 +1,7 @@
 """sim_arm_node: a simulated arm that looks like a ros2_control robot.
 
 Several nodes in one process, as on a robot: `sim_arm` (joint states, `/clock`,
-`/robot_description`, the task's inputs, pictures, `~/reset`, `~/episode`),
+`/robot_description`, the task's inputs, pictures, `~/reset`, `~/go_on`, `~/episode`),
 `joint_trajectory_controller` (trajectories in, its state and gains out), `controller_manager`
 (`list_controllers`) and, of an arm that has a gripper, `gripper_controller` (its action). With the
 parameters `graph`, `as_robot` and `prefix` it has the names, types and modes of a robot's file, so
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,7 @@ class SimArmNode(Node):
         if not self.lock_step:
             self.create_subscription(JointTrajectory, REQUEST_TOPIC, self.on_request, streaming(10))
         self.create_service(Trigger, "~/reset", self.on_reset)
+        self.create_service(Trigger, "~/go_on", partial(self.on_reset, moved=False))
 
     def _open_joint_states(self) -> None:
         """Open the topics of joint states: the fingers may have one of their own."""
@@ -202,14 +204,17 @@ class SimArmNode(Node):
 
     # -- episodes ------------------------------------------------------------------------------
 
-    def begin_episode(self) -> None:
+    def begin_episode(self, *, moved: bool = True) -> None:
         """Start the episode of the parameter `episode_seed`; simulated time goes on.
 
         It goes on by so much that the first pictures, which are as old as pictures are, are not
         older than those before.
+
+        Args:
+            moved: arm and things are put at its start; else they stay, and goals alone are drawn.
         """
         self.seed = int(self.get_parameter("episode_seed").value)
-        self.arm.reset(self.seed)
+        (self.arm.reset if moved else self.arm.go_on)(self.seed)
         oldest = max((age for _, age in self.arm.organs.newest().values()), default=0.0)
         periods = 1 + math.ceil(oldest / self.arm.period)
         self._substeps_done += periods * self.arm.substeps
@@ -218,10 +223,12 @@ class SimArmNode(Node):
         self.publish_state()
         self._publish_episode()
 
-    def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def on_reset(
+        self, _: Trigger.Request, response: Trigger.Response, *, moved: bool = True
+    ) -> Trigger.Response:
         """Begin the episode of `episode_seed`; answer with the stamp of its first observation."""
         self._barred, self._waiting = self._commander, None
-        self.begin_episode()
+        self.begin_episode(moved=moved)
         self._start_steady, self._start_done = time.monotonic_ns(), self._substeps_done
         response.success, response.message = True, f"stamp_ns={self.stamp_ns}"
         return response

@@ -34,6 +34,12 @@ from .requests import parse_tag
 
 START_S = 30.0
 """Longest start of all processes on a busy machine [s]."""
+_TRIES = 3
+"""How often a fault of the gate is left before an episode."""
+_SAYS_S = 0.15
+"""A little more than the time between two words of the gate on its state [s]."""
+_AT_ONCE = 8
+"""Callbacks that may be due at once, some more than there are topics of a tick."""
 _LOST_S = 2.0
 """How long an asker may seem to run while the gate holds: it is told ten times a second [s]."""
 
@@ -104,6 +110,7 @@ class Supervisor:
 
     Attributes:
         asker: name of the node that asks the gate: policy_node, or teleop_node.
+        node: of the operator; others of its context may join it.
     """
 
     def __init__(
@@ -172,6 +179,20 @@ class Supervisor:
             if time.monotonic() > end:
                 raise OperationError(f"no {what} within {timeout_s:g} s")
             self._executor.spin_once(0.02)
+
+    def pause(self, seconds: float) -> None:
+        """Run callbacks for a while [s].
+
+        Raises:
+            OperationError: a process died.
+        """
+        end = time.monotonic() + seconds
+        self.spin_until(lambda: time.monotonic() > end, seconds + 5.0, "time")
+
+    def hear(self) -> None:
+        """Run the callbacks of what has come so far."""
+        for _ in range(_AT_ONCE):
+            self._executor.spin_once(0.0)
 
     def join(self, node: Node) -> None:
         """Run the callbacks of another node of this context too, from the next wait on."""
@@ -277,8 +298,7 @@ class Supervisor:
             if time.monotonic() > end:
                 red = activation.problems(self.reports.get(node, []))
                 raise OperationError(f"{node} was not activated: {'; '.join(red) or 'no report'}")
-            pause = time.monotonic() + 0.25
-            self.spin_until(lambda: time.monotonic() > pause, 5.0, "time")  # noqa: B023
+            self.pause(0.25)
 
     def lost(self) -> str:
         """Return why an asker elsewhere must be lost, or an empty string.
@@ -305,15 +325,70 @@ class Supervisor:
 
     # -- episodes ------------------------------------------------------------------------------
 
-    def reset_arm(self, seed: int) -> int:
-        """Begin an episode of the simulated arm; return the stamp of its first observation [ns]."""
+    def reset_arm(self, seed: int, *, moved: bool = True) -> int:
+        """Begin an episode of the simulated arm; return the stamp of its first observation [ns].
+
+        Args:
+            seed: of the episode.
+            moved: arm and things are put at its start; else they stay, and goals alone are drawn.
+        """
         value = Parameter("episode_seed", Parameter.Type.INTEGER, seed).to_parameter_msg()
         request = SetParameters.Request(parameters=[value])
         answer = self.call(SetParameters, "sim_arm/set_parameters", request)
         if not answer.results[0].successful:
             raise OperationError(f"episode_seed: {answer.results[0].reason}")
-        message = str(self.call(Trigger, "sim_arm/reset", Trigger.Request()).message)
+        service = "sim_arm/reset" if moved else "sim_arm/go_on"
+        message = str(self.call(Trigger, service, Trigger.Request()).message)
         return int(message.partition("=")[2])
+
+    def place(self, seed: int, *, moved: bool = True) -> int:
+        """Begin an episode as `reset_arm` does; wait until the gate would let a run in.
+
+        A fault of the gate is over then, unless somebody stopped it by hand.
+
+        Returns:
+            The stamp of the first observation [ns].
+
+        Raises:
+            OperationError: the gate was stopped by hand, or does not get ready.
+        """
+        begin = self.reset_arm(seed, moved=moved)
+
+        def stopped() -> bool:
+            return self.gate.get("state") == "FAULT" or bool(self.gate.get("by_hand"))
+
+        for _ in range(_TRIES):
+            self.spin_until(
+                lambda: stopped() or self._ready_ns >= begin, START_S, "gate that is ready"
+            )
+            if self.gate.get("by_hand"):
+                raise OperationError(f"the gate stays where it was stopped: {self.gate['by_hand']}")
+            if not stopped():
+                return begin
+            self.transition("gate_node", "deactivate")  # its ~/reset would undo an e-stop, too
+            self.activate("gate_node")
+            self.pause(_SAYS_S)
+        raise OperationError(f"the gate stays in FAULT: {self.gate.get('reason')}")
+
+    def begin_run(self) -> None:
+        """Activate the asker: a run begins as soon as the gate is ready.
+
+        Raises:
+            OperationError: its report stays red.
+        """
+        self.policy, self.policy_message, self._held_since = {}, "", None
+        self.activate(self.asker)
+
+    def end_run(self) -> None:
+        """Deactivate the asker, if it is active, and wait until the gate holds.
+
+        Raises:
+            OperationError: it does not.
+        """
+        self.transition(self.asker, "deactivate")
+        self.spin_until(
+            lambda: self.gate.get("state") != "ACTIVE", 5.0, "gate that holds after the episode"
+        )
 
     def run_episode(self, seed: int, longest_s: float) -> EpisodeLog:
         """Run one episode from reset to its end; the policy is inactive before and after.
@@ -322,31 +397,24 @@ class Supervisor:
             OperationError: the nodes do not do what is asked, or a policy elsewhere was lost.
         """
         log = EpisodeLog(seed=seed)
-        begin = self.reset_arm(seed)
-        if self.gate.get("state") == "FAULT":
-            self.call(Trigger, "gate_node/reset", Trigger.Request())
-        self.spin_until(lambda: self._ready_ns >= begin, START_S, "gate that is ready")
+        begin = self.place(seed)
         before = dict(self.gate)
-        self._log, self._begin_ns, self.policy, self.policy_message = log, begin, {}, ""
-        self._held_since = None
-        self.activate(self.asker)
+        self._log, self._begin_ns = log, begin
+        self.begin_run()
         end = time.monotonic() + longest_s
 
         def over() -> bool:
             stopped = self.policy.get("phase") == "STOPPED"
-            over = bool(self._ended(seed, begin)) or stopped or time.monotonic() > end
+            over = bool(self.ended(seed, begin)) or stopped or time.monotonic() > end
             return over or bool(self.lost())
 
         self.spin_until(over, longest_s + 5.0, "end of the episode")
         if self.lost():
             raise OperationError(self.lost())
-        episode = self._ended(seed, begin)
+        episode = self.ended(seed, begin)
         if not episode:
             log.reason = self.policy_message or f"no end within {longest_s:g} s"
-        self.transition(self.asker, "deactivate")
-        self.spin_until(
-            lambda: self.gate.get("state") != "ACTIVE", 5.0, "gate that holds after the episode"
-        )
+        self.end_run()
         self._log = None
         if episode:
             log.end(episode)
@@ -354,7 +422,7 @@ class Supervisor:
             setattr(log, name, int(self.gate.get(name, "0")) - int(before.get(name, "0")))
         return log
 
-    def _ended(self, seed: int, begin_ns: int) -> dict[str, str]:
+    def ended(self, seed: int, begin_ns: int) -> dict[str, str]:
         """Return what the arm said of the end of this episode, empty before.
 
         What it says of another seed, or said before this episode began, is of another episode.

@@ -208,3 +208,9 @@ def test_inputs_by_name_and_by_who_provides_them() -> None:
     assert contract.kinematic_chain.tool_frame == "panda_hand_tcp"
     with pytest.raises(ValueError, match="input 'camera' is not in the contract"):
         contract.input("camera")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**62])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ValueError, match=rf"noise.seed: expected 0 to 2\^62 - 1, got {seed}"):
+        replace(make_rich_contract(), noise=NoiseSpec(seed=seed))

@@ -25,8 +25,8 @@ DT = 1.0 / 60.0
 ARMS, TICKS = 64, 1000
 PARTS = {"fr3": 16, "panda": 1, "so101": 1, "ur5e": 1}
 """How often so many arms are asked for so many ticks: 1 024 000 requests of the FR3."""
-SLACK = 3e-6
-"""Beyond a position limit [rad]."""
+SLACK = 1.001e-6
+"""Beyond a position limit, in halves of the range."""
 SHARE = 8
 """One trajectory of so many is judged by where links and tool are, densely."""
 MOOD = 25
@@ -114,8 +114,9 @@ def check_joints(seen: Seen, robot: Robot, q: Array, dq: Array, ddq: Array, jerk
     """Count the arms (N, K, n) that break a limit of their joints, with a slack for rounding."""
     limits = robot.limits
     low, high = velocity_bounds(limits, q)
-    # The gate allows a millionth of half the range beyond a position limit: up to 2.9e-6 rad.
-    q_min, q_max = np.array(limits.q_min) - SLACK, np.array(limits.q_max) + SLACK
+    # The gate allows a millionth of half the range beyond a position limit: 3.0e-6 rad at most.
+    slack = SLACK * 0.5 * (np.array(limits.q_max) - np.array(limits.q_min))
+    q_min, q_max = np.array(limits.q_min) - slack, np.array(limits.q_max) + slack
     inside = {
         "not finite": np.isfinite(q) & np.isfinite(dq) & np.isfinite(ddq),
         "position": (q >= q_min) & (q <= q_max),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sim2arm.core.controllers import EeDelta, EeDeltaCfg
 from sim2arm.core.limits import velocity_bounds
 from sim2arm.core.robots import FR3
-from sim2arm.core.trajectory import Trajectory, coast, sample
+from sim2arm.core.trajectory import Trajectory, coast, join, sample
 from sim2arm_ros.gate import GateCfg
 from sim2arm_ros.gate_machine import HELD, RELEASED, STOPPED, GateMachine
 from sim2arm_ros.gate_state import Command, GateState, MachineCfg
@@ -575,8 +575,7 @@ def test_motions_start_a_lead_after_their_ticks_and_are_published_from_there() -
     command = bench.send(bench.request())
     assert command is not None
     assert command.stamp_ns == pytest.approx(bench.ros + DT_NS, abs=20)
-    # It is there 3 ms after it was sent, so 1/60 s - 3 ms before its motion starts.
-    assert command.elapsed == pytest.approx(0.003 - DT, abs=1e-6)
+    assert command.elapsed == pytest.approx(-DT, abs=1e-6)  # nothing of it is past
     assert bench.machine.counters.late == 0
 
 
@@ -594,6 +593,47 @@ def test_a_command_that_is_too_late_is_left_out_and_the_policy_goes_on_from_the_
     bench.run(5)
     assert len(bench.commands) == published + 5
     assert bench.machine.counters.slowed == 0 and bench.machine.counters.refused == 0
+
+
+@pytest.mark.parametrize("late_by", [-0.1, 0.01])
+def test_a_controller_that_has_a_late_command_soon_goes_on_as_it_did_until_it_leaves(
+    late_by: float,
+) -> None:
+    """The start of the motion, a knot of the one before, may lie between."""
+    bench = make_active(30, lead_s=DT)
+    before = bench.commands[-1]
+    bench.pass_time(DT)
+    bench.arm()
+    request = bench.request()
+    bench.ros += round((1.0 + late_by) * DT_NS)
+    command = bench.send(request)
+    assert command is not None and bench.machine.counters.late == 1
+    leaves_ns = command.stamp_ns + round(command.trajectory.times[0, -6] * 1e9)
+    assert leaves_ns == bench.ros + 3_000_000  # as long as it may take to the controller
+
+    def old(at_ns: int) -> tuple[np.ndarray, ...]:
+        return tuple(
+            part[0] for part in sample(before.trajectory, _seconds(at_ns - before.stamp_ns))[:3]
+        )
+
+    q, dq, _ = old(bench.ros)
+    way = command.trajectory  # as a controller gets it: its state first, then what is not past
+    kept = way.times[0] > command.elapsed
+    first = np.array([command.elapsed - 1e-3])
+    new = Trajectory(
+        times=np.concatenate([first, way.times[0, kept]])[None],
+        q=np.concatenate([q, way.q[0, kept]])[None],
+        dq=np.concatenate([dq, way.dq[0, kept]])[None],
+    )
+    joined = join(q, dq, new, _seconds(bench.ros - command.stamp_ns)[0])
+    for at_ns in range(bench.ros, leaves_ns, 100_000):
+        there = sample(joined, _seconds(at_ns - command.stamp_ns))[:3]
+        for mine, theirs, allowed in zip(there, old(at_ns), (1e-9, 1e-6, 1e-2), strict=True):
+            np.testing.assert_allclose(mine[0], theirs, atol=allowed)
+
+
+def _seconds(ns: int) -> np.ndarray:
+    return np.array([[ns / 1e9]])
 
 
 def test_commands_that_are_always_too_late_hold() -> None:

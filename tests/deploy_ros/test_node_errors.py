@@ -235,7 +235,7 @@ def test_a_run_whose_first_request_was_lost_begins_again(domain: None, tmp_path:
         start = time.monotonic_ns()
         asker.ready = (np.zeros(7), 1, start)
         assert asker.due(start) == 0 and asker.phase is Phase.RUNNING
-        sessions.append(asker._requests.session)
+        sessions.append(asker.requests.session)
         assert asker.due(start + 400_000_000) == 23  # 24 periods of 1/60 s: 0.4 s are patience
         assert asker.due(start + 600_000_000) is None and asker.phase is Phase.WAITING
     assert sessions[0] != sessions[1]
@@ -255,7 +255,7 @@ def test_in_lock_step_what_the_gate_said_of_a_tick_before_the_last_is_no_news(
     assert node.trigger_configure() is OK
     asker = node._asker
     assert asker is not None
-    requests, names = asker._requests, asker._names
+    requests, names = asker.requests, asker._names
     asker.ready = (HOME, 1, time.monotonic_ns())
     asker.begin()
     for stamp in range(3):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sim2arm.core.limits import velocity_bounds
-from sim2arm.core.robots import FR3, JointLimits, Robot
+from sim2arm.core.robots import FR3, ROBOTS, JointLimits, Robot
 from sim2arm.core.trajectory import Trajectory, hermite
 from sim2arm_ros import gate
 from sim2arm_ros.gate import Gate, GateCfg
@@ -35,6 +35,12 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def by_fuzz() -> set[str]:
     """Return the limits that requests of all kinds break."""
     seen = fuzz(FR3, 200, seed=0, arms=16)
+    return {limit for limit, count in seen.violations.items() if count}
+
+
+def by_fuzz_of_so101() -> set[str]:
+    """Return what they break of an arm that its velocity limits do not keep from the ends."""
+    seen = fuzz(ROBOTS["so101"], 200, seed=0, arms=16)
     return {limit for limit, count in seen.violations.items() if count}
 
 
@@ -228,7 +234,7 @@ class Defect:
 DEFECTS = (
     Defect(fast_joint, by_fuzz, "velocity"),
     Defect(flat_velocity, by_fuzz, "velocity"),
-    Defect(far_joint, by_fuzz, "position"),
+    Defect(far_joint, by_fuzz_of_so101, "position"),
     Defect(strong_joint, by_fuzz, "acceleration"),
     Defect(wide_workspace, by_fuzz, "workspace"),
     Defect(no_seam, by_fuzz, "step of acceleration"),

@@ -31,15 +31,20 @@ class Played(Supervisor):
     def __init__(self) -> None:
         super().__init__(env=private_domain())
         self.script: list[Callable[[], None]] = []
+        self.transitions: list[tuple[str, str]] = []
 
-    def reset_arm(self, seed: int) -> int:
+    def reset_arm(self, seed: int, *, moved: bool = True) -> int:
         self._ready_ns = BEGIN
         return BEGIN
+
+    def pause(self, seconds: float) -> None:
+        return
 
     def activate(self, node: str, timeout_s: float | None = None) -> None:
         return
 
     def transition(self, node: str, label: str, timeout_s: float = 1.0) -> bool:
+        self.transitions.append((node, label))
         return True
 
     def spin_until(self, condition: Callable[[], Any], timeout_s: float, what: str) -> None:
@@ -146,3 +151,20 @@ def test_a_gate_that_held_long_before_the_episode_loses_no_policy(
     operator.script = [*start, lambda: operator.gate_says("HOLD"), wait(2.1)]
     with pytest.raises(OperationError, match="not heard any more"):
         operator.run_episode(8, longest_s=60.0)
+
+
+def test_a_fault_is_left_before_an_episode_and_what_a_hand_stopped_is_not(
+    operator: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.gate_says("FAULT", by_hand="")
+    operator.script = []
+    monkeypatch.setattr(operator, "activate", lambda node: operator.gate_says("HOLD", by_hand=""))
+    assert operator.place(3) == BEGIN
+    assert operator.transitions == [("gate_node", "deactivate")]
+    operator.gate_says("FAULT", by_hand="stopped by the e-stop")
+    with pytest.raises(OperationError, match="stays where it was stopped: stopped by the e-stop"):
+        operator.place(3)
+    operator.gate_says("FAULT", by_hand="")
+    monkeypatch.setattr(operator, "activate", lambda node: None)
+    with pytest.raises(OperationError, match="the gate stays in FAULT"):
+        operator.place(3)

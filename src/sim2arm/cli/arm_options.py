@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +58,29 @@ class ArmOptions(Protocol):
     def allow_fallback(self) -> bool:
         """Whether the DDS fallback may stand in for a ROS 2 installation in front of a robot."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealArm:
+    """Which arm it is, where that is no simulated one of our own: `ArmOptions`."""
+
+    robot: str = ""
+    """What it calls its topics, controllers and modes: fr3, so101, ur5e, or the path of such a
+    file."""
+    graph: Path | None = None
+    """graph.yaml of the set-up; without it the one of the package."""
+    prefix: str = ""
+    """Of its joints and frames, `left_` for example."""
+    namespace: str = ""
+    """Of its nodes and topics, `left` for example."""
+    port: str = ""
+    """Serial port of a robot that our own node drives (so101)."""
+    servos: Path | None = None
+    """YAML file with ids, signs and zeros of its servos."""
+    calibrations: tuple[Path, ...] = ()
+    """Records of its cameras."""
+    allow_fallback: bool = False
+    """Allow the DDS fallback in place of a ROS 2 installation."""
 
 
 def place_of(cfg: ArmOptions) -> Place:

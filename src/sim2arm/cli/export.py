@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tyro.conf import Positional, arg
 
+from sim2arm.core.contract import Provenance
 from sim2arm.policies.actor import ExportedActor, forget
 from sim2arm.policies.bundle import BundleError
 from sim2arm.policies.export import ExportError, ExportReport, export_bundle
@@ -22,7 +23,7 @@ from .imitation_trial import trial_of
 from .outputs import check_bundle
 from .parse import parse
 from .run_record import provenance
-from .runs import restore
+from .runs import Learner, restore
 
 DEEP = 1e-4
 """Largest difference of transformers and samplers, in units of the action range: float32 rounds in
@@ -71,10 +72,23 @@ def export(cfg: ExportCfg) -> ExportReport:
         raise UserError(
             f"{cfg.run}: its policy sees what no robot knows: train a student of it, with --teacher"
         )
-    env = cast(Env, learner.env)
     steps = learner.iteration * train_cfg.algo.rollout * train_cfg.num_envs
     origin = replace(provenance(cfg.run, steps), success=cfg.success)
-    actor = learner.actor
+    try:
+        return export_learner(learner, origin, out, overwrite=cfg.overwrite)
+    except (ExportError, BundleError) as error:
+        raise UserError(f"{cfg.run}: {error}") from error
+
+
+def export_learner(
+    learner: Learner, origin: Provenance, out: Path, *, overwrite: bool = False
+) -> ExportReport:
+    """Export what a learner has learnt; sequences are of episodes that it drives itself.
+
+    Raises:
+        ExportError, BundleError: it cannot be exported.
+    """
+    env, actor = cast(Env, learner.env), learner.actor
     contract = replace(make_contract(env, origin), states=actor.states)
     module = ExportedActor(actor)
     names = [spec.name for spec in contract.observations]
@@ -90,10 +104,7 @@ def export(cfg: ExportCfg) -> ExportReport:
         {name: np.stack([frame[name][row] for frame in frames]) for name in names}
         for row in range(env.num_envs)
     ]
-    try:
-        return export_bundle(module, contract, sequences, out, overwrite=cfg.overwrite)
-    except (ExportError, BundleError) as error:
-        raise UserError(f"{cfg.run}: {error}") from error
+    return export_bundle(module, contract, sequences, out, overwrite=overwrite)
 
 
 def _export_imitation(cfg: ExportCfg, out: Path) -> ExportReport:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,10 +29,14 @@ from sim2arm.sensors.teleop.person import TeleopCfg
 from sim2arm.sim.arm import SimulatedArm
 from sim2arm_ros.intervention import Intervention
 
+from .arm_options import RealArm
 from .drive import Drive
 from .judging import Judge
 from .pace import Pace
-from .reset_routine import LONGEST, ResetError, ResetRoutine, load_routine
+from .reset_routine import LONGEST, InProcess, ResetError, ResetRoutine, load_routine
+
+LOST = ("lost", "physics diverged")
+"""How episodes end, as `SimulatedArm.endings` says it, that have no future."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,11 @@ class OnlineCfg:
 
     on: bool = False
     """Whether one arm acts behind controller and gate while a process beside it learns."""
+    where: Literal["process", "sim", "robot"] = "process"
+    """process: the simulated arm in this process; sim: through ROS nodes in front of a simulated
+    arm; robot: through ROS nodes in front of a robot."""
+    arm: RealArm = field(default_factory=RealArm)
+    """robot: which one."""
     real_time: bool = True
     """Whether ticks wait for their deadlines, as on a robot."""
     device: str = ""
@@ -67,6 +76,7 @@ class OnlineCfg:
             raise ValueError(f"judge: expected task, key or a file .safetensors, got {self.judge}")
         given = {"box": self.box, "routine": self.routine, "device": self.device}
         given["judge"] = self.judge != "task"
+        given["where"] = self.where != "process"
         if not self.on and any(given.values()):
             name = next(name for name, value in given.items() if value)
             raise ValueError(f"{name}: it is of learning on one arm: add --online.on")
@@ -74,10 +84,28 @@ class OnlineCfg:
             raise ValueError("judge: a key needs a device")
         if self.script and self.device != "script":
             raise ValueError("script: only the device script plays one")
+        self._check_where()
+
+    def _check_where(self) -> None:
+        if self.where != "robot" and self.arm != RealArm():
+            raise ValueError(f"arm: it is a real one: expected where robot, got {self.where}")
+        if self.where == "robot" and not (self.real_time and self.routine and self.judge != "task"):
+            raise ValueError(
+                "where robot: expected real_time, a routine by which the arm comes back, and a "
+                "judge that is no task"
+            )
+        if self.where == "sim" and not self.real_time and (self.device or self.routine):
+            raise ValueError(
+                "where sim: a simulated arm that waits for commands has neither device nor routine"
+            )
 
 
-class OneArm:
-    """An environment of one world; see `policies.base.Env`.
+Outcome = tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]
+"""What a step of an environment returns: see `policies.base.Env`."""
+
+
+class OneWorld:
+    """What environments of one arm have in common; see `policies.base.Env`.
 
     Info holds besides what was done, `action` (1, A), and `taken_over` (1,) bool: after this step a
     person took over.
@@ -93,6 +121,74 @@ class OneArm:
 
     num_envs = 1
     device = torch.device("cpu")
+
+    def __init__(self, contract: Contract, names: list[str], pace: Pace, seed: int) -> None:
+        """Begin to draw episodes from a seed."""
+        self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
+        self.pace, self.interventions = pace, 0
+        self._seeds = torch.Generator().manual_seed(seed)
+        self._broken: ResetError | KeyboardInterrupt | None = None
+
+    def reset(self) -> dict[str, Tensor]:
+        """Begin an episode; return what is seen first."""
+        raise NotImplementedError
+
+    def step(self, action: Tensor) -> Outcome:
+        """Act for a control period: what the policy says (1, A), or a person who has taken over."""
+        raise NotImplementedError
+
+    def _next_seed(self) -> int:
+        return int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
+
+    def _outcome(
+        self,
+        done: NDArray[np.float32],
+        last: dict[str, Tensor],
+        said: tuple[bool, bool, bool],
+        *,
+        diverged: bool,
+        taken: bool,
+        begin: Callable[[], dict[str, Tensor]],
+    ) -> Outcome:
+        """Return what a step returns.
+
+        Args:
+            done: what was done (1, A).
+            last: what is seen after it.
+            said: by the judge: success, terminated, truncated.
+            diverged: the physics did.
+            taken: after this step a person took over.
+            begin: begins another episode, where this one is over. What keeps it from that is raised
+                by the next step, so that this one is not lost.
+        """
+        success, terminated, truncated = said
+        flags = {name: torch.tensor([value]) for name, value in {
+            "success": success, "diverged": diverged, "taken_over": taken,
+        }.items()}  # fmt: skip
+        info = {"final_obs": last, "reward_terms": {}, "action": torch.from_numpy(done)} | flags
+        obs = last
+        if terminated or truncated:
+            try:
+                obs = begin()
+            except (ResetError, KeyboardInterrupt) as error:
+                self._broken = error
+        both = torch.tensor([terminated]), torch.tensor([truncated])
+        return obs, flags["success"].float(), *both, info
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the state of the stream that episodes are drawn from."""
+        return {"generator": self._seeds.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on drawing where another stood."""
+        self._seeds.set_state(state["generator"])
+
+    def desynchronise(self) -> None:
+        """Leave the only episode as it is."""
+
+
+class OneArm(OneWorld):
+    """The simulated arm of this process."""
 
     def __init__(
         self,
@@ -121,13 +217,10 @@ class OneArm:
         Raises:
             OSError, ValueError: the routine or the judge is none; one line.
         """
+        super().__init__(contract, names, Pace(contract.period, real_time=cfg.real_time), seed)
         self._arm, self._contract, self._most = arm, contract, most
         self._person, self._now_ns = person, now_ns
         self._human = False  # a person acts in the step to come
-        self.action_dim, self.groups = contract.action.dim, {"actor": names, "critic": names}
-        self.pace = Pace(contract.period, real_time=cfg.real_time)
-        self.interventions = 0
-        self._seeds = torch.Generator().manual_seed(seed)
         self._derivation = Derivation(contract)
         self._history = TickHistory(self._derivation.sampled)
         self._box = ToolBox(cfg.box) if cfg.box else None
@@ -136,7 +229,6 @@ class OneArm:
             steps = load_routine(Path(cfg.routine), contract)
             self._routine = ResetRoutine(steps, contract, arm.robot)
         self._begun = False
-        self._broken: ResetError | KeyboardInterrupt | None = None
         self._judge = Judge(cfg.judge, _seen_by_judge(arm, arm.measured()))
 
     def reset(self) -> dict[str, Tensor]:
@@ -146,12 +238,12 @@ class OneArm:
             ResetError: it did not.
         """
         arm = self._arm
-        seed = int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
+        seed = self._next_seed()
         # Before the first episode nothing is anywhere yet; physics that diverged put it elsewhere.
         routine = self._routine if self._begun and not arm.diverged[0] else None
         if routine is not None:
             self._come_to_rest()
-            routine.run(arm, self.pace.wait, self._stop)
+            routine.run(InProcess(arm, self.pace.wait), self._stop)
         if routine is None or arm.world.diverged[0]:
             arm.reset(seed)
             self._drive = Drive(arm, self._contract)
@@ -170,7 +262,7 @@ class OneArm:
         self.pace.rest()
         return self._observe()
 
-    def step(self, action: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor, Tensor, Any]:
+    def step(self, action: Tensor) -> Outcome:
         """Act for a control period: what the policy says (1, A), or a person who has taken over."""
         if self._broken is not None:
             raise self._broken
@@ -190,32 +282,21 @@ class OneArm:
         last = self._observe()
         how = arm.endings()[0]
         cut = how == "time up" or arm.ticks >= self._most or bool(self._drive.held[0])
-        success, terminated, truncated = self._judge.say(
-            presses, _seen_by_judge(arm, self._measured), won=how == "success",
-            lost=how in ("lost", "physics diverged"), cut=cut,
+        said = self._judge.say(
+            presses, _seen_by_judge(arm, self._measured), won=how == "success", lost=how in LOST,
+            cut=cut,
         )  # fmt: skip
-        flags = {name: torch.tensor([value]) for name, value in {
-            "success": success, "diverged": bool(arm.diverged[0]), "taken_over": taken,
-        }.items()}  # fmt: skip
-        info = {"final_obs": last, "reward_terms": {}, "action": torch.from_numpy(done_now)} | flags
-        obs = last
-        if terminated or truncated:
-            obs = self._again(last, at_once=how == "lost" and arm.ticks == 1)
-        both = torch.tensor([terminated]), torch.tensor([truncated])
-        return obs, flags["success"].float(), *both, info
+        at_once = how == "lost" and arm.ticks == 1
+        return self._outcome(
+            done_now, last, said, diverged=bool(arm.diverged[0]), taken=taken,
+            begin=self._put_back if at_once else self.reset,
+        )  # fmt: skip
 
-    def _again(self, last: dict[str, Tensor], *, at_once: bool) -> dict[str, Tensor]:
-        """Begin another episode; what keeps it from that is raised by the next step.
-
-        So the step that ended this one is not lost.
-        """
-        try:
-            if at_once and self._routine is not None:
-                raise ResetError("the task was lost where an episode began: put things back")
-            return self.reset()
-        except (ResetError, KeyboardInterrupt) as error:
-            self._broken = error
-            return last
+    def _put_back(self) -> dict[str, Tensor]:
+        """Begin another episode, where the task was lost by the one that began."""
+        if self._routine is not None:
+            raise ResetError("the task was lost where an episode began: put things back")
+        return self.reset()
 
     def _inside(self, action: NDArray[Any]) -> NDArray[Any]:
         """Return an action (1, A) that stays in the box."""
@@ -261,17 +342,6 @@ class OneArm:
         person.look(self._now_ns(), self._arm.tool_pose()[0, 3:], self._drive.wanted()[0])
         before, self._human = self._human, person.acts and person.ask.state == "engaged"
         return self._human and not before
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the state of the stream that episodes are drawn from."""
-        return {"generator": self._seeds.get_state()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on drawing where another stood."""
-        self._seeds.set_state(state["generator"])
-
-    def desynchronise(self) -> None:
-        """Leave the only episode as it is."""
 
 
 def _seen_by_judge(

@@ -1,7 +1,7 @@
 """Training of one arm in real time: this process acts, one beside it learns (`online_learner.py`).
 
 Neither waits for the other: what was done goes through the replay in the run folder, networks come
-back as a file.
+back as a file. The arm is in this process, or behind ROS nodes (`ros_stand.py`).
 """
 
 # pyright: standard
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from sim2arm_ros.intervention import Intervention
 
 from .errors import UserError, user_input
 from .metrics import Metrics, Window
-from .one_arm import OneArm
+from .one_arm import OneArm, OneWorld
 from .progress import Progress
 from .record_by_hand import open_device_of
 from .reset_routine import ResetError
@@ -81,7 +81,7 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
     kept = _kept(cfg, folder)
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        env = stack.enter_context(one_arm(kept))
+        env = stack.enter_context(_arm_of(name, kept, folder))
         learn = replace(cfg.algo.learn, keep=True, normalise=False)  # pyright: ignore
         (folder / NETWORKS).unlink(missing_ok=True)  # of another process, which may know less
         drop_lost(folder)
@@ -108,6 +108,15 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         _measure(cfg, folder, metrics, row)
     write_train_page(folder)
     return folder
+
+
+def _arm_of(name: str, cfg: TrainCfg, folder: Path) -> AbstractContextManager[OneWorld]:
+    """Give the arm of an experiment; the folder of its run is for what nodes need and say."""
+    if cfg.online.where == "process":
+        return one_arm(cfg)
+    from .ros_stand import ros_arm
+
+    return ros_arm(name, cfg, folder)
 
 
 def _files(cfg: TrainCfg, folder: Path) -> dict[str, tuple[Path, Path]]:
@@ -211,7 +220,7 @@ def _await(networks: Path, process: subprocess.Popen[str]) -> None:
 
 
 def _act(
-    actor: Remote, env: OneArm, cfg: TrainCfg, metrics: Metrics, process: subprocess.Popen[str]
+    actor: Remote, env: OneWorld, cfg: TrainCfg, metrics: Metrics, process: subprocess.Popen[str]
 ) -> dict[str, Any]:
     """Act until the last iteration; return the last row, which is not written yet."""
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))

@@ -81,7 +81,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     hint = (
         f"perhaps you meant {' or '.join(near)}" if near else f"known: {', '.join(names) or 'none'}"
     )
-    return f"unknown {kind} '{name}'; {hint}"
+    return f"unknown {kind} {name!r}; {hint}"
 
 
 @contextmanager

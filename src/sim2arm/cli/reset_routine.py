@@ -12,10 +12,11 @@ where they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,74 @@ def _range(contract: Contract) -> tuple[NDArray[np.float64], NDArray[np.float64]
     return np.array(contract.limits.q_min) + margin, np.array(contract.limits.q_max) - margin
 
 
+class Moved(NamedTuple):
+    """Where an arm is after a control period of a step."""
+
+    told: NDArray[np.float64]
+    """(1, n) where it was told to be [rad]."""
+    there: NDArray[np.float64]
+    """(1, n) where it is measured [rad]."""
+    gripped: bool
+    """Whether the gripper has done what it was told; true without one."""
+
+
+class Mover(Protocol):
+    """What does steps: an arm behind controller and gate."""
+
+    period: float
+    """Of control [s]."""
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        """Where the arm is told to stand before a step (1, n) [rad]."""
+        ...
+
+    def step(self, contract: Contract) -> AbstractContextManager[None]:
+        """Begin a step from rest, whose actions are those of a contract, and end it."""
+        ...
+
+    def move(self, action: NDArray[np.float64]) -> Moved:
+        """Do an action (1, A) for a control period.
+
+        Raises:
+            ResetError: the arm was held.
+        """
+        ...
+
+
+class InProcess:
+    """A simulated arm of this process: a `Mover`."""
+
+    def __init__(self, arm: SimulatedArm, wait: Callable[[], None]) -> None:
+        """Take an arm, and what is called once per control period."""
+        self._arm, self._wait, self.period = arm, wait, arm.period
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        """Where it is told to stand (1, n) [rad]."""
+        return self._arm.desired()[0]
+
+    @contextmanager
+    def step(self, contract: Contract) -> Generator[None]:
+        """Begin a step from rest, and end it."""
+        self._drive = Drive(self._arm, contract, q=self.start)
+        yield
+
+    def move(self, action: NDArray[np.float64]) -> Moved:
+        """Do an action (1, A) for a control period.
+
+        Raises:
+            ResetError: the gate held the arm.
+        """
+        arm, drive = self._arm, self._drive
+        drive.command(action, arm.joint_state()[0])
+        arm.step()
+        self._wait()
+        if drive.held[0]:
+            raise ResetError(f"the gate held the arm: {drive.reason(0)}")
+        return Moved(arm.desired()[0], arm.joint_state()[0], bool(drive.grips[0]))
+
+
 class ResetRoutine:
     """Steps that one arm does."""
 
@@ -128,15 +197,12 @@ class ResetRoutine:
         self._steps, self._robot = steps, robot
         self._contract = as_joint_targets(contract)
 
-    def run(
-        self, arm: SimulatedArm, wait: Callable[[], None], stop: Callable[[], str] = lambda: ""
-    ) -> None:
+    def run(self, arm: Mover, stop: Callable[[], str] = lambda: "") -> None:
         """Do all steps with an arm at rest.
 
         Args:
             arm: one.
-            wait: called once per control period, after each step of the arm.
-            stop: called then too; returns why it must not go on, or an empty string.
+            stop: called once per control period; returns why it must not go on, or an empty string.
 
         Raises:
             ResetError: the gate held it, a step did not arrive, or it must not go on: the arm does
@@ -146,46 +212,34 @@ class ResetRoutine:
         for number, step in enumerate(self._steps):
             grip = step.gripper or grip
             try:
-                self._do(step, grip, arm, wait, stop)
+                self._do(step, grip, arm, stop)
             except ResetError as error:
                 raise ResetError(f"reset routine, step {number}: {error}") from error
 
-    def _do(
-        self,
-        step: ResetStep,
-        grip: str,
-        arm: SimulatedArm,
-        wait: Callable[[], None],
-        stop: Callable[[], str],
-    ) -> None:
-        contract, start = self._contract, arm.desired()[0]
+    def _do(self, step: ResetStep, grip: str, arm: Mover, stop: Callable[[], str]) -> None:
+        contract = self._contract
         parameters = dict(contract.action.parameters) | {"limit_share": step.speed}
-        slow = replace(contract, action=replace(contract.action, parameters=parameters))
-        drive, target = Drive(arm, slow, q=start), self._target(step, start)
-        action = target
-        if contract.gripper is not None and contract.grips:
-            bound = contract.action.high if grip == "open" else contract.action.low
-            action = np.append(target, bound[target.shape[-1]])[None]
-        least, ticks = round(step.seconds / arm.period), 0
-        while True:
-            drive.command(action, arm.joint_state()[0])
-            arm.step()
-            wait()
-            ticks += 1
-            if drive.held[0]:
-                raise ResetError(f"the gate held the arm: {drive.reason(0)}")
-            if why := stop():
-                raise ResetError(why)
-            told, there = arm.desired()[0], arm.joint_state()[0]
-            apart = float(np.abs(there - target).max())
-            arrived = np.abs(told - target).max() < NEAR and apart < CLOSE
-            if ticks >= max(least, 2) and arrived and bool(drive.grips[0]):
-                return
-            if ticks * arm.period > LONGEST + step.seconds:
-                what = f"the arm is {apart:.3f} rad from its goal"
-                if arrived:
-                    what = "the gripper has not done what it was told"
-                raise ResetError(f"after {LONGEST:.0f} s {what}")
+        with arm.step(replace(contract, action=replace(contract.action, parameters=parameters))):
+            target = self._target(step, arm.start)
+            action = target
+            if contract.gripper is not None and contract.grips:
+                bound = contract.action.high if grip == "open" else contract.action.low
+                action = np.append(target, bound[target.shape[-1]])[None]
+            least, ticks = round(step.seconds / arm.period), 0
+            while True:
+                told, there, gripped = arm.move(action)
+                ticks += 1
+                if why := stop():
+                    raise ResetError(why)
+                apart = float(np.abs(there - target).max())
+                arrived = np.abs(told - target).max() < NEAR and apart < CLOSE
+                if ticks >= max(least, 2) and arrived and gripped:
+                    return
+                if ticks * arm.period > LONGEST + step.seconds:
+                    what = f"the arm is {apart:.3f} rad from its goal"
+                    if arrived:
+                        what = "the gripper has not done what it was told"
+                    raise ResetError(f"after {LONGEST:.0f} s {what}")
 
     def _target(self, step: ResetStep, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the joint positions (1, n) at the end of a step from others [rad]."""

@@ -44,7 +44,7 @@ class NoiseSpec:
     sampler_steps: int = 1
     """Steps of the sampler inside the graph, for the record."""
     seed: int = 0
-    """Seed of row 0; row i has seed + i unless a reset says otherwise."""
+    """Seed of row 0, 0 to 2^62 - 1; row i has seed + i unless a reset says otherwise."""
     rule: Literal["philox-1"] = "philox-1"
     """Philox 4x64-10 raw words with key (seed) and counter (0, input index, call, episode); words
     become uniforms ((w >> 11) + 0.5) / 2^53 and pairs of them normals by Box-Muller."""
@@ -401,6 +401,8 @@ def _input_problems(contract: Contract) -> list[str]:
             )
     if (contract.noise is None) != (not contract.noises):
         found.append("noise: expected if and only if an input is of kind noise")
+    if contract.noise is not None and not 0 <= contract.noise.seed < 2**62:
+        found.append(f"noise.seed: expected 0 to 2^62 - 1, got {contract.noise.seed}")
     if any(spec.dtype != "float32" for spec in contract.noises):
         found.append("noise: noise inputs are float32")
     return found
