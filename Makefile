@@ -10,7 +10,7 @@ VENV ?= .venv
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 COMPUTING := tests/calibration tests/core tests/policies tests/sim
-ALONE := demo doctor_robot_walk eval late_arm main measured online record record_teleop ros ros_replay train_ranks turns
+ALONE := demo doctor_robot_walk eval late_arm main measured online online_ros record record_teleop ros ros_replay train_ranks turns
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 # Of the nodes what is pure code.
 PURE := activation bag_others camera_calibrations collections command_track convert convert_pictures dynamics_log fault_list

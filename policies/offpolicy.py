@@ -202,6 +202,10 @@ class OffPolicy:
         """What acts and is exported."""
         return self.agent.actor
 
+    def begin(self) -> None:
+        """Begin new episodes."""
+        self._begin(self.env.reset())
+
     def _begin(self, obs: Observations) -> None:
         """Begin with the first observations of new episodes."""
         env = self.env
@@ -344,4 +348,4 @@ class OffPolicy:
         """
         self.load_state_dict(state)
         go_on_drawing(state, self.generator, self.env, self.ranks, self._seed, self.iteration)
-        self._begin(self.env.reset())
+        self.begin()

@@ -6,21 +6,23 @@ who is slow is like a policy that is slow: ticks are missed, and after its budge
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from sim2arm.core.spec import StaleReading
 from sim2arm.core.tool_box import ToolBox
 
 from .asker import Phase
 from .intervention import Intervention
 from .node_support import forget_garbage
-from .policy_node import PolicyNode, Tick
+from .policy_node import PolicyNode
 from .policy_session import PolicySession
 from .request_session import RequestSession
 from .requests import Request
@@ -58,12 +60,27 @@ def joined(
         supervisor.leave(node)
 
 
+class Tick(NamedTuple):
+    """A control tick that waits for an answer."""
+
+    sampled: dict[str, NDArray[Any]]
+    """What the policy's sensors say now."""
+    stamp_ns: int
+    """Of the newest joint state."""
+    time_ns: int
+    """By the steady clock; in lock step the stamp."""
+    skipped: int
+    """Ticks before it that were missed."""
+
+
 class LearnerNode(PolicyNode):
     """What `policy_node` is, with the answers of somebody else than its bundle.
 
     Attributes:
+        due: whether a tick is due; `take` makes of it what waits for an answer.
         tick: that waits for an answer, None if none does.
         asked: the last request of this run, None before.
+        presses: of the person, until somebody takes them.
     """
 
     def __init__(self, *, box: ToolBox | None = None, **options: Any) -> None:
@@ -76,6 +93,8 @@ class LearnerNode(PolicyNode):
         super().__init__(**options)
         self._box = box
         self._missed, self._over = 0, False
+        self.due: tuple[int, int] | None = None  # time of the tick, ticks missed before it
+        self.presses: tuple[str, ...] = ()
         self.tick: Tick | None = None
         self.asked: Request | None = None
 
@@ -88,26 +107,48 @@ class LearnerNode(PolicyNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Wait for the gate; what was to be answered before is forgotten."""
-        self.tick = self.asked = None
-        self._missed, self._over = 0, False
+        self.tick = self.asked = self.due = None
+        self._missed, self._over, self.presses = 0, False, ()
         return super().on_activate(state)
 
     # -- ticks ---------------------------------------------------------------------------------
 
-    def decide(self, tick: Tick) -> None:
-        """Let the tick wait for its answer; it is missed where the one before still waits.
-
-        Raises:
-            RuntimeError: the person's device failed for good.
-        """
+    def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:
+        """Note that a tick is due; it is missed where the one before still waits."""
         if self._over:
             return
-        if self.tick is not None:
-            self._missed += 1 + tick.skipped
+        if self.due is not None or self.tick is not None:
+            self._missed += 1 + skipped
             return
-        tick, self._missed = tick._replace(skipped=tick.skipped + self._missed), 0
-        self.session.look(tick.sampled, tick.time_ns, tick.skipped)
-        self.tick = tick
+        self.due, self._missed = (time_ns, skipped + self._missed), 0
+
+    def take(self) -> None:
+        """Let the tick that is due wait for its answer, with what the sensors say now."""
+        if self.due is None or self.phase is not Phase.RUNNING:
+            return
+        (time_ns, skipped), self.due = self.due, None
+        try:
+            sampled = self._sample_now()
+            self.session.look(sampled, time_ns, skipped)
+        except (StaleReading, ValueError, RuntimeError) as error:
+            self._stop(str(error))
+            return
+        if self.person is not None:
+            self.presses += self.person.ask.presses
+        self.tick = Tick(sampled, self._stamp(), time_ns, skipped)
+
+    def last(self) -> dict[str, NDArray[Any]] | None:
+        """Return what the sensors say after the end of a run, None if they do not."""
+        try:
+            return self._sample_now()
+        except (StaleReading, ValueError):
+            return None
+
+    def _sample_now(self) -> dict[str, NDArray[Any]]:
+        stamp, steady = self._stamp(), time.monotonic_ns()
+        if self._lock_step:
+            return self.session.sample(stamp, stamp)
+        return self.session.sample(self.get_clock().now().nanoseconds, steady)
 
     def answer(self, action: NDArray[np.floating]) -> NDArray[np.float32]:
         """Ask for an action (A,) at the tick that waits; after a stop nothing is asked for.
@@ -128,7 +169,7 @@ class LearnerNode(PolicyNode):
 
     def let_go(self) -> None:
         """Say that ticks need no answer any more; the run is about to be ended."""
-        self.tick, self._over = None, True
+        self.tick, self.due, self._over = None, None, True
 
     # -- how it stands -------------------------------------------------------------------------
 
@@ -142,6 +183,11 @@ class LearnerNode(PolicyNode):
     def phase(self) -> Phase:
         """What it does; STOPPED after a run that did not end as it was meant to."""
         return Phase.IDLE if self._asker is None else self._asker.phase
+
+    @property
+    def over(self) -> bool:
+        """Whether no run is under way, and none will be without an activation."""
+        return self.phase in (Phase.IDLE, Phase.STOPPED)
 
     @property
     def reason(self) -> str:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from numpy.typing import NDArray
 from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo
@@ -62,19 +61,6 @@ from .supported import check_supported
 _MAY = "may take over"
 _TELL_NS = 500_000_000
 """Shortest time between two words of the same hand [ns]."""
-
-
-class Tick(NamedTuple):
-    """A control tick that is to be answered."""
-
-    sampled: dict[str, NDArray[Any]]
-    """What the policy's sensors say now."""
-    stamp_ns: int
-    """Of the newest joint state."""
-    time_ns: int
-    """By the steady clock; in lock step the stamp."""
-    skipped: int
-    """Ticks before it that were missed."""
 
 
 class PolicyNode(LifecycleNode):
@@ -326,21 +312,15 @@ class PolicyNode(LifecycleNode):
             self._act(self.get_clock().now().nanoseconds, steady, steady, skipped)
 
     def _act(self, now_ns: int, steady_ns: int, time_ns: int, skipped: int) -> None:
-        assert self._session is not None
+        session = self._session
+        assert session is not None
         try:
-            sampled = self._session.sample(now_ns, steady_ns)
-            self.decide(Tick(sampled, self._stamp(), time_ns, skipped))
+            sampled = session.sample(now_ns, steady_ns)
+            request = session.act(sampled, self._stamp(), time_ns, skipped)
         except (StaleReading, ChunkExhausted, ValueError, RuntimeError) as error:
             self._stop(str(error))
-
-    def decide(self, tick: Tick) -> None:
-        """Ask for what is to be done at a tick.
-
-        Raises:
-            ChunkExhausted, ValueError, RuntimeError: see `PolicySession.act`.
-        """
-        assert self._session is not None
-        self.send(self._session.act(tick.sampled, tick.stamp_ns, tick.time_ns, tick.skipped))
+            return
+        self.send(request)
 
     def send(self, request: Request) -> None:
         """Publish a request, whose it is, and how the person's hand stands."""

@@ -6,7 +6,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
-from numpy.typing import NDArray
 from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +26,7 @@ from std_srvs.srv import Trigger
 from . import activation
 from .activation import Item
 from .convert import status_values, to_ns
+from .episode_log import COUNTERS, EpisodeLog
 from .launcher import enclave_of
 from .node_support import latched, streaming
 from .requests import parse_tag
@@ -46,63 +45,6 @@ _LOST_S = 2.0
 
 class OperationError(RuntimeError):
     """The nodes do not do what was asked; one line."""
-
-
-COUNTERS = ("missed", "late", "dropped", "outdated", "slowed", "refused")
-"""Counters of the gate that an episode keeps; `gate_state.Counters` says what they count."""
-
-
-@dataclass(kw_only=True)
-class EpisodeLog:
-    """What happened in one episode."""
-
-    seed: int
-    success: bool = False
-    steps: int = 0
-    """Control periods of the arm from reset to the end, 0 if it did not end; in real time some
-    pass before the first tick of the policy."""
-    ended: str = ""
-    """How it ended, as the arm says; empty if it was broken off."""
-    reason: str = ""
-    """Why it was broken off, empty if it ran to its end."""
-    actions: list[NDArray[np.float32]] = field(default_factory=list[NDArray[np.float32]])
-    """Per tick of the policy before the end (A,); a tick of which no action was heard repeats the
-    last one, zeros before the first."""
-    stamps: list[int] = field(default_factory=list[int])
-    """Per tick, of the newest joint state that the policy had seen [ns]."""
-    unheard: list[int] = field(default_factory=list[int])
-    """Ticks of which no action was heard: the policy skipped them, or the message was lost."""
-    latency_s: list[float] = field(default_factory=list[float])
-    """Per command, from the observation to its arrival at the arm [s]."""
-    missed: int = 0
-    late: int = 0
-    dropped: int = 0
-    slowed: int = 0
-    refused: int = 0
-
-    def hear(self, tick: int, action: NDArray[np.float32], stamp_ns: int) -> None:
-        """Note what the policy answered at a tick; ticks must rise."""
-        if tick < len(self.actions):
-            return
-        last = self.actions[-1] if self.actions else np.zeros_like(action)
-        before = self.stamps[-1] if self.stamps else stamp_ns
-        while len(self.actions) < tick:
-            self.unheard.append(len(self.actions))
-            self.actions.append(last)
-            self.stamps.append(before)
-        self.actions.append(action)
-        self.stamps.append(stamp_ns)
-
-    def end(self, episode: Mapping[str, str]) -> None:
-        """Note how the episode ended; ticks that answer its last observation are not part of it."""
-        self.success = episode.get("success") == "True"
-        self.steps, self.ended = int(episode.get("steps", "0")), episode.get("ended", "")
-        end_ns = int(episode.get("stamp_ns", "0"))
-        silent = set(self.unheard)
-        before = [k for k, at in enumerate(self.stamps) if at < end_ns and k not in silent]
-        ticks = before[-1] + 1 if before else 0
-        del self.actions[ticks:], self.stamps[ticks:]
-        self.unheard = [tick for tick in self.unheard if tick < ticks]
 
 
 class Supervisor:
@@ -189,10 +131,16 @@ class Supervisor:
         end = time.monotonic() + seconds
         self.spin_until(lambda: time.monotonic() > end, seconds + 5.0, "time")
 
-    def hear(self) -> None:
-        """Run the callbacks of what has come so far."""
-        for _ in range(_AT_ONCE):
+    def hear(self, seconds: float = 0.0) -> None:
+        """Run the callbacks of what has come so far.
+
+        Args:
+            seconds: how long at least; more may have come where nobody listened for a while.
+        """
+        end, count = time.monotonic() + seconds, 0
+        while count < _AT_ONCE or time.monotonic() < end:
             self._executor.spin_once(0.0)
+            count += 1
 
     def join(self, node: Node) -> None:
         """Run the callbacks of another node of this context too, from the next wait on."""
@@ -361,14 +309,36 @@ class Supervisor:
             self.spin_until(
                 lambda: stopped() or self._ready_ns >= begin, START_S, "gate that is ready"
             )
-            if self.gate.get("by_hand"):
-                raise OperationError(f"the gate stays where it was stopped: {self.gate['by_hand']}")
             if not stopped():
                 return begin
-            self.transition("gate_node", "deactivate")  # its ~/reset would undo an e-stop, too
-            self.activate("gate_node")
-            self.pause(_SAYS_S)
-        raise OperationError(f"the gate stays in FAULT: {self.gate.get('reason')}")
+            self.leave_fault()
+        self.check_gate()
+        raise OperationError("the gate does not get ready: it falls into FAULT again and again")
+
+    def leave_fault(self) -> None:
+        """Let the gate leave a FAULT that nobody asked for by hand.
+
+        Raises:
+            OperationError: it was stopped by hand, or stays in FAULT.
+        """
+        if self.gate.get("by_hand"):
+            self.check_gate()
+        if self.gate.get("state") != "FAULT":
+            return
+        self.transition("gate_node", "deactivate")  # its ~/reset would undo an e-stop, too
+        self.activate("gate_node")
+        self.pause(_SAYS_S)
+
+    def check_gate(self) -> None:
+        """See that nothing but time keeps the gate from letting a run in.
+
+        Raises:
+            OperationError: it was stopped by hand, or is in FAULT.
+        """
+        if self.gate.get("by_hand"):
+            raise OperationError(f"the gate stays where it was stopped: {self.gate['by_hand']}")
+        if self.gate.get("state") == "FAULT":
+            raise OperationError(f"the gate is in FAULT: {self.gate.get('reason')}")
 
     def begin_run(self) -> None:
         """Activate the asker: a run begins as soon as the gate is ready.

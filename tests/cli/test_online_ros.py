@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from sim2arm.cli.parse import parse_named
 from sim2arm.cli.reset_routine import ResetError
 from sim2arm.cli.ros_stand import GATE, ros_arm
 from sim2arm.cli.runs import METRICS
+from sim2arm.core import plain
 from sim2arm.core.robots import FR3
 from sim2arm.core.transforms import quat_conjugate, quat_mul, quat_to_rotvec
 from sim2arm_ros.dds import context as _needs_the_dds_extra  # noqa: F401
@@ -38,6 +38,9 @@ install()
 from std_srvs.srv import Trigger  # noqa: E402
 
 from sim2arm.cli import ros_stand  # noqa: E402
+from sim2arm.cli.ros_mover import begin_run  # noqa: E402
+from sim2arm_ros.asker import Phase  # noqa: E402
+from sim2arm_ros.supervisor import OperationError  # noqa: E402
 
 pytestmark = pytest.mark.timeout(180)
 STILL = torch.zeros(1, 6)
@@ -64,9 +67,14 @@ def easier(cfg: TrainCfg, max_steps: int) -> TrainCfg:
 
 
 @pytest.fixture
-def arm(made: Path, tmp_path: Path) -> Open:
+def at_hand(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the bundle for the gate at hand, which takes seconds to make."""
+    monkeypatch.setattr(ros_stand, "_gate_bundle", lambda *_: made / GATE)
+
+
+@pytest.fixture
+def arm(at_hand: None, tmp_path: Path) -> Open:
     """Return what gives an arm behind nodes."""
-    shutil.copytree(made / GATE, tmp_path / GATE)
 
     def opened(max_steps: int = 120, **online: Any) -> AbstractContextManager[Any]:
         cfg = easier(make_cfg(tmp_path, where="sim", **online), max_steps)
@@ -125,10 +133,9 @@ def test_in_lock_step_it_is_what_it_is_in_process_to_the_bit(
 
 
 def test_acting_through_nodes_and_learning_go_on_beside_each_other(
-    made: Path, tmp_path: Path
+    at_hand: None, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    shutil.copytree(made / GATE, out / GATE)
     cfg = make_cfg(out, where="sim")
     train_online("reach-sac", replace(cfg, iterations=8))
     rows = rows_of(out)
@@ -171,8 +178,9 @@ def test_numbers_that_are_none_are_not_asked_for(arm: Open) -> None:
     with arm(real_time=False) as env:
         env.reset()
         assert not cut_of(env.step(STILL))
-        assert cut_of(env.step(STILL * np.nan))
-        assert "not finite" in env.reason
+        with pytest.raises(ResetError, match="the learner answered with numbers that are not"):
+            env.step(STILL * np.nan)
+        assert env._node.phase is Phase.IDLE  # nobody asks any more
 
 
 def test_an_e_stop_ends_it_and_stays(arm: Open) -> None:
@@ -180,10 +188,10 @@ def test_an_e_stop_ends_it_and_stays(arm: Open) -> None:
         env.reset()
         env.step(STILL)
         env._supervisor.call(Trigger, "gate_node/estop", Trigger.Request())
-        assert any(cut_of(env.step(STILL)) for _ in range(3))
+        assert any(cut_of(env.step(STILL)) for _ in range(2))
         with pytest.raises(ResetError, match=r"the gate stays where it was stopped: .*e-stop"):
             env.step(STILL)
-        assert env._supervisor.gate["state"] == "FAULT"
+        assert env._supervisor.gate["state"] == "FAULT" and env._node.phase is Phase.IDLE
 
 
 def test_a_gate_that_dies_ends_it_after_the_last_step(
@@ -252,6 +260,44 @@ def test_it_comes_back_by_its_routine(arm: Open, tmp_path: Path) -> None:
     assert (obs["goal_pose"] - goal).abs().max() > 1e-3  # another episode
 
 
+def test_nobody_waits_armed_for_the_reset_of_an_e_stop(arm: Open) -> None:
+    """Whoever resets the gate expects it to hold."""
+    with arm() as env:
+        env.reset()
+        env.rest()
+        env._supervisor.call(Trigger, "gate_node/estop", Trigger.Request())
+        supervisor = env._supervisor
+        supervisor.spin_until(lambda: supervisor.gate.get("by_hand"), 5.0, "word of the e-stop")
+        with pytest.raises(OperationError, match="the gate stays where it was stopped"):
+            begin_run(supervisor, env._node)
+        assert env._node.phase is Phase.IDLE
+
+
+def test_quit_ends_the_training_after_its_step(arm: Open, tmp_path: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text(
+        "- {seconds: 0.3, clutch: false}\n- {seconds: 60, clutch: false, press: [quit]}\n"
+    )
+    with arm(device="script", script=str(script)) as env:
+        env.reset()
+        cuts = 0
+        with pytest.raises(KeyboardInterrupt):
+            for _ in range(200):
+                cuts += cut_of(env.step(STILL))
+        assert cuts >= 1
+
+
+def test_a_key_that_judges_counts_at_once(arm: Open, tmp_path: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text(
+        "- {seconds: 0.3, clutch: false}\n- {seconds: 60, clutch: false, press: [keep]}\n"
+    )
+    with arm(device="script", script=str(script), judge="key") as env:
+        env.reset()
+        won = next(row for row in (env.step(STILL) for _ in range(200)) if row[2] or row[3])
+        assert bool(won[4]["success"]) and bool(won[2]) and not bool(won[3])
+
+
 # -- which arm ---------------------------------------------------------------------------------
 
 
@@ -281,6 +327,24 @@ def test_in_front_of_a_robot_the_gate_knows_that_it_is_one(made: Path, tmp_path:
     ):
         raise AssertionError("it was given")
     assert not (tmp_path / METRICS).exists() and not (tmp_path / GATE).exists()
+
+
+def test_settings_with_files_of_a_robot_are_kept(tmp_path: Path) -> None:
+    arm = RealArm(robot="so101", port="/dev/x", servos=Path("servos.yaml"))
+    files = (Path("a.yaml"), Path("b.yaml"))
+    cfg = replace(real_cfg(tmp_path).online, arm=replace(arm, calibrations=files))
+    assert plain.from_plain(OnlineCfg, plain.to_plain(cfg)) == cfg
+
+
+def test_a_secured_domain_is_refused(
+    at_hand: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    with (
+        pytest.raises(UserError, match="would be in the enclave of the operator"),
+        ros_arm("reach-sac", make_cfg(tmp_path, where="sim"), tmp_path),
+    ):
+        raise AssertionError("it was given")
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ install()
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 
 from sim2arm_ros.convert import joint_state_message, status_message  # noqa: E402
+from sim2arm_ros.episode_log import EpisodeLog  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.requests import make_tag  # noqa: E402
-from sim2arm_ros.supervisor import EpisodeLog, OperationError, Supervisor  # noqa: E402
+from sim2arm_ros.supervisor import OperationError, Supervisor  # noqa: E402
 
 BEGIN, PERIOD = 5_000_000_000, 16_000_000
 
@@ -166,5 +167,5 @@ def test_a_fault_is_left_before_an_episode_and_what_a_hand_stopped_is_not(
         operator.place(3)
     operator.gate_says("FAULT", by_hand="")
     monkeypatch.setattr(operator, "activate", lambda node: None)
-    with pytest.raises(OperationError, match="the gate stays in FAULT"):
+    with pytest.raises(OperationError, match="the gate is in FAULT"):
         operator.place(3)

@@ -175,6 +175,9 @@ class OneWorld:
         both = torch.tensor([terminated]), torch.tensor([truncated])
         return obs, flags["success"].float(), *both, info
 
+    def rest(self) -> None:
+        """Let the arm stand: nobody acts any more."""
+
     def state_dict(self) -> dict[str, Tensor]:
         """Return the state of the stream that episodes are drawn from."""
         return {"generator": self._seeds.get_state()}

@@ -102,9 +102,13 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
         with beside(folder) as process:
             _await(folder / NETWORKS, process)
             try:
+                if cfg.online.where != "process":
+                    actor.begin()  # what was seen first is old by now
                 row = _act(actor, env, cfg, metrics, process)
             except ResetError as error:
                 raise UserError(f"{error}; go on with --resume") from error
+            finally:
+                env.rest()
         _measure(cfg, folder, metrics, row)
     write_train_page(folder)
     return folder

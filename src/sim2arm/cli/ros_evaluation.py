@@ -27,7 +27,7 @@ from .measured import Course, Measured
 if TYPE_CHECKING:
     from sim2arm.sim.touch import Touch
     from sim2arm.sim.vision import Vision
-    from sim2arm_ros.supervisor import EpisodeLog
+    from sim2arm_ros.episode_log import EpisodeLog
 
 _EXTRA_S = 5.0
 _LOCK_STEP_S = 120.0

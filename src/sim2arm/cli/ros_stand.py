@@ -7,6 +7,7 @@ In simulation they get a ROS domain of their own on this machine.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -53,6 +54,11 @@ def ros_arm(name: str, cfg: TrainCfg, folder: Path) -> Generator[RosArm]:
     """
     online, real = cfg.online, cfg.online.where == "robot"
     find_ros(online.arm, real=real)
+    if os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true":
+        raise UserError(
+            "--online.where: the node that asks would be in the enclave of the operator, who may "
+            "not ask: learn in a ROS domain that is not secured"
+        )
     from sim2arm_ros.learner_node import joined
     from sim2arm_ros.supervisor import OperationError, Supervisor
 
@@ -63,7 +69,8 @@ def ros_arm(name: str, cfg: TrainCfg, folder: Path) -> Generator[RosArm]:
         contract = load_contract(bundle)
     gate, asker = policy_graph(
         bundle, place=place, lock_step=not online.real_time, sim_time=not real,
-        device=_device(online), settings=_settings(online, logs), flights=logs / "flights",
+        intervene=_device(online), settings=_settings(online, logs), flights=logs / "flights",
+        calibrations=online.arm.calibrations,
     )  # fmt: skip
     nodes = _arm_nodes(cfg, contract, gate, logs)
     env = {} if real else private_domain()
@@ -90,15 +97,13 @@ def ros_arm(name: str, cfg: TrainCfg, folder: Path) -> Generator[RosArm]:
 
 
 def _gate_bundle(name: str, cfg: TrainCfg, folder: Path) -> Path:
-    """Return the bundle for the gate; the first time it is made, of networks that know nothing."""
+    """Make the bundle for the gate, of networks that know nothing; return its path."""
     path = folder / GATE
-    if path.is_dir():
-        return path
     algo = cfg.algo
     learn = replace(algo.learn, keep=False, random=0, rows=16)  # pyright: ignore
     learner = build_learner(replace(cfg, algo=replace(algo, learn=learn), world="mujoco"), 1)  # pyright: ignore
     assert isinstance(learner, OffPolicy)
-    export_learner(learner, Provenance(experiment=name), path)
+    export_learner(learner, Provenance(experiment=name), path, overwrite=True)
     return path
 
 

@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypeVar, Union, cast
 
 import yaml
@@ -33,6 +34,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in cast(list[Any], value)]
     if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -257,6 +260,8 @@ def _decode_scalar(hint: Any, data: Any, path: str) -> Any:
         return data
     if (hint is bool and isinstance(data, bool)) or (hint is str and isinstance(data, str)):
         return data
+    if hint is Path and isinstance(data, str) and data:
+        return Path(data)
     names = {float: "a number (in YAML 1.0e-3, not 1e-3)", int: "a whole number"}
-    names |= {bool: "true or false", str: "a string"}
+    names |= {bool: "true or false", str: "a string", Path: "a path"}
     raise ValueError(f"{path}: expected {names.get(hint, repr(hint))}, got {_short(data)}")
