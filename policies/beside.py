@@ -18,10 +18,12 @@ from torch import Tensor
 
 from .buffers import DEMO
 from .checkpoint import load_checkpoint, save_checkpoint
+from .learner import Means
 from .offpolicy import OffPolicy
 
-UPDATES = "updates"
-"""In the file of networks: how many updates they had."""
+UPDATES, METRIC = "updates", "metric/"
+"""In the file of networks: how many updates they had, and what the names of their means begin with.
+"""
 POLL = 0.05
 """Time between looks at the file [s]."""
 
@@ -40,13 +42,19 @@ class Remote(OffPolicy):
         self._inbox = _Inbox(networks)
 
     def update(self) -> dict[str, Tensor | None]:
-        """Take the newest networks, if there are any."""
+        """Take the newest networks, if there are any; return means of the updates since the last.
+
+        They are of the process that learns; None in iterations without news.
+        """
         state = self._inbox.take()
+        found: dict[str, Tensor | None] = dict.fromkeys(self.agent.metrics)
         if state is not None:
             self.updates = int(state.pop(UPDATES))
+            told = [name for name in state if name.startswith(METRIC)]
+            found |= {name.removeprefix(METRIC): state.pop(name) for name in told}
             self.model.load_state_dict(state)
         self.iteration += 1
-        return dict.fromkeys(self.agent.metrics)
+        return found
 
     def close(self) -> None:
         """Look at the file no more."""
@@ -98,6 +106,7 @@ class Follower:
     def __init__(self, learner: OffPolicy) -> None:
         """Take a learner whose replay another process writes, and which may have learnt before."""
         self.learner, cfg = learner, learner.cfg
+        self._means = Means()
         self._share = cfg.updates / (cfg.rollout * learner.env.num_envs)
         self.written = self._scaled = self._told = 0
         self.updates = int(self._share * max(learner.steps - cfg.random, 0))
@@ -115,7 +124,7 @@ class Follower:
         due = int(self._share * max(self.written - cfg.random, 0)) - self.updates
         count = min(due, most) if self.written > max(cfg.random, 1) else 0
         for batch in learner.batches(count):
-            learner.agent.update(batch, learner.generator)
+            self._means.add(learner.agent.update(batch, learner.generator))
             self.updates += 1
         return count > 0
 
@@ -131,4 +140,6 @@ class Follower:
     def publish(self, networks: Path) -> None:
         """Write the networks for who acts."""
         state = dict(self.learner.model.state_dict())
-        save_checkpoint(networks, state | {UPDATES: torch.tensor(self.updates)})
+        means = self._means.take().items()
+        told = {f"{METRIC}{name}": mean for name, mean in means if mean is not None}
+        save_checkpoint(networks, state | told | {UPDATES: torch.tensor(self.updates)})

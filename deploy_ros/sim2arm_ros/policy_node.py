@@ -64,7 +64,11 @@ _TELL_NS = 500_000_000
 
 
 class PolicyNode(LifecycleNode):
-    """The policy as a lifecycle node."""
+    """The policy as a lifecycle node.
+
+    Attributes:
+        refused: why it was not configured last, one line.
+    """
 
     def __init__(self, **options: Any) -> None:
         """Declare the parameters; options are those of a node."""
@@ -76,6 +80,7 @@ class PolicyNode(LifecycleNode):
         declare_hand(self)
         self.declare_parameter("calibrations", "")  # files of `sim2arm calibrate`, commas between
         self._calibrations = CameraCalibrations(lenses={}, poses={})
+        self.refused = ""
         self._device: TeleopDevice | None = None
         self._person: Intervention | None = None
         self._session: PolicySession | None = None
@@ -116,7 +121,8 @@ class PolicyNode(LifecycleNode):
             about = GateAbout(contract, limit, lock_step=self._lock_step)
         except (BundleError, ValueError, OSError) as error:
             self._disconnect()
-            self.get_logger().error(f"not configured: {one_line(error)}")
+            self.refused = one_line(error)
+            self.get_logger().error(f"not configured: {self.refused}")
             return TransitionCallbackReturn.FAILURE
         session.warm_up()
         self._session, self._contract, self._graph = session, contract, graph
@@ -135,7 +141,8 @@ class PolicyNode(LifecycleNode):
             self._connect(self._asker, bindings, graph)
         except NameValidationException as error:
             self._disconnect()
-            self.get_logger().error(f"not configured: {one_line(error)}")
+            self.refused = one_line(error)
+            self.get_logger().error(f"not configured: {self.refused}")
             return TransitionCallbackReturn.FAILURE
         return super().on_configure(state)
 

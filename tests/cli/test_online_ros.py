@@ -142,6 +142,7 @@ def test_acting_through_nodes_and_learning_go_on_beside_each_other(
     assert [int(row["steps"]) for row in rows] == [25 * k for k in range(1, 9)]
     assert float(rows[-1]["wall_s"]) > 0.9 * 200 / 60.0  # real time
     assert int(rows[-1]["updates"]) > 0 and rows[-1]["measured"]
+    assert any(row["critic_loss"] for row in rows)  # of the process that learns
     train_online("reach-sac", replace(cfg, iterations=9, resume=True))
     assert int(rows_of(out)[-1]["iteration"]) == 9
 
@@ -336,6 +337,19 @@ def test_settings_with_files_of_a_robot_are_kept(tmp_path: Path) -> None:
     assert plain.from_plain(OnlineCfg, plain.to_plain(cfg)) == cfg
 
 
+def test_a_device_that_is_not_there_is_one_line(arm: Open) -> None:
+    with pytest.raises(UserError, match="no teleoperation device 'nosuch'"), arm(device="nosuch"):
+        raise AssertionError("it was given")
+
+
+@pytest.mark.parametrize("setting", ["routine", "judge", "script"])
+def test_a_file_that_is_not_there_is_one_line(setting: str, tmp_path: Path) -> None:
+    online = {setting: str(tmp_path / "none.safetensors")}
+    online |= {"device": "script"} if setting == "script" else {}
+    with pytest.raises(UserError, match=rf"--online.{setting}: no such file: .*none"):
+        train_online("reach-sac", make_cfg(tmp_path, where="sim", **online))
+
+
 def test_a_secured_domain_is_refused(
     at_hand: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,8 +365,9 @@ def test_a_secured_domain_is_refused(
     ("words", "line"),
     [
         (["--online.where", "sim"], "where: it is of learning on one arm"),
-        (["--online.on", "--online.where", "robot"], "expected real_time, a routine"),
-        (["--online.on", "--online.arm.robot", "fr3"], "arm: it is a real one"),
+        (["--online.on", "--online.where", "robot"],
+         "where robot: add --online.routine FILE; --online.judge"),
+        (["--online.on", "--online.arm.robot", "fr3"], "arm: it says which robot"),
         (["--online.on", "--online.where", "sim", "--online.no-real-time", "--online.device",
           "keyboard"], "that waits for commands has neither device nor routine"),
     ],
@@ -363,5 +378,5 @@ def test_what_does_not_go_together_is_one_line(words: list[str], line: str) -> N
 
 
 def test_the_settings_are_refused_by_themselves() -> None:
-    with pytest.raises(ValueError, match="judge that is no task"):
+    with pytest.raises(ValueError, match=r"where robot: add --online\.judge key"):
         OnlineCfg(on=True, where="robot", routine="r.yaml")

@@ -55,7 +55,8 @@ class OnlineCfg:
     device: str = ""
     """Who may take over: a device of `sim2arm list` as NAME or NAME:WHERE; nobody if empty."""
     script: str = ""
-    """File of steps that the device script plays, YAML."""
+    """File of steps that the device script plays, YAML; its time begins when it is opened, before
+    the nodes of where sim and robot are up."""
     teleop: TeleopCfg = field(default_factory=TeleopCfg)
     """How the arm follows a device."""
     judge: str = "task"
@@ -84,16 +85,21 @@ class OnlineCfg:
             raise ValueError("judge: a key needs a device")
         if self.script and self.device != "script":
             raise ValueError("script: only the device script plays one")
+        if self.device == "script" and not self.script:
+            raise ValueError("device: script plays a file of steps: add --online.script FILE")
         self._check_where()
 
     def _check_where(self) -> None:
         if self.where != "robot" and self.arm != RealArm():
-            raise ValueError(f"arm: it is a real one: expected where robot, got {self.where}")
-        if self.where == "robot" and not (self.real_time and self.routine and self.judge != "task"):
             raise ValueError(
-                "where robot: expected real_time, a routine by which the arm comes back, and a "
-                "judge that is no task"
+                f"arm: it says which robot: expected --online.where robot with it, got {self.where}"
             )
+        if self.where == "robot":
+            needed = {"--online.real-time": self.real_time, "--online.routine FILE": self.routine}
+            needed["--online.judge key, or a file of sim2arm judge"] = self.judge != "task"
+            missing = [option for option, given in needed.items() if not given]
+            if missing:
+                raise ValueError(f"where robot: add {'; '.join(missing)}")
         if self.where == "sim" and not self.real_time and (self.device or self.routine):
             raise ValueError(
                 "where sim: a simulated arm that waits for commands has neither device nor routine"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -79,6 +79,9 @@ def train_online(name: str, cfg: TrainCfg) -> Path:
     folder = cfg.out or Path("runs") / name
     check_run(folder, resume=cfg.resume, other=lambda: other_run(folder, name, cfg))
     kept = _kept(cfg, folder)
+    for setting, path in _given(kept):
+        if not path.is_file():
+            raise UserError(f"--online.{setting}: no such file: {path}")
     torch.set_num_threads(1)
     with ExitStack() as stack:
         env = stack.enter_context(_arm_of(name, kept, folder))
@@ -121,6 +124,15 @@ def _arm_of(name: str, cfg: TrainCfg, folder: Path) -> AbstractContextManager[On
     from .ros_stand import ros_arm
 
     return ros_arm(name, cfg, folder)
+
+
+def _given(cfg: TrainCfg) -> Iterator[tuple[str, Path]]:
+    """Yield the files of learning on one arm, by setting."""
+    online = cfg.online
+    if online.script:
+        yield "script", Path(online.script)
+    for name, (path, _) in _files(cfg, Path()).items():
+        yield name, path
 
 
 def _files(cfg: TrainCfg, folder: Path) -> dict[str, tuple[Path, Path]]:
@@ -228,24 +240,31 @@ def _act(
 ) -> dict[str, Any]:
     """Act until the last iteration; return the last row, which is not written yet."""
     started = time.monotonic() - float(metrics.last.get("wall_s", 0.0))
+    before = {name: int(metrics.last.get(name) or 0) for name in ("missed", "interventions")}
     per, row, window = cfg.algo.rollout, dict[str, Any](), Window()
     total, done = cfg.iterations * per, actor.iteration * per
     with Progress("train", total, "steps", done=done) as progress:
-        for values in actor.train(cfg.iterations - actor.iteration):
-            if process.poll() is not None:
-                break  # `beside` says why
+        try:
+            for values in actor.train(cfg.iterations - actor.iteration):
+                if process.poll() is not None:
+                    break  # `beside` says why
+                if row:
+                    metrics.write(row)
+                found = rounded(values)
+                success = window.add(found["episodes"], found["successes"])
+                row = {"iteration": actor.iteration, "steps": actor.iteration * per}
+                row |= {"wall_s": round(time.monotonic() - started, 2)}
+                row |= {"success": round(success, 4), "measured": "", "updates": actor.updates}
+                row |= {"missed": before["missed"] + env.pace.missed}
+                row |= {"interventions": before["interventions"] + env.interventions} | found
+                progress.update(
+                    actor.iteration * per, success=f"{success:.3f}", updates=str(actor.updates),
+                    rate=f"{env.pace.recent_hz:.1f} Hz", missed=str(row["missed"]),
+                )  # fmt: skip
+        except BaseException:
             if row:
                 metrics.write(row)
-            found = rounded(values)
-            success = window.add(found["episodes"], found["successes"])
-            row = {"iteration": actor.iteration, "steps": actor.iteration * per}
-            row |= {"wall_s": round(time.monotonic() - started, 2), "success": round(success, 4)}
-            row |= {"measured": "", "updates": actor.updates, "missed": env.pace.missed}
-            row |= {"interventions": env.interventions} | found
-            progress.update(
-                actor.iteration * per, success=f"{success:.3f}", updates=str(actor.updates),
-                rate=f"{env.pace.recent_hz:.1f} Hz", missed=str(env.pace.missed),
-            )  # fmt: skip
+            raise
     return row
 
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 GATE = "gate-bundle"
 """In a run folder: the bundle that tells the gate what the policy is; its networks know nothing."""
+_HEARS_S = 0.3
+"""Time in which the node hears of the gate, which says how it stands ten times a second [s]."""
 LOGS = "ros-logs"
 """In a run folder: what the nodes say."""
 
@@ -84,8 +86,12 @@ def ros_arm(name: str, cfg: TrainCfg, folder: Path) -> Generator[RosArm]:
             node = stack.enter_context(
                 joined(supervisor, asker.parameters, box=box, namespace=place.namespace)
             )
-            supervisor.configure()
+            try:
+                supervisor.configure()
+            except OperationError as error:
+                raise UserError(node.refused) if node.refused else error from error
             supervisor.activate("gate_node")
+            supervisor.pause(_HEARS_S)
             with user_input("--online"):
                 arm = RosArm(
                     supervisor, node, contract, [spec.name for spec in contract.observations],
@@ -103,7 +109,8 @@ def _gate_bundle(name: str, cfg: TrainCfg, folder: Path) -> Path:
     learn = replace(algo.learn, keep=False, random=0, rows=16)  # pyright: ignore
     learner = build_learner(replace(cfg, algo=replace(algo, learn=learn), world="mujoco"), 1)  # pyright: ignore
     assert isinstance(learner, OffPolicy)
-    export_learner(learner, Provenance(experiment=name), path, overwrite=True)
+    with user_input("--out", folder):
+        export_learner(learner, Provenance(experiment=name), path, overwrite=True)
     return path
 
 

@@ -23,7 +23,7 @@ from .metrics import Metrics, Window
 from .parse import parse_named
 from .physics import keep_incidents, physics_of
 from .progress import Progress
-from .run_record import check_run
+from .run_record import CONFIG, check_run
 from .runs import (
     CHECKPOINT,
     METRICS,
@@ -100,6 +100,8 @@ def _alone(name: str, cfg: TrainCfg | ImitateCfg | StandardCfg, argv: Sequence[s
     try:
         folder = work(name, cfg)  # pyright: ignore[reportArgumentType]
     except KeyboardInterrupt:
+        if not ((cfg.out or Path("runs") / name) / CONFIG).is_file():
+            raise KeyboardInterrupt("nothing was written yet") from None
         raise KeyboardInterrupt(f"resume with: {_again(argv, cfg, ALONE)}") from None
     print(f"{folder}: metrics, checkpoint and report.html; {after.format(folder)}")
     return 0
