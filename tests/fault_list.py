@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             cases=("gate in real time, commands",),
         ),
         Fault(
-            "1 to 25 requests lost in a row: up to 4 the arm goes on, from 7 it stops",
+            "1 to 25 requests lost in a row: up to 3 the arm goes on, from 7 it stops",
             """deploy_ros/test_real_time.py::an_arm_goes_on_after_a_few_lost_requests_and_stops_after_more
             deploy_ros/test_outdated.py::out_of_step_for_too_long_holds_whoever_knows_in_the_end""",
             ("gate in real time, 1 to 25 requests",),

@@ -106,15 +106,17 @@ def lost_in_a_row(lost: int, seed: int, told: Told) -> bool:
 
 
 def wrong_ends(runs: int, seed: int, told: Told, lost: range) -> int:
-    """Return how many arms stopped for fewer than 5 lost requests, or went on after more than 6.
+    """Return how many arms stopped for fewer than 4 lost requests, or went on after more than 6.
 
-    The gate waits for 0.1 s, six periods: five or six that are lost may do either.
+    The gate waits for 0.1 s, six periods, for a request that goes on from where the arm is. After
+    four that are lost the next may not, and the one after that comes in the sixth period: four to
+    six may do either.
     """
     wrong = 0
     for number in lost:
         for run in range(runs):
             goes_on = lost_in_a_row(number, seed + 100 * run + number, told)
-            wrong += (number < 5 and not goes_on) or (number > 6 and goes_on)
+            wrong += (number < 4 and not goes_on) or (number > 6 and goes_on)
     return wrong
 
 
