@@ -228,7 +228,7 @@ class PolicySession:
         self.requests.skip(skipped)
         if self.person is None:
             return
-        tool = forward_pose(self.requests.robot.chain, _newest(sampled)[None])[0]
+        tool = forward_pose(self.requests.robot.chain, joints_of(sampled)[None])[0]
         self.person.look(time_ns, tool[3:], self.requests.goal)
         if self.person.let_go:
             self.acting.forget()
@@ -252,10 +252,10 @@ class PolicySession:
             asked, tool = self.action[None].astype(np.float64), self.requests.tool[None, :3]
             kept = self.box.keep(asked, tool, self.contract.action.scale[0])
             self.action = kept[0].astype(np.float32)
-        return self.requests.ask(self.action, _newest(sampled), stamp_ns)
+        return self.requests.ask(self.action, joints_of(sampled), stamp_ns)
 
 
-def _newest(sampled: Mapping[str, NDArray[Any]]) -> FloatArray:
+def joints_of(sampled: Mapping[str, NDArray[Any]]) -> FloatArray:
     """Return the measured joint positions (n,) [rad]; of a history the newest."""
     joints = sampled["joint_position"]
     return joints if joints.ndim == 1 else joints[-1]

@@ -18,7 +18,6 @@ from sim2arm_ros.launcher import (
     operator_page,
     policy_graph,
     private_domain,
-    simulated_arm,
 )
 
 from .arm_options import find_graph, find_ros, on_hardware, place_of, secured
@@ -96,20 +95,13 @@ def _nodes(
     if arm is None:
         graph = find_graph(cfg, contract, drives=True)
         return on_hardware(cfg, graph, found), cfg.longest
-    from sim2arm.sim.tasks.table import describe_task
-
     from .compare_process import find_task
-    from .ros_evaluation import write_record
+    from .ros_evaluation import arm_process
 
     task = find_task(cfg, bundles)
-    name, text = describe_task(task)
-    logs.mkdir(parents=True, exist_ok=True)
-    settings = logs / "task.yaml"
-    settings.write_text(text, encoding="utf-8")
-    simulated = simulated_arm(
-        name, contract.robot, contract.control_hz, lock_step=lock_step, settings=settings,
-        actuators=arm.actuators, vision=write_record(logs / "vision.yaml", arm.vision()),
-        touch=write_record(logs / "touch.yaml", arm.pads()), place=place,
+    simulated = arm_process(
+        task, contract, logs, lock_step=lock_step, actuators=arm.actuators, vision=arm.vision(),
+        touch=arm.pads(), place=place,
     )  # fmt: skip
     longest_s = _LOCK_STEP_S if lock_step else task.cfg.max_steps * contract.period + _EXTRA_S
     return [simulated, *found], longest_s

@@ -10,6 +10,7 @@ own, or is put there.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ Outcome = tuple[dict[str, Tensor], Tensor, Tensor, Tensor, dict[str, Any]]
 """What a step of an environment returns: see `policies.base.Env`."""
 
 
-class OneWorld:
+class OneWorld(ABC):
     """What environments of one arm have in common; see `policies.base.Env`.
 
     Info holds besides what was done, `action` (1, A), and `taken_over` (1,) bool: after this step a
@@ -135,13 +136,13 @@ class OneWorld:
         self._seeds = torch.Generator().manual_seed(seed)
         self._broken: ResetError | KeyboardInterrupt | None = None
 
+    @abstractmethod
     def reset(self) -> dict[str, Tensor]:
         """Begin an episode; return what is seen first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, action: Tensor) -> Outcome:
         """Act for a control period: what the policy says (1, A), or a person who has taken over."""
-        raise NotImplementedError
 
     def _next_seed(self) -> int:
         return int(torch.randint(2**31 - 1, (1,), generator=self._seeds))
@@ -181,6 +182,7 @@ class OneWorld:
         both = torch.tensor([terminated]), torch.tensor([truncated])
         return obs, flags["success"].float(), *both, info
 
+    @abstractmethod
     def rest(self) -> None:
         """Let the arm stand: nobody acts any more."""
 
@@ -192,7 +194,7 @@ class OneWorld:
         """Go on drawing where another stood."""
         self._seeds.set_state(state["generator"])
 
-    def desynchronise(self) -> None:
+    def desynchronise(self) -> None:  # noqa: B027 - one episode needs nothing
         """Leave the only episode as it is."""
 
 
@@ -306,6 +308,9 @@ class OneArm(OneWorld):
         if self._routine is not None:
             raise ResetError("the task was lost where an episode began: put things back")
         return self.reset()
+
+    def rest(self) -> None:
+        """Leave the arm: its time passes by steps alone."""
 
     def _inside(self, action: NDArray[Any]) -> NDArray[Any]:
         """Return an action (1, A) that stays in the box."""

@@ -27,13 +27,14 @@ from sim2arm.core.kinematics import forward_pose
 from sim2arm.core.spec import StaleReading
 from sim2arm_ros.asker import Phase
 from sim2arm_ros.gate_state import MachineCfg
+from sim2arm_ros.policy_session import joints_of
 from sim2arm_ros.supervisor import START_S, OperationError
 
 from .judging import Judge
 from .one_arm import LOST, OneWorld, OnlineCfg, Outcome
 from .pace import Pace
 from .reset_routine import LONGEST, ResetError, ResetRoutine, load_routine
-from .ros_mover import RunEndedError, ThroughRos, begin_run, joints_of
+from .ros_mover import RunEndedError, ThroughRos, begin_run
 
 if TYPE_CHECKING:
     from sim2arm_ros.intervention import Intervention
@@ -104,7 +105,7 @@ class RosArm(OneWorld):
         """
         try:
             self._begin(self._next_seed())
-        except (OperationError, RuntimeError) as error:
+        except OperationError as error:
             raise ResetError(str(error)) from error
         self.pace.rest()
         return self._observe()
@@ -172,16 +173,6 @@ class RosArm(OneWorld):
         Raises:
             ResetError, OperationError: the arm did not come back, or the gate lets nobody in.
         """
-        for left in reversed(range(_TRIES)):
-            try:
-                self._begin_once(seed)
-            except RunEndedError:
-                if not left:
-                    raise
-            else:
-                return
-
-    def _begin_once(self, seed: int) -> None:
         supervisor, self._seed = self._supervisor, seed
         self._end_run()
         if self._simulated:
@@ -191,10 +182,8 @@ class RosArm(OneWorld):
         if routine is not None:
             self._wait_for_person()
             routine.run(ThroughRos(supervisor, self._node), self._stop)
-        if self._simulated:
-            self._begin_ns = supervisor.place(seed, moved=routine is None)
-        self._acted = self._diverged = False
-        self._begin_run()
+        self._diverged = False
+        self._begin_run(moved=routine is None)
 
     def _begin_late(self) -> None:
         """Begin the run anew, whose first tick has waited too long; nothing has moved yet.
@@ -204,16 +193,31 @@ class RosArm(OneWorld):
         """
         try:
             self._end_run()
-            if self._simulated:  # its episode has gone on
-                moved = self._routine is None
-                self._begin_ns = self._supervisor.place(self._seed, moved=moved)
-            self._begin_run()
+            self._begin_run(moved=self._routine is None)
         except OperationError as error:
             raise ResetError(str(error)) from error
 
-    def _begin_run(self) -> None:
+    def _begin_run(self, *, moved: bool) -> None:
+        """Begin a run; a simulated arm begins its episode, whose time goes on, just before.
+
+        Args:
+            moved: arm and things are put at its start.
+
+        Raises:
+            OperationError: the gate lets nobody in.
+        """
+        for left in reversed(range(_TRIES)):
+            if self._simulated:
+                self._begin_ns = self._supervisor.place(self._seed, moved=moved)
+            try:
+                begin_run(self._supervisor, self._node)
+            except RunEndedError:
+                if not left:
+                    raise
+                self._end_run()
+            else:
+                break
         self._judge.reset()
-        begin_run(self._supervisor, self._node)
         self._fresh, self._human, self._taken_ns = True, False, time.monotonic_ns()
         self._node.presses = ()  # what was pressed before is not meant for it
         self._look()

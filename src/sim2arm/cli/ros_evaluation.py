@@ -18,7 +18,14 @@ from sim2arm.sim.robots.actuators import IDEAL
 from sim2arm.sim.tasks.base import Task
 from sim2arm.sim.tasks.table import describe_task
 from sim2arm_ros.dds import RosImportError, install
-from sim2arm_ros.launcher import Launch, Place, policy_graph, private_domain, simulated_arm
+from sim2arm_ros.launcher import (
+    Launch,
+    NodeProcess,
+    Place,
+    policy_graph,
+    private_domain,
+    simulated_arm,
+)
 
 from .errors import UserError, user_input
 from .evaluation import Episodes
@@ -71,21 +78,16 @@ def run_through_ros(
 
     with user_input("bundle"):
         contract = load_contract(bundle)
-    name, text = describe_task(task)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "task.yaml"
-    settings.write_text(text, encoding="utf-8")
     lock_step, env, place = not real_time, private_domain(), Place(robot=robot)
     nodes = [
-        simulated_arm(
-            name,
-            contract.robot,
-            contract.control_hz,
+        arm_process(
+            task,
+            contract,
+            folder,
             lock_step=lock_step,
-            settings=settings,
             actuators=actuators,
-            vision=write_record(folder / "vision.yaml", vision),
-            touch=write_record(folder / "touch.yaml", touch),
+            vision=vision,
+            touch=touch,
             place=place,
         ),
         *policy_graph(bundle, place=place, lock_step=lock_step, flights=folder / "flights"),
@@ -107,6 +109,40 @@ def run_through_ros(
     except OperationError as error:
         raise UserError(f"{error}; logs are in {folder}") from error
     return _collect(logs, contract, report, real_time=real_time)
+
+
+def arm_process(
+    task: Task,
+    contract: Contract,
+    folder: Path,
+    *,
+    lock_step: bool,
+    actuators: str,
+    vision: "Vision | None",
+    touch: "Touch | None",
+    place: Place,
+) -> NodeProcess:
+    """Return a simulated arm as a process; what it is built with is written to a folder.
+
+    Args:
+        task: that the arm builds the like of from its settings.
+        contract: of the policy: robot and rate.
+        folder: where the settings go.
+        lock_step: let the arm wait for every command.
+        actuators: name of what is between law and joints.
+        vision: its cameras.
+        touch: its gels.
+        place: whose names it has.
+    """
+    name, text = describe_task(task)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "task.yaml"
+    settings.write_text(text, encoding="utf-8")
+    return simulated_arm(
+        name, contract.robot, contract.control_hz, lock_step=lock_step, settings=settings,
+        actuators=actuators, vision=write_record(folder / "vision.yaml", vision),
+        touch=write_record(folder / "touch.yaml", touch), place=place,
+    )  # fmt: skip
 
 
 def write_record(path: Path, record: "Vision | Touch | None") -> Path | None:

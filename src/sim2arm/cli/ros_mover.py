@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2arm.core.contract import Contract
 from sim2arm_ros.asker import Phase
+from sim2arm_ros.policy_session import joints_of
 from sim2arm_ros.request_session import RequestSession
 from sim2arm_ros.supervisor import START_S, OperationError
 
@@ -113,9 +114,3 @@ def begin_run(supervisor: Supervisor, node: LearnerNode) -> None:
     node.take()
     if node.tick is None:
         raise RunEndedError(f"a run ended before it began: {node.reason}")
-
-
-def joints_of(sampled: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return the measured joint positions (n,) of a tick [rad]; of a history the newest."""
-    joints = sampled["joint_position"]
-    return joints if joints.ndim == 1 else joints[-1]

@@ -19,20 +19,13 @@ from sim2arm.core.contract import Contract, Provenance
 from sim2arm.core.tool_box import ToolBox
 from sim2arm.policies.offpolicy import OffPolicy
 from sim2arm.policies.verify import load_contract
-from sim2arm.sim.tasks.table import describe_task
-from sim2arm_ros.launcher import (
-    Launch,
-    NodeProcess,
-    policy_graph,
-    private_domain,
-    simulated_arm,
-)
+from sim2arm_ros.launcher import Launch, NodeProcess, policy_graph, private_domain
 
 from .arm_options import find_graph, find_ros, on_hardware, place_of
 from .errors import UserError, user_input
 from .export import export_learner
 from .one_arm import OnlineCfg
-from .ros_evaluation import write_record
+from .ros_evaluation import arm_process
 from .runs import build_learner, build_task, find_cameras, find_touch
 
 if TYPE_CHECKING:
@@ -89,7 +82,9 @@ def ros_arm(name: str, cfg: TrainCfg, folder: Path) -> Generator[RosArm]:
             try:
                 supervisor.configure()
             except OperationError as error:
-                raise UserError(node.refused) if node.refused else error from error
+                if node.refused:
+                    raise UserError(node.refused) from error
+                raise
             supervisor.activate("gate_node")
             supervisor.pause(_HEARS_S)
             with user_input("--online"):
@@ -141,14 +136,9 @@ def _arm_nodes(
     if online.where == "robot":
         return on_hardware(online.arm, find_graph(online.arm, contract, drives=True), [gate])
     cameras = find_cameras(cfg.cameras, cfg.calibrations, cfg.robot)
-    name, text = describe_task(build_task(cfg))
-    logs.mkdir(parents=True, exist_ok=True)
-    settings = logs / "task.yaml"
-    settings.write_text(text, encoding="utf-8")
-    vision = write_record(logs / "vision.yaml", None if cameras is None else cameras.vision)
-    touch = write_record(logs / "touch.yaml", find_touch(cfg.touch, cfg.gel))
-    simulated = simulated_arm(
-        name, contract.robot, contract.control_hz, lock_step=not online.real_time,
-        settings=settings, actuators=cfg.actuators, vision=vision, touch=touch, place=place,
+    simulated = arm_process(
+        build_task(cfg), contract, logs, lock_step=not online.real_time, actuators=cfg.actuators,
+        vision=None if cameras is None else cameras.vision, touch=find_touch(cfg.touch, cfg.gel),
+        place=place,
     )  # fmt: skip
     return [simulated, gate]
