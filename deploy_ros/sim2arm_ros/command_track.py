@@ -116,7 +116,9 @@ class CommandTrack:
 
         A controller leaves what it does as soon as it gets a new trajectory and goes straight to
         its first point, however much later that is. So points of the motion under way that lie
-        between come first.
+        between come first. The first point then is where that motion is at its nanosecond, not
+        where the gate reckons in fractions of one: soon after a knot the difference would be a
+        jerk.
 
         Args:
             trajectory: of one arm, not added yet; where it is late, its first point is where it
@@ -140,6 +142,11 @@ class CommandTrack:
         all_times: FloatArray = np.append(times, trajectory.times[0] + (start_ns - first) / 1e9)
         q = np.concatenate([[q for _, q, _ in between], trajectory.q[0]])
         dq = np.concatenate([[dq for *_, dq in between], trajectory.dq[0]])
+        under_way, way = self._sent[-1]
+        if begins[-2] <= leaves:
+            there = np.array([[(leaves - under_way) / 1e9]])
+            at = len(between)
+            q[at], dq[at] = (part[0, 0] for part in sample(way, there)[:2])
         return on_wire_grid(Trajectory(times=all_times[None], q=q[None], dq=dq[None])), first
 
     def expected(self, stamp_ns: int) -> FloatArray:

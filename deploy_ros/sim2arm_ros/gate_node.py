@@ -273,7 +273,7 @@ class GateNode(LifecycleNode):
         if self._facts is None:  # a dry run: no controller says what it commands
             flight.on_reference(q, np.zeros_like(q), to_ns(message.header.stamp), steady)
         flight.on_joints(q, to_ns(message.header.stamp), now, steady)
-        self._send(flight.pending(now, steady))
+        self._send(flight.pending(now, steady), steady)
 
     def on_controller(self, message: JointTrajectoryControllerState) -> None:
         """Take what the controller commands now."""
@@ -322,11 +322,12 @@ class GateNode(LifecycleNode):
             flight.fault(str(error))
             self._publish_state()
             return
-        self._send(flight.on_request(request, self.get_clock().now().nanoseconds, steady))
+        now = self.get_clock().now().nanoseconds
+        self._send(flight.on_request(request, now, steady), steady)
 
     # -- outputs -------------------------------------------------------------------------------
 
-    def _send(self, command: Command | None) -> None:
+    def _send(self, command: Command | None, decided_ns: int) -> None:
         answer = None if self._flight is None else self._flight.answer()
         if answer is not None:  # before the command, so that the policy goes on from there
             session, tick, way, ddq = answer
@@ -340,11 +341,11 @@ class GateNode(LifecycleNode):
                 command.stamp_ns, make_tag(request.session, request.tick),
             )  # fmt: skip
             if self._gripper is None or request.width is None:
-                self._command.publish(message)
+                self._publish(message, decided_ns)
             else:
                 if request.tick == 0:
                     self._gripper.begin(request.width)
-                send = partial(self._send_if_active, message, request.session)
+                send = partial(self._send_if_active, message, request.session, decided_ns)
                 self._gripper.command(request.width, send)
         self._publish_state(only_changes=True)
 
@@ -354,13 +355,24 @@ class GateNode(LifecycleNode):
         latency = self._meter.arrived(tag, time.monotonic_ns())
         self._latency_s = max(self._latency_s, latency or 0.0)
 
-    def _send_if_active(self, message: JointTrajectory, session: str) -> None:
+    def _publish(self, message: JointTrajectory, decided_ns: int) -> None:
+        """Publish a command, unless this process stood still since it was decided."""
+        flight = self._flight
+        assert flight is not None  # it has decided
+        cfg, waited = flight.machine.cfg, (time.monotonic_ns() - decided_ns) / 1e9
+        if not cfg.lock_step and waited > cfg.request_timeout_s:
+            reason = f"the gate stood still for {waited:.3f} s, allowed {cfg.request_timeout_s} s"
+            flight.set_problem("stall", reason)
+            return
+        self._command.publish(message)
+
+    def _send_if_active(self, message: JointTrajectory, session: str, decided_ns: int) -> None:
         """Publish a command, unless its session ended while the gripper was asked."""
         machine = self.machine
         if machine is None or machine.state is not GateState.ACTIVE:
             return
         if machine.session == session:
-            self._command.publish(message)
+            self._publish(message, decided_ns)
 
     def on_tick(self) -> None:
         """Watch the budgets, the clock and who else publishes; say what is commanded."""
@@ -382,6 +394,7 @@ class GateNode(LifecycleNode):
         facts = self._facts
         text, known = (active and facts is not None and facts.problem()) or (None, False)
         flight.set_problem("facts", text, fatal=known)
+        flight.set_problem("stall", None)
         flight.watch(now, steady)
         machine = flight.machine
         commanded = machine.commanded()

@@ -406,6 +406,21 @@ def assert_no_command_since(rig: Rig, steady: float, grace: float = 0.0) -> None
     assert not late, f"{len(late)} commands, the last {late[-1]:.3f} s after"
 
 
+def assert_nothing_to_follow_since(rig: Rig, steady: float, grace: float) -> None:
+    """Assert that at most one command came since a moment (steady time), and that it was over.
+
+    A process may be stopped between its last look at the clock and the write: then what it was
+    about to write comes when it goes on.
+    """
+    late = [(at, message) for at, message in rig.relay.commands if at > steady + grace]
+    assert len(late) <= 1, f"{len(late)} commands, the last {late[-1][0] - steady:.3f} s after"
+    for at, message in late:
+        ends = message.points[-1].time_from_start
+        end_ns = to_ns(message.header.stamp) + ends.sec * 10**9 + ends.nanosec
+        now_ns = [stamp for heard, stamp, *_ in rig.relay.states if heard <= at][-1]
+        assert now_ns > end_ns, f"it goes on for {(end_ns - now_ns) / 1e9:.3f} s"
+
+
 def order() -> list[str]:
     """Return the joints of the robot in its order."""
     return list(FR3.joint_names)

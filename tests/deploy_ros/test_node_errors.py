@@ -36,9 +36,11 @@ from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E
 from sim2arm_ros.asker import Phase  # noqa: E402
 from sim2arm_ros.convert import change_message, status_message  # noqa: E402
 from sim2arm_ros.gate_machine import HELD  # noqa: E402
+from sim2arm_ros.gate_state import Command  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
+from sim2arm_ros.requests import Request  # noqa: E402
 from tests.tables import Table  # noqa: E402
 
 from .rig import COMMANDS  # noqa: E402
@@ -161,6 +163,28 @@ def test_a_hold_outlives_a_gate_that_could_not_be_configured(
         assert gate.trigger_configure() is FAILURE
     assert gate.trigger_configure() is OK
     assert gate.machine is not None and gate.machine.stops == {HELD: HELD}
+    gate.destroy_node()
+
+
+@pytest.mark.parametrize(("waited_s", "sent"), [(0.0, 1), (0.11, 0)])
+def test_a_command_that_waited_longer_than_a_request_may_is_not_published(
+    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited_s: float, sent: int
+) -> None:
+    """The process stood still between the decision and the write."""
+    gate, published = gate_node.GateNode(), list[Any]()
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), request_timeout_s=0.1)
+    assert gate.trigger_configure() is OK
+    monkeypatch.setattr(gate._command, "publish", published.append)
+    both, still = np.stack([HOME, HOME])[None], np.zeros((1, 2, 7))
+    way = Trajectory(times=np.array([[0.0, 1 / 60]]), q=both, dq=still)
+    request = Request(session="s", tick=1, stamp_ns=1, q=HOME, dq=0 * HOME)
+    command = Command(trajectory=way, stamp_ns=1, elapsed=0.0, request=request)
+    gate._send(command, time.monotonic_ns() - round(waited_s * 1e9))
+    assert len(published) == sent
+    machine = gate.machine
+    assert machine is not None
+    assert ("stood still for 0.11" in machine.reason) is not sent, machine.reason
+    assert machine.ready is False
     gate.destroy_node()
 
 
