@@ -167,28 +167,29 @@ def draw_joints(found: JointGap) -> Image:
         (name, [(1e3 * float(a), ORANGE), (1e3 * float(b), BLUE)])
         for name, a, b in zip(found.names, found.open_loop, found.restarted, strict=True)
     ]
-    return _bars(rows, "mrad")
+    return bars(rows, "mrad")
 
 
 def draw_shares(found: JointGap) -> Image:
     """Return a bar for each kind of number (rows, cols, 3)."""
     rows = [(WORDS.get(kind, kind), [(100 * share, GREEN)]) for kind, share in found.ranked]
-    return _bars(rows, "%", top=100.0)
+    return bars(rows, "%", top=100.0)
 
 
-def _bars(
+def bars(
     rows: Sequence[tuple[str, Sequence[tuple[float, tuple[int, int, int]]]]],
     unit: str,
     top: float = 0.0,
 ) -> Image:
+    """Return bars by name (rows, cols, 3), of the length of `top`, or the longest, at most."""
     width, edge = 640, 190
-    height = 14 * max(len(bars) for _, bars in rows) + 10
-    most = top or max(max(value for value, _ in bars) for _, bars in rows) or 1.0
+    height = 14 * max(len(each) for _, each in rows) + 10
+    most = top or max(max(value for value, _ in each) for _, each in rows) or 1.0
     picture = canvas(width, height * len(rows) + 8)
-    for k, (name, bars) in enumerate(rows):
+    for k, (name, each) in enumerate(rows):
         y = height * k + 6
         text(picture, name[:26], 4, y + height / 2, size=0.42)
-        for place, (value, colour) in enumerate(bars):
+        for place, (value, colour) in enumerate(each):
             long = value / most * (width - edge - 100)
             for row in range(10):
                 at = y + 14 * place + row

@@ -28,6 +28,8 @@ from .board_views import BoardView
 from .hand_eye_model import Arm, arm_of_joints
 
 TABLE = "views.csv"
+FACTORY = "factory.camera_info.yaml"
+"""The lens that a camera says it has, where it says one."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MOST_PIXELS = 8192 * 6144
 POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from sim2arm.calibration.camera_file import read_intrinsics, read_pose
+from sim2arm.calibration.view_folder import FACTORY
 from sim2arm.cli.calibrated import SPREAD, calibrated
 from sim2arm.cli.cameras import CAMERAS
 from sim2arm.cli.errors import UserError
@@ -21,6 +24,7 @@ from sim2arm.cli.run_record import provenance
 from sim2arm.cli.runs import build_env, read_config, write_config
 from sim2arm.core.calibration_file import read_record, write_record
 from sim2arm.core.calibration_record import make_quantity
+from sim2arm.core.camera_info import camera_info_yaml
 from sim2arm.core.contract import Provenance
 from sim2arm.core.robots_franka import FR3
 from sim2arm.core.transforms import pose_from_matrix, pose_to_matrix
@@ -69,6 +73,21 @@ def test_a_camera_of_the_simulation_is_found_from_its_pictures(
         assert html.count("<figure><img") >= 2 and "Accepted" in html
     record = read_record(pose)
     assert [one.name for one in record.inputs][:1] == [str(lens)] and len(record.inputs) == 14
+
+
+def test_a_lens_is_compared_with_the_one_that_its_camera_says(
+    rendered: tuple[Rendered, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, folder = rendered
+    mine = tmp_path / "views"
+    shutil.copytree(folder, mine)
+    said = replace(made.lens, fx=1.02 * made.lens.fx, fy=1.02 * made.lens.fy)
+    (mine / FACTORY).write_text(camera_info_yaml(said, "factory"))
+    what = ["--how.folds", "2", "--how.model", "pinhole", "--out", str(tmp_path / "lens.yaml")]
+    assert main(["calibrate", "intrinsics", str(mine), *what]) == 0
+    found = re.search(r"puts things (\S+) px elsewhere", capsys.readouterr().out)
+    assert found is not None and float(found[1]) > 1.0
+    assert str(mine / FACTORY) in {one.name for one in read_record(tmp_path / "lens.yaml").inputs}
 
 
 def test_joint_offsets_of_pictures(rendered: tuple[Rendered, Path], tmp_path: Path) -> None:
@@ -194,7 +213,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "pairs": (["joints", "{lens}", "--source", "paired"], "missing: stamp, leader_fr3_joint1"),
     "board": (["board", "a.pdf", "--board.square-mm", "50"], "does not fit on a4"),
     "board name": (["board", "a.doc"], "expected a name that ends in .pdf"),
-    "no source": (["views", "new"], "expected either --device or --image-topic"),
+    "no source": (["views", "new"], "expected one of --device, --realsense and"),
     "two sources": (["views", "new", "--device", "a", "--log", "b"], "go with --image-topic"),
 }
 

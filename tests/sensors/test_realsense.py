@@ -17,6 +17,9 @@ import numpy as np
 import pyrealsense2
 import pytest
 
+from sim2arm.calibration.camera_file import read_intrinsics
+from sim2arm.calibration.view_folder import FACTORY
+from sim2arm.cli.calibrate_views import CalibrateViewsCfg, of_camera, realsense_cfg
 from sim2arm.core import plain
 from sim2arm.core.driver_stage import DriverStage, Intrinsics, run_stage, stage_intrinsics
 from sim2arm.core.spec import StaleReading
@@ -418,6 +421,20 @@ def test_what_is_missing_is_one_line(answers: list[Exception], text: str) -> Non
     with pytest.raises(ValueError, match=text) as error:
         load_sdk(loader(*answers))
     assert "\n" not in str(error.value)
+
+
+def test_views_for_a_calibration_keep_the_lens_that_the_camera_says(tmp_path: Path) -> None:
+    cfg = CalibrateViewsCfg(
+        folder=tmp_path / "lens", realsense="any", width=64, height=48, rate_hz=25.0
+    )
+    stage = DriverStage(width=64, height=48, out_width=64, out_height=48)
+    rig = Rig(realsense_cfg(cfg, stage))
+    rig.send(1)
+    events = of_camera(cfg, lambda _: rig.camera)
+    event = next(events)
+    assert event.picture is not None and event.picture.shape == (48, 64, 3)
+    assert read_intrinsics(tmp_path / "lens" / FACTORY).intrinsics == LENS
+    events.close()
 
 
 @pytest.mark.hardware

@@ -1,10 +1,11 @@
-"""`sim2arm calibrate gap`: how far the simulated arm is from the real one, and why."""
+"""`sim2arm calibrate gap`: how far the simulated arm and what it sees are from the real one."""
 
 # pyright: standard
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sim2arm.sim.gap import measure_gap
 from sim2arm.sim.identification import ArmReplay
 
 from .calibrate_intrinsics import record_path
-from .errors import user_input
+from .errors import UserError, user_input
 from .parse import parse
 from .recorded_arm import RecordedArmCfg, check_positive, replay_arm
 
@@ -25,20 +26,39 @@ from .recorded_arm import RecordedArmCfg, check_positive, replay_arm
 class CalibrateGapCfg(RecordedArmCfg):
     """Replay a recording of an arm on the simulated one, and say where and why they differ.
 
-    Any recording of work will do; it begins at rest.
+    joints: any recording of work will do; it begins at rest. pictures: of cameras and gels, with a
+    dataset in place of the log; what was simulated is put where it was, of a real arm its joints
+    are: what else is seen stands where the task puts it.
     """
 
+    of: Literal["joints", "pictures"] = "joints"
+    """What is compared."""
     dynamics: Path | None = None
     """Record of `calibrate dynamics`: the simulated arm is as that says."""
     limit_mrad: float = 3.0
     """Root mean square of the joints up to which the gap counts as small [mrad]."""
     out: Path | None = None
-    """Record to write, .yaml. Default: ROBOT-gap.yaml in the working directory."""
+    """Record to write, .yaml. Default: ROBOT-gap.yaml, or ROBOT-pictures-gap.yaml, in the working
+    directory."""
+    cameras: str = ""
+    """pictures: the simulated ones (sim2arm list); what the dataset says by default."""
+    calibrations: tuple[Path, ...] = ()
+    """pictures: records of these cameras, of hand-eye and intrinsics."""
+    touch: str = ""
+    """pictures: what the simulated pads are (sim2arm list); what the dataset says by default."""
+    task: str = ""
+    """pictures: what stands around; what the dataset says by default."""
+    moments: int = 40
+    """pictures: how many are compared, evenly over the dataset."""
+    limit_grey: float = 10.0
+    """pictures: root mean square up to which a difference counts as small [grey levels]."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run; exit code 1 if the gap is not small."""
     cfg = parse(CalibrateGapCfg, argv, "sim2arm calibrate gap")
+    if cfg.of == "pictures":
+        return _pictures(cfg)
     path, found, record = run(cfg)
     print(f"{record.device}: simulated less measured, root mean square")
     for name, a, b in zip(found.names, found.open_loop, found.restarted, strict=True):
@@ -47,6 +67,23 @@ def main(argv: Sequence[str]) -> int:
         print(f"  {note}")
     if record.problems and cfg.dynamics is None:
         print("  next: sim2arm calibrate dynamics")
+    print(f"{path}: record; {path.with_suffix('.html').name}: report")
+    return 1 if record.problems else 0
+
+
+def _pictures(cfg: CalibrateGapCfg) -> int:
+    from .calibrate_picture_gap import PictureGapCfg, compare
+
+    if cfg.log is None:
+        raise UserError("--of pictures: expected a dataset in place of LOG")
+    check_positive(cfg, ("limit_grey", "moments"))
+    path, record = compare(PictureGapCfg(
+        data=cfg.log, cameras=cfg.cameras, calibrations=cfg.calibrations, touch=cfg.touch,
+        task=cfg.task, moments=cfg.moments, limit_grey=cfg.limit_grey, out=cfg.out,
+    ))  # fmt: skip
+    print(f"{record.device}: recorded less simulated pictures")
+    for note in record.notes:
+        print(f"  {note}")
     print(f"{path}: record; {path.with_suffix('.html').name}: report")
     return 1 if record.problems else 0
 

@@ -18,7 +18,7 @@ from sim2arm.calibration.intrinsics import (
     calibrate_intrinsics,
 )
 from sim2arm.calibration.intrinsics_report import Comparison, compare, make_record, write_intrinsics
-from sim2arm.calibration.view_folder import read_views
+from sim2arm.calibration.view_folder import FACTORY, read_views
 from sim2arm.core.calibration_record import CalibrationRecord, input_file
 
 from .errors import UserError, user_input
@@ -42,7 +42,8 @@ class CalibrateIntrinsicsCfg:
     how: IntrinsicsCfg = field(default_factory=IntrinsicsCfg)
     """Model of the lens, and what is accepted."""
     factory: Path | None = None
-    """Calibration of the factory to compare with: a record, or camera_info of ROS as YAML."""
+    """Calibration of the factory to compare with: a record, or camera_info of ROS as YAML. Default:
+    what `calibrate views` kept beside the pictures of a RealSense."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,9 +74,11 @@ def run(
         found = calibrate_intrinsics(folder.views, folder.size, cfg.how)
         factory: Comparison | None = None
         inputs = folder.inputs
-        if cfg.factory is not None:
-            factory = compare(found.lens, read_intrinsics(cfg.factory).intrinsics)
-            inputs = (*inputs, input_file(cfg.factory, "compared with"))
+        kept = cfg.folder / FACTORY
+        told = cfg.factory or (kept if kept.is_file() else None)
+        if told is not None:
+            factory = compare(found.lens, read_intrinsics(told).intrinsics)
+            inputs = (*inputs, input_file(told, "compared with"))
     with user_input("calibrate intrinsics", path):
         record = write_intrinsics(
             path,

@@ -7,7 +7,7 @@ moves the arm, is told what to show next; nothing here moves anything.
 # pyright: standard
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,15 @@ from tyro.conf import Positional, arg
 
 from sim2arm.calibration.board import BoardCfg, BoardFinder
 from sim2arm.calibration.still_views import Event, StillViews, Taken
-from sim2arm.calibration.view_folder import SUFFIXES, TABLE, table_lines
+from sim2arm.calibration.view_folder import FACTORY, SUFFIXES, TABLE, table_lines
+from sim2arm.core.camera_info import camera_info_yaml
 from sim2arm.core.driver_stage import DriverStage
 from sim2arm.core.durable import write_durably
 from sim2arm.core.robot_files import find_robot
 from sim2arm.core.robots import Robot
 from sim2arm.core.spec import StaleReading
+from sim2arm.sensors.camera_thread import ThreadedCamera as Camera
+from sim2arm.sensors.realsense_cfg import RealSenseCfg
 from sim2arm.sensors.uvc import UvcCamera, UvcCfg
 
 from .errors import UserError, user_input
@@ -46,6 +49,9 @@ class CalibrateViewsCfg:
     """Where, without pictures."""
     device: str = ""
     """Camera of this computer: words of its name, or a path."""
+    realsense: str = ""
+    """RealSense of this computer, by librealsense: its serial number, `any` for the only one. The
+    lens that it says it has is kept beside the pictures; `calibrate intrinsics` compares."""
     width: int = 640
     """Of the camera's pictures [pixels]."""
     height: int = 480
@@ -79,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run(
     cfg: CalibrateViewsCfg,
-    open_camera: Callable[[UvcCfg], UvcCamera] = UvcCamera,
+    open_camera: Callable[[CalibrateViewsCfg], Camera] | None = None,
     say: Callable[[str], None] = print,
 ) -> int:
     """Take the views; return how many there are.
@@ -96,7 +102,8 @@ def run(
     views = StillViews(finder, joints=robot is not None)
     saved = _Saved(cfg.folder, robot)
     try:
-        with user_input("calibrate views"), closing(_source(cfg, robot, open_camera)) as events:
+        source = _source(cfg, robot, open_camera or open_here)
+        with user_input("calibrate views"), closing(source) as events:
             take(events, views, saved, cfg.count, say)
     except KeyboardInterrupt:
         say("ended by Ctrl-C")
@@ -111,9 +118,9 @@ def check(cfg: CalibrateViewsCfg) -> None:
     Raises:
         UserError: one line.
     """
-    if bool(cfg.device) == bool(cfg.image_topic):
-        raise UserError("expected either --device or --image-topic")
-    if cfg.device and (cfg.joints_topic or cfg.log):
+    if sum(map(bool, (cfg.device, cfg.realsense, cfg.image_topic))) != 1:
+        raise UserError("expected one of --device, --realsense and --image-topic")
+    if not cfg.image_topic and (cfg.joints_topic or cfg.log):
         raise UserError(
             "--joints-topic, --log: go with --image-topic: a camera without ROS stamps is of no "
             "moment of an arm"
@@ -182,10 +189,10 @@ def guidance(views: StillViews, number: int, count: int) -> list[str]:
 
 
 def _source(
-    cfg: CalibrateViewsCfg, robot: Robot | None, open_camera: Callable[[UvcCfg], UvcCamera]
+    cfg: CalibrateViewsCfg, robot: Robot | None, open_camera: Callable[[CalibrateViewsCfg], Camera]
 ) -> Generator[Event]:
-    if cfg.device:
-        yield from _of_camera(cfg, open_camera)
+    if not cfg.image_topic:
+        yield from of_camera(cfg, open_camera)
         return
     from sim2arm_ros.dds import RosImportError, install
 
@@ -211,17 +218,50 @@ def _source(
         raise UserError(str(error)) from error
 
 
-def _of_camera(
-    cfg: CalibrateViewsCfg, open_camera: Callable[[UvcCfg], UvcCamera]
-) -> Iterator[Event]:
+def open_here(cfg: CalibrateViewsCfg) -> Camera:
+    """Return the camera of this computer; its pictures are as they come.
+
+    Raises:
+        OSError, ValueError: there is none; one line.
+    """
     stage = DriverStage(
         width=cfg.width, height=cfg.height, out_width=cfg.width, out_height=cfg.height
     )
-    camera = open_camera(
-        UvcCfg(device=cfg.device, width=cfg.width, height=cfg.height, rate_hz=cfg.rate_hz,
-               stage=stage, name="picture", stamps="receipt")
+    if not cfg.realsense:
+        return UvcCamera(
+            UvcCfg(device=cfg.device, width=cfg.width, height=cfg.height, rate_hz=cfg.rate_hz,
+                   stage=stage, name="picture", stamps="receipt")
+        )  # fmt: skip
+    from sim2arm.sensors.realsense import RealSenseCamera
+
+    return RealSenseCamera(realsense_cfg(cfg, stage))
+
+
+def realsense_cfg(cfg: CalibrateViewsCfg, stage: DriverStage) -> RealSenseCfg:
+    """Return what is asked of a RealSense: colour alone."""
+    return RealSenseCfg(
+        name="picture", serial="" if cfg.realsense == "any" else cfg.realsense, width=cfg.width,
+        height=cfg.height, rate_hz=round(cfg.rate_hz), stage=stage, stamps="receipt",
     )  # fmt: skip
-    with camera:
+
+
+def _keep_factory(cfg: CalibrateViewsCfg, camera: Camera) -> None:
+    """Write down the lens that the camera says it has, where it says one."""
+    said = getattr(camera, "intrinsics", {})
+    for lens in list(said.values())[:1]:
+        write_durably(cfg.folder / FACTORY, camera_info_yaml(lens, "factory").encode())
+
+
+def of_camera(
+    cfg: CalibrateViewsCfg, open_camera: Callable[[CalibrateViewsCfg], Camera]
+) -> Generator[Event]:
+    """Yield the pictures of a camera, each once, until it falls silent.
+
+    Raises:
+        OSError, ValueError: there is none, or it is silent; one line.
+    """
+    with open_camera(cfg) as camera:
+        _keep_factory(cfg, camera)
         last, heard = None, time.monotonic()
         while True:
             try:
@@ -236,4 +276,4 @@ def _of_camera(
                 time.sleep(0.003)
                 continue
             last = reading.sequence
-            yield Event(stamp_ns=reading.stamp_ns, picture=reading.arrays["picture"])
+            yield Event(stamp_ns=reading.stamp_ns, picture=next(iter(reading.arrays.values())))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,10 @@ from .errors import UserError, user_input
 from .experiments import EXPERIMENTS
 from .recording import ArmRecorder
 from .runs import find_cameras, find_touch
+
+if TYPE_CHECKING:
+    from sim2arm.sim.touch import Touch
+    from sim2arm.sim.vision import Vision
 
 PAIR_STEPS = EeDeltaCfg(rotation_scale=0.03)
 """Steps of the tools of two arms."""
@@ -65,6 +70,31 @@ class Stand:
         Raises:
             UserError: there is no such task, robot, camera or touch.
         """
+        cameras, touch = find_cameras(self.cameras), find_touch(self.touch)
+        vision = None if cameras is None else cameras.vision
+        return self.arms_with(vision, touch, longest=longest, beside=beside)
+
+    def arms_with(
+        self,
+        vision: Vision | None,
+        touch: Touch | None,
+        *,
+        worlds: int = 1,
+        longest: float | None = None,
+        beside: bool = False,
+    ) -> SimulatedArm:
+        """Return the arms, in one world or several, with other sensors than those named here.
+
+        Args:
+            vision: their cameras.
+            touch: what their pads are.
+            worlds: how many.
+            longest: as in `arm`.
+            beside: as in `arm`.
+
+        Raises:
+            UserError: there is no such task or robot, or it cannot have these sensors.
+        """
         hz = 50.0 if self.pair else 60.0
         with user_input("task"):
             task = make_task(self.task, self.robot, self.settings)
@@ -73,11 +103,9 @@ class Stand:
             if longest is not None:
                 cfg = replace(task.cfg, max_steps=math.ceil(longest * hz))
                 task = build_task(cfg, find_robot(self.robot))
-        cameras, touch = find_cameras(self.cameras), find_touch(self.touch)
-        with user_input("task"):
             return SimulatedArm(
-                task, self.robot, control_hz=hz,
-                vision=None if cameras is None else cameras.vision, touch=touch, beside=beside,
+                task, self.robot, num_arms=worlds, control_hz=hz, vision=vision, touch=touch,
+                beside=beside,
             )  # fmt: skip
 
     def written(self, arm: SimulatedArm) -> dict[str, str]:
