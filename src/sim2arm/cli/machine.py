@@ -47,8 +47,13 @@ def describe_versions() -> dict[str, str]:
     return found
 
 
+RESULTS = "benchmarks/results"
+
+
 def describe_commit(folder: Path | None = None) -> str:
     """Return the commit of a checkout, with `+changes` when files differ, or `unknown`.
+
+    Files under `benchmarks/results` do not count: a command that writes there would be seen as one.
 
     Args:
         folder: the checkout; the one that this installation runs from by default.
@@ -59,7 +64,7 @@ def describe_commit(folder: Path | None = None) -> str:
     commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return "unknown"
-    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
     return f"{commit}+changes" if changes else commit
 
 
