@@ -111,6 +111,10 @@ class CommandTrack:
         """Note what was published (1 row)."""
         self._sent.append((start_ns, trajectory))
 
+    def take_back(self) -> None:
+        """Forget what was noted last: it was not published."""
+        self._sent.pop()
+
     def led_to(self, trajectory: Trajectory, start_ns: int, now_ns: int) -> tuple[Trajectory, int]:
         """Return a trajectory with what is under way until it starts, and the stamp of all [ns].
 

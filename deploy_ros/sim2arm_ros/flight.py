@@ -34,7 +34,7 @@ from .gate_state import Command, GateState, MachineCfg
 from .requests import Request, request_dict, request_of
 from .robot_modes import ModesCfg, RobotModes, Values
 
-FLIGHT_VERSION = 6
+FLIGHT_VERSION = 7
 SECONDS = 10.0
 """What a flight holds at least, if there was as much [s]."""
 SUFFIX = ".flight"
@@ -111,6 +111,10 @@ class Flight:
     def pending(self, ros_ns: int, steady_ns: int) -> Command | None:
         """See `GateMachine`."""
         return self._call("pending", (ros_ns, steady_ns), steady_ns)
+
+    def withhold(self, waited: float, steady_ns: int) -> None:
+        """See `GateMachine`."""
+        self._call("withhold", (waited,), steady_ns)
 
     def watch(self, ros_ns: int, steady_ns: int) -> None:
         """See `GateMachine`."""

@@ -258,8 +258,13 @@ class Gate:
             if best is not None:
                 self._trajectory = best
                 return _copy(best)  # the next `step` writes into its own
-        self._trajectory, self._elapsed = before, elapsed + self.period
+        self.take_back()
         return None
+
+    def take_back(self) -> None:
+        """Let the last `step` pass without what it approved: the trajectory before goes on."""
+        before, elapsed = self._before
+        self._trajectory, self._elapsed = _copy(before), elapsed + self.period
 
     def _late_way(
         self, old: tuple[FloatArray, ...], q1: FloatArray, dq1: FloatArray, late: float

@@ -489,25 +489,42 @@ class GateMachine:
             self.counters.refused += 1
             self._hold(f"request refused: {refused}")
             return None
-        trajectory, late = decision.trajectory, 0.0
+        trajectory, spare = decision.trajectory, math.inf
         told, stamp_ns = trajectory, plan.start_ns
         if not self.cfg.lock_step:
-            late = (ros_ns - plan.start_ns) / 1e9 + self.cfg.transport_s
-            if late > 0.0:
+            deciding, transport = self.cfg.deciding_s, self.cfg.transport_s
+            spare = (plan.start_ns - ros_ns) / 1e9 - transport
+            if spare < deciding:
+                late, spare = deciding - spare, deciding
                 joined = gate.take_over(late)
                 if joined is None:
                     return self._drop(late)
                 self.counters.late += 1
                 trajectory, session.rough = joined, True
             told, stamp_ns = self._track.led_to(trajectory, plan.start_ns, ros_ns)
-        session.published_ns = steady_ns
+        session.published_before_ns, session.published_ns = session.published_ns, steady_ns
         self.counters.approved += 1
         self.counters.slowed += int(decision.share[0] < 1.0)
         if decision.share[0] < 1.0 or not self._ends_as_asked(request):
             self._tell()
         self._track.add(plan.start_ns, trajectory)
         passed = 0.0 if self.cfg.lock_step else (ros_ns - stamp_ns) / 1e9
-        return Command(trajectory=told, stamp_ns=stamp_ns, elapsed=passed, request=request)
+        return Command(
+            trajectory=told, stamp_ns=stamp_ns, elapsed=passed, request=request, spare_s=spare
+        )
+
+    def withhold(self, waited: float) -> None:
+        """Take the last command back: it was not published, as it waited too long for that [s].
+
+        The arm goes on as if it had been dropped, and the policy is told.
+        """
+        if self.state is not GateState.ACTIVE:
+            return
+        self._require_gate().take_back()
+        self._track.take_back()
+        self._session.published_ns = self._session.published_before_ns
+        self.counters.approved -= 1
+        self._drop(waited)
 
     def _misfit(self, width: float | None) -> str:
         """Return what is wrong with a wanted width of the gripper [m], or an empty string."""

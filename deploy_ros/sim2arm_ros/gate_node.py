@@ -328,51 +328,59 @@ class GateNode(LifecycleNode):
     # -- outputs -------------------------------------------------------------------------------
 
     def _send(self, command: Command | None, decided_ns: int) -> None:
-        answer = None if self._flight is None else self._flight.answer()
-        if answer is not None:  # before the command, so that the policy goes on from there
-            session, tick, way, ddq = answer
-            tag, names = make_tag(session, tick), self.contract.joint_names
-            self._changed.publish(change_message(way, ddq, names, tag))
-        if command is not None:
-            request = command.request
-            self._measure(make_tag(request.session, request.tick), request.stamp_ns)
+        """Tell the policy what was changed; publish the command, if there is one."""
+        self._tell_changes()
+        if command is not None and not self._withheld(command, decided_ns):
+            request, names = command.request, self.contract.joint_names
+            tag = make_tag(request.session, request.tick)
             message = command_message(
-                command.trajectory, command.elapsed, self.contract.joint_names,
-                command.stamp_ns, make_tag(request.session, request.tick),
-            )  # fmt: skip
+                command.trajectory, command.elapsed, names, command.stamp_ns, tag
+            )
+            send = partial(self._publish, message, command, decided_ns)
             if self._gripper is None or request.width is None:
-                self._publish(message, decided_ns)
+                send()
             else:
                 if request.tick == 0:
                     self._gripper.begin(request.width)
-                send = partial(self._send_if_active, message, request.session, decided_ns)
                 self._gripper.command(request.width, send)
         self._publish_state(only_changes=True)
+
+    def _tell_changes(self) -> None:
+        """Let the policy go on from where the arm is, where that is elsewhere than it asked for."""
+        answer = None if self._flight is None else self._flight.answer()
+        if answer is not None:
+            session, tick, way, ddq = answer
+            tag, names = make_tag(session, tick), self.contract.joint_names
+            self._changed.publish(change_message(way, ddq, names, tag))
+
+    def _publish(self, message: JointTrajectory, command: Command, decided_ns: int) -> None:
+        """Publish a command, unless its session ended while the gripper was asked."""
+        machine, request = self.machine, command.request
+        if machine is None or machine.state is not GateState.ACTIVE:
+            return
+        if machine.session != request.session or self._withheld(command, decided_ns):
+            return
+        self._command.publish(message)
+        self._measure(make_tag(request.session, request.tick), request.stamp_ns)
+
+    def _withheld(self, command: Command, decided_ns: int) -> bool:
+        """Return whether a command is not to be published any more; the gate then goes without.
+
+        This process, or the computer, stood still since it was decided.
+        """
+        steady = time.monotonic_ns()
+        waited = (steady - decided_ns) / 1e9
+        if waited <= command.spare_s or self._flight is None:
+            return False
+        self._flight.withhold(waited, steady)
+        self._tell_changes()
+        return True
 
     def _measure(self, tag: str, stamp_ns: int) -> None:
         """Note how long it took from the joint state that a policy had seen to its command."""
         self._meter.asked(tag, stamp_ns)
         latency = self._meter.arrived(tag, time.monotonic_ns())
         self._latency_s = max(self._latency_s, latency or 0.0)
-
-    def _publish(self, message: JointTrajectory, decided_ns: int) -> None:
-        """Publish a command, unless this process stood still since it was decided."""
-        flight = self._flight
-        assert flight is not None  # it has decided
-        cfg, waited = flight.machine.cfg, (time.monotonic_ns() - decided_ns) / 1e9
-        if not cfg.lock_step and waited > cfg.request_timeout_s:
-            reason = f"the gate stood still for {waited:.3f} s, allowed {cfg.request_timeout_s} s"
-            flight.set_problem("stall", reason)
-            return
-        self._command.publish(message)
-
-    def _send_if_active(self, message: JointTrajectory, session: str, decided_ns: int) -> None:
-        """Publish a command, unless its session ended while the gripper was asked."""
-        machine = self.machine
-        if machine is None or machine.state is not GateState.ACTIVE:
-            return
-        if machine.session == session:
-            self._publish(message, decided_ns)
 
     def on_tick(self) -> None:
         """Watch the budgets, the clock and who else publishes; say what is commanded."""
@@ -394,7 +402,6 @@ class GateNode(LifecycleNode):
         facts = self._facts
         text, known = (active and facts is not None and facts.problem()) or (None, False)
         flight.set_problem("facts", text, fatal=known)
-        flight.set_problem("stall", None)
         flight.watch(now, steady)
         machine = flight.machine
         commanded = machine.commanded()

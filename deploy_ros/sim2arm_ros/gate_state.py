@@ -55,6 +55,9 @@ class MachineCfg:
     lead_s: float = 0.0
     """From the stamp of a tick to the start of its motion [s]: time for the policy, the gate and
     the network. A command that comes in time is joined on the path that is under way."""
+    deciding_s: float = 0.003
+    """From the arrival of a request to the publishing of its command [s], where that is late; what
+    takes longer is not published."""
     transport_s: float = 0.003
     """From publishing a command to the update in which the controller takes it over [s]."""
     lock_step: bool = False
@@ -68,7 +71,7 @@ class MachineCfg:
                      "latch_after_s", "following_error"):  # fmt: skip
             if not 0.0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
-        for name in ("lead_s", "transport_s"):
+        for name in ("lead_s", "deciding_s", "transport_s"):
             if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
 
@@ -86,6 +89,9 @@ class Command:
     published. Where the motion has begun, its first point is where the gate expects it to be taken
     over; a controller that has it sooner goes on as it does until then."""
     request: Request
+    spare_s: float
+    """How long after its decision it may be published [s]: if later, the controller would have it
+    when it should have left the motion under way already."""
 
 
 @dataclass(kw_only=True)
@@ -101,8 +107,8 @@ class Counters:
     late: int = 0
     """Commands that came after the start of their motion and were joined on the way."""
     dropped: int = 0
-    """Of `missed`, those whose command was too late to be joined: the trajectory before coasted
-    on."""
+    """Of `missed`, those whose command was too late to be joined, or to be published after its
+    decision: the trajectory before coasted on."""
     outdated: int = 0
     """Of `missed`, those whose request did not go on from where the arm was and did not fit as it
     was either: a request before it was lost, or its policy had not heard yet what the gate had
@@ -138,6 +144,8 @@ class Session:
     """Why the last request became no command."""
     receipt_ns: int = 0
     published_ns: int = 0
+    published_before_ns: int = 0
+    """Steady time of the command before the last [ns]."""
     followed_ns: int = 0
     """Steady time of the last request that went on from where the arm was [ns]."""
     ended: OrderedDict[str, None] = field(default_factory=OrderedDict[str, None])

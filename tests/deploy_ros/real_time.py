@@ -81,6 +81,8 @@ WIRES = (
 )
 MOODS = ("steady", "steady", "noise", "noise", "reversals", "little", "far")
 SPIKES = (Wire(spike=0.05), Wire(stall=0.005), Wire(latency=0.012, spike=0.05, stall=0.005))
+DECIDES = (*[0.001] * 6, *[0.003] * 3, 0.02, 0.3)
+"""Most that a gate may take to decide and publish [s], each time one of them."""
 DRIFTS = (0.0, 0.0, 0.001, -0.001, 0.015, -0.015)
 """How much slower the policy's ticks are than the gate's, by run."""
 
@@ -101,6 +103,8 @@ class Told:
     nobody promises that they are kept."""
     moved: int = 0
     """Starts that were not a whole number of periods after the last."""
+    withheld: int = 0
+    """Commands that were decided too long ago to be published."""
     counters: Counter[str] = field(default_factory=Counter[str])
     """Of the gate."""
 
@@ -296,11 +300,20 @@ class RealTime:
         request = request_from(message, NAMES, TICK)
         command = machine.on_request(request, self.now, self.now)
         self._asked = self.now
+        self._tell_changes()
         if command is not None:
             told.moved += int(last >= 0 and machine._track._anchor_ns != anchor)
             self._judge(request.stamp_ns)
-            self._give(command)
-        answer = machine.answer()
+            decides = self.random.uniform(0.0, float(self.random.choice(DECIDES)))
+            if decides > command.spare_s:
+                machine.withhold(decides)
+                told.withheld += 1
+                self._tell_changes()
+            else:
+                self._give(command, decides)
+
+    def _tell_changes(self) -> None:
+        answer = self.machine.answer()
         if answer is not None:
             session, tick, way, ddq = answer
             self._send("answer", change_message(way, ddq, NAMES, make_tag(session, tick)))
@@ -313,10 +326,14 @@ class RealTime:
         if (self.now - self._arrived) / 1e9 > cfg.joint_timeout_s:
             wrong.append("a command from joint states that had been silent")
 
-    def _give(self, command: Command) -> None:
-        """Give a command to the controller: it is there within the time that the gate allows."""
+    def _give(self, command: Command, decides: float) -> None:
+        """Give a command to the controller: it is there within the time that the gate allows.
+
+        `decides` is how long the gate took until it published it [s].
+        """
         random = self.random
-        there = self.now + round(random.uniform(0.0, self.machine.cfg.transport_s) * 1e9) - MS
+        takes = decides + random.uniform(0.0, self.machine.cfg.transport_s)
+        there = self.now + round(takes * 1e9) - MS
         if random.random() < self._stuck:
             there += round(random.uniform(0.001, 0.5) * 1e9)
         self._due = max(self._due, self.controller.update(max(there, self.now)))

@@ -174,9 +174,9 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     [
         ("", "it is no flight: IndexError"),
         ("{}", "it is no flight: KeyError"),
-        ('{"version": 9}', "version: expected 6, got 9"),
+        ('{"version": 9}', "version: expected 7, got 9"),
         ("nothing", "it is no flight: JSONDecodeError"),
-        ('{"version": 6}', "it is no flight: KeyError: 'contract'"),
+        ('{"version": 7}', "it is no flight: KeyError: 'contract'"),
     ],
 )
 def test_what_is_no_flight(tmp_path: Path, text: str, message: str) -> None:

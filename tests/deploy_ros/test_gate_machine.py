@@ -24,6 +24,8 @@ from sim2arm_ros.requests import Request
 
 DT = 1.0 / 60.0
 DT_NS = round(DT * 1e9)
+WAY_NS = 6_000_000
+"""From a request to the controller, at most, where its command is late."""
 HOME = np.asarray(FR3.home)
 REST = np.zeros(7)
 LIMITS = FR3.limits
@@ -595,7 +597,7 @@ def test_a_command_that_is_too_late_is_left_out_and_the_policy_goes_on_from_the_
     assert bench.machine.counters.slowed == 0 and bench.machine.counters.refused == 0
 
 
-@pytest.mark.parametrize("late_by", [-0.1, 0.01, (33e-6 - 3e-3) / DT, (2e-6 - 3e-3) / DT])
+@pytest.mark.parametrize("late_by", [-0.1, 0.01, (33e-6 - 6e-3) / DT, (2e-6 - 6e-3) / DT])
 def test_a_controller_that_has_a_late_command_soon_goes_on_as_it_did_until_it_leaves(
     late_by: float,
 ) -> None:
@@ -609,7 +611,8 @@ def test_a_controller_that_has_a_late_command_soon_goes_on_as_it_did_until_it_le
     command = bench.send(request)
     assert command is not None and bench.machine.counters.late == 1
     leaves_ns = command.stamp_ns + round(command.trajectory.times[0, -6] * 1e9)
-    assert leaves_ns == bench.ros + 3_000_000  # as long as it may take to the controller
+    assert leaves_ns == bench.ros + WAY_NS  # as long as it may take to the controller
+    assert command.spare_s == bench.machine.cfg.deciding_s
 
     def old(at_ns: int) -> tuple[np.ndarray, ...]:
         return tuple(
@@ -630,6 +633,42 @@ def test_a_controller_that_has_a_late_command_soon_goes_on_as_it_did_until_it_le
         there = sample(joined, _seconds(at_ns - command.stamp_ns))[:3]
         for mine, theirs, allowed in zip(there, old(at_ns), (1e-9, 1e-6, 1e-2), strict=True):
             np.testing.assert_allclose(mine[0], theirs, atol=allowed)
+
+
+def test_a_command_that_is_taken_back_was_never_there() -> None:
+    bench = make_active(30, lead_s=DT)
+    before, counters = bench.commands[-1], bench.machine.counters
+    approved, published = counters.approved, bench.machine._session.published_ns
+    bench.pass_time(DT)
+    bench.arm()
+    request = bench.request()
+    bench.pass_time(0.004)
+    command = bench.machine.on_request(request, bench.ros, bench.steady)
+    assert command is not None and command.spare_s == pytest.approx(DT - 0.004 - 0.003, abs=1e-6)
+    bench.machine.withhold(0.05)
+    assert (counters.approved, counters.dropped) == (approved, 1)
+    assert bench.machine._session.published_ns == published
+    answer = bench.machine.answer()
+    assert answer is not None and answer[1] == request.tick
+    old = sample(before.trajectory, _seconds(command.stamp_ns + DT_NS - before.stamp_ns))
+    np.testing.assert_allclose(answer[2].q[:, 0], old[0][:, 0], atol=1e-8)
+    bench.told = answer[1:]
+    bench.pass_time(DT - 0.004)
+    bench.arm()
+    after = bench.send(bench.request())
+    assert after is not None
+    there = sample(before.trajectory, _seconds(after.stamp_ns - before.stamp_ns))
+    np.testing.assert_allclose(after.trajectory.q[:, 0], there[0][:, 0], atol=1e-8)
+    np.testing.assert_allclose(after.trajectory.dq[:, 0], there[1][:, 0], atol=1e-6)
+    for _ in range(10):  # always so: it holds, and says why
+        bench.pass_time(DT)
+        bench.arm()
+        bench.watch()
+        if bench.machine.on_request(bench.request(), bench.ros, bench.steady) is not None:
+            bench.machine.withhold(0.05)
+        answer = bench.machine.answer()
+        bench.told = None if answer is None else answer[1:]
+    assert bench.state is GateState.HOLD and "commands are too late" in bench.machine.reason
 
 
 def _seconds(ns: int) -> np.ndarray:

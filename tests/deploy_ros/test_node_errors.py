@@ -6,8 +6,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from sim2arm_ros import gate_node, healthy, policy_node, sim_arm_node  # noqa: E
 from sim2arm_ros.asker import Phase  # noqa: E402
 from sim2arm_ros.convert import change_message, status_message  # noqa: E402
 from sim2arm_ros.gate_machine import HELD  # noqa: E402
-from sim2arm_ros.gate_state import Command  # noqa: E402
+from sim2arm_ros.gate_state import Command, GateState  # noqa: E402
 from sim2arm_ros.graph_file import DEFAULT_GRAPH  # noqa: E402
 from sim2arm_ros.launcher import private_domain  # noqa: E402
 from sim2arm_ros.node_support import streaming  # noqa: E402
@@ -166,25 +167,57 @@ def test_a_hold_outlives_a_gate_that_could_not_be_configured(
     gate.destroy_node()
 
 
-@pytest.mark.parametrize(("waited_s", "sent"), [(0.0, 1), (0.11, 0)])
-def test_a_command_that_waited_longer_than_a_request_may_is_not_published(
-    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited_s: float, sent: int
-) -> None:
-    """The process stood still between the decision and the write."""
-    gate, published = gate_node.GateNode(), list[Any]()
-    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")), request_timeout_s=0.1)
+class Deciding:
+    """A flight whose machine is active; says what was withheld."""
+
+    def __init__(self) -> None:
+        self.machine = SimpleNamespace(state=GateState.ACTIVE, session="s", stops=set[str]())
+        self.withheld, self.answers = list[float](), list[Any]()
+
+    def withhold(self, waited: float, steady_ns: int) -> None:
+        self.withheld.append(waited)
+        both, still = np.stack([HOME, HOME])[None], np.zeros((1, 2, 7))
+        way = Trajectory(times=np.array([[0.0, 1 / 60]]), q=both, dq=still)
+        self.answers.append(("s", 1, way, np.zeros(7)))
+
+    def answer(self) -> Any:
+        return self.answers.pop() if self.answers else None
+
+
+@pytest.mark.parametrize("width", [None, 0.04])
+@pytest.mark.parametrize(("waited_s", "sent"), [(0.0, 1), (0.03, 0)])
+def test_what_waited_too_long_moves_neither_arm_nor_gripper(
+    domain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    waited_s: float, sent: int, width: float | None,
+) -> None:  # fmt: skip
+    """The process stood still between the decision and the write; the policy is told."""
+    gate, published, told, widths = gate_node.GateNode(), list[Any](), list[Any](), list[float]()
+    set_parameters(gate, bundle=str(write_swinging(tmp_path / "bundle")))
     assert gate.trigger_configure() is OK
+    flight = Deciding()
     monkeypatch.setattr(gate._command, "publish", published.append)
+    monkeypatch.setattr(gate._changed, "publish", told.append)
+    monkeypatch.setattr(gate, "_publish_state", lambda **_: None)
+    monkeypatch.setattr(gate, "_flight", flight)
+
+    def command(wanted: float, then: Callable[[], None]) -> None:
+        widths.append(wanted)
+        then()
+
+    hand = SimpleNamespace(begin=lambda width: None, command=command)
+    monkeypatch.setattr(gate, "_gripper", hand)
     both, still = np.stack([HOME, HOME])[None], np.zeros((1, 2, 7))
     way = Trajectory(times=np.array([[0.0, 1 / 60]]), q=both, dq=still)
-    request = Request(session="s", tick=1, stamp_ns=1, q=HOME, dq=0 * HOME)
-    command = Command(trajectory=way, stamp_ns=1, elapsed=0.0, request=request)
-    gate._send(command, time.monotonic_ns() - round(waited_s * 1e9))
+    request = Request(session="s", tick=1, stamp_ns=1, q=HOME, dq=0 * HOME, width=width)
+    one = Command(trajectory=way, stamp_ns=1, elapsed=0.0, request=request, spare_s=0.02)
+    gate._send(one, time.monotonic_ns() - round(waited_s * 1e9))
+    assert len(published) == sent and len(widths) == (sent if width is not None else 0)
+    assert len(flight.withheld) == len(told) == 1 - sent
+    assert all(waited > 0.03 for waited in flight.withheld)
+    flight.machine.session = "another"  # it ended while the gripper was asked
+    gate._send(one, time.monotonic_ns())
     assert len(published) == sent
-    machine = gate.machine
-    assert machine is not None
-    assert ("stood still for 0.11" in machine.reason) is not sent, machine.reason
-    assert machine.ready is False
+    monkeypatch.undo()
     gate.destroy_node()
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,8 @@ from sim2arm_ros.dds import install
 install()
 
 from sim2arm_ros.gate import Gate  # noqa: E402
-from sim2arm_ros.gate_state import GateState  # noqa: E402
+from sim2arm_ros.gate_machine import GateMachine  # noqa: E402
+from sim2arm_ros.gate_state import Command, GateState  # noqa: E402
 from tests.tables import Table  # noqa: E402
 
 from .real_time import DT, SHARE, SPIKES, RealTime, Told, Wire, run_real_time  # noqa: E402
@@ -39,6 +42,7 @@ def write(table: Table, case: str, told: Told, seed: int) -> None:
         Row(case=case, metric="commands judged by links and tool", value=told.seen.dense),
         Row(case=case, metric="starts that were moved", value=told.moved),
         Row(case=case, metric="commands more than a period early", value=told.early),
+        Row(case=case, metric="commands withheld", value=told.withheld),
         *(
             Row(case=case, metric=f"{name} where none is promised", value=n, unit="limit")
             for name, n in zip(
@@ -52,6 +56,7 @@ def assert_everything_was_there(told: Told, cycles: int) -> None:
     """Assert that a run went through every way to a command."""
     assert told.commands > 0.3 * cycles and told.moved > 0.03 * cycles
     assert all(told.counters[name] for name in ("late", "slowed", "missed", "outdated", "holds"))
+    assert told.withheld > 0.005 * cycles
 
 
 def test_a_bad_link_never_makes_the_arm_break_a_limit() -> None:
@@ -136,6 +141,17 @@ def test_runs_of_one_to_twenty_five_lost_requests(table: Table) -> None:
 # -- planted -----------------------------------------------------------------------------------
 
 
+def published_however_late(patch: pytest.MonkeyPatch) -> None:
+    """A command is published however long after its decision."""
+    judge = GateMachine._judge
+
+    def any_time(machine: GateMachine, *given: Any) -> Command | None:
+        command = judge(machine, *given)
+        return None if command is None else replace(command, spare_s=0.1)
+
+    patch.setattr(GateMachine, "_judge", any_time)
+
+
 def any_late_way(patch: pytest.MonkeyPatch) -> None:
     """The way on which a late command is joined is always fine."""
     late_way = Gate._late_way
@@ -157,6 +173,7 @@ def whole_periods(patch: pytest.MonkeyPatch) -> None:
     "plant",
     [
         any_late_way,
+        published_however_late,
         pytest.param(no_take_over, marks=pytest.mark.faults),
         pytest.param(whole_periods, marks=pytest.mark.faults),
     ],
