@@ -14,7 +14,7 @@ ALONE := demo doctor_robot_walk eval late_arm main measured online online_ros re
 COMPUTING += $(filter-out $(ALONE:%=tests/cli/test_%.py),$(wildcard tests/cli/test_*.py))
 # Of the nodes what is pure code.
 PURE := activation bag_others camera_calibrations collections command_track convert convert_pictures dynamics_log fault_list
-PURE += fault_table flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
+PURE += fault_table policy_faults flight forces gate gate_about gate_fuzz gate_machine graph latency launch motion_events
 PURE += operator_deeds operator_state outdated package picture_topics planted playback policy_session real_time robot_files
 PURE += robot_modes sensor_health servo_arm sources supervisor supported view_events wiggle witness
 COMPUTING += $(PURE:%=tests/deploy_ros/test_%.py) tests/benchmarks/test_calibration.py

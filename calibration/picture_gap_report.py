@@ -40,6 +40,19 @@ WORDS = {
     "focal": "its focal length", "still": "what is the same in all",
 }  # fmt: skip
 """What is called how to a reader."""
+NEXT = {
+    "brightness": "set exposure and light alike, or train with ColourNoise and Light",
+    "colour": "set the white balance, or train with ColourNoise",
+    "delay": "sim2arm calibrate latency",
+    "dents": "sim2arm calibrate tactile, sim2arm calibrate gel",
+    "aim": "sim2arm calibrate hand-eye",
+    "place": "sim2arm calibrate hand-eye",
+    "focal": "sim2arm calibrate intrinsics",
+    "still": "put what stands around, and its colours, into the scene",
+}
+"""What to do about each."""
+SAME = 0.05
+"""Difference below which pictures are the same [grey levels]."""
 LOUDER = 4
 """By which differences are shown larger."""
 _WIDE = 200  # of a picture in the report [pixels]
@@ -151,17 +164,25 @@ def ranked(found: Found) -> list[tuple[str, float]]:
 
 def summary(found: Found) -> list[str]:
     """Return what a reader should know first of a camera or gel."""
+    if found.difference < SAME:
+        return [f"{found.name}: the same, in {found.moments} pictures."]
     best = [(kind, share) for kind, share in ranked(found) if share > 0.05][:3]
     words = ", ".join(
         f"{WORDS[kind]} {100 * share:.0f} %{_how_much(kind, found)}" for kind, share in best
     )
     return [
-        f"{found.name}: {found.difference:.2f} grey levels (root mean square of {found.moments} "
-        f"pictures, whose own deviation is {found.contrast:.1f}).",
+        f"{found.name}: {found.difference:.2f} grey levels apart (root mean square over "
+        f"{found.moments} pictures; pixels differ from their mean by {found.contrast:.1f}).",
         f"{found.name}: what alone explains most of it: {words}."
         if best
-        else f"{found.name}: nothing of it explains more than 5 %: noise, or what is not modelled.",
+        else f"{found.name}: nothing alone explains more than 5 %: look at the pictures. It may be "
+        "what is not modelled, or differ from episode to episode.",
     ]
+
+
+def advice(found: Found) -> str:
+    """Return what to do about what explains most."""
+    return NEXT[ranked(found)[0][0]]
 
 
 def _how_much(kind: str, found: Found) -> str:

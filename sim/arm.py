@@ -267,6 +267,7 @@ class SimulatedArm:
         """
         for name, values in state.items():
             self.world.batch.bind(name)[:] = values
+        self.world.take_mocap()
         self.world.forward(torch.arange(self.num_arms))
 
     @property

@@ -2,8 +2,9 @@
 
 The arm is put where it was when a picture was taken, in several worlds at once: as it is, a tick
 earlier and later, with nothing in touch, and with the camera turned, moved and with another focal
-length. By how much their pictures differ, a regression tells what each of that alone may explain;
-what needs another look is then looked at again with the numbers that were found.
+length. By how much their pictures differ, a regression tells what each of that alone may explain.
+What moves a picture is looked for by steps (Gauss and Newton's), in pictures that are blurred much
+at first and then less, each step from pictures of the arm with the numbers of the last.
 """
 
 # MuJoCo's extension modules have no stubs, OpenCV's are incomplete.
@@ -12,7 +13,7 @@ what needs another look is then looked at again with the numbers that were found
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -32,32 +33,56 @@ from .worlds.compiled import find
 Image = NDArray[np.uint8]
 State = Mapping[str, FloatArray]
 """Of the physics of one world, as `SimulatedArm.put_state` takes it of all."""
-WIDTH, BLUR = 160, 1.5
-"""To which pictures are reduced at most, and by how much they are blurred then [pixels]: so far may
-a camera be off and still be understood."""
+WIDTH = 160
+"""To which pictures are reduced at most [pixels]."""
+BLURS = (6.0, 1.5)
+"""By how much pictures are blurred, one after another [pixels]: some times as far a camera may be
+off at first and still be found."""
+STEPS = 4
+"""Of the search for each, at most."""
 NUDGES = {"turn": 1.0, "shift": 0.01, "focal": 0.04}
 """How far a camera is turned (in pixels of what is compared), moved [m], and its focal length
 changed (share) to see what that does: about a pixel, less of it says little."""
 ALONG = 3.0
 """How much farther about and along the axis of sight, where less of a picture changes."""
-MOST = {"turn": 0.1, "shift": 0.05, "focal": 0.2, "delay": 0.3}
-"""Largest numbers that are looked at again [rad], [m], share, [s]."""
-REFINED = 2
-"""How often numbers are corrected by what is left with them."""
+MOST = {"turn": 0.15, "shift": 0.1, "focal": 0.3, "delay": 0.3}
+"""Largest numbers that are looked for [rad], [m], share, [s]."""
+LOOKS = len(BLURS) * STEPS + 1
+"""How often each moment is looked at, at most."""
+LEAST_SHARE = 0.05
+"""Of what is wrong, that numbers explain which are told."""
+SETTLED = 0.1
+"""Share of a nudge, or of a tick, below which the last step of a search counts as none."""
 AXES = "xyz"
 _NUDGED = (
     *(f"{kind}/{axis}{sign}" for kind in ("turn", "shift") for axis in AXES for sign in "+-"),
     "focal+", "focal-",
 )  # fmt: skip
-PLAIN = ("now", "before", "after", "untouched")
-"""Worlds of gels; those of a camera follow."""
+PLAIN = ("now", "untouched", "at/delay", "before", "after")
+"""Worlds of gels: as it is, with nothing in touch, later by the delay and a tick about it."""
+SEEN_BY_A_CAMERA = (*PLAIN, *(f"at/{kind}" for kind in ("turn", "shift", "focal")), *_NUDGED)
+"""Worlds of a camera: with the numbers that were found, and a little off from them."""
 _LIFT = 2.0
 """How high free bodies are where nothing is in touch [m]."""
+KINDS: dict[str, tuple[str, ...]] = {
+    "brightness": ("gain", "offset"),
+    "colour": tuple(f"{what}/{k}" for what in ("gain", "offset") for k in range(3)),
+    "dents": ("dents",),
+    "delay": ("delay",),
+    "aim": tuple(f"turn/{axis}" for axis in AXES),
+    "place": tuple(f"shift/{axis}" for axis in AXES),
+    "focal": ("focal",),
+}
+"""What may be wrong, and how pictures change with it."""
+MOVES = {"delay": "delay", "aim": "turn", "place": "shift", "focal": "focal"}
+"""What of it moves pictures and is looked for by steps, and under which name."""
+Numbers = dict[str, FloatArray]
+"""By the values of `MOVES`."""
 
 
 def worlds_for(camera: CameraCfg | None) -> int:
     """Return how many worlds the arm of a `PictureReplay` needs."""
-    return len(PLAIN) + (0 if camera is None else len(_NUDGED))
+    return len(PLAIN if camera is None else SEEN_BY_A_CAMERA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +109,7 @@ class PictureGap:
     numbers: Mapping[str, FloatArray]
     """By what may be wrong: by how much, recorded against simulated. brightness (2,): factor, and
     what is added [grey levels]; aim (3,) [rad] and place (3,) [m] in the optical frame; focal (1,)
-    factor; delay (1,) [s]; dents (1,) factor."""
+    factor; delay (1,) [s]; dents (1,) factor. Those that a search did not settle on, or that explain next to nothing, are absent."""
     examples: Sequence[tuple[Image, Image]]
     """Some of them, recorded and simulated (H, W, 3)."""
     moments: int
@@ -95,6 +120,7 @@ class PictureReplay:
 
     Attributes:
         names: of the arrays that are compared.
+        kinds: of what may be wrong with them.
     """
 
     def __init__(
@@ -108,37 +134,67 @@ class PictureReplay:
             camera: that takes them; None for gels.
         """
         self.names, self._arm = tuple(names), arm
-        self._nudges: dict[str, float] = {}
+        self._worlds = PLAIN if camera is None else SEEN_BY_A_CAMERA
         self._camera = None if camera is None else _Camera(arm, camera)
+        self.kinds = [kind for kind in KINDS if kind != "dents"]
+        self.nudges = {"delay": 1.0}
+        if camera is None:
+            self.kinds = ["brightness", "colour", "dents", "delay"]
+        else:
+            focal = camera.final.fx * min(1.0, WIDTH / camera.final.width)
+            self.nudges |= NUDGES | {"turn": NUDGES["turn"] / focal}
         model = model_of(arm.world)
         free = model.jnt_type == mujoco.mjtJoint.mjJNT_FREE
         self._heights = model.jnt_qposadr[free] + 2
-        if camera is not None:
-            focal = camera.final.fx * min(1.0, WIDTH / camera.final.width)
-            self._nudges = NUDGES | {"turn": NUDGES["turn"] / focal}
 
-    def nudge(self) -> None:
-        """Change the camera of each world a little in one way."""
+    def begin(self) -> Numbers:
+        """Return the numbers of an arm that is as it is."""
+        sizes = {MOVES[kind]: len(KINDS[kind]) for kind in self.kinds if kind in MOVES}
+        return {name: np.zeros(size) for name, size in sizes.items()}
+
+    def use(self, numbers: Numbers) -> None:
+        """Let cameras of worlds be off by numbers, and a little more in one way each."""
         if self._camera is None:
             return
-        for k, name in enumerate(_NUDGED):
-            kind, _, rest = name[:-1].partition("/")
-            step = self._step(name) * (1.0 if name[-1] == "+" else -1.0)
-            vector = step * (np.eye(3)[AXES.index(rest)] if rest else np.ones(1))
-            self._camera.put(len(PLAIN) + k, **{kind: vector})
+        for world, name in enumerate(self._worlds):
+            if name.startswith("at/") and name != "at/delay":
+                kind = name.removeprefix("at/")
+                self._camera.put(world, **{kind: numbers[kind]})
+            elif name in _NUDGED:
+                kind, _, axis = name[:-1].partition("/")
+                step = self._step(name) * (1.0 if name[-1] == "+" else -1.0)
+                off = step * (np.eye(3)[AXES.index(axis)] if axis else np.ones(1))
+                self._camera.put(world, **{kind: numbers[kind] + off})
 
     def _step(self, name: str) -> float:
         """Return how far the camera of a world is off, without the sign."""
         kind, _, axis = name[:-1].partition("/")
-        return self._nudges[kind] * (ALONG if axis == "z" else 1.0)
+        return self.nudges[kind] * (ALONG if axis == "z" else 1.0)
 
-    def columns(self, seen: Mapping[str, FloatArray], dt: float) -> dict[str, FloatArray]:
-        """Return how pictures (h, w, 3) would change with each number, from what worlds saw.
+    def look(self, moment: Moment, dt: float, numbers: Numbers) -> dict[str, dict[str, Image]]:
+        """Return what all worlds see of a moment, (H, W, 3) by array and world; `use` comes first.
 
         Args:
-            seen: (h, w, 3) by world.
-            dt: time from one tick to the next [s].
+            moment: when.
+            dt: time between the ticks of the recording [s].
+            numbers: as in `use`.
         """
+        late = -float(numbers["delay"][0])
+        states = dict.fromkeys(self._worlds, moment.state(0.0))
+        lifted = {name: value.copy() for name, value in states["now"].items()}
+        lifted["qpos"][self._heights] += _LIFT
+        states |= {
+            "untouched": lifted, "at/delay": moment.state(late),
+            "before": moment.state(late - dt), "after": moment.state(late + dt),
+        }  # fmt: skip
+        self._put(states)
+        return {
+            name: dict(zip(self._worlds, self._arm.pictures[name].numpy(), strict=True))
+            for name in self.names
+        }
+
+    def columns(self, seen: Mapping[str, FloatArray], dt: float) -> dict[str, FloatArray]:
+        """Return how pictures (h, w, 3) change with each number, from what worlds saw (h, w, 3)."""
         now, found = seen["now"], dict[str, FloatArray]()
         for channel in range(3):
             only = np.zeros_like(now)
@@ -146,47 +202,11 @@ class PictureReplay:
             found[f"offset/{channel}"], found[f"gain/{channel}"] = only, only * now
         found |= {"offset": np.ones_like(now), "gain": now}
         found["delay"] = (seen["before"] - seen["after"]) / (2.0 * dt)
-        if self._camera is None:
-            found["dents"] = now - seen["untouched"]
-            return found
-        for plus, minus in zip(_NUDGED[::2], _NUDGED[1::2], strict=True):
-            name = plus[:-1]
-            found[name] = (seen[plus] - seen[minus]) / (2.0 * self._step(plus))
-        return found
-
-    def look(self, moment: Moment, dt: float) -> dict[str, dict[str, FloatArray]]:
-        """Return what all worlds see of a moment, (h, w, 3) by array and world."""
-        states = dict.fromkeys(self._worlds, moment.state(0.0))
-        states |= {"before": moment.state(-dt), "after": moment.state(dt)}
-        lifted = {name: value.copy() for name, value in states["now"].items()}
-        lifted["qpos"][self._heights] += _LIFT
-        return self._see(states | {"untouched": lifted})
-
-    def picture(self, moment: Moment) -> dict[str, Image]:
-        """Return what the arm as it is sees of a moment, (H, W, 3) by array."""
-        self._put(dict.fromkeys(self._worlds, moment.state(0.0)))
-        return {name: self._arm.pictures[name][0].numpy().copy() for name in self.names}
-
-    def look_again(
-        self, moment: Moment, numbers: Mapping[str, FloatArray]
-    ) -> dict[str, dict[str, FloatArray]]:
-        """Return what is seen with the numbers that were found, (h, w, 3) by array and number."""
-        states = dict.fromkeys(self._worlds, moment.state(0.0))
-        places = {"delay": "before"}
-        states["before"] = moment.state(-float(numbers["delay"][0]))
+        found["dents"] = now - seen["untouched"]
         if self._camera is not None:
-            for kind in ("turn", "shift", "focal"):
-                places[kind] = next(name for name in _NUDGED if name.startswith(kind))
-                self._camera.put(self._worlds.index(places[kind]), **{kind: numbers[kind]})
-        seen = self._see(states)
-        return {
-            name: {kind: worlds[world] for kind, world in places.items()}
-            for name, worlds in seen.items()
-        }
-
-    @property
-    def _worlds(self) -> tuple[str, ...]:
-        return PLAIN if self._camera is None else (*PLAIN, *_NUDGED)
+            for plus, minus in zip(_NUDGED[::2], _NUDGED[1::2], strict=True):
+                found[plus[:-1]] = (seen[plus] - seen[minus]) / (2.0 * self._step(plus))
+        return found
 
     def _put(self, states: Mapping[str, State]) -> None:
         arm, each = self._arm, [states[name] for name in self._worlds]
@@ -194,18 +214,6 @@ class PictureReplay:
         everywhere = torch.ones(arm.num_arms, dtype=torch.bool)
         arm.organs.begin(everywhere, torch.zeros(arm.num_arms, arm.organs.count))
         arm.organs.see()
-
-    def _see(self, states: Mapping[str, State]) -> dict[str, dict[str, FloatArray]]:
-        self._put(states)
-        return {
-            name: {
-                world: soften(picture)
-                for world, picture in zip(
-                    self._worlds, self._arm.pictures[name].numpy(), strict=True
-                )
-            }
-            for name in self.names
-        }
 
 
 class _Camera:
@@ -244,86 +252,87 @@ class _Camera:
             column.write(chosen, value.expand(self._count, *value.shape))
 
 
-def soften(picture: NDArray[Any]) -> FloatArray:
-    """Return a picture (H, W, 3) reduced and blurred (h, w, 3)."""
+def soften(picture: NDArray[Any], blur: float) -> FloatArray:
+    """Return a picture (H, W, 3) reduced, and blurred by so many pixels then (h, w, 3)."""
     scale = min(1.0, WIDTH / picture.shape[1])
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float64)
-    return np.asarray(cv2.GaussianBlur(small, (0, 0), BLUR), dtype=np.float64)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), blur), dtype=np.float64)
 
 
-KINDS: dict[str, tuple[str, ...]] = {
-    "brightness": ("gain", "offset"),
-    "colour": tuple(f"{what}/{k}" for what in ("gain", "offset") for k in range(3)),
-    "delay": ("delay",),
-    "dents": ("dents",),
-    "aim": tuple(f"turn/{axis}" for axis in AXES),
-    "place": tuple(f"shift/{axis}" for axis in AXES),
-    "focal": ("focal",),
-}
-"""What may be wrong, and its columns."""
-AGAIN = {"aim": "turn", "place": "shift", "focal": "focal", "delay": "delay"}
-"""What is looked at again, and under which name."""
-
-
-@dataclass(kw_only=True, eq=False)
 class _Sums:
-    """Products of columns with each other and with what is wrong, over all pictures."""
+    """Products of how pictures change with what is wrong, over all pictures of an array.
 
-    name: str
-    names: tuple[str, ...] = ()
-    moments: int = 0
-    gram: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
-    pull: FloatArray = field(default_factory=lambda: np.zeros(0))
-    square: float = 0.0
-    pixels: int = 0
-    light: FloatArray = field(default_factory=lambda: np.zeros(2))
-    mean: FloatArray = field(default_factory=lambda: np.zeros(0))
+    Attributes:
+        square: of recorded less simulated.
+        left: the same with the numbers of a kind that moves pictures.
+    """
 
-    def add(self, recorded: FloatArray, columns: Mapping[str, FloatArray], now: FloatArray) -> None:
-        """Take a picture (h, w, 3), and what the arm sees as it is."""
-        off = (recorded - now).ravel()
-        design = np.stack([column.ravel() for column in columns.values()], axis=1)
-        if not self.moments:
-            self.names = tuple(columns)
-            self.gram, self.pull = np.zeros((design.shape[1],) * 2), np.zeros(design.shape[1])
-            self.mean = np.zeros_like(off)
-        self.moments, self.pixels = self.moments + 1, self.pixels + off.size
-        self.gram += design.T @ design
-        self.pull += design.T @ off
-        self.square += float(off @ off)
-        self.light += recorded.sum(), np.square(recorded).sum()
-        self.mean += off
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self.square, self.left, self.count, self.pixels = 0.0, dict.fromkeys(kinds, 0.0), 0, 0
+        self._gram = {kind: np.zeros((len(KINDS[kind]),) * 2) for kind in kinds}
+        self._pull = {kind: np.zeros(len(KINDS[kind])) for kind in kinds}
+        self._mean, self._light = np.zeros(0), np.zeros(2)
 
-    def fit(self, kind: str) -> tuple[FloatArray, float] | None:
-        """Return the numbers (p,) and the share that they explain; None where it has no columns."""
-        if not set(KINDS[kind]) <= set(self.names):
-            return None
-        pull = self.pull[[self.names.index(name) for name in KINDS[kind]]]
-        solved = self.solve(kind, pull)
-        return solved, float(solved @ pull) / max(self.square, 1e-12)
+    def add(
+        self,
+        recorded: FloatArray,
+        seen: Mapping[str, FloatArray],
+        columns: Mapping[str, FloatArray],
+    ) -> None:
+        """Take a picture (h, w, 3), what worlds saw, and how that changes."""
+        off = recorded - seen["now"]
+        self._mean = off if not self.count else self._mean + off
+        self.count, self.pixels = self.count + 1, self.pixels + off.size
+        self.square += float((off**2).sum())
+        self._light += recorded.sum(), (recorded**2).sum()
+        for kind, gram in self._gram.items():
+            rest = recorded - seen[f"at/{MOVES[kind]}"] if kind in MOVES else off
+            design = np.stack([columns[name].ravel() for name in KINDS[kind]], axis=1)
+            gram += design.T @ design
+            self._pull[kind] += design.T @ rest.ravel()
+            self.left[kind] += float((rest**2).sum())
 
-    def solve(self, kind: str, pull: FloatArray) -> FloatArray:
-        """Return the numbers (p,) of a kind from products of its columns with what is wrong."""
-        rows = [self.names.index(name) for name in KINDS[kind]]
-        gram = self.gram[np.ix_(rows, rows)]
+    def fit(self, kind: str) -> FloatArray:
+        """Return the numbers (p,) that explain most of what is left."""
+        gram, pull = self._gram[kind], self._pull[kind]
         scale = np.sqrt(np.diag(gram)).clip(1e-12)
         return np.linalg.lstsq(gram / np.outer(scale, scale), pull / scale, rcond=1e-9)[0] / scale
 
+    def share(self, kind: str) -> float:
+        """Return which share of what is wrong a kind explains."""
+        if not self.square:
+            return 0.0
+        if kind in MOVES:
+            return max(0.0, 1.0 - self.left[kind] / self.square)
+        return float(self.fit(kind) @ self._pull[kind]) / self.square
+
     @property
     def still(self) -> float:
-        """The share of what is the same in all pictures."""
-        return float(self.mean @ self.mean) / max(self.moments, 1) / max(self.square, 1e-12)
+        """The share of what is the same in all pictures, noise left out."""
+        if self.count < 2 or not self.square:
+            return 0.0
+        share = float((self._mean**2).sum()) / self.count / self.square
+        return max(0.0, (self.count * share - 1.0) / (self.count - 1.0))
+
+    @property
+    def difference(self) -> float:
+        """Root mean square of recorded less simulated."""
+        return float(np.sqrt(self.square / self.pixels))
 
     @property
     def contrast(self) -> float:
         """Standard deviation of the recorded pictures."""
-        mean, square = self.light / self.pixels
+        mean, square = self._light / self.pixels
         return float(np.sqrt(max(square - mean**2, 0.0)))
 
 
 def measure_pictures(
-    replay: PictureReplay, moments: Sequence[Moment], dt: float, examples: int = 3
+    replay: PictureReplay,
+    moments: Sequence[Moment],
+    dt: float,
+    examples: int = 3,
+    looked: Callable[[int], None] = lambda _: None,
 ) -> list[PictureGap]:
     """Return how far what the arm sees is from what was recorded, an entry for each array.
 
@@ -332,86 +341,82 @@ def measure_pictures(
         moments: when pictures were taken, one or more.
         dt: time between the ticks of the recording [s].
         examples: how many pictures are kept.
+        looked: is told how many moments were looked at so far, each up to `LOOKS` times.
     """
-    sums = {name: _Sums(name=name) for name in replay.names}
+    passes = 0
+    numbers, settled = replay.begin(), set[str]()
+    for blur in BLURS:
+        for _ in range(STEPS):
+            sums = _compare(replay, moments, dt, numbers, blur, [*MOVES])
+            settled, passes = _improve(replay, numbers, sums, dt), passes + 1
+            looked(passes * len(moments))
+            if len(settled) == len(numbers):
+                break
     shown = set(np.linspace(0, len(moments) - 1, examples).round().astype(int).tolist())
     kept: dict[str, list[tuple[Image, Image]]] = {name: [] for name in replay.names}
-    replay.nudge()
-    for k, moment in enumerate(moments):
-        for name, seen in replay.look(moment, dt).items():
-            recorded = soften(moment.pictures[name])
-            sums[name].add(recorded, replay.columns(seen, dt), seen["now"])
+
+    def keep(k: int, name: str, recorded: Image, simulated: Image) -> None:
         if k in shown:
-            drawn = replay.picture(moment)
-            for name, pictures in kept.items():
-                pictures.append((moment.pictures[name], drawn[name]))
-    found = list[PictureGap]()
-    for name, total in sums.items():
-        fits = {kind: fit for kind in KINDS if (fit := total.fit(kind)) is not None}
-        shares = {kind: share for kind, (_, share) in fits.items()}
-        shares["still"] = total.still
-        numbers = {kind: value for kind, (value, _) in fits.items()}
-        for _ in range(REFINED):
-            _refine(replay, moments, dt, total, numbers)
-        shares |= _again(replay, moments, name, numbers, total.square)
-        found.append(PictureGap(
-            name=name, difference=float(np.sqrt(total.square / total.pixels)),
-            contrast=total.contrast, shares=shares, numbers=_told(numbers), examples=kept[name],
-            moments=total.moments,
-        ))  # fmt: skip
-    return found
+            kept[name].append((recorded, simulated.copy()))
+
+    sums = _compare(replay, moments, dt, numbers, BLURS[-1], [*KINDS], keep)
+    looked(LOOKS * len(moments))
+    return [
+        PictureGap(
+            name=name, difference=total.difference, contrast=total.contrast,
+            shares={kind: total.share(kind) for kind in replay.kinds} | {"still": total.still},
+            numbers=_told(replay, total, numbers, settled), examples=kept[name],
+            moments=total.count,
+        )
+        for name, total in sums.items()
+    ]  # fmt: skip
 
 
-def _put(numbers: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return what is looked at again, by the names of `AGAIN`, cut to `MOST`."""
-    for kind, column in AGAIN.items():
-        if kind in numbers:
-            numbers[kind] = numbers[kind].clip(-MOST[column], MOST[column])
-    return {column: numbers[kind] for kind, column in AGAIN.items() if kind in numbers}
+def _compare(
+    replay: PictureReplay, moments: Sequence[Moment], dt: float, numbers: Numbers, blur: float,
+    kinds: Sequence[str],
+    keep: Callable[[int, str, Image, Image], None] = lambda *_: None,
+) -> dict[str, _Sums]:  # fmt: skip
+    """Return sums by array, of all moments, with cameras and delay as numbers say."""
+    known = [kind for kind in replay.kinds if kind in kinds]
+    sums = {name: _Sums(known) for name in replay.names}
+    replay.use(numbers)
+    for k, moment in enumerate(moments):
+        for name, worlds in replay.look(moment, dt, numbers).items():
+            keep(k, name, moment.pictures[name], worlds["now"])
+            seen = {world: soften(picture, blur) for world, picture in worlds.items()}
+            sums[name].add(soften(moment.pictures[name], blur), seen, replay.columns(seen, dt))
+    return sums
 
 
-def _refine(
-    replay: PictureReplay, moments: Sequence[Moment], dt: float, total: _Sums,
-    numbers: dict[str, FloatArray],
-) -> None:  # fmt: skip
-    """Correct numbers by what is left with them: pictures do not change in proportion."""
-    put = _put(numbers)
-    kinds = [kind for kind in AGAIN if kind in numbers]
-    pulls = {kind: np.zeros(len(KINDS[kind])) for kind in kinds}
-    for moment in moments:
-        replay.nudge()
-        columns = replay.columns(replay.look(moment, dt)[total.name], dt)
-        recorded, again = soften(moment.pictures[total.name]), replay.look_again(moment, put)
-        for kind in kinds:
-            left = recorded - again[total.name][AGAIN[kind]]
-            pulls[kind] += [float((columns[name] * left).sum()) for name in KINDS[kind]]
-    replay.nudge()
-    for kind in kinds:
-        numbers[kind] = numbers[kind] + total.solve(kind, pulls[kind])
+def _improve(
+    replay: PictureReplay, numbers: Numbers, sums: Mapping[str, _Sums], dt: float
+) -> set[str]:
+    """Take a step towards numbers that explain more; return where it was none."""
+    settled = set[str]()
+    for kind, name in MOVES.items():
+        if name not in numbers:
+            continue
+        step = np.mean([total.fit(kind) for total in sums.values()], axis=0)
+        most, size = MOST[name], replay.nudges[name] * (dt if name == "delay" else 1.0)
+        new = (numbers[name] + step).clip(-most, most)
+        moved = float(np.abs(new - numbers[name]).max())
+        if moved < SETTLED * size * (ALONG if len(new) == 3 else 1.0) and np.abs(new).max() < most:
+            settled.add(kind)
+        numbers[name] = new
+    return settled
 
 
-def _again(
-    replay: PictureReplay, moments: Sequence[Moment], name: str,
-    numbers: dict[str, FloatArray], square: float,
-) -> dict[str, float]:  # fmt: skip
-    """Return which shares numbers explain that are put in and looked at."""
-    put = _put(numbers)
-    left = dict.fromkeys(put, 0.0)
-    for moment in moments:
-        recorded = soften(moment.pictures[name])
-        for column, seen in replay.look_again(moment, put)[name].items():
-            left[column] += float(np.square(recorded - seen).sum())
-    replay.nudge()
-    kinds = {column: kind for kind, column in AGAIN.items()}
-    return {kinds[c]: max(0.0, 1.0 - rest / square) if square else 0.0 for c, rest in left.items()}
-
-
-def _told(numbers: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Return numbers as `PictureGap` has them: factors instead of what is added to one."""
-    found = dict(numbers)
-    del found["colour"]
-    found["brightness"] = numbers["brightness"] + (1.0, 0.0)
-    for kind in ("focal", "dents"):
-        if kind in numbers:
-            found[kind] = 1.0 + numbers[kind]
+def _told(
+    replay: PictureReplay, total: _Sums, numbers: Numbers, settled: set[str]
+) -> dict[str, FloatArray]:
+    """Return the numbers as `PictureGap` has them."""
+    found = {"brightness": total.fit("brightness") + np.array([1.0, 0.0])}
+    if "dents" in replay.kinds:
+        found["dents"] = 1.0 + total.fit("dents")
+    for kind in sorted(settled):
+        if total.share(kind) < LEAST_SHARE:
+            continue
+        value = numbers[MOVES[kind]]
+        found[kind] = 1.0 + value if kind == "focal" else value
     return found

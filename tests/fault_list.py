@@ -43,6 +43,12 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             ("gate, 7 faults",),
         ),
         Fault(
+            "joints, goal, picture, depth or forces of a policy that are lost, old, ahead, without "
+            "a stamp or of another clock: no tick uses them, and none is refused without cause",
+            "deploy_ros/test_policy_faults.py::no_tick_uses_an_input_of_another_time_and_none_is_refused_without_cause",
+            ("policy, six inputs of another time",),
+        ),
+        Fault(
             "joint states that stop for good: HOLD, then FAULT until an operator resets it",
             """deploy_ros/test_gate_machine.py::joint_states_that_fall_silent_hold_then_fault
             deploy_ros/test_gate_machine.py::fault_stays_until_the_operator
@@ -56,7 +62,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             deploy_ros/test_faults.py::frozen_clock_is_a_fault clock_that_jumps_is_a_fault
             deploy_ros/test_faults.py::a_clock_of_the_policy_machine_that_changes_stops_it
             deploy_ros/test_faults.py::a_policy_machine_with_another_clock_is_not_activated
-            deploy_ros/test_gate_about.py::a_clock_that_jumps_is_said_at_once""",
+            deploy_ros/test_gate_about.py::a_clock_that_jumps_is_said_at_once
+            core/test_sampling.py::readings_with_impossible_stamps_are_counted_and_not_used""",
         ),
         Fault(
             "joint states that come 5 to 20 ms late, one in twenty lost: the arm goes on",
@@ -92,8 +99,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             """deploy_ros/test_faults.py::nan_in_joint_states_holds nan_in_a_request_is_refused
             deploy_ros/test_faults.py::nan_in_the_goal_pose_stops_the_policy
             deploy_ros/test_faults.py::a_network_that_turns_to_nan_stops_the_policy
-            deploy_ros/test_fault_table.py::no_number_that_is_none_is_published""",
-            ("gate, requests with NaN",),
+            deploy_ros/test_fault_table.py::no_number_that_is_none_is_published
+            deploy_ros/test_policy_faults.py::no_request_comes_of_inputs_that_are_no_numbers
+            deploy_ros/test_policy_faults.py::no_request_comes_of_answers_that_are_no_numbers""",
+            ("gate, requests with NaN", "policy, inputs with NaN", "policy, answers with NaN"),
         ),
     ),
     "Actions": (
@@ -142,7 +151,8 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "stops, the gripper closes no further",
             """deploy_ros/test_stops.py::each_of_them_stops_the_arm_and_it_goes_on_only_with_a_new_session
             deploy_ros/test_forces.py::what_is_too_much_or_no_number_is_one
-            deploy_ros/test_forces.py::silence_is_one_where_time_counts""",
+            deploy_ros/test_forces.py::silence_is_one_where_time_counts
+            deploy_ros/test_gripper_chain.py::a_stop_ends_the_closing_of_a_gripper""",
         ),
         Fault(
             "gains, controller or robot mode that change under the policy: FAULT",
@@ -178,9 +188,11 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             ("gate in real time, 1 to 25 requests",),
         ),
         Fault(
-            "a gate that stalls or is killed: the arm comes to rest, nothing old is published "
-            "after",
+            "a gate that stalls or is killed: the arm comes to rest, nothing is followed that was "
+            "decided before; one that stalls for a moment takes the command back",
             """deploy_ros/test_faults.py::gate_that_stalls_publishes_nothing_old_afterwards
+            deploy_ros/test_gate_machine.py::a_command_that_is_taken_back_was_never_there
+            deploy_ros/test_node_errors.py::what_waited_too_long_moves_neither_arm_nor_gripper
             deploy_ros/test_faults.py::gate_that_is_killed_leaves_an_arm_that_stops
             deploy_ros/test_gate_machine.py::a_gate_that_slept_holds_before_it_judges""",
         ),
@@ -312,6 +324,10 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
             "active, none once a deactivation was answered",
             "deploy_ros/test_lifecycle_walks.py::walks_that_pass_through_active_publish_nothing_outside",
             ("lifecycle of gate and policy",),
+        ),
+        Fault(
+            "parameters of a node that is configured: they do not change",
+            "deploy_ros/test_faults.py::parameters_of_a_configured_gate_do_not_change",
         ),
         Fault(
             "two nodes of one name: the gate stops, or the second is not let in; nothing is "

@@ -375,6 +375,11 @@ class MujocoWorld:
             position[:], turn[:] = values[:, :3], values[:, 3:]
         return moved
 
+    def take_mocap(self) -> None:
+        """Let mocap bodies stand where the state says that was put into the engine."""
+        for i, buffer in self._mocap.values():
+            buffer[:] = self._read_mocap(i)
+
     def _count_warnings(self) -> npt.NDArray[np.int64]:
         return self.batch.warning[:, _BAD, 1].sum(axis=1)  # (world, kind, (last info, count))
 

@@ -41,6 +41,8 @@ def test_a_simulated_arm_sees_what_it_saw(
     record = read_record(out)
     scene, *gels = record.value("difference")
     assert scene < 2.0  # what the video loses
+    delay = record.values.get("scene_rgb_delay")
+    assert delay is None or abs(delay.numbers[0]) < 2e-3  # the age of pictures is known
     assert max(gels) < 0.5
     pictures = {picture.file for picture in record.pictures}
     assert pictures == {
@@ -85,6 +87,7 @@ def test_pictures_of_a_real_arm(
     assert gap(real, out, *words) == 1  # not small
     said = capsys.readouterr().out
     assert "holds no state of a simulation" in said and "scene_rgb: what alone explains" in said
+    assert "not accepted: scene_rgb" in said and "next, for scene_rgb: " in said
     factor, _ = read_record(out).value("scene_rgb_brightness")
     assert factor == pytest.approx(0.7, abs=0.05)
 
@@ -95,11 +98,19 @@ def test_what_is_no_dataset_or_has_other_pictures(
     for words, said in (
         (("--moments", "0"), "--moments: expected more than 0, got 0"),
         (("--cameras", "scen"), "unknown cameras 'scen'"),
-        (("--cameras", "wrist", "--touch", "none"), "expected pictures of the cameras wrist"),
+        (("--cameras", "wrist", "--touch", "none"), "holds no observation.images.wrist_rgb"),
+        (("--cameras", "scene-wrist"), "holds no observation.images.wrist_rgb"),
+        (("--touch", "none", "--task", "reach"), "expected the task that it was recorded at"),
+        (("--robot", "ur5e"), "--robot: goes with --of joints"),
         (("--touch", "image-deep"), "unknown touch"),
+        (("--width", "0.02"), "--width: goes with --of joints"),
     ):
         assert gap(recorded, tmp_path / "gap.yaml", *words) == 2
         err = capsys.readouterr().err
         assert said in err and err.count("\n") == 1
+    assert cli.main(["calibrate", "gap", str(recorded)]) == 2
+    assert "a dataset: expected a raw log, or --of pictures" in capsys.readouterr().err
+    assert cli.main(["calibrate", "gap", str(tmp_path), "--task", "reach"]) == 2
+    assert "--task: goes with --of pictures" in capsys.readouterr().err
     assert gap(tmp_path, tmp_path / "gap.yaml") == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -179,7 +179,8 @@ class RealTime:
             seed: of everything.
             told: is added to.
             wires: what the link does.
-            calm: a policy inside its limits whose clock runs as it should.
+            calm: a policy inside its limits whose clock runs as it should, a gate that decides at
+                once.
             stuck: share of commands that take 1 to 500 ms longer, those behind come with them.
                 What a controller makes of them the gate cannot know: how fast is not judged.
             lead: from a tick to the start of its motion [s].
@@ -304,7 +305,8 @@ class RealTime:
         if command is not None:
             told.moved += int(last >= 0 and machine._track._anchor_ns != anchor)
             self._judge(request.stamp_ns)
-            decides = self.random.uniform(0.0, float(self.random.choice(DECIDES)))
+            most = DECIDES[0] if self._calm else float(self.random.choice(DECIDES))
+            decides = self.random.uniform(0.0, most)
             if decides > command.spare_s:
                 machine.withhold(decides)
                 told.withheld += 1

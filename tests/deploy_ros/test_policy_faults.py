@@ -53,7 +53,7 @@ class Answering:
 def seeing_contract() -> Contract:
     """Return a contract with a picture, depth and the forces on gels beside joints and goal."""
 
-    def sensor(name: str, shape: tuple[int, ...], dtype: str, unit: str, age: float) -> ArraySpec:
+    def sensor(name: str, shape: tuple[int, ...], dtype: Any, unit: str, age: float) -> ArraySpec:
         return ArraySpec(
             name=name, kind="sensor", shape=shape, dtype=dtype, unit=unit,
             max_stamp_age_s=age, max_receipt_age_s=age,

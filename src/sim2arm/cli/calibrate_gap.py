@@ -3,7 +3,7 @@
 # pyright: standard
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,11 @@ from .calibrate_intrinsics import record_path
 from .errors import UserError, user_input
 from .parse import parse
 from .recorded_arm import RecordedArmCfg, check_positive, replay_arm
+
+JOINTS = ("joints_topic", "controller_topic", "robot", "width", "seconds", "threads", "dynamics",
+          "limit_mrad")  # fmt: skip
+PICTURES = ("cameras", "calibrations", "touch", "task", "moments", "limit_grey")
+"""Options of either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
     cfg = parse(CalibrateGapCfg, argv, "sim2arm calibrate gap")
     if cfg.of == "pictures":
         return _pictures(cfg)
+    _refuse(cfg, PICTURES)
+    if cfg.log is not None and (cfg.log / "meta" / "info.json").is_file():
+        raise UserError(f"{cfg.log}: a dataset: expected a raw log, or --of pictures")
     path, found, record = run(cfg)
     print(f"{record.device}: simulated less measured, root mean square")
     for name, a, b in zip(found.names, found.open_loop, found.restarted, strict=True):
@@ -72,20 +80,41 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _pictures(cfg: CalibrateGapCfg) -> int:
+    from sim2arm.calibration.picture_gap_report import advice
+
     from .calibrate_picture_gap import PictureGapCfg, compare
 
     if cfg.log is None:
         raise UserError("--of pictures: expected a dataset in place of LOG")
+    _refuse(cfg, JOINTS)
     check_positive(cfg, ("limit_grey", "moments"))
-    path, record = compare(PictureGapCfg(
+    path, found, record = compare(PictureGapCfg(
         data=cfg.log, cameras=cfg.cameras, calibrations=cfg.calibrations, touch=cfg.touch,
         task=cfg.task, moments=cfg.moments, limit_grey=cfg.limit_grey, out=cfg.out,
     ))  # fmt: skip
     print(f"{record.device}: recorded less simulated pictures")
     for note in record.notes:
         print(f"  {note}")
+    for problem in record.problems:
+        print(f"  not accepted: {problem}")
+    for one in found:
+        if one.difference > cfg.limit_grey:
+            print(f"  next, for {one.name}: {advice(one)}")
     print(f"{path}: record; {path.with_suffix('.html').name}: report")
     return 1 if record.problems else 0
+
+
+def _refuse(cfg: CalibrateGapCfg, names: Sequence[str]) -> None:
+    """Refuse options of what is not compared.
+
+    Raises:
+        UserError: one was given.
+    """
+    usual = {field.name: field.default for field in fields(cfg)}
+    for name in names:
+        if getattr(cfg, name) != usual[name]:
+            other = "pictures" if names is PICTURES else "joints"
+            raise UserError(f"--{name.replace('_', '-')}: goes with --of {other}")
 
 
 def run(cfg: CalibrateGapCfg) -> tuple[Path, JointGap, CalibrationRecord]:

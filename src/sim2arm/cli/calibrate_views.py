@@ -246,7 +246,8 @@ def realsense_cfg(cfg: CalibrateViewsCfg, stage: DriverStage) -> RealSenseCfg:
 
 
 def _keep_factory(cfg: CalibrateViewsCfg, camera: Camera) -> None:
-    """Write down the lens that the camera says it has, where it says one."""
+    """Write down the lens that the camera says it has; where it says none, none is there."""
+    (cfg.folder / FACTORY).unlink(missing_ok=True)
     said = getattr(camera, "intrinsics", {})
     for lens in list(said.values())[:1]:
         write_durably(cfg.folder / FACTORY, camera_info_yaml(lens, "factory").encode())
