@@ -97,6 +97,30 @@ def test_it_holds_the_last_seconds_alone_and_begins_anywhere(
     assert all(step.same for step in fly(head, events))
 
 
+def test_commands_that_were_taken_back_come_back(tmp_path: Path) -> None:
+    bench = Flown(lead_s=DT)
+    bench.make_ready()
+    for k in range(60):
+        bench.pass_time(DT)
+        bench.arm()
+        bench.watch()
+        kept = bench.trajectory, bench.start
+        assert bench.send(bench.request()) is not None, bench.real.reason
+        if k % 9 == 8:
+            bench.flight.withhold(0.03, bench.steady)
+            bench.trajectory, bench.start = kept
+            answer = bench.flight.answer()
+            assert answer is not None
+            bench.told = answer[1:]
+    bench.flight.operator_hold()
+    for _ in range(9):
+        bench.watch()
+    assert bench.real.counters.dropped == 6 and bench.real.counters.approved == 54
+    steps = list(fly(*read_flight(bench.save(tmp_path / "a.flight"))))
+    assert all(step.same for step in steps)
+    assert sum(step.event.call == "withhold" for step in steps) == 6
+
+
 def test_a_request_that_is_not_finite_comes_back(tmp_path: Path) -> None:
     bench = Flown()
     bench.make_ready()

@@ -492,7 +492,7 @@ def test_a_hold_of_the_operator_keeps_out_what_is_on_its_way_until_the_reset() -
     bench.machine.operator_hold()
     assert bench.state is GateState.HOLD and bench.machine.reason == HELD
     assert bench.send(bench.request()) is None  # of the session that was held
-    for _ in range(20):
+    for _ in range(40):
         bench.pass_time(0.004)
         bench.arm()
         bench.watch()

@@ -352,7 +352,7 @@ def test_whatever_the_link_does_a_policy_inside_its_limits_is_never_slowed(
 
 
 @pytest.mark.parametrize(
-    ("lead", "latency", "share"), [(0.004, 0.009, 0.25), (DT, 1.1 * DT, 0.1), (DT, 1.3 * DT, 0.7)]
+    ("lead", "latency", "share"), [(0.004, 0.009, 0.25), (DT, 1.1 * DT, 0.4), (DT, 1.3 * DT, 0.7)]
 )
 def test_where_all_commands_come_late_most_are_used(
     lead: float, latency: float, share: float
@@ -378,10 +378,10 @@ def make_late(bench: Bench, late: float) -> tuple[Request, Command]:
 
 
 def test_a_late_command_that_was_moved_is_told_and_one_that_was_not_is_not() -> None:
-    for late, told in ((0.002, False), (0.0125, True)):
+    for late, told in ((0.002, False), (0.0095, True)):
         bench = make_active(30, lead_s=DT)
         request, command = make_late(bench, late)
-        moved = np.abs(command.trajectory.q[0, 1] - request.q).max() > 1e-6
+        moved = np.abs(command.trajectory.q[0, -5] - request.q).max() > 1e-6
         assert moved is np.bool_(told) and (bench.told is not None) is told
 
 
