@@ -109,7 +109,8 @@ class PictureGap:
     numbers: Mapping[str, FloatArray]
     """By what may be wrong: by how much, recorded against simulated. brightness (2,): factor, and
     what is added [grey levels]; aim (3,) [rad] and place (3,) [m] in the optical frame; focal (1,)
-    factor; delay (1,) [s]; dents (1,) factor. Those that a search did not settle on, or that explain next to nothing, are absent."""
+    factor; delay (1,) [s]; dents (1,) factor. Those that a search did
+    not settle on, or that explain next to nothing, are absent."""
     examples: Sequence[tuple[Image, Image]]
     """Some of them, recorded and simulated (H, W, 3)."""
     moments: int

@@ -312,8 +312,8 @@ def gate_robot(contract: Contract) -> Robot:
 
 
 _CALLS = (
-    "on_joints", "on_reference", "on_mode", "on_request", "pending", "withhold", "watch", "set_problem",
-    "fault", "operator_stop", "operator_hold", "operator_reset", "activate", "answer",
+    "on_joints", "on_reference", "on_mode", "on_request", "pending", "withhold", "watch",
+    "set_problem", "fault", "operator_stop", "operator_hold", "operator_reset", "activate", "answer",
 )  # fmt: skip
 
 
