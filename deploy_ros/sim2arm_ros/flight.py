@@ -313,7 +313,8 @@ def gate_robot(contract: Contract) -> Robot:
 
 _CALLS = (
     "on_joints", "on_reference", "on_mode", "on_request", "pending", "withhold", "watch",
-    "set_problem", "fault", "operator_stop", "operator_hold", "operator_reset", "activate", "answer",
+    "set_problem", "fault", "operator_stop", "operator_hold", "operator_reset", "activate",
+    "answer",
 )  # fmt: skip
 
 
