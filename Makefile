@@ -80,14 +80,15 @@ bench: $(STAMP) ## benchmarks, results in runs/bench (BENCH="env ros")
 	@mkdir -p runs/bench
 	@for name in $(BENCH); do $(VENV)/bin/sim2arm bench $$name --json runs/bench/$$name.json; done
 
-# The robot side alone: its own environment without simulator, torch and DDS.
+# The robot side alone: its own environment without simulator and torch. DDS is there for the nodes to
+# import; tests that start nodes are those of `make test`.
 test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10 NUMPY=1.26.4)
 	@base=$$(.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" --print-version); \
 	venv=".venv-base-$$base$(if $(NUMPY),-numpy$(NUMPY))"; stamp="$$venv/.installed"; \
 	.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" "$$venv"; \
 	if [ ! "$$stamp" -nt pyproject.toml ] || [ ! "$$stamp" -nt constraints-robot.txt ]; then \
-	  echo "sim2arm: installing .[vision,sign,dev] into $$venv"; \
-	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,sign,dev]" \
+	  echo "sim2arm: installing .[vision,sign,dds,dev] into $$venv"; \
+	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,sign,dds,dev]" \
 	    $(if $(NUMPY),numpy==$(NUMPY)); touch "$$stamp"; fi; \
 	SIM2ARM_BASE=1 "$$venv/bin/python" -m pytest $(PYTEST_ARGS)
 

@@ -265,6 +265,7 @@ class SimulatedArm:
         Args:
             state: `qpos`, `qvel`, and `mocap_pos` and `mocap_quat` where there are any, (N, ...).
         """
+        self.world.write_mocap()  # what is not in the state stays
         for name, values in state.items():
             self.world.batch.bind(name)[:] = values
         self.world.take_mocap()

@@ -403,6 +403,30 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
 }
 
 
+ELSEWHERE: tuple[tuple[str, str], ...] = (
+    (
+        "periods that are missed at 60 and 100 Hz, and by how much",
+        "`bench ros` with all its `--sees`, beside a bare loop: `ros.json`, `ros-sees.json`",
+    ),
+    (
+        "ten minutes of the graph, ten million cycles: memory, files, threads",
+        "`bench ros --soak`: `ros-soak.json`, `ros-soak-cycles.json`",
+    ),
+    ("a policy on another machine: how long until the arm stands", "`bench remote`: `remote.json`"),
+    (
+        "a hundred rigs, views and recordings with noise and outliers",
+        "`bench calibration`: `calibration.md`",
+    ),
+    ("datasets in lerobot and back", "`make interop`, in an environment of lerobot's own"),
+    (
+        "a loop of 1 kHz in C++ and what it does without commands",
+        "none: ros2_control and the robots close it. Requests lost on the way to it are in the table",
+    ),
+    ("frames of a socket of our own", "none: there is DDS alone, whose samples are in the table"),
+)
+"""What else is known to go wrong, and where it is measured."""
+
+
 def listed(nodeid: str) -> bool:
     """Return whether a test is of the list."""
     file, _, name = nodeid.removeprefix("tests/").partition("::")

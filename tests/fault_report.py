@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sim2arm.cli.machine import describe_commit, describe_machine
 
-from .fault_list import FAULTS, Fault
+from .fault_list import ELSEWHERE, FAULTS, Fault
 from .tables import Table, Tried, bound
 
 FEWEST = 100
@@ -28,6 +28,8 @@ def report(table: Table) -> str:
         lines += ["", f"## {kind}", "", "| fault, and what comes of it | tests passed | tries | "
                   "failures | below, 95 % | seed |", "|---|---|---|---|---|---|"]  # fmt: skip
         lines += [_row(table, fault) for fault in faults]
+    lines += ["", "## Measured elsewhere", "", "| what | where |", "|---|---|"]
+    lines += [f"| {what} | {where} |" for what, where in ELSEWHERE]
     return "\n".join(lines) + "\n"
 
 
