@@ -420,7 +420,7 @@ ELSEWHERE: tuple[tuple[str, str], ...] = (
     ("datasets in lerobot and back", "`make interop`, in an environment of lerobot's own"),
     (
         "a loop of 1 kHz in C++ and what it does without commands",
-        "none: ros2_control and the robots close it. Requests lost on the way to it are in the table",
+        "none: ros2_control and robots close it. Requests that are lost are in the table",
     ),
     ("frames of a socket of our own", "none: there is DDS alone, whose samples are in the table"),
 )
