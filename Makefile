@@ -87,8 +87,8 @@ test-base: ## robot-side tests in an environment of their own (PYTHON=python3.10
 	venv=".venv-base-$$base$(if $(NUMPY),-numpy$(NUMPY))"; stamp="$$venv/.installed"; \
 	.ci/make_venv --min 3.10 --max 3.14 --python "$(PYTHON)" "$$venv"; \
 	if [ ! "$$stamp" -nt pyproject.toml ] || [ ! "$$stamp" -nt constraints-robot.txt ]; then \
-	  echo "sim2arm: installing .[vision,sign,dds,dev] into $$venv"; \
-	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,sign,dds,dev]" \
+	  echo "sim2arm: installing .[vision,sign,view,dds,dev] into $$venv"; \
+	  "$$venv/bin/python" -m pip install $(PIP_FLAGS) -c constraints-robot.txt -e ".[vision,sign,view,dds,dev]" \
 	    $(if $(NUMPY),numpy==$(NUMPY)); touch "$$stamp"; fi; \
 	SIM2ARM_BASE=1 "$$venv/bin/python" -m pytest $(PYTEST_ARGS)
 

@@ -131,6 +131,12 @@ def _imports(path: Path) -> Iterator[str]:
 @cache
 def missing_extras(path: Path) -> frozenset[str]:
     """Return the extras that a file needs and the base environment does not have."""
+    return frozenset(extra for extra in needed_extras(path) if extra in LEFT_OUT)
+
+
+@cache
+def needed_extras(path: Path) -> frozenset[str]:
+    """Return the extras that a file needs, itself or through our modules."""
     found: set[str] = set()
     seen: set[Path] = set()
     todo = [path]
@@ -141,7 +147,7 @@ def missing_extras(path: Path) -> frozenset[str]:
         seen.add(here)
         for module in _imports(here):
             extra = _extra_of(module)
-            if extra in LEFT_OUT:
+            if extra is not None:
                 found.add(extra)
             elif (file := _file_of(module)) is not None:
                 todo.append(file)

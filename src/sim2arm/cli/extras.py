@@ -22,6 +22,7 @@ EXTRA_OF = {
     "libusb_package": "realsense",
     "pyrealsense2": "realsense",
     "viser": "view",
+    "websockets": "view",
 }
 
 OLDEST_PYTHON = {"train": (3, 11), "suite": (3, 11)}
