@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,7 @@ SRC = TESTS.parent / "src"
 # in the header. Everywhere else a missing library is an error. rclpy comes from a ROS installation
 # or from the extra `dds`.
 BASE_ENVIRONMENT = os.environ.get("SIM2ARM_BASE") == "1"
-LEFT_OUT = ("train", "dds", "realsense")
+LEFT_OUT = ("train", "dds", "realsense", *(() if sys.version_info >= (3, 11) else ("view",)))
 HAS_ROS = importlib.util.find_spec("rclpy") is not None
 
 
